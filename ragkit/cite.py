@@ -1,0 +1,78 @@
+"""Turns the marks of an answer into citations: exact places in documents, one status a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ragkit.errors import CitationError
+from ragkit.markers import find_marks
+from ragkit.records import Citation, Sentence
+from ragkit.support import answer_sentences, check_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragkit.records import Passage
+
+
+def tie(
+    text: str, passages: Sequence[Passage]
+) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
+    """Tie each sentence of an answer to the places in the passages that it cites.
+
+    Args:
+        text: The answer, its marks written ``[n]``.
+        passages: What the model was given.
+
+    Returns:
+        The sentences in order, and the distinct places that they cite, in order of first use.
+
+    Raises:
+        CitationError: A mark names a passage that was not given.
+    """
+    given = {p.number: p for p in passages}
+    marks = find_marks(text)
+    unknown = sorted({m.number for m in marks} - set(given))
+    if unknown:
+        msg = f"the answer cites [{unknown[0]}], but only passages 1 to {len(given)} were given"
+        raise CitationError(msg)
+    tied: list[Sentence] = []
+    citations: list[Citation] = []
+    for start, end in answer_sentences(text):
+        numbers = dict.fromkeys(m.number for m in marks if start <= m.start < end)
+        support = check_sentence(text[start:end], [given[n] for n in numbers])
+        cited = [cite(given[p.number], p.start, p.end) for p in support.places]
+        citations += [c for c in cited if c not in citations]
+        indexes = tuple(citations.index(c) for c in cited)
+        tied.append(Sentence(start, end, support.status, indexes))
+    return tuple(tied), tuple(citations)
+
+
+def cite(passage: Passage, start: int, end: int) -> Citation:
+    """Cite a part of a passage, given by half-open offsets in the passage's text."""
+    return Citation(
+        number=passage.number,
+        chunk_id=passage.chunk_ids[0],
+        doc_id=passage.doc_id,
+        path=passage.path,
+        title=passage.title,
+        heading=passage.heading,
+        page=passage.page,
+        start=passage.start + start,
+        end=passage.start + end,
+        quote=passage.text[start:end],
+        file_sha256=passage.file_sha256,
+    )
+
+
+def withhold(text: str, sentences: Sequence[Sentence]) -> str:
+    """Leave only the sentences that the passages prove, with the white space before each."""
+    kept: list[str] = []
+    before = 0
+    for sentence in sentences:
+        if sentence.status in ("quoted", "supported"):
+            kept.append(
+                text[before : sentence.end] if kept else text[sentence.start : sentence.end]
+            )
+        before = sentence.end
+    return "".join(kept)

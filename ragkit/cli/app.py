@@ -1,0 +1,87 @@
+"""The ``ragkit`` command: its subcommands, and what an error ends in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from ragkit import errors
+from ragkit._version import __version__
+from ragkit.cli import ask, config, doctor, index, inspect, search
+
+EXIT_CODES: dict[type[errors.RagkitError], int] = {
+    errors.RagkitError: 1,
+    errors.ConfigError: 2,
+    errors.LoadError: 1,
+    errors.UnsupportedFormatError: 1,
+    errors.ModelError: 13,
+    errors.ModelUnavailableError: 13,
+    errors.ModelNotFoundError: 13,
+    errors.ModelResponseError: 13,
+    errors.EmbeddingFailedError: 13,
+    errors.PromptTruncatedError: 13,
+    errors.StoreError: 1,
+    errors.IndexNotFoundError: 10,
+    errors.IndexExistsError: 1,
+    errors.IndexLockedError: 11,
+    errors.IndexMismatchError: 12,
+    errors.IndexCorruptError: 12,
+    errors.FormatVersionError: 12,
+    errors.StorageFullError: 1,
+    errors.CitationError: 1,
+}
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="ragkit",
+    help="Ask your own documents, on your own machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit codes: 0 done, 1 failed, 2 usage, 3 some files failed, 10 no such index, "
+        "11 index locked, 12 index mismatched or damaged, 13 model unavailable, 130 interrupted."
+    ),
+)
+for module in (index, search, ask, inspect, config, doctor):
+    module.register(app)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"ragkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: bool = typer.Option(
+        False, "--version", help="Print the version.", callback=_print_version, is_eager=True
+    ),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on stderr."),
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ragkit")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def main() -> None:
+    """Run the command line and exit with the code of what happened."""
+    try:
+        app()
+    except errors.RagkitError as exc:
+        typer.echo(f"ragkit: {exc}", err=True)
+        sys.exit(EXIT_CODES[type(exc)])
+    except KeyboardInterrupt:
+        typer.echo("ragkit: interrupted; what was committed is kept", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does. Python must not flush it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,88 @@
+"""``ragkit ask``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import (
+    Explain,
+    IndexName,
+    Json,
+    K,
+    Kinds,
+    Paths,
+    SearchMode,
+    Settings,
+    configured,
+    open_pipeline,
+    restriction,
+)
+from ragkit.cli.output import print_answer, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ragkit.pipeline import AnswerEvent
+    from ragkit.records import Answer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("ask")(ask)
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="A question, in any language.")],
+    index: IndexName = "",
+    k: K = None,
+    mode: SearchMode = None,
+    chat: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`."),
+    ] = None,
+    extractive: Annotated[
+        bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
+    ] = False,
+    strict: Annotated[
+        bool | None, typer.Option("--strict", help="Withhold what the passages do not support.")
+    ] = None,
+    path: Paths = [],  # noqa: B006 -- typer copies it
+    kind: Kinds = [],  # noqa: B006 -- typer copies it
+    explain: Explain = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Answer a question from the documents, with citations, or say that they do not say."""
+    from ragkit.records import to_json
+
+    config, _ = configured(
+        settings,
+        search__mode=mode,
+        models__chat="none" if extractive else chat,
+        answer__strict=strict,
+    )
+    with open_pipeline(index, config) as rag:
+        events = rag.stream(question, k=k, **restriction(path, kind))
+        answer, streamed = _follow(events, show=not json)
+    if json:
+        print_json(to_json(answer))
+    else:
+        print_answer(answer, explain=explain, streamed=streamed)
+
+
+def _follow(events: Iterator[AnswerEvent], *, show: bool) -> tuple[Answer, bool]:
+    """Print the text as it comes; returns the answer and whether any text was printed."""
+    from ragkit.protocols import TextDelta
+    from ragkit.records import Answer
+
+    streamed = False
+    for event in events:
+        if isinstance(event, Answer):
+            return event, streamed
+        if show and isinstance(event, TextDelta):
+            typer.echo(event.text, nl=False)
+            streamed = True
+    msg = "the stream ended without an answer"
+    raise TypeError(msg)

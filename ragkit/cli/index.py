@@ -1,0 +1,137 @@
+"""``ragkit index``, ``remove``, ``rebuild``: the commands that change an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
+from ragkit.cli.output import print_json, print_report, say
+from ragkit.cli.progress import progress_shown
+
+if TYPE_CHECKING:
+    from ragkit.records import IndexReport
+
+SOME_FAILED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("index")(index)
+    app.command("remove")(remove)
+    app.command("rebuild")(rebuild)
+
+
+def index(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders or files; none: the folders indexed before."),
+    ] = None,
+    index: IndexName = "",
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Embedding model of the Ollama server, for a new index."
+        ),
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded, for a new index.")
+    ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files; repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be done.")
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Index folders and files, or bring the index up to date with them.
+
+    Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
+    The first index is named after its folder.
+    """
+    config, _ = configured(
+        settings,
+        models__embedder=embedder,
+        models__backend=backend or ("ollama" if embedder else None),
+        load__include=include,
+        load__exclude=exclude,
+    )
+    named = bool(embedder or backend)
+    with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
+        if not dry_run:
+            say(f"Index {rag.path}")
+        with progress_shown(quiet=quiet or json) as show:
+            report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
+    _finish(report, json=json, files=files)
+
+
+def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
+    from ragkit.records import to_json
+
+    if json:
+        print_json(to_json(report))
+    else:
+        print_report(report, verbose=files)
+    if report.failed or report.stale or report.unreadable:
+        raise typer.Exit(SOME_FAILED)
+
+
+def remove(
+    paths: Annotated[
+        list[str], typer.Argument(help="Files or folders, as `ragkit list` names them.")
+    ],
+    index: IndexName = "",
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Remove documents from the index. The files themselves are not touched."""
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        removed = rag.remove(*paths)
+    if json:
+        print_json({"removed": list(removed)})
+    else:
+        for path in removed:
+            typer.echo(path)
+    if not removed:
+        say("ragkit: no document of the index matches; `ragkit list` names them")
+        raise typer.Exit(1)
+
+
+def rebuild(
+    index: IndexName = "",
+    embedder: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Embedding model of the Ollama server.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Build the index anew from its folders, with the models and settings that hold now.
+
+    The old index answers until the new one is complete, then gives way to it.
+    """
+    config, _ = configured(
+        settings,
+        models__embedder=embedder,
+        models__backend=backend or ("ollama" if embedder else None),
+    )
+    with open_pipeline(index, config) as rag, progress_shown(quiet=quiet or json) as show:
+        report = rag.rebuild(on_progress=show)
+    _finish(report, json=json, files=False)

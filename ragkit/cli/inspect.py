@@ -1,0 +1,113 @@
+"""``ragkit list``, ``info``, ``check``: what an index holds and whether it is right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
+from ragkit.cli.output import print_json
+
+if TYPE_CHECKING:
+    from ragkit.records import DocumentInfo
+
+BROKEN = 12
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command("list")(list_documents)
+    app.command("info")(info)
+    app.command("check")(check)
+
+
+def list_documents(
+    index: IndexName = "",
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """List the documents of the index."""
+    from ragkit.records import to_json
+
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        documents = rag.documents()
+    if json:
+        print_json([to_json(document) for document in documents])
+        return
+    for document in documents:
+        typer.echo(_line(document))
+
+
+def _line(document: DocumentInfo) -> str:
+    notes = []
+    if document.pages:
+        notes.append(f"{document.pages} pages")
+    if document.pages_without_text:
+        notes.append(f"{len(document.pages_without_text)} without text")
+    if document.stale:
+        notes.append(f"stale: {document.stale}")
+    note = f"  ({', '.join(notes)})" if notes else ""
+    return f"{document.chunks:>6} passages  {document.kind:<9} {document.path}{note}"
+
+
+def info(
+    index: IndexName = "",
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Tell what an index holds, how it was built, and what its last runs did."""
+    from ragkit.records import to_json
+
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        stats, runs = rag.stats(), rag.store.runs()
+        roots = sorted({d.root for d in rag.documents()})
+        path = rag.path
+    if json:
+        print_json({"path": str(path), "roots": roots, **to_json(stats), "runs": runs})
+        return
+    embedder = stats.embedder
+    rows = {
+        "index": str(path),
+        "folders": ", ".join(roots) or "none",
+        "documents": f"{stats.documents}" + (f", {stats.stale} stale" if stats.stale else ""),
+        "passages": f"{stats.chunks}",
+        "embedder": f"{embedder['name']} ({embedder['backend']}, {stats.dim} dimensions)",
+        "split": ", ".join(f"{k} {v}" for k, v in stats.splitter.items()),
+        "size": f"{stats.size_bytes / 1e6:.1f} MB",
+    }
+    for name, value in rows.items():
+        typer.echo(f"{name:<11}{value}")
+    for run in runs[:5]:
+        typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
+                   f"{run['command']}")  # fmt: skip
+
+
+def check(
+    index: IndexName = "",
+    quick: Annotated[bool, typer.Option("--quick", help="Only what takes no time.")] = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Verify every invariant of the index on disk, row by row.
+
+    docs/format.md names the invariants. Exit code 12 where one that must hold is broken.
+    """
+    from ragkit.store.check import check as check_index
+
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        problems = check_index(rag.path, full=not quick)
+    if json:
+        print_json([{"invariant": p.invariant, "severity": p.severity, "detail": p.detail,
+                     "repair": p.repair} for p in problems])  # fmt: skip
+    else:
+        for problem in problems:
+            typer.echo(f"{problem.severity}: {problem.invariant}: {problem.detail}")
+            typer.echo(f"      {problem.repair}")
+        if not problems:
+            typer.echo(f"{rag.path}: every invariant holds")
+    if any(p.severity == "must" for p in problems):
+        raise typer.Exit(BROKEN)

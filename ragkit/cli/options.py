@@ -1,0 +1,95 @@
+"""Options that several commands share, and the pipeline they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ragkit.config import Config
+    from ragkit.pipeline import Pipeline
+
+IndexName = Annotated[
+    str,
+    typer.Option(
+        "--index", "-i", metavar="NAME|PATH", help="The index; not needed where there is one only."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Change a setting for this run; see `ragkit config`."
+    ),
+]
+K = Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many passages to find.")]
+SearchMode = Annotated[
+    str | None, typer.Option("--mode", metavar="MODE", help="dense, keyword or hybrid.")
+]
+Paths = Annotated[
+    list[str],
+    typer.Option("--path", metavar="GLOB", help="Only documents whose path matches; repeatable."),
+]
+Kinds = Annotated[
+    list[str],
+    typer.Option("--kind", metavar="KIND", help="Only documents of a kind, e.g. pdf; repeatable."),
+]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Show ranks, scores and what was left out.")
+]
+
+
+def configured(settings: Sequence[str], **named: Any) -> tuple[Config, dict[str, str]]:  # noqa: ANN401 -- values of any setting
+    """Read the configuration with ``--set`` values and named options on top.
+
+    Args:
+        settings: ``name=value`` texts.
+        named: Settings with ``__`` for the dot; None where the option was not given.
+
+    Returns:
+        As `ragkit.config.load_config`.
+    """
+    from ragkit.config import load_config
+
+    values: dict[str, Any] = {}
+    for text in settings:
+        name, separator, value = text.partition("=")
+        if not separator:
+            msg = f"--set {text!r}: expected NAME=VALUE"
+            raise ConfigError(msg)
+        values[name.strip()] = value.strip()
+    values |= {k.replace("__", "."): v for k, v in named.items() if v is not None}
+    return load_config(values)
+
+
+def open_pipeline(
+    index: str, config: Config, sources: Sequence[Path] = (), *, named_embedder: bool = False
+) -> Pipeline:
+    """The pipeline over an index.
+
+    Args:
+        index: The ``--index`` option.
+        config: Settings.
+        sources: What is to be indexed; names the first index.
+        named_embedder: An embedder was asked for by name: an index that was built with another
+            one is then refused.
+    """
+    from ragkit.backends import new_embedder
+    from ragkit.locate import index_path
+    from ragkit.pipeline import Pipeline
+
+    embedder = new_embedder(config.models) if named_embedder else None
+    return Pipeline(index_path(index, config.indexes, sources), config, embedder=embedder)
+
+
+def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:
+    """The ``restrict`` argument of a search, from its options."""
+    from ragkit.records import Filter
+
+    return {"restrict": Filter(tuple(paths), tuple(kinds))}

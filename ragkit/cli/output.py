@@ -1,0 +1,163 @@
+"""What the commands print: results on stdout, JSON or for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ragkit.records import Answer, Citation, Hit, IndexReport, Passage
+
+QUOTE_CHARS = 240
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
+    """Print a value as JSON, one document, readable and in its own script."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def say(text: str) -> None:
+    """Tell the person something that is not a result."""
+    typer.echo(text, err=True)
+
+
+def place(record: Hit | Passage | Citation) -> str:
+    """Where something stands, for people: path, page, heading."""
+    parts = [record.path]
+    if record.page is not None:
+        parts.append(f"page {record.page}")
+    if record.heading:
+        parts.append(" › ".join(record.heading))
+    return " · ".join(parts)
+
+
+def shortened(text: str, limit: int = QUOTE_CHARS) -> str:
+    """A text on one line, cut at a word where it is too long."""
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    cut = line[:limit]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[limit // 2 :] else cut) + " …"
+
+
+def print_hits(hits: Sequence[Hit], *, explain: bool) -> None:
+    """Print hits for people."""
+    for hit in hits:
+        score = "" if hit.score is None else f"  {hit.score:.3f}"
+        typer.echo(f"{hit.rank}. {place(hit)}{score}")
+        if explain:
+            typer.echo(f"   {_why(hit)}")
+        typer.echo(f"   {shortened(hit.text)}\n")
+
+
+def _why(hit: Hit) -> str:
+    ranks = hit.ranks
+    parts = [
+        "dense: not found" if ranks.dense is None else f"dense: rank {ranks.dense}",
+        "keyword: not found"
+        if ranks.keyword is None
+        else f"keyword: rank {ranks.keyword}, BM25 {ranks.bm25:.2f}",
+    ]
+    if ranks.fused is not None:
+        parts.append(f"fused {ranks.fused:.5f}")
+    return " · ".join([*parts, f"characters {hit.start}-{hit.end}"])
+
+
+def print_answer(answer: Answer, *, explain: bool, streamed: bool) -> None:
+    """Print an answer for people; its text only where it was not streamed already."""
+    if streamed:
+        typer.echo()
+    else:
+        typer.echo(answer.text)
+    doubtful = [s for s in answer.sentences if s.status in {"unsupported", "uncited"}]
+    if answer.citations:
+        typer.echo("\nSources")
+        for citation in answer.citations:
+            typer.echo(f"  [{citation.number}] {place(citation)}")
+            typer.echo(f"      “{shortened(citation.quote)}”")
+    if doubtful and not answer.refused:
+        typer.echo("\nNot shown to be in the documents")
+        for sentence in doubtful:
+            typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
+    if explain:
+        _print_receipt(answer)
+
+
+def _print_receipt(answer: Answer) -> None:
+    receipt = answer.receipt
+    typer.echo("\nReceipt")
+    typer.echo(f"  embedder  {answer.embedder}")
+    typer.echo(f"  answer by {answer.chat_model or 'quoting (no chat model)'}")
+    if answer.chat_model:
+        typer.echo(
+            f"  prompt    {_count(receipt.prompt_tokens)} tokens, estimated "
+            f"{receipt.prompt_tokens_estimated}, window {receipt.num_ctx}, "
+            f"{receipt.reserve_tokens} kept for the answer"
+        )
+    typer.echo(f"  passages  {receipt.passages_given} given, {len(receipt.dropped)} left out")
+    for dropped in receipt.dropped:
+        typer.echo(f"    {dropped.reason}: {dropped.path} {dropped.start}-{dropped.end}")
+    typer.echo(f"  time      {answer.seconds:.2f} s")
+
+
+def _count(number: int | None) -> str:
+    return "unknown number of" if number is None else str(number)
+
+
+def print_report(report: IndexReport, *, verbose: bool) -> None:
+    """Print an ingest's account for people."""
+    counts = {
+        "added": len(report.added),
+        "changed": len(report.changed),
+        "moved": len(report.moved),
+        "removed": len(report.removed),
+        "unchanged": len(report.unchanged),
+        "skipped": len(report.skipped),
+        "stale": len(report.stale),
+        "failed": len(report.failed),
+    }
+    head = "Would be: " if report.dry_run else ""
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    typer.echo(head + (", ".join(said) or "no files"))
+    if not report.dry_run:
+        typer.echo(
+            f"{report.chunks} chunks written, {report.embedded} embedded, "
+            f"{report.reused} reused, {report.seconds:.1f} s"
+        )
+    if report.dry_run or verbose:
+        for what in ("added", "changed", "moved", "removed"):
+            _print_lines(what, getattr(report, what))
+    if verbose:
+        _print_lines("unchanged", report.unchanged)
+    _print_outcomes(report, verbose=verbose)
+
+
+def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
+    if verbose or report.dry_run:
+        _print_lines("skipped", (f"{o.path}: {o.reason}" for o in report.skipped))
+    _print_lines("failed", (f"{o.path}: {o.reason}" for o in report.failed))
+    _print_lines("stale", (f"{o.path}: old text kept: {o.reason}" for o in report.stale))
+    _print_lines("not read", (f"{o.path}: {o.reason}" for o in report.unreadable))
+    _print_lines(
+        "no text on",
+        (f"{path}: page {_numbers(pages)}" for path, pages in report.pages_without_text.items()),
+    )
+
+
+def _print_lines(what: str, lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(f"  {what:<10} {line}")
+
+
+def _numbers(pages: Sequence[int]) -> str:
+    return ", ".join(map(str, pages))
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal, so that a bar can be drawn."""
+    return sys.stderr.isatty()

@@ -1,0 +1,268 @@
+"""Settings: frozen values with named defaults, read from TOML files, the environment and code.
+
+The order of precedence, weakest first: the defaults below, the user's
+``~/.config/ragkit/ragkit.toml``, ``ragkit.toml`` in the working folder, environment variables
+(``RAGKIT_SECTION_NAME``; also ``RAGKIT_INDEXES`` and Ollama's own ``OLLAMA_HOST``), options.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from ragkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+from ragkit.records import Mode
+
+
+def _setting(default: Any, help_text: str) -> Any:  # noqa: ANN401 -- dataclasses.field is typed so
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which models, where, and how they are called."""
+
+    backend: Literal["auto", "ollama", "embedded"] = _setting(
+        "auto",
+        "Where a new index gets its vectors: `ollama`, `embedded` (in-process), or `auto`: "
+        "Ollama if it answers, else embedded.",
+    )
+    ollama_host: str = _setting(
+        "http://127.0.0.1:11434", "Address of the Ollama server; `OLLAMA_HOST` sets it too."
+    )
+    embedder: str = _setting("nomic-embed-text", "Embedding model on the Ollama server.")
+    chat: str = _setting(
+        "llama3.2",
+        "Chat model: a name on the Ollama server, `gguf:PATH` for a model file "
+        "(extra `gguf`), or `none` for extractive answers.",
+    )
+    embed_endpoint: Literal["/api/embeddings", "/api/embed"] = _setting(
+        "/api/embeddings", "One text a request, or batches through `/api/embed`."
+    )
+    embed_concurrency: int = _setting(8, "Embedding requests in flight at once.")
+    embed_batch: int = _setting(32, "Texts a request through `/api/embed`.")
+    embed_num_ctx: int = _setting(0, "Window of the embedding model, tokens; 0: the server's.")
+    query_prefix: str = _setting(
+        "auto", "Text put before a question; `auto`: what the model was trained with."
+    )
+    document_prefix: str = _setting("auto", "Text put before a passage; `auto` as above.")
+    keep_alive: str = _setting(
+        "", "How long the server keeps a model loaded, e.g. `10m`; empty: the server's default."
+    )
+    connect_timeout_s: float = _setting(5.0, "Seconds to wait for a connection.")
+    read_timeout_s: float = _setting(
+        300.0, "Seconds to wait for the next byte; a cold model may take minutes to load."
+    )
+    retries: int = _setting(3, "Further tries after a failure that may pass.")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSettings:
+    """Which files are read, and how much of the machine a parser may use."""
+
+    include: tuple[str, ...] = _setting((), "Globs of files to index; empty: every known kind.")
+    exclude: tuple[str, ...] = _setting((), "Globs of files to leave out (gitignore syntax).")
+    hidden: bool = _setting(False, "Index hidden files and folders too.")  # noqa: FBT003 -- a default
+    gitignore: bool = _setting(True, "Honour `.gitignore` and `.ragkitignore`.")  # noqa: FBT003 -- a default
+    max_file_mb: float = _setting(100.0, "Files above this size in megabytes are skipped.")
+    parse_timeout_s: float = _setting(120.0, "Seconds a parser may take for one file.")
+    parse_memory_mb: int = _setting(2048, "Memory in MB a parser may take (Linux).")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSettings:
+    """How documents become chunks. Stored with an index; changing them needs a rebuild."""
+
+    chunk_tokens: int = _setting(240, "Aimed size of a chunk, estimated tokens.")
+    overlap_tokens: int = _setting(
+        40, "Most tokens of whole sentences repeated from the chunk before."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How chunks are found."""
+
+    k: int = _setting(8, "Hits to return.")
+    mode: Mode = _setting(  # noqa: RUF009 -- a text
+        "hybrid", "`dense`, `keyword` or `hybrid`."
+    )
+    depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.")
+    rrf_k: int = _setting(60, "Constant of reciprocal rank fusion (Cormack et al. 2009).")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """How answers are made."""
+
+    num_ctx: int = _setting(
+        8192, "Window asked of the chat model, tokens; never above what the model was trained for."
+    )
+    reserve_tokens: int = _setting(768, "Part of the window kept for the answer.")
+    temperature: float = _setting(0.0, "Randomness of the chat model; 0: the likeliest words.")
+    seed: int = _setting(0, "Seed of the chat model's randomness.")
+    think: bool = _setting(False, "Let a reasoning model think first.")  # noqa: FBT003 -- a default
+    min_evidence: float = _setting(
+        -1.0, "Evidence in [0, 1] below which no answer is given; -1: calibrated for the embedder."
+    )
+    strict: bool = _setting(False, "Withhold sentences that the passages do not support.")  # noqa: FBT003 -- a default
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings. Usage: ``Config()``, ``Config.load()``, ``config.with_values({...})``."""
+
+    indexes: Path = _setting(  # noqa: RUF009 -- a path does not change
+        Path("indexes"), "Folder that holds the indexes; `RAGKIT_INDEXES`."
+    )
+    models: ModelSettings = ModelSettings()
+    load: LoadSettings = LoadSettings()
+    split: SplitSettings = SplitSettings()
+    search: SearchSettings = SearchSettings()
+    answer: AnswerSettings = AnswerSettings()
+
+    def with_values(self, values: Mapping[str, Any], source: str = "code") -> Config:
+        """Return a copy with settings replaced.
+
+        Args:
+            values: Dotted names, e.g. ``{"search.k": 5}``. Text is converted to the setting's type.
+            source: Where the values come from, for error messages.
+
+        Raises:
+            ConfigError: A name is unknown or a value is not of the setting's type.
+        """
+        known = {s.name: s for s in settings(self)}
+        changed: dict[str, dict[str, Any]] = {}
+        top: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in known:
+                msg = f"{source}: unknown setting {name!r}; `ragkit config` lists them"
+                raise ConfigError(msg)
+            section, _, key = name.rpartition(".")
+            target = changed.setdefault(section, {}) if section else top
+            target[key] = _convert(value, known[name].type, f"{source}: {name}")
+        parts = {s: replace(getattr(self, s), **v) for s, v in changed.items()}
+        return replace(self, **top, **parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as `ragkit config` and the documentation show it."""
+
+    name: str
+    type: Any
+    value: Any
+    help: str
+    env: str
+
+
+def settings(config: Config) -> Iterator[Setting]:
+    """List every setting of a configuration by its dotted name."""
+    for section in fields(config):
+        part = getattr(config, section.name)
+        if section.name == "indexes":
+            yield Setting("indexes", Path, part, section.metadata["help"], "RAGKIT_INDEXES")
+            continue
+        hints = get_type_hints(type(part))
+        for f in fields(part):
+            name = f"{section.name}.{f.name}"
+            env = "RAGKIT_" + name.replace(".", "_").upper()
+            yield Setting(name, hints[f.name], getattr(part, f.name), f.metadata["help"], env)
+
+
+def load_config(
+    options: Mapping[str, Any] | None = None,
+    *,
+    folder: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Config, dict[str, str]]:
+    """Read the configuration that holds here.
+
+    Args:
+        options: Dotted names set on the command line; they win.
+        folder: Where ``ragkit.toml`` is looked for; the working folder by default.
+        environ: Environment variables; the process's own by default.
+
+    Returns:
+        The configuration, and for each dotted name that is not a default where it was set.
+
+    Raises:
+        ConfigError: A file cannot be parsed, a setting is unknown, or a value does not fit.
+    """
+    env = os.environ if environ is None else environ
+    config, sources = Config(), {}
+    home = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        (str(path), _read_toml(path))
+        for path in (home / "ragkit" / "ragkit.toml", (folder or Path()) / "ragkit.toml")
+        if path.is_file()
+    ]
+    if env.get("OLLAMA_HOST"):
+        layers.append(("environment OLLAMA_HOST", {"models.ollama_host": env["OLLAMA_HOST"]}))
+    layers += [
+        (f"environment {s.env}", {s.name: env[s.env]}) for s in settings(config) if s.env in env
+    ]
+    layers.append(("option", options or {}))
+    for source, values in layers:
+        config = config.with_values(values, source)
+        sources.update(dict.fromkeys(values, source))
+    return config, sources
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        msg = f"{path}: not a readable TOML file: {exc}"
+        raise ConfigError(msg) from exc
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401, C901 -- one line a type
+    msg = f"{where} = {value!r}: expected {_type_name(kind)}"
+    try:
+        if get_origin(kind) is Literal:
+            if value in get_args(kind):
+                return value
+        elif get_origin(kind) is tuple:
+            items = value.split(",") if isinstance(value, str) else value
+            return tuple(str(item).strip() for item in items if str(item).strip())
+        elif kind is bool:
+            word = str(value).strip().lower()
+            if word in _TRUE + _FALSE:
+                return word in _TRUE
+        elif kind is Path:
+            return Path(value).expanduser()
+        elif kind is int and not isinstance(value, (bool, float)):
+            return int(value)
+        elif kind is float and not isinstance(value, bool):
+            return float(value)
+        elif kind is str and isinstance(value, str):
+            return value
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(msg) from exc
+    raise ConfigError(msg)
+
+
+def _type_name(kind: Any) -> str:  # noqa: ANN401 -- a type as typing spells it
+    if get_origin(kind) is Literal:
+        return "one of " + ", ".join(get_args(kind))
+    if get_origin(kind) is tuple:
+        return "a list of texts"
+    return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")

@@ -1,0 +1,134 @@
+"""The embed stage: texts become unit vectors, in batches, while the caller works on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragkit.errors import EmbeddingFailedError, ModelResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ragkit.protocols import Embedder, Vectors
+
+BATCH_TEXTS = 32
+IN_FLIGHT = 3  # batches: one being answered, one on its way, so that no server slot falls idle
+UNIT_TOLERANCE = 1e-3
+
+
+def embedder_record(embedder: Embedder) -> dict[str, Any]:
+    """What an index remembers of its embedder, as JSON values."""
+    return {
+        "backend": embedder.backend,
+        "name": embedder.name,
+        "digest": embedder.digest,
+        "dim": embedder.dim,
+        "options": dict(embedder.options),
+    }
+
+
+def cache_keys(record: Mapping[str, Any], texts: Sequence[str]) -> list[bytes]:
+    """The cache key of each text, 32 bytes: what it hashes decides the vector and nothing else.
+
+    Args:
+        record: As `embedder_record` gives it; its digest and options count.
+        texts: The texts exactly as they will be embedded.
+    """
+    model = json.dumps([record["digest"], record["options"]], sort_keys=True).encode()
+    prefix = hashlib.sha256(hashlib.sha256(model).digest())
+    keys = []
+    for text in texts:
+        key = prefix.copy()
+        key.update(text.encode("utf-8", "surrogatepass"))
+        keys.append(key.digest())
+    return keys
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedBatch:
+    """Vectors of one batch: float32, shape (len(keys), dim); ``failed`` maps a key to why."""
+
+    keys: tuple[bytes, ...]
+    vectors: Vectors
+    failed: Mapping[bytes, str] = field(default_factory=dict)
+
+
+class EmbeddingQueue:
+    """Embeds batches in the background, in order, with a bounded number under way.
+
+    Usage: `put` texts as they come, and after each `put` take what `ready` yields; at the end
+    take what `drain` yields. The caller's thread is blocked only when `IN_FLIGHT` batches wait.
+
+    Args:
+        embedder: Its ``embed_documents`` is called from up to `IN_FLIGHT` threads.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ragkit-embed")
+        self._waiting: list[tuple[bytes, str]] = []
+        self._running: deque[Future[EmbeddedBatch]] = deque()
+
+    def put(self, key: bytes, text: str) -> None:
+        """Queue a text."""
+        self._waiting.append((key, text))
+        if len(self._waiting) >= BATCH_TEXTS:
+            self._send()
+
+    def ready(self, *, wait: bool = False) -> Iterator[EmbeddedBatch]:
+        """Batches that are done.
+
+        Args:
+            wait: Wait for one even if not too many are under way.
+        """
+        if wait and not self._running:
+            self._send()
+        while self._running:
+            if not (wait or self._running[0].done() or len(self._running) > IN_FLIGHT):
+                return
+            wait = False
+            yield self._running.popleft().result()
+
+    def drain(self) -> Iterator[EmbeddedBatch]:
+        """All batches that are left, waiting for each."""
+        self._send()
+        while self._running:
+            yield self._running.popleft().result()
+
+    def close(self) -> None:
+        """Give up what has not begun; returns when what runs has ended."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _send(self) -> None:
+        if self._waiting:
+            batch, self._waiting = self._waiting, []
+            self._running.append(self._pool.submit(self._embed, batch))
+
+    def _embed(self, batch: Sequence[tuple[bytes, str]]) -> EmbeddedBatch:
+        keys = tuple(key for key, _ in batch)
+        try:
+            vectors = self._embedder.embed_documents([text for _, text in batch])
+        except EmbeddingFailedError as exc:
+            good = [i for i in range(len(keys)) if i not in exc.failed]
+            failed = {keys[i]: reason for i, reason in exc.failed.items()}
+            rows = self._checked(np.asarray(exc.vectors)[good], len(good))
+            return EmbeddedBatch(tuple(keys[i] for i in good), rows, failed)
+        return EmbeddedBatch(keys, self._checked(vectors, len(keys)))
+
+    def _checked(self, vectors: Vectors, count: int) -> Vectors:
+        name, dim = self._embedder.name, self._embedder.dim
+        if vectors.shape != (count, dim):
+            msg = f"{name} returned vectors of shape {vectors.shape}, not {(count, dim)}"
+            raise ModelResponseError(msg, name)
+        lengths = np.linalg.norm(vectors, axis=1)
+        if not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):  # NaN fails too
+            msg = f"{name} returned vectors that are not of unit length"
+            raise ModelResponseError(msg, name)
+        return vectors

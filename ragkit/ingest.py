@@ -1,0 +1,269 @@
+"""The ingest stage: load, split, embed and store, streaming, with an account of every file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from ragkit.embed import EmbeddingQueue, cache_keys, embedder_record
+from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
+from ragkit.load import Parser, load_document
+from ragkit.records import FileOutcome, IndexReport, to_json
+from ragkit.split import embedding_text, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ragkit.config import Config
+    from ragkit.embed import EmbeddedBatch
+    from ragkit.plan import Plan, PlannedFile
+    from ragkit.protocols import Embedder, StoreWriter
+    from ragkit.records import Chunk, Document
+
+COMMIT_TEXTS = 256  # a commit costs some milliseconds, a kill at most this many texts' embedding
+COMMIT_S = 5.0
+MOST_WAITING = 512  # documents that may wait for vectors, so that memory stays bounded
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is. Bytes are those of source files whose documents are dealt with."""
+
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    texts_embedded: int
+    path: str
+
+
+@dataclass(slots=True)
+class Account:
+    """Gathers what becomes of each planned file."""
+
+    plan: Plan
+    stored: dict[str, Document] = field(default_factory=dict)
+    skipped: list[FileOutcome] = field(default_factory=list)
+    failed: list[FileOutcome] = field(default_factory=list)
+    stale: list[FileOutcome] = field(default_factory=list)
+    chunks: int = 0
+    embedded: int = 0
+
+    def report(self, *, generation: int, seconds: float) -> IndexReport:
+        """The account so far; files that were not reached are in none of its lists."""
+        done = [p for p in self.plan.load if p.doc_id in self.stored]
+        blank = {d.path: d.pages_without_text for d in self.plan.unchanged}
+        blank |= {d.path: d.pages_without_text for d in self.stored.values()}
+        moved_from = {p.moved_from for p in done}
+        return IndexReport(
+            added=tuple(p.path for p in done if not p.previous and not p.moved_from),
+            changed=tuple(p.path for p in done if p.previous),
+            moved=tuple(p.path for p in done if p.moved_from),
+            unchanged=tuple(d.path for d in self.plan.unchanged),
+            removed=tuple(d.path for d in self.plan.removed if d.path not in moved_from),
+            skipped=(*self.plan.skipped, *self.skipped),
+            failed=tuple(self.failed),
+            stale=tuple(self.stale),
+            unreadable=tuple(self.plan.unreadable),
+            pages_without_text={path: pages for path, pages in blank.items() if pages},
+            chunks=self.chunks,
+            embedded=self.embedded,
+            reused=self.chunks - self.embedded,
+            generation=generation,
+            seconds=round(seconds, 3),
+        )
+
+
+def planned_report(plan: Plan) -> IndexReport:
+    """What an ingest of the plan would report if every file could be loaded; for a dry run."""
+    return IndexReport(
+        added=tuple(p.path for p in plan.load if not p.previous and not p.moved_from),
+        changed=tuple(p.path for p in plan.load if p.previous),
+        moved=tuple(p.path for p in plan.load if p.moved_from),
+        unchanged=tuple(d.path for d in plan.unchanged),
+        removed=tuple(
+            d.path for d in plan.removed if d.path not in {p.moved_from for p in plan.load}
+        ),
+        skipped=tuple(plan.skipped),
+        unreadable=tuple(plan.unreadable),
+        dry_run=True,
+    )
+
+
+def own_title(document: Document) -> str:
+    """The title that a document's content gives it; "" where it is only the file's name.
+
+    What is embedded must not hang on the name, so that a renamed file costs no embedding.
+    """
+    stem = PurePosixPath(document.path).stem
+    return "" if document.title == stem else document.title
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A document that can be stored once so many texts have come back."""
+
+    planned: PlannedFile
+    document: Document
+    chunks: list[Chunk]
+    keys: list[bytes]
+    texts_needed: int
+
+
+class Ingest:
+    """One run over a plan.
+
+    Args:
+        plan: What to do.
+        embedder: Called only for texts that the store does not know.
+        writer: Where the result goes; committed now and then, and at the end.
+        config: Load and split settings.
+        on_progress: Called after every file, in the caller's thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        embedder: Embedder,
+        writer: StoreWriter,
+        config: Config,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._plan = plan
+        self._writer = writer
+        self._config = config
+        self._on_progress = on_progress
+        self._embedder = embedder
+        self._record = embedder_record(embedder)
+        self._queue = EmbeddingQueue(embedder)
+        self._in_queue: set[bytes] = set()
+        self._texts_sent = 0
+        self._texts_back = 0
+        self._waiting: list[_Waiting] = []
+        self._unembeddable: dict[bytes, str] = {}
+        self._account = Account(plan)
+        self._files_done = 0
+        self._bytes_done = 0
+        self._uncommitted = 0
+        self._started = self._committed = time.monotonic()
+
+    def run(self) -> IndexReport:
+        """Do it all.
+
+        Whatever ends it early (Ctrl-C, a server that stops), documents that are complete and
+        vectors that came back are committed first.
+
+        Raises:
+            ModelError: The embedder failed for good.
+        """
+        try:
+            with Parser(self._config.load) as parser:
+                for planned in self._plan.load:
+                    self._load(planned, parser)
+                    self._take(self._queue.ready(wait=len(self._waiting) >= MOST_WAITING))
+            self._take(self._queue.drain())
+        except (KeyboardInterrupt, ModelError):
+            self._writer.commit()
+            raise
+        finally:
+            self._queue.close()
+        self._clean_up()
+        return self._finish()
+
+    def _load(self, planned: PlannedFile, parser: Parser) -> None:
+        try:
+            document = load_document(
+                planned.file, root=planned.root, settings=self._config.load, parser=parser
+            )
+        except UnsupportedFormatError as exc:
+            self._give_up(planned, str(exc), self._account.skipped)
+            return
+        except LoadError as exc:
+            self._give_up(planned, str(exc), self._account.failed)
+            return
+        limit = self._embedder.max_tokens
+        chunks = list(split(document, self._config.split, max_tokens=limit))
+        texts = [embedding_text(chunk, own_title(document)) for chunk in chunks]
+        keys = cache_keys(self._record, texts)
+        known = self._writer.known(keys)
+        for key, text in zip(keys, texts, strict=True):
+            if key not in known and key not in self._in_queue:
+                self._in_queue.add(key)
+                self._texts_sent += 1
+                self._queue.put(key, text)
+        needed = 0 if known.issuperset(keys) else self._texts_sent
+        self._settle(_Waiting(planned, document, chunks, keys, needed))
+
+    def _take(self, batches: Iterable[EmbeddedBatch]) -> None:
+        for batch in batches:
+            self._writer.add_vectors(batch.keys, batch.vectors)
+            self._in_queue.difference_update(batch.keys, batch.failed)
+            self._unembeddable |= batch.failed
+            self._account.embedded += len(batch.keys)
+            self._texts_back += len(batch.keys) + len(batch.failed)
+            self._uncommitted += len(batch.keys)
+            waiting, self._waiting = self._waiting, []
+            for item in waiting:
+                self._settle(item)
+            self._commit_if_due()
+
+    def _settle(self, item: _Waiting) -> None:
+        if item.texts_needed > self._texts_back:
+            self._waiting.append(item)
+            return
+        broken = next((self._unembeddable[k] for k in item.keys if k in self._unembeddable), None)
+        if broken is not None:
+            self._give_up(item.planned, f"cannot be embedded: {broken}", self._account.failed)
+            return
+        previous = item.planned.previous
+        if previous is not None and previous.doc_id != item.document.doc_id:
+            self._writer.remove([previous.doc_id])
+        self._writer.add(item.document, item.chunks, item.keys)
+        self._account.stored[item.document.doc_id] = item.document
+        self._account.chunks += len(item.chunks)
+        self._advance(item.planned, item.document.size_bytes)
+
+    def _give_up(self, planned: PlannedFile, reason: str, where: list[FileOutcome]) -> None:
+        """Account for a file that cannot be indexed; its older chunks, if any, stay."""
+        outcome = FileOutcome(planned.path, reason)
+        if planned.previous is None:
+            where.append(outcome)
+        else:
+            self._writer.mark_stale(planned.previous.doc_id, reason)
+            self._account.stale.append(outcome)
+        self._advance(planned, planned.size_bytes)
+
+    def _advance(self, planned: PlannedFile, size_bytes: int) -> None:
+        self._files_done += 1
+        self._bytes_done += size_bytes
+        self._on_progress(
+            Progress(
+                self._files_done,
+                len(self._plan.load),
+                self._bytes_done,
+                self._plan.bytes_total,
+                self._account.embedded,
+                planned.path,
+            )
+        )
+
+    def _commit_if_due(self) -> None:
+        now = time.monotonic()
+        if self._uncommitted >= COMMIT_TEXTS or now - self._committed >= COMMIT_S:
+            self._writer.commit()
+            self._uncommitted, self._committed = 0, now
+
+    def _clean_up(self) -> None:
+        self._writer.remove([d.doc_id for d in self._plan.removed])
+        for document in self._plan.unchanged:
+            if document.stale is not None:
+                self._writer.mark_stale(document.doc_id, None)
+
+    def _finish(self) -> IndexReport:
+        seconds = time.monotonic() - self._started
+        report = self._account.report(generation=self._writer.generation, seconds=seconds)
+        self._writer.account(to_json(report))
+        self._writer.commit()
+        return report

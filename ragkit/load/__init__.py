@@ -1,0 +1,35 @@
+"""The load stage: a folder's files, one after the other, as documents.
+
+Usage::
+
+    settings = LoadSettings()
+    with Parser(settings) as parser:
+        for entry in walk(root, settings):
+            if entry.status == "file":
+                document = load_document(entry.path, root=root, settings=settings, parser=parser)
+"""
+
+from ragkit.load.document import (
+    Fingerprint,
+    fingerprint,
+    load_document,
+    make_doc_id,
+    relative_path,
+    root_folder,
+)
+from ragkit.load.kinds import kind_of
+from ragkit.load.parser import Parser
+from ragkit.load.walk import WalkEntry, walk
+
+__all__ = [
+    "Fingerprint",
+    "Parser",
+    "WalkEntry",
+    "fingerprint",
+    "kind_of",
+    "load_document",
+    "make_doc_id",
+    "relative_path",
+    "root_folder",
+    "walk",
+]

@@ -1,0 +1,204 @@
+"""One file to one :class:`~ragkit.records.Document`: read once, hash and parse the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.load.kinds import CODE, CSV, JSON, JSONL, MARKDOWN, RISKY, RST, TEXT, kind_of, no_reader
+from ragkit.load.readers.plain import markdown_title, read_markdown, read_rst, read_text
+from ragkit.records import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import BufferedReader
+
+    from ragkit.config import LoadSettings
+    from ragkit.load.parsed import Parsed
+    from ragkit.load.parser import Parser
+
+T = TypeVar("T")
+
+_TRIES = 2  # a file that changes while it is read is read once more
+_DOC_ID_DIGITS = 32  # 128 bits: no two of any number of documents will meet
+# Without O_NONBLOCK, opening a FIFO waits for its writer for ever.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+class Fingerprint(NamedTuple):
+    """What tells whether a file changed: its hash (64 hex digits), size and time."""
+
+    file_sha256: str
+    size_bytes: int
+    mtime_ns: int
+
+
+def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Parser) -> Document:
+    """Load one file.
+
+    The file's bytes are read once; a file that changes meanwhile is read again, and what comes
+    back is one state of it, never a mixture.
+
+    Args:
+        path: The file.
+        root: The folder that it belongs to, or the file itself; its path is told from here.
+        settings: ``max_file_mb`` bounds the file.
+        parser: Parses the risky kinds.
+
+    Raises:
+        UnsupportedFormatError: There is no reader for its name, or it is not what its name says.
+        LoadError: It is missing, unreadable, broken, too large, changes all the time, or lies
+            outside the root (also by way of a symbolic link).
+    """
+    folder = root_folder(root)
+    relative = relative_path(path, folder)
+    kind = kind_of(relative)
+    if kind is None:
+        raise UnsupportedFormatError(no_reader(relative), path)
+    data, mark = _read(path, int(settings.max_file_mb * 1_000_000))
+    parsed = _parse(kind, data, path, parser)
+    root_text = printable(folder.as_posix())
+    return Document(
+        doc_id=make_doc_id(root_text, relative),
+        root=root_text,
+        path=relative,
+        title=_title(parsed, kind, relative),
+        kind=kind,
+        text=parsed.text,
+        file_sha256=mark.file_sha256,
+        size_bytes=mark.size_bytes,
+        mtime_ns=mark.mtime_ns,
+        encoding=parsed.encoding,
+        pages=parsed.pages,
+        metadata=parsed.metadata,
+    )
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Hash a file without holding it in memory, to tell whether it must be loaded again.
+
+    Raises:
+        LoadError: It is missing, unreadable, no regular file, or changes all the time.
+    """
+
+    def digest(file: BufferedReader, _size: int) -> str:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+    file_sha256, info = _consistent(path, digest)
+    return Fingerprint(file_sha256, info.st_size, info.st_mtime_ns)
+
+
+def make_doc_id(root: str, relative: str) -> str:
+    """Name a document: the first 32 hex digits of SHA-256 over root, NUL and relative path."""
+    return hashlib.sha256(f"{root}\0{relative}".encode()).hexdigest()[:_DOC_ID_DIGITS]
+
+
+def root_folder(root: Path) -> Path:
+    """Return the absolute folder that paths are told from; a file's is the one it lies in.
+
+    Symbolic links on the way stay in the name, so that a link which is moved to another release
+    of the same folder keeps its documents.
+    """
+    folder = Path(os.path.abspath(root))  # noqa: PTH100 -- absolute() would keep `..`
+    return folder.parent if folder.is_file() else folder
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """Tell a path from a folder as documents are named: NFC, with ``/``, printable.
+
+    Raises:
+        LoadError: The file lies outside the folder, by its name or by a symbolic link.
+    """
+    absolute, top = os.path.abspath(path), _with_separator(str(folder))  # noqa: PTH100 -- as above
+    if not absolute.startswith(top) or not is_within(absolute, str(folder)):
+        msg = f"lies outside the root {folder}"
+        raise LoadError(msg, path)
+    return document_path(absolute[len(top) :].replace(os.sep, "/"))
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Tell whether a path, its symbolic links followed, lies in a folder or is it."""
+    real = _with_separator(os.path.realpath(path))
+    if real.startswith(_with_separator(folder)):  # reached without links: one look is enough
+        return True
+    return real.startswith(_with_separator(os.path.realpath(folder)))
+
+
+def _with_separator(folder: str) -> str:
+    return folder if folder.endswith(os.sep) else folder + os.sep
+
+
+def document_path(relative: str) -> str:
+    r"""Spell a relative path as it is stored: NFC; bytes that are no UTF-8 as ``\xNN``."""
+    return printable(unicodedata.normalize("NFC", relative))
+
+
+def printable(name: str) -> str:
+    r"""Replace bytes of a file name that are no UTF-8 by ``\xNN``, so that it can be stored."""
+    if name.isascii():
+        return name
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _read(path: Path, most_bytes: int) -> tuple[bytes, Fingerprint]:
+    def content(file: BufferedReader, size: int) -> bytes:
+        if size > most_bytes:
+            msg = f"larger than {most_bytes / 1_000_000:g} MB"
+            raise LoadError(msg, path)
+        return file.read(size + 1)  # one more than expected shows growth
+
+    data, info = _consistent(path, content)
+    digest = hashlib.sha256(data).hexdigest()
+    return data, Fingerprint(digest, info.st_size, info.st_mtime_ns)
+
+
+def _consistent(path: Path, read: Callable[[BufferedReader, int], T]) -> tuple[T, os.stat_result]:
+    """Read from a file whose size and time are the same before and after."""
+    for _ in range(_TRIES):
+        try:
+            with os.fdopen(os.open(path, _OPEN_FLAGS), "rb") as file:
+                before = os.fstat(file.fileno())
+                if not stat.S_ISREG(before.st_mode):
+                    msg = "not a regular file"
+                    raise LoadError(msg, path)
+                result = read(file, before.st_size)
+                after = os.fstat(file.fileno())
+        except OSError as exc:
+            msg = f"cannot be read: {exc.strerror or exc}"
+            raise LoadError(msg, path) from exc
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            return result, after
+    msg = "changes while it is read"
+    raise LoadError(msg, path)
+
+
+def _parse(kind: str, data: bytes, path: Path, parser: Parser) -> Parsed:
+    name = printable(str(path))
+    if kind in RISKY:
+        return parser.parse(kind, data, name)
+    return _reader(kind)(data, name)
+
+
+def _reader(kind: str) -> Callable[[bytes, str], Parsed]:
+    readers = {TEXT: read_text, CODE: read_text, MARKDOWN: read_markdown, RST: read_rst}
+    if kind == CSV:
+        from ragkit.load.readers.rows import read_csv
+
+        return read_csv
+    if kind in (JSON, JSONL):
+        from ragkit.load.readers.tree import read_json, read_jsonl
+
+        return read_json if kind == JSON else read_jsonl
+    return readers[kind]
+
+
+def _title(parsed: Parsed, kind: str, relative: str) -> str:
+    """The file's own title, else its first heading, else the stem of its name."""
+    title = parsed.title or (markdown_title(parsed.text) if kind in RISKY else "")
+    stem = relative.rpartition("/")[2]
+    return " ".join(title.split()) or stem.rpartition(".")[0] or stem

@@ -1,0 +1,216 @@
+"""The client of the worker process: risky files are parsed where they can do no harm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+
+import ragkit
+from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.load.frames import read_frame, unpack_parsed, write_frame
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ragkit.config import LoadSettings
+    from ragkit.load.frames import Header
+    from ragkit.load.parsed import Parsed
+
+_CLOSE_S = 2.0  # a worker without work ends at once when its input ends
+
+
+class Parser:
+    """Parses PDF, DOCX and HTML in a child process under a limit of time and memory.
+
+    The child starts with the first file that needs it, serves many, and is replaced after it
+    hung, crashed or ran out of memory. One file is parsed at a time; threads wait their turn.
+
+    Usage::
+
+        with Parser(settings) as parser:
+            parsed = parser.parse("pdf", data, "report.pdf")
+
+    Args:
+        settings: ``parse_timeout_s``, ``parse_memory_mb`` and ``max_file_mb``, which bounds
+            the extracted text as well.
+    """
+
+    def __init__(self, settings: LoadSettings) -> None:
+        self._settings = settings
+        self._child: subprocess.Popen[bytes] | None = None
+        self._served = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, or None while there is no child."""
+        return self._child.pid if self._child else None
+
+    def parse(self, kind: str, data: bytes, name: str) -> Parsed:
+        """Parse one file.
+
+        Args:
+            kind: One of :data:`ragkit.load.kinds.RISKY`.
+            data: The whole file.
+            name: How errors call the file.
+
+        Raises:
+            LoadError: The file is broken, or its parser took too long, needed too much memory
+                or crashed. The next file is not affected.
+        """
+        with self._lock:
+            used_before = self._served > 0 and self._alive()
+            header, body = self._exchange(kind, data, name)
+            if header.get("error") == "memory":
+                self._end()
+                if used_before:  # perhaps the files before it had filled the child
+                    header, body = self._exchange(kind, data, name)
+        return self._result(header, body, name)
+
+    def close(self) -> None:
+        """End the child. Closing twice is once; a later ``parse`` starts another."""
+        with self._lock:
+            child, self._child = self._child, None
+            if child is None:
+                return
+            _close_pipes(child)
+            try:
+                child.wait(_CLOSE_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _exchange(self, kind: str, data: bytes, name: str) -> tuple[Header, bytes]:
+        """Send a file and wait for the reply; a child that gave none is ended."""
+        child = self._running(name)
+        timeout_s = self._settings.parse_timeout_s
+        late = threading.Event()
+        timer = threading.Timer(timeout_s, _kill_late, (child, late))
+        timer.daemon = True
+        timer.start()
+        reply = None
+        try:
+            reply = self._transfer(child, {"kind": kind, "name": name}, data)
+        except OverflowError as exc:
+            msg = f"holds more than {self._settings.max_file_mb:g} MB of text"
+            raise LoadError(msg, name) from exc
+        finally:
+            timer.cancel()
+            timer.join()  # from here on nobody kills the child behind our back
+            if reply is None or late.is_set():
+                self._end()  # also on Ctrl-C: a half-read reply would belong to no file
+        if reply is None:
+            raise LoadError(_why(child, timeout_s if late.is_set() else None), name)
+        self._served += 1
+        return reply
+
+    def _transfer(
+        self, child: subprocess.Popen[bytes], header: Header, data: bytes
+    ) -> tuple[Header, bytes] | None:
+        requests, replies = _pipes(child)
+        try:
+            write_frame(requests, header, data)
+            return read_frame(replies, int(self._settings.max_file_mb * 1_000_000))
+        except OSError:  # it died while it was written to; its exit status says why
+            return None
+
+    def _result(self, header: Header, body: bytes, name: str) -> Parsed:
+        match header.get("error"):
+            case None:
+                return unpack_parsed(header, body)
+            case "memory":
+                msg = f"its parser needs more than {self._settings.parse_memory_mb} MB"
+                raise LoadError(msg, name)
+            case "unsupported":
+                raise UnsupportedFormatError(header["message"], name)
+            case _:
+                raise LoadError(header["message"], name)
+
+    def _alive(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def _running(self, name: str) -> subprocess.Popen[bytes]:
+        """Return a living child; one that died between two files is replaced."""
+        if self._child is not None and self._alive():
+            return self._child
+        self._end()
+        try:
+            self._child = _start(self._settings)
+        except OSError as exc:
+            msg = f"no process could be started to parse it: {exc}"
+            raise LoadError(msg, name) from exc
+        return self._child
+
+    def _end(self) -> None:
+        child, self._child, self._served = self._child, None, 0
+        if child is not None:
+            child.kill()
+            _close_pipes(child)
+            child.wait()
+
+
+def _start(settings: LoadSettings) -> subprocess.Popen[bytes]:
+    # -P keeps the working folder, which may hold strangers' files, off the child's path; the
+    # parent's own path makes the child import the very modules that the parent runs.
+    folders = [*filter(None, sys.path), str(Path(ragkit.__file__).parent.parent)]
+    limits = (str(settings.parse_memory_mb), str(settings.parse_timeout_s))
+    return subprocess.Popen(  # noqa: S603 -- this interpreter, our module, two numbers
+        [sys.executable, "-P", "-m", "ragkit.worker", *limits],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, folders))},
+    )
+
+
+def _pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    if child.stdin is None or child.stdout is None:
+        msg = "a worker is always started with pipes"
+        raise TypeError(msg)
+    return child.stdin, child.stdout
+
+
+def _close_pipes(child: subprocess.Popen[bytes]) -> None:
+    for pipe in _pipes(child):
+        try:
+            pipe.close()
+        except OSError:  # what is left in the buffer cannot reach a dead child
+            continue
+
+
+def _kill_late(child: subprocess.Popen[bytes], late: threading.Event) -> None:
+    late.set()
+    child.kill()
+
+
+def _why(child: subprocess.Popen[bytes], timeout_s: float | None) -> str:
+    """Say what became of a child that gave no reply."""
+    if timeout_s is not None:
+        return f"took longer than {timeout_s:g} s to parse"
+    code = child.returncode
+    if code is not None and code < 0:
+        return f"its parser crashed (signal {_signal_name(-code)})"
+    return f"its parser ended without a reply (exit status {code})"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)

@@ -1,0 +1,1 @@
+"""One module a family of formats; each reader is ``read(data: bytes, name: str) -> Parsed``."""

@@ -1,0 +1,82 @@
+"""Formats that are text already: plain text, Markdown, reStructuredText, source code."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import UnsupportedFormatError
+from ragkit.load.encoding import decode, looks_binary
+from ragkit.load.parsed import Parsed, normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TITLE_WINDOW = 20_000  # characters in which a title is looked for
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_FRONT_TITLE = re.compile(r"^title[ \t]*:(.*\S.*)$", re.MULTILINE | re.IGNORECASE)
+_FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+_ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
+_SETEXT = re.compile(r"^ {0,3}(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*$", re.MULTILINE)
+_RST = re.compile(r"^(\S.*)\n([=\-`:'\"~^_*+#<>.])\2{2,}[ \t]*$", re.MULTILINE)
+
+
+def read_text(data: bytes, name: str) -> Parsed:
+    """Read plain text or source code; it names no title."""
+    return _read(data, name, lambda _: "")
+
+
+def read_markdown(data: bytes, name: str) -> Parsed:
+    """Read Markdown; the title is the front matter's, else the first heading."""
+    return _read(data, name, markdown_title)
+
+
+def read_rst(data: bytes, name: str) -> Parsed:
+    """Read reStructuredText; the title is its first underlined line."""
+    return _read(data, name, rst_title)
+
+
+def decode_text(data: bytes, name: str) -> tuple[str, str, dict[str, Any]]:
+    """Decode and normalise a file that should be text.
+
+    Returns:
+        The text, its encoding, and metadata: ``replacement_characters`` counts U+FFFD, which
+        stands where bytes did not fit the encoding, if there are any.
+
+    Raises:
+        UnsupportedFormatError: The bytes are no text.
+    """
+    text, encoding = decode(data)
+    if looks_binary(data, encoding):
+        msg = "looks binary: not the text that its name promises"
+        raise UnsupportedFormatError(msg, name)
+    broken = text.count("\ufffd")
+    return normalise(text), encoding, {"replacement_characters": broken} if broken else {}
+
+
+def markdown_title(text: str) -> str:
+    """Return the title of a Markdown text, or ""."""
+    head = text[:_TITLE_WINDOW]
+    front = _FRONT_MATTER.match(head)
+    if front and (found := _FRONT_TITLE.search(front.group(1))):
+        return found.group(1).strip("\"' \t")
+    body = head[front.end() :] if front else head
+    if "```" in body or "~~~" in body:
+        body = _FENCE.sub("", body)
+    hashed = _ATX.search(body)
+    found = _SETEXT.search(body, 0, hashed.start() if hashed else len(body)) or hashed
+    return re.sub(r"\s#+\Z", "", found.group(1).strip()).rstrip() if found else ""
+
+
+def rst_title(text: str) -> str:
+    """Return the title of a reStructuredText, or ""."""
+    for found in _RST.finditer(text[:_TITLE_WINDOW]):
+        title = found.group(1)
+        if len(set(title)) > 1:  # an overline is itself a line of one character
+            return title.strip()
+    return ""
+
+
+def _read(data: bytes, name: str, title: Callable[[str], str]) -> Parsed:
+    text, encoding, metadata = decode_text(data, name)
+    return Parsed(text, title(text), encoding, metadata=metadata)

@@ -1,0 +1,39 @@
+"""Where an index lies: names, paths, and the only index there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragkit.errors import IndexNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
+    """The folder that an index's name or path stands for.
+
+    Args:
+        index: A name, a path, or "" for the only index there is.
+        indexes: The folder that holds named indexes.
+        sources: What is to be indexed; where no index exists yet, the first gives its name.
+
+    Raises:
+        IndexNotFoundError: "" was given, and there is no index or more than one.
+    """
+    if index:
+        is_path = os.sep in index or "/" in index or index in {".", ".."}
+        return Path(index).expanduser() if is_path else indexes / index
+    found = sorted(p.parent.name for p in indexes.glob("*/catalog.db"))
+    if len(found) == 1:
+        return indexes / found[0]
+    if found:
+        names = ", ".join(found)
+        msg = f"there are {len(found)} indexes in {indexes}: {names}; choose one with --index"
+        raise IndexNotFoundError(msg, indexes)
+    if sources:
+        return indexes / (sources[0].resolve().stem or "index")
+    msg = f"there is no index in {indexes}; make one with `ragkit index FOLDER`"
+    raise IndexNotFoundError(msg, indexes)

@@ -1,0 +1,142 @@
+"""Citation marks ``[n]`` in a reply: found, written alike, and checked while they stream.
+
+A streamed word cannot be unsaid. So text is held back from where a mark, a code span or the
+sentinel may have begun until it is known what it is; a mark that names no given passage is then
+left out before anyone sees it. Code spans pass untouched: ``items[3]`` is no citation there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ragkit.prompt import SENTINEL
+from ragkit.protocols import TextDelta, ThinkingDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from ragkit.protocols import ChatEvent
+
+_WORDS = SENTINEL.strip("[]")
+_BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)
+_CODE = r"(?P<code>```.*?```|`[^`\n]+`)"
+_NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
+_MARK = (
+    rf"(?P<space>[ \t]*)(?P<mark>[\[［【]\s*\^?(?:passages?|sources?|段落|来源)?\s*"
+    rf"(?P<numbers>{_NUMBERS})\s*[\]］】])"
+)
+_NO_ANSWER = rf"(?P<none>\[(?i:{_WORDS})\]|\b{_WORDS}\b)"
+_OPEN = (
+    r"(?P<open>```.*\Z|`{1,2}\Z|`[^`\n]*\Z|[ \t]*[\[［【][^\]］】\n]{0,80}\Z|[ \t]+\Z|"
+    rf"\b(?=.){_BEGUN}\Z)"
+)
+_TOKEN = re.compile("|".join((_CODE, _OPEN, _NO_ANSWER, _MARK)), re.DOTALL)
+_FINAL = re.compile("|".join((_CODE, _NO_ANSWER, _MARK)), re.DOTALL)
+_WIDEST_RANGE = 20
+
+
+class Mark(NamedTuple):
+    """One ``[n]`` of a text: its place and the passage's number."""
+
+    start: int
+    end: int
+    number: int
+
+
+def find_marks(text: str) -> list[Mark]:
+    """List the canonical marks of a text in order; those in code spans are none."""
+    found = re.finditer(rf"{_CODE}|\[(?P<number>\d{{1,3}})\]", text, re.DOTALL)
+    return [Mark(m.start(), m.end(), int(m["number"])) for m in found if m["number"]]
+
+
+def without_marks(text: str) -> str:
+    """Cut the canonical marks, and the space before them, out of a text."""
+    for mark in reversed(find_marks(text)):
+        text = text[: mark.start].rstrip(" ") + text[mark.end :]
+    return text
+
+
+class MarkFilter:
+    """Passes a reply on piece by piece, every mark in it valid and written ``[n]``.
+
+    Attributes:
+        no_answer: The sentinel came by; it is never passed on.
+        invalid: Numbers of marks that named no given passage, in order.
+    """
+
+    def __init__(self, given: int) -> None:
+        """Begin a reply that may cite the passages 1 to `given`."""
+        self.no_answer = False
+        self.invalid: list[int] = []
+        self._given = given
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """Take the next piece and return what can be shown by now."""
+        self._held += text
+        opened = next((m.start() for m in _TOKEN.finditer(self._held) if m["open"]), None)
+        ready, self._held = self._held[:opened], self._held[len(self._held[:opened]) :]
+        return _FINAL.sub(self._written, ready)
+
+    def close(self) -> str:
+        """Return what was held back; the reply is over."""
+        ready, self._held = self._held, ""
+        return _FINAL.sub(self._written, ready)
+
+    def _written(self, match: re.Match[str]) -> str:
+        # What is left out must not join its neighbours into a new mark: [[9]5].
+        gone = " " if match.string[match.start() - 1 : match.start()] in tuple("[［【") else ""
+        if match["none"]:
+            self.no_answer = True
+            return gone
+        if match["code"]:
+            return match["code"]
+        numbers = _numbers(match["numbers"])
+        valid = [n for n in numbers if 1 <= n <= self._given]
+        self.invalid += [n for n in numbers if n not in valid]
+        return match["space"] + "".join(f"[{n}]" for n in valid) if valid else gone
+
+
+def _numbers(listed: str) -> list[int]:
+    """Read ``1, 3-5`` as 1, 3, 4, 5; each number once, in order."""
+    numbers: list[int] = []
+    for low, high in re.findall(r"(\d+)(?:\s*[–-]\s*(\d+))?", listed):
+        first, last = int(low), int(high or low)
+        spread = range(first, last + 1) if last - first < _WIDEST_RANGE else (first, last)
+        numbers += [n for n in spread or (first, last) if n not in numbers]
+    return numbers
+
+
+_THINK, _THOUGHT = "<think>", "</think>"
+
+
+def without_thinking(events: Iterable[ChatEvent]) -> Generator[ChatEvent, None, None]:
+    """Turn reasoning that a model leaks into its reply back into `ThinkingDelta`.
+
+    Only a ``<think>`` at the very beginning counts; one that is never closed was all thinking.
+    """
+    head, state = "", "start"
+    for event in events:
+        if state == "reply" or not isinstance(event, TextDelta):
+            if head and not isinstance(event, (TextDelta, ThinkingDelta)):
+                yield TextDelta(head) if state == "start" else ThinkingDelta(head)
+            yield event
+            continue
+        head += event.text
+        if state == "start":
+            state = _begun(head)
+        if state == "thinking" and _THOUGHT in head:
+            thought, _, head = head.partition(_THOUGHT)
+            yield ThinkingDelta(thought.lstrip().removeprefix(_THINK))
+            state = "reply"
+        if state == "reply" and head:
+            yield TextDelta(head)
+            head = ""
+
+
+def _begun(head: str) -> str:
+    begun = head.lstrip()
+    if begun.startswith(_THINK):
+        return "thinking"
+    return "start" if _THINK.startswith(begun) else "reply"

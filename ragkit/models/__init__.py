@@ -1,0 +1,1 @@
+"""Model backends: Ollama over HTTP, embedded models in-process."""

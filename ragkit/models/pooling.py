@@ -1,0 +1,127 @@
+"""What every embedder does with vectors and with texts that are too long for its model."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ragkit.protocols import Vectors
+
+# Where a text may be cut, best first: after a paragraph, a line, a sentence, a clause, a word.
+_BOUNDARIES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"\n\s*\n",
+        r"\n",
+        r"[。！？…]+[”’」』）]*|[.!?]+[\"')\]]*\s+",
+        r"[，；：、]|[,;:]\s+",
+        r"\s+",
+    )
+)
+# A cut lies between these parts of the text, so that halving always gets somewhere.
+_EARLIEST, _LATEST = 0.3, 0.7
+_SHORTEST = 2
+
+
+def flaws(vectors: Vectors) -> dict[int, str]:
+    """Find rows that are no direction.
+
+    Args:
+        vectors: float32, shape (n, dim).
+
+    Returns:
+        Row to reason, for rows that are not finite or are zero.
+    """
+    found = dict.fromkeys(_rows(~vectors.any(axis=1)), "the model gave a zero vector")
+    infinite = _rows(~np.isfinite(vectors).all(axis=1))
+    return found | dict.fromkeys(infinite, "the model gave a vector that is not finite")
+
+
+def unit_rows(vectors: Vectors) -> Vectors:
+    """Scale every row to unit length.
+
+    Args:
+        vectors: float32, shape (n, dim), finite; left as it is.
+
+    Returns:
+        float32, same shape. A zero row stays zero.
+    """
+    # In double precision: squares of large float32 values overflow, of small ones vanish.
+    wide = vectors.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    rows: Vectors = (wide / lengths).astype(np.float32)
+    return rows
+
+
+def average(vectors: Sequence[Vectors], weights: Sequence[float]) -> Vectors:
+    """The direction of several parts of one text.
+
+    Args:
+        vectors: One a part, float32, shape (dim,), of any norm; each counts by its direction.
+        weights: One a part, above zero; for texts, their lengths.
+
+    Returns:
+        float32, shape (dim,), unit length; zero where the parts cancel out.
+    """
+    total = np.asarray(weights, np.float64) @ unit_rows(np.stack(vectors))
+    direction: Vectors = unit_rows(total[None, :].astype(np.float32))[0]
+    return direction
+
+
+def halve(text: str) -> tuple[str, str]:
+    """Cut a text in two near its middle, at the best boundary there.
+
+    Returns:
+        Two parts, neither empty, which joined are the text.
+
+    Raises:
+        ValueError: The text has fewer than two characters.
+    """
+    if len(text) < _SHORTEST:
+        msg = "a text of one character cannot be halved"
+        raise ValueError(msg)
+    low, high = max(1, int(len(text) * _EARLIEST)), max(2, int(len(text) * _LATEST))
+    for boundary in _BOUNDARIES:
+        cuts = [m.end() for m in boundary.finditer(text, low, high) if m.end() < len(text)]
+        if cuts:
+            cut = min(cuts, key=lambda c: abs(c - len(text) / 2))
+            return text[:cut], text[cut:]
+    cut = _before_marks(text, len(text) // 2)
+    return text[:cut], text[cut:]
+
+
+def pieces(text: str, fits: Callable[[str], bool]) -> list[str]:
+    """Cut a text into parts that fit a model.
+
+    Args:
+        text: Any text.
+        fits: True for a text that the model can take whole.
+
+    Returns:
+        Parts in order that joined are the text, except that blank parts are left out. A single
+        character is a part even if it does not fit.
+    """
+    if len(text) < _SHORTEST or fits(text):
+        return [text] if text.strip() else []
+    first, second = halve(text)
+    return pieces(first, fits) + pieces(second, fits)
+
+
+def _before_marks(text: str, cut: int) -> int:
+    """Move a cut to before a letter whose combining marks it would part from it."""
+    while cut > 1 and unicodedata.combining(text[cut]):
+        cut -= 1
+    return cut
+
+
+def _rows(mask: NDArray[np.bool_] | np.bool_) -> list[int]:
+    return [int(row) for row in np.flatnonzero(mask)]

@@ -1,0 +1,325 @@
+"""Pipeline: the stages wired to an index on disk and to models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ragkit.answer import Provenance, answer, answer_extractively, refuse
+from ragkit.backends import chat_model, check_embedder, new_embedder, stored_embedder
+from ragkit.config import Config, SplitSettings
+from ragkit.embed import embedder_record
+from ragkit.errors import IndexMismatchError
+from ragkit.evidence import has_evidence
+from ragkit.ground import assemble
+from ragkit.ingest import Ingest, planned_report
+from ragkit.locate import index_path
+from ragkit.plan import make_plan
+from ragkit.protocols import TextDelta, ThinkingDelta
+from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
+from ragkit.retrieve import retrieve
+from ragkit.store.local import LocalStore
+from ragkit.window import passage_budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ragkit.ingest import Progress
+    from ragkit.protocols import ChatModel, Embedder, StoreStats
+    from ragkit.records import DocumentInfo, Hit
+
+AnswerEvent = TextDelta | ThinkingDelta | Answer
+
+
+class Pipeline:
+    """One index with its models: the verbs of ragkit.
+
+    Usage::
+
+        with Pipeline.open("indexes/handbook") as rag:
+            rag.index("corpora/handbook")
+            print(rag.ask("How long is the notice period?").text)
+
+    An index's folder is made by the first `index`. Models are loaded when they are first needed.
+
+    Args:
+        path: The index folder.
+        config: Settings; the defaults where None.
+        embedder: Used instead of a configured one.
+        chat: Used instead of a configured one.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config | None = None,
+        *,
+        embedder: Embedder | None = None,
+        chat: ChatModel | None = None,
+    ) -> None:
+        self.path = path
+        self.config = config or Config()
+        self._given_embedder = embedder
+        self._given_chat = chat
+        self._embedder: Embedder | None = None
+        self._store: LocalStore | None = None
+
+    @classmethod
+    def open(
+        cls,
+        index: str | Path = "",
+        config: Config | None = None,
+        *,
+        embedder: Embedder | None = None,
+        chat: ChatModel | None = None,
+    ) -> Self:
+        """Open an index, or name one that `index` will make.
+
+        Args:
+            index: A name below the indexes folder, or a path (has a separator). Empty: the only
+                index there is.
+            config: Settings; the defaults where None.
+            embedder: Used instead of a configured one.
+            chat: Used instead of a configured one.
+
+        Raises:
+            IndexNotFoundError: No index is named, and there is none or more than one.
+        """
+        config = config or Config()
+        path = index_path(str(index), config.indexes)
+        return cls(path, config, embedder=embedder, chat=chat)
+
+    @property
+    def store(self) -> LocalStore:
+        """The index on disk.
+
+        Raises:
+            IndexNotFoundError: It was not made yet.
+        """
+        if self._store is None:
+            self._store = LocalStore(self.path)
+        return self._store
+
+    @property
+    def embedder(self) -> Embedder:
+        """The index's embedder; for an index that does not exist yet, the one it will have.
+
+        Raises:
+            IndexMismatchError: The embedder that was given, or what the server has under its
+                name now, is another one than the index was built with.
+        """
+        if self._embedder is None:
+            if not self.exists:
+                self._embedder = self._given_embedder or new_embedder(self.config.models)
+                return self._embedder
+            record = self.store.manifest["embedder"]
+            embedder = self._given_embedder or stored_embedder(record, self.config.models)
+            check_embedder(embedder, record, self.path)
+            self._embedder = embedder
+        return self._embedder
+
+    @property
+    def exists(self) -> bool:
+        """Whether the index was made."""
+        return self._store is not None or (self.path / "catalog.db").is_file()
+
+    def index(
+        self,
+        *paths: str | Path,
+        prune: bool = False,
+        dry_run: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> IndexReport:
+        """Bring the index up to date with folders and files.
+
+        Unchanged files cost nothing, changed ones replace their chunks, deleted ones disappear.
+        A file that cannot be read is in the report and ends nothing.
+
+        Args:
+            paths: Folders or files; none: the folders indexed before.
+            prune: Remove documents even where over half of a folder's files are gone.
+            dry_run: Only tell what would be done.
+            on_progress: Called after every file.
+
+        Raises:
+            LoadError: A path does not exist or cannot be read.
+            IndexLockedError: Another process is writing to the index.
+            IndexMismatchError: Another embedder, or other split settings, than the index's.
+            ModelError: The embedder failed; what was complete is stored.
+        """
+        known = self.store.documents() if self.exists else []
+        roots = [Path(p) for p in paths] or [Path(r) for r in sorted({d.root for d in known})]
+        started = time.monotonic()
+        plan = make_plan(roots, known, self.config.load, prune=prune)
+        is_current = not plan.load and not plan.removed and not any(d.stale for d in plan.unchanged)
+        if dry_run or (is_current and self.exists):
+            report = planned_report(plan)
+            seconds = round(time.monotonic() - started, 3)
+            return replace(report, dry_run=dry_run, seconds=seconds)
+        command = "index " + " ".join(str(p) for p in paths)
+        splitter = self._splitter()
+        if not self.exists:
+            record = embedder_record(self.embedder)
+            self._store = LocalStore.create(self.path, embedder=record, splitter=splitter)
+        config = self.config.with_values({f"split.{k}": v for k, v in splitter.items()})
+        with self.store.writing(command) as writer:
+            ingest = Ingest(plan, self.embedder, writer, config, on_progress or (lambda _: None))
+            return ingest.run()
+
+    def _splitter(self) -> dict[str, int]:
+        """The index's own split settings, else the configured ones."""
+        given = asdict(self.config.split)
+        if not self.exists:
+            return given
+        stored: dict[str, int] = self.store.manifest["splitter"]
+        if given not in (stored, asdict(SplitSettings())):
+            msg = (
+                f"{self.path} was split with {stored}, not with {given}; build it anew with "
+                "`ragkit rebuild`, or leave the settings as they were"
+            )
+            raise IndexMismatchError(msg, self.path, stored=str(stored), given=str(given))
+        return stored
+
+    def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
+        """Build the index anew from its folders, with the models and settings that hold now.
+
+        The new index is made beside the old one, which answers meanwhile, and takes its place
+        when it is complete.
+
+        Raises:
+            LoadError: A folder is missing; the old index stays as it is.
+            ModelError: The embedder failed; the old index stays as it is.
+        """
+        roots = sorted({d.root for d in self.store.documents()})
+        fresh = self.path.with_name(f".{self.path.name}.rebuilding")
+        shutil.rmtree(fresh, ignore_errors=True)
+        with self.store.writing("rebuild"):
+            with Pipeline(fresh, self.config, embedder=self._given_embedder) as rag:
+                report = rag.index(*roots, on_progress=on_progress)
+            old = self.path.with_name(f".{self.path.name}.replaced")
+            shutil.rmtree(old, ignore_errors=True)
+            self.path.rename(old)
+            fresh.rename(self.path)
+        self.close()
+        shutil.rmtree(old)
+        return report
+
+    def remove(self, *paths: str | Path) -> tuple[str, ...]:
+        """Remove documents from the index; the files themselves are not touched.
+
+        Args:
+            paths: Files, folders (all below them), or relative paths as `documents` gives them.
+
+        Returns:
+            The relative paths of the documents that were removed.
+        """
+        wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
+        names = {str(p) for p in paths}
+        chosen = [
+            d
+            for d in self.store.documents()
+            if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
+        ]
+        if chosen:
+            with self.store.writing("remove " + " ".join(sorted(names))) as writer:
+                writer.remove([d.doc_id for d in chosen])
+        return tuple(d.path for d in chosen)
+
+    def search(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        restrict: Filter = NO_FILTER,
+        as_of: int | None = None,
+    ) -> list[Hit]:
+        """Find the chunks that speak about a question, best first.
+
+        Args:
+            question: In the words of its asker.
+            k: Most hits; the configured number where None.
+            restrict: Which documents may be found.
+            as_of: A closed generation to look at; None: the newest commit.
+        """
+        settings = self.config.search
+        if k is not None:
+            settings = replace(settings, k=k)
+        store = self.store  # first, so that a missing index is reported as that
+        embedder = None if settings.mode == "keyword" else self.embedder
+        return retrieve(question, store, embedder, settings, restrict=restrict, as_of=as_of)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        restrict: Filter = NO_FILTER,
+    ) -> Answer:
+        """Answer a question from the documents, with citations, or say that they do not say."""
+        *_, last = self.stream(question, k=k, restrict=restrict)
+        if not isinstance(last, Answer):
+            msg = "the stream ended without an answer"
+            raise TypeError(msg)
+        return last
+
+    def stream(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        restrict: Filter = NO_FILTER,
+    ) -> Iterator[AnswerEvent]:
+        """Answer a question, giving the text as it comes; the last event is the `Answer`."""
+        hits = self.search(question, k=k, restrict=restrict)
+        settings = self.config.answer
+        source = self._provenance()
+        if not has_evidence(
+            question, hits, embedder=source.embedder, minimum=settings.min_evidence
+        ):
+            yield refuse(question, source, settings)
+            return
+        model = self._given_chat or chat_model(self.config.models)
+        window = settings.num_ctx if model is None else model.context_tokens
+        budget = passage_budget(question, settings, context_tokens=window)
+        context = assemble(hits, budget_tokens=budget)
+        if model is None:
+            yield answer_extractively(question, context, self.embedder, source, settings)
+        else:
+            yield from answer(question, context, model, source, settings)
+
+    def _provenance(self) -> Provenance:
+        record = self.store.manifest["embedder"]
+        return Provenance(
+            index=str(self.path),
+            generation=self.store.generation(),
+            embedder=record["name"],
+            embedder_digest=record["digest"],
+        )
+
+    def documents(self) -> list[DocumentInfo]:
+        """The documents of the index, by path."""
+        return self.store.documents()
+
+    def stats(self) -> StoreStats:
+        """The size and state of the index."""
+        return self.store.stats()
+
+    def close(self) -> None:
+        """Release the index's files; calling it again does nothing."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _with_parents(path: Path) -> set[Path]:
+    return {path, *path.parents}

@@ -1,0 +1,280 @@
+"""The three seams: what an embedder, a chat model and a vector store promise.
+
+A class satisfies a seam by having its methods; nothing needs to be inherited or registered.
+The suites ``tests/test_model_contract.py`` and ``tests/test_store_contract.py`` check every
+promise made here against each implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from ragkit.records import NO_FILTER, Filter, Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ragkit.records import Chunk, Document, DocumentInfo, Hit
+
+    Vectors: TypeAlias = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors."""
+
+    @property
+    def backend(self) -> str:
+        """Which implementation, e.g. ``ollama``; an index is opened again by it."""
+
+    @property
+    def name(self) -> str:
+        """The model's name as its user knows it."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies the weights; equal digests give equal vectors."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text, in the model's tokens, that is embedded in one piece."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Whatever else changes a vector (prefixes, load options), as JSON values."""
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        """Embed passages.
+
+        Args:
+            texts: Non-empty texts; the model's document prefix is added here, not by callers.
+                A text over ``max_tokens`` is split and its parts' vectors averaged.
+
+        Returns:
+            float32, shape (len(texts), dim), rows of unit length, in the order given. Row i
+            does not depend on the other texts, to float32 tolerance. No texts: shape (0, dim).
+
+        Raises:
+            EmbeddingFailedError: Some texts failed for good; the others are in ``.vectors``.
+            ModelUnavailableError: Nothing answers, after retries.
+            ModelNotFoundError: The model is not installed.
+            ModelResponseError: A vector of the wrong length, not finite, or zero.
+        """
+
+    def embed_query(self, text: str) -> Vectors:
+        """Embed a question with the model's query prefix.
+
+        Returns:
+            float32, shape (dim,), unit length. Errors as `embed_documents`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What a chat model is asked.
+
+    ``num_ctx`` is the window in tokens, ``num_predict`` the most tokens to generate; the
+    prompt must fit ``num_ctx - num_predict``. ``schema`` is a JSON schema for the reply.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    num_ctx: int
+    num_predict: int
+    temperature: float = 0.0
+    seed: int = 0
+    think: bool = False
+    stop: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of the model's reasoning; never part of an answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDone:
+    """The last event. Counts are tokens, None where the server does not say.
+
+    ``done_reason`` is ``stop`` or ``length`` or the server's own word.
+    """
+
+    done_reason: str
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+
+
+ChatEvent: TypeAlias = TextDelta | ThinkingDelta | ChatDone
+
+
+class ChatModel(Protocol):
+    """Continues a conversation."""
+
+    @property
+    def name(self) -> str:
+        """The model's name as its user knows it."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies the weights."""
+
+    @property
+    def context_tokens(self) -> int:
+        """The largest window, in tokens, that the model was trained for."""
+
+    def chat(self, request: ChatRequest) -> Iterator[ChatEvent]:
+        """Stream a reply: any number of deltas, then exactly one `ChatDone`.
+
+        Closing the iterator cancels the generation at the model.
+
+        Raises:
+            ModelUnavailableError: Nothing answers, or the stream ended without its last event.
+            ModelNotFoundError: The model is not installed.
+            ModelResponseError: The request is refused (over-long prompt, wrong kind of model).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What a store is asked for.
+
+    Attributes:
+        k: Most hits to return, at least 1.
+        mode: ``dense`` needs ``vector``, ``keyword`` needs ``text``, ``hybrid`` needs both.
+        vector: float32, shape (dim,), unit length.
+        text: The question's words for the keyword index.
+        filter: Applied inside the search, not to its result.
+        as_of: A closed generation, or None for the newest commit.
+        depth: Candidates that each side of a hybrid search contributes.
+        rrf_k: The constant of reciprocal rank fusion.
+    """
+
+    k: int
+    mode: Mode
+    vector: Vectors | None = None
+    text: str = ""
+    filter: Filter = NO_FILTER
+    as_of: int | None = None
+    depth: int = 100
+    rrf_k: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """The size and state of an index at one moment."""
+
+    generation: int
+    documents: int
+    chunks: int
+    vectors: int
+    dim: int
+    size_bytes: int
+    segments: int
+    embedder: Mapping[str, Any]
+    splitter: Mapping[str, Any]
+    stale: int = 0
+
+
+class StoreWriter(Protocol):
+    """One run that changes a store; see `VectorStore.writing`.
+
+    Nothing is visible to readers before `commit`; what was committed stays, whatever follows.
+    """
+
+    @property
+    def generation(self) -> int:
+        """The generation that this run writes, above every earlier one."""
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """The cache keys (32 bytes) among `keys` whose vector is stored already."""
+
+    def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
+        """Store vectors under their cache keys.
+
+        Args:
+            keys: Distinct 32-byte keys, none of them `known`.
+            vectors: float32, shape (len(keys), dim), unit rows.
+        """
+
+    def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
+        """Replace a document: its old chunks leave and these enter, in the same commit.
+
+        Args:
+            document: Its ``doc_id`` decides what it replaces.
+            chunks: In order, possibly none.
+            keys: The cache key of each chunk's vector; all must be `known`.
+        """
+
+    def remove(self, doc_ids: Sequence[str]) -> int:
+        """Remove documents; unknown ids are passed over. Returns how many there were."""
+
+    def mark_stale(self, doc_id: str, reason: str | None) -> None:
+        """Note that a document's file changed but could not be loaded; None takes it back."""
+
+    def account(self, report: Mapping[str, Any]) -> None:
+        """Keep the run's account, JSON values, with its generation."""
+
+    def commit(self) -> None:
+        """Make everything so far visible; nothing to do where nothing was written."""
+
+
+class VectorStore(Protocol):
+    """Holds documents, chunks and vectors, and finds chunks.
+
+    A reader sees the state before or after a commit, never between. One writer at a time;
+    any number of readers, also in other processes.
+    """
+
+    def writing(self, command: str) -> AbstractContextManager[StoreWriter]:
+        """Begin a run that changes the store; one generation.
+
+        Leaving the block commits and closes the generation; leaving it by an exception keeps
+        what was committed and closes the generation as interrupted.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+        """
+
+    def search(self, request: SearchRequest) -> list[Hit]:
+        """Find chunks, best first; at most ``request.k``, fewer where there are fewer.
+
+        In mode ``dense`` hits are ordered by cosine similarity, ties by age.
+
+        Raises:
+            IndexMismatchError: The vector's length is not the index's.
+            IndexCorruptError: A row or a text does not match its checksum.
+        """
+
+    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
+        """The documents of the newest commit by path, of one root or of all."""
+
+    def stats(self) -> StoreStats:
+        """The size and state now."""
+
+    def close(self) -> None:
+        """Release files; calling it again does nothing."""

@@ -1,0 +1,308 @@
+"""The frozen records that travel between the stages.
+
+Offsets are code points in a document's extracted text, half-open: ``document.text[start:end]``.
+Records hold plain values only, so each converts to JSON with :func:`to_json`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Mode = Literal["dense", "keyword", "hybrid"]
+SentenceStatus = Literal["quoted", "supported", "unsupported", "uncited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a paged document. A page without text has ``start == end``.
+
+    ``number`` counts from 1; ``start`` and ``end`` are offsets in the document's text.
+    """
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One loaded source: its extracted text and where it came from.
+
+    ``path`` is relative to ``root``, NFC, with ``/``; ``root`` is an absolute path.
+    ``file_sha256`` hashes the file's bytes (64 hex digits). ``encoding`` is None for formats
+    that carry their own. ``text`` holds neither NUL nor lone surrogates; line ends are line feeds.
+    """
+
+    doc_id: str
+    root: str
+    path: str
+    title: str
+    kind: str
+    text: str
+    file_sha256: str
+    size_bytes: int
+    mtime_ns: int
+    encoding: str | None = None
+    pages: tuple[Page, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pages_without_text(self) -> tuple[int, ...]:
+        """Numbers of the pages that yielded no text (scans), in order."""
+        return tuple(p.number for p in self.pages if p.start == p.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: ``document.text[start:end] == text``, exactly.
+
+    ``heading`` is the heading path that leads to the chunk, outermost first. ``page`` is the
+    number of the page on which the chunk starts, or None. ``tokens`` is an estimate.
+    """
+
+    chunk_id: str
+    doc_id: str
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search is restricted to. Empty tuples restrict nothing.
+
+    ``paths`` are shell globs over the document's relative path (``*`` crosses ``/``);
+    ``kinds`` are document kinds such as ``pdf``.
+    """
+
+    paths: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """True where it restricts anything."""
+        return bool(self.paths or self.kinds)
+
+
+NO_FILTER = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class HitRanks:
+    """Why a hit stands where it does. Ranks count from 1; None: not found that way.
+
+    ``bm25`` is FTS5's score with its sign turned, higher is better; ``fused`` is the sum of
+    reciprocal ranks that ordered a hybrid search.
+    """
+
+    dense: int | None = None
+    keyword: int | None = None
+    bm25: float | None = None
+    fused: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a search found, complete: nothing more needs to be fetched to show it.
+
+    ``rank`` counts from 1. ``score`` is the cosine similarity of chunk and question in
+    [-1, 1]; None in mode ``keyword``, which computes none.
+    """
+
+    rank: int
+    score: float | None
+    chunk_id: str
+    doc_id: str
+    root: str
+    path: str
+    title: str
+    kind: str
+    heading: tuple[str, ...]
+    page: int | None
+    start: int
+    end: int
+    text: str
+    file_sha256: str
+    ranks: HitRanks = HitRanks()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One numbered part of a context: one hit, or several neighbouring hits joined."""
+
+    number: int
+    doc_id: str
+    root: str
+    path: str
+    title: str
+    heading: tuple[str, ...]
+    page: int | None
+    start: int
+    end: int
+    text: str
+    file_sha256: str
+    score: float | None
+    chunk_ids: tuple[str, ...]
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A hit that did not enter the context, and why (``repeat`` or ``budget``)."""
+
+    chunk_id: str
+    path: str
+    start: int
+    end: int
+    reason: Literal["repeat", "budget"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a model is given: numbered passages within a token budget."""
+
+    passages: tuple[Passage, ...]
+    tokens: int
+    budget_tokens: int
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A place in a document that an answer relies on.
+
+    ``start`` and ``end`` are offsets in the document's extracted text and ``quote`` is that
+    text. ``number`` is the passage's number, as the answer's ``[n]`` names it.
+    """
+
+    number: int
+    chunk_id: str
+    doc_id: str
+    path: str
+    title: str
+    heading: tuple[str, ...]
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    file_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer: its place in the answer, its status, what it cites.
+
+    ``start`` and ``end`` are offsets in ``Answer.text``. ``citations`` are indexes into
+    ``Answer.citations``.
+    """
+
+    start: int
+    end: int
+    status: SentenceStatus
+    citations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was sent to the model and what it said it read; None: it did not say.
+
+    All counts are tokens. ``num_ctx`` is the window asked for, ``reserve_tokens`` the part of
+    it kept for the answer. ``prompt_tokens`` is the model's own count.
+    """
+
+    num_ctx: int
+    reserve_tokens: int
+    prompt_tokens_estimated: int
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+    done_reason: str | None = None
+    passages_given: int = 0
+    dropped: tuple[Dropped, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer with its proof: what was asked, said, cited, by which models, over what.
+
+    ``refused`` is true where the documents do not say; the text then says so in the
+    question's language. ``chat_model`` is None for an extractive answer.
+    """
+
+    question: str
+    text: str
+    refused: bool
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    embedder: str
+    embedder_digest: str
+    chat_model: str | None
+    chat_digest: str | None
+    index: str
+    generation: int
+    receipt: Receipt
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """What became of one file that was not simply indexed, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """The account of one ingest: every file is in exactly one of the tuples of paths.
+
+    ``moved`` files were known under another path and cost no embedding. ``stale`` files
+    changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
+    path to page numbers. ``embedded`` counts texts sent to the embedder, ``reused`` those
+    found in the cache.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    skipped: tuple[FileOutcome, ...] = ()
+    failed: tuple[FileOutcome, ...] = ()
+    stale: tuple[FileOutcome, ...] = ()
+    unreadable: tuple[FileOutcome, ...] = ()
+    pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    generation: int = 0
+    dry_run: bool = False
+    interrupted: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document as the index knows it, without its text."""
+
+    doc_id: str
+    root: str
+    path: str
+    title: str
+    kind: str
+    encoding: str | None
+    size_bytes: int
+    mtime_ns: int
+    file_sha256: str
+    chunks: int
+    pages: int
+    pages_without_text: tuple[int, ...]
+    stale: str | None = None
+
+
+def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 -- any record of this module
+    """Convert a record to plain JSON values, field by field."""
+    return asdict(record)

@@ -1,0 +1,176 @@
+"""Split stage: a document becomes chunks that follow its structure. Pure; exact offsets."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from hashlib import sha256
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from ragkit.errors import ConfigError
+from ragkit.records import Chunk
+from ragkit.split.blocks import Section, find_sections
+from ragkit.split.packing import Limits, Piece, limits, pack
+from ragkit.text import TOKEN_UNIT, estimate_tokens, fit, grapheme_start, token_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ragkit.config import SplitSettings
+    from ragkit.records import Document
+
+PREFIX_TOKENS = 64
+"""Most tokens that title and headings add to a chunk when it is embedded."""
+
+MIN_CHUNK_TOKENS = 16
+_MIN_WINDOW = 2 * PREFIX_TOKENS
+_WITHOUT_OVERLAP = frozenset(("code", "csv", "json", "jsonl"))  # there are no sentences to repeat
+
+
+def split(document: Document, settings: SplitSettings, *, max_tokens: int = 512) -> Iterator[Chunk]:
+    """Cut a document into chunks: by headings, then blocks, sentences, lines, words, characters.
+
+    Chunks come in order, ``document.text[c.start:c.end] == c.text`` without white space
+    around it, and together they hold every character that is not white space. A chunk with its
+    prefix (`embedding_text`) is estimated at ``max_tokens`` at most. Neighbours within a section
+    share whole sentences of up to ``settings.overlap_tokens`` (and less than a third of a chunk);
+    small sections under one parent share a chunk, whose heading path is then what theirs have
+    in common. Visible characters stay whole unless one alone is over the limit.
+
+    Args:
+        document: What to split. Its ``kind`` chooses how structure is read.
+        settings: The aimed size and the overlap, in estimated tokens.
+        max_tokens: The embedding model's window.
+
+    Raises:
+        ConfigError: The settings leave no room for text.
+    """
+    sizes = _sizes(settings, max_tokens)
+    if document.kind in _WITHOUT_OVERLAP:
+        sizes = sizes._replace(overlap=0)
+    return _chunks(document, sizes)
+
+
+def _sizes(settings: SplitSettings, max_tokens: int) -> Limits:
+    if settings.chunk_tokens < MIN_CHUNK_TOKENS:
+        msg = f"split.chunk_tokens = {settings.chunk_tokens}: expected {MIN_CHUNK_TOKENS} or more"
+        raise ConfigError(msg)
+    if settings.overlap_tokens < 0:
+        msg = f"split.overlap_tokens = {settings.overlap_tokens}: expected 0 or more"
+        raise ConfigError(msg)
+    if max_tokens < _MIN_WINDOW:
+        msg = (
+            f"the embedding model reads only {max_tokens} tokens at once; "
+            f"ragkit needs a model that reads {_MIN_WINDOW} or more"
+        )
+        raise ConfigError(msg)
+    return limits(settings.chunk_tokens, settings.overlap_tokens, max_tokens - PREFIX_TOKENS)
+
+
+def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
+    page_at = _page_finder(document)
+    ordinal = 0
+    for group in _groups(document.text, document.kind, sizes):
+        for piece in _pieces(document.text, group, sizes):
+            text = document.text[piece.start : piece.end]
+            yield Chunk(
+                chunk_id=chunk_id(document.doc_id, piece.start, piece.end, text),
+                doc_id=document.doc_id,
+                ordinal=ordinal,
+                start=piece.start,
+                end=piece.end,
+                text=text,
+                heading=_heading(group, piece),
+                page=page_at(piece.start),
+                tokens=estimate_tokens(text),
+            )
+            ordinal += 1
+
+
+def _pieces(text: str, group: list[Section], sizes: Limits) -> Iterator[Piece]:
+    start, end = group[0].start, group[-1].end
+    whole = text[start:end].rstrip()
+    if token_weight(whole) <= sizes.high:
+        return iter((Piece(start, start, start + len(whole)),))
+    return pack(text, [block for section in group for block in section.blocks], end, sizes)
+
+
+def _groups(text: str, kind: str, sizes: Limits) -> Iterator[list[Section]]:
+    """Put small sections together with the next ones under the same parent.
+
+    A section of a line or two joins whatever comes next, so that a heading is not alone;
+    one that is larger but far below the aim joins only what fits into one chunk with it.
+    """
+    group: list[Section] = []
+    total = 0
+    for section in find_sections(text, kind):
+        weight = token_weight(text[section.start : section.end])
+        scrap = total < sizes.low // 4
+        fits = total < sizes.unit and total + weight <= sizes.high
+        if group and (scrap or fits) and _related(group[0], section):
+            group.append(section)
+            total += weight
+        else:
+            if group:
+                yield group
+            group, total = [section], weight
+    if group:
+        yield group
+
+
+def _related(first: Section, section: Section) -> bool:
+    """Say whether a later section lies under the parent of an earlier one."""
+    parent = first.path[:-1]
+    return section.path[: len(parent)] == parent
+
+
+def _heading(group: list[Section], piece: Piece) -> tuple[str, ...]:
+    """Give the heading path that all sections which a piece touches have in common."""
+    if len(group) == 1:
+        return group[0].path
+    paths = [s.path for s in group if s.start < piece.end and s.end > piece.core]
+    shared = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
+    return tuple(titles[0] for titles in shared)
+
+
+def _page_finder(document: Document) -> Callable[[int], int | None]:
+    pages = [page for page in document.pages if page.start < page.end]
+    starts = [page.start for page in pages]
+
+    def page_at(position: int) -> int | None:
+        index = bisect_right(starts, position) - 1
+        return pages[index].number if index >= 0 else None
+
+    return page_at
+
+
+def chunk_id(doc_id: str, start: int, end: int, text: str) -> str:
+    """Name a chunk by its document, place and text: 32 hexadecimal digits of SHA-256."""
+    return sha256(f"{doc_id}\0{start}\0{end}\0{text}".encode()).hexdigest()[:32]
+
+
+def embedding_text(chunk: Chunk, title: str) -> str:
+    """Give the text to embed for a chunk: a line of title and headings, then its own text.
+
+    What the chunk's own first line says is not said twice, nor a title that is the first heading.
+    The line costs at most `PREFIX_TOKENS`: outer headings go first, then the title.
+    """
+    parts = [" ".join(part.split()) for part in chunk.heading]
+    title = " ".join(title.split())
+    if title and (not parts or parts[0] != title):
+        parts.insert(0, title)
+    own = chunk.text.partition("\n")[0].strip("#=~ ")
+    if parts and own.startswith(parts[-1]):
+        parts.pop()
+    prefix = _bounded([part for part in parts if part])
+    return f"{prefix}\n{chunk.text}" if prefix else chunk.text
+
+
+def _bounded(parts: list[str]) -> str:
+    most = PREFIX_TOKENS * TOKEN_UNIT - token_weight("\n")
+    while len(parts) > 1 and token_weight(" > ".join(parts)) > most:
+        del parts[min(1, len(parts) - 2)]
+    line = " > ".join(parts)
+    if token_weight(line) <= most:
+        return line
+    return line[: grapheme_start(line, fit(line, 0, most))].rstrip()

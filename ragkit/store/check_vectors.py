@@ -1,0 +1,121 @@
+"""The invariants that tie the vector files to the catalog; see `ragkit.store.check`."""
+
+from __future__ import annotations
+
+import zlib
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ragkit.store.bits import ROW_MASK, vector_id
+from ragkit.store.files import MissingRowsError, SegmentFiles
+from ragkit.store.problems import INDEX_AGAIN, NEXT_WRITE, REBUILD, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from sqlite_utils import Database
+
+    from ragkit.protocols import Vectors
+
+_BLOCK_ROWS = 4096
+_FACTOR_BYTES = 8  # two float32 behind a code's sign bits
+_FACTOR_TOLERANCE = 1e-3  # other processors and FAISS releases round otherwise
+
+
+def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator[Problem]:
+    """Verify rows-exist and, if `full`, all else that concerns the files below `folder`."""
+    known = set()
+    for segment in database.query("SELECT id, dim, rows, centre, alive FROM segments"):
+        known.add(segment["id"])
+        files = SegmentFiles(folder, segment["dim"])
+        try:
+            rows = files.map_rows(segment["id"], segment["rows"])
+        except MissingRowsError as exc:
+            yield Problem("rows-exist", "must", str(exc), INDEX_AGAIN)
+            continue
+        if full:
+            yield from _checksums(database, segment, rows)
+            yield from _alive(database, segment)
+            yield from _codes(files, segment, rows)
+    if full:
+        for path in SegmentFiles(folder, 0).stray(known):
+            yield Problem("orphans", "should", f"{path.name} belongs to no segment", NEXT_WRITE)
+
+
+def _checksums(
+    database: Database, segment: dict[str, Any], rows: NDArray[np.float16]
+) -> Iterator[Problem]:
+    first, end = vector_id(segment["id"], 0), vector_id(segment["id"] + 1, 0)
+    named = database.query(
+        "SELECT id, crc32 FROM vectors WHERE id >= ? AND id < ? ORDER BY id", (first, end)
+    )
+    wrong: list[int] = []
+    row = 0
+    for entry in named:
+        here = entry["id"] & ROW_MASK
+        wrong += range(row, min(here, len(rows)))  # rows that the catalog skips
+        row = here + 1
+        if here >= len(rows) or zlib.crc32(rows[here]) != entry["crc32"]:
+            wrong.append(here)
+    wrong += range(row, len(rows))
+    if wrong:
+        detail = f"segment {segment['id']}: {len(wrong)} rows, the first is row {wrong[0]}"
+        yield Problem("row-checksum", "must", detail, INDEX_AGAIN)
+
+
+def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
+    owned = np.zeros(segment["rows"], np.uint8)
+    first, end = vector_id(segment["id"], 0), vector_id(segment["id"], segment["rows"])
+    living = (row["vector"] & ROW_MASK for row in database.query(
+        "SELECT c.vector FROM vectors v JOIN chunks c ON c.id = v.chunk "
+        "WHERE v.id >= ? AND v.id < ? AND c.vector = v.id AND c.died IS NULL", (first, end)
+    ))  # fmt: skip
+    while block := list(islice(living, _BLOCK_ROWS)):
+        owned[block] = 1
+    expected = np.packbits(owned, bitorder="little").tobytes()
+    if segment["alive"].rstrip(b"\0") != expected.rstrip(b"\0"):
+        detail = f"segment {segment['id']}: the bits are not the rows of living chunks"
+        yield Problem("alive-bits", "must", detail, INDEX_AGAIN)
+
+
+def _codes(
+    files: SegmentFiles, segment: dict[str, Any], rows: NDArray[np.float16]
+) -> Iterator[Problem]:
+    if segment["centre"] is None:
+        return
+    from ragkit.store.vectors import RowEncoder
+
+    encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"))
+    codes = files.read_codes(segment["id"], len(rows), encoder.code_bytes)
+    if codes is None:
+        reason = "is missing or too short"
+    elif not _same_codes(encoder, rows, codes):
+        reason = "does not hold the codes of its rows"
+    else:
+        return
+    name = files.codes_path(segment["id"]).name
+    yield Problem("codes", "should", f"{name} {reason}: slower or worse search", REBUILD)
+
+
+def _same_codes(
+    encoder: Any,  # noqa: ANN401 -- RowEncoder; its module loads FAISS
+    rows: NDArray[np.float16],
+    codes: NDArray[np.uint8],
+) -> bool:
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        stored = codes[start : start + _BLOCK_ROWS]
+        made = encoder.encode(rows[start : start + _BLOCK_ROWS])
+        bits = slice(None, -_FACTOR_BYTES)
+        if (stored[:, bits] != made[:, bits]).any() or not np.allclose(
+            _factors(stored), _factors(made), rtol=_FACTOR_TOLERANCE, atol=_FACTOR_TOLERANCE
+        ):
+            return False
+    return True
+
+
+def _factors(codes: NDArray[np.uint8]) -> Vectors:
+    return np.ascontiguousarray(codes[:, -_FACTOR_BYTES:]).view("<f4")

@@ -1,0 +1,61 @@
+"""Complete hits from the catalog: text, place and document of a chunk, its hash checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import IndexCorruptError
+from ragkit.records import Hit
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_QUERY = """
+SELECT c.id, c.chunk_id, c.char_start, c.char_end, c.page, c.heading, c.text,
+       d.doc_id, d.root, d.path, d.title, d.kind, d.file_sha256
+FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d ON d.id = c.document
+"""
+
+
+def chunk_hash(doc_id: str, start: int, end: int, text: str) -> str:
+    """The id of a chunk, 32 hex digits; docs/format.md defines it."""
+    named = f"{doc_id}\0{start}\0{end}\0{text}".encode()
+    return hashlib.sha256(named).hexdigest()[:32]
+
+
+def fetch_hits(connection: sqlite3.Connection, path: Path, chunks: Sequence[int]) -> dict[int, Hit]:
+    """Read chunks by their row ids; ranks and scores are the caller's to fill in.
+
+    Raises:
+        IndexCorruptError: A chunk's text is not what its id says.
+    """
+    rows = connection.execute(_QUERY, (json.dumps(list(chunks)),))
+    hits = {row[0]: _hit(row, path) for row in rows}
+    if len(hits) != len(chunks):
+        msg = (
+            f"{path}: invariant vector-owner is broken: a row belongs to a chunk that does not "
+            "exist; delete the folder and index again"
+        )
+        raise IndexCorruptError(msg, path)
+    return hits
+
+
+def _hit(row: tuple[Any, ...], path: Path) -> Hit:
+    _, stored_id, start, end, page, heading, text, doc_id, *document = row
+    root, relative, title, kind, file_sha256 = document
+    chunk_id = chunk_hash(doc_id, start, end, text)
+    if chunk_id != stored_id.hex():
+        msg = (
+            f"{path}: invariant chunk-text is broken for a chunk of {relative}; "
+            "delete the folder and index again"
+        )
+        raise IndexCorruptError(msg, path)
+    return Hit(
+        rank=0, score=None, chunk_id=chunk_id, doc_id=doc_id, root=root, path=relative,
+        title=title, kind=kind, heading=tuple(json.loads(heading)), page=page, start=start,
+        end=end, text=text, file_sha256=file_sha256,
+    )  # fmt: skip

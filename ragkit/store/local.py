@@ -1,0 +1,195 @@
+"""LocalStore: an index in a folder of this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit._version import __version__
+from ragkit.errors import IndexExistsError
+from ragkit.protocols import StoreStats
+from ragkit.records import DocumentInfo
+from ragkit.store.catalog import connect, create, reading, translated
+from ragkit.store.lock import writer_lock
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping
+
+    from ragkit.protocols import SearchRequest
+    from ragkit.records import Hit
+    from ragkit.store.reader import Reader
+    from ragkit.store.tail import SegmentSizes
+    from ragkit.store.writer import Writer
+
+WRITER_WAIT_S = 10.0
+KEYWORDS = {"analysis": 1}  # how text is prepared for the keyword index, see docs/format.md
+
+_DOCUMENTS = """
+SELECT d.*, (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
+       (SELECT json_group_array(number) FROM pages p
+        WHERE p.document = d.id AND p.char_start = p.char_end) AS blank
+FROM documents d WHERE d.died IS NULL AND (?1 IS NULL OR d.root = ?1) ORDER BY d.path, d.root
+"""
+
+
+class LocalStore:
+    """Satisfies `ragkit.protocols.VectorStore`; opening never writes.
+
+    Usage::
+
+        store = LocalStore.create(path, embedder=..., splitter=...)
+        with store.writing("index") as writer: ...
+        hits = LocalStore(path).search(request)
+
+    Args:
+        path: The index folder.
+        sizes: When to begin a segment and when to make codes; the default was measured.
+
+    Raises:
+        IndexNotFoundError: There is no index at the path.
+        FormatVersionError: It was written by a newer ragkit.
+        IndexCorruptError: Its catalog is damaged or not ragkit's.
+    """
+
+    def __init__(self, path: Path, *, sizes: SegmentSizes | None = None) -> None:
+        self.path = path
+        self._sizes = sizes
+        self._connection: sqlite3.Connection = connect(path)
+        with translated(path):
+            rows = self._connection.execute("SELECT key, value FROM manifest")
+            self.manifest: dict[str, Any] = {key: json.loads(value) for key, value in rows}
+        self.dim: int = self.manifest["embedder"]["dim"]
+        self._reader: Reader | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        embedder: Mapping[str, Any],
+        splitter: Mapping[str, Any],
+        sizes: SegmentSizes | None = None,
+    ) -> LocalStore:
+        """Make an empty index.
+
+        Args:
+            path: The folder to make; its parents are made too.
+            embedder: ``backend``, ``name``, ``digest``, ``dim``, ``options``.
+            splitter: The settings that chunks are made with.
+            sizes: As for the class.
+
+        Raises:
+            IndexExistsError: There is an index already.
+        """
+        with translated(path):
+            (path / "vectors").mkdir(parents=True, exist_ok=True)
+            with writer_lock(path, "create", wait_s=WRITER_WAIT_S):
+                if (path / "catalog.db").exists():
+                    msg = f"there is an index at {path} already"
+                    raise IndexExistsError(msg, path)
+                create(path, {
+                    "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "ragkit": __version__,
+                    "embedder": dict(embedder),
+                    "splitter": dict(splitter),
+                    "keywords": KEYWORDS,
+                })  # fmt: skip
+        return cls(path, sizes=sizes)
+
+    @contextmanager
+    def writing(self, command: str, *, wait_s: float = WRITER_WAIT_S) -> Iterator[Writer]:
+        """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""
+        from ragkit.store.tail import SegmentSizes
+        from ragkit.store.writer import Writer  # reading needs none of it
+
+        with ExitStack() as held:
+            with translated(self.path):  # not around the block: its errors are the caller's
+                held.enter_context(writer_lock(self.path, command, wait_s=wait_s))
+            writer = Writer(self.path, self.dim, command, sizes=self._sizes or SegmentSizes())
+            try:
+                yield writer
+            except BaseException:
+                writer.close(failed=True)
+                raise
+            writer.close(failed=False)
+
+    def search(self, request: SearchRequest) -> list[Hit]:
+        """Find chunks; see `ragkit.protocols.VectorStore.search`. Threads take turns."""
+        from ragkit.store.reader import Reader  # loads FAISS, which listing documents must not
+
+        with self._lock, translated(self.path):
+            if self._reader is None:
+                self._reader = Reader(self._connection, self.path, self.dim)
+            return self._reader.search(request)
+
+    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
+        """The documents of the newest commit, by path."""
+        with self._lock, translated(self.path):
+            cursor = self._connection.execute(_DOCUMENTS, (root,))
+            names = [column[0] for column in cursor.description]
+            return [_info(dict(zip(names, row, strict=True))) for row in cursor]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The generations, newest first: id, command, times, state, report."""
+        with self._lock, translated(self.path):
+            names = ("id", "command", "started_at", "finished_at", "state", "report")
+            rows = self._connection.execute(
+                "SELECT id, command, started_at, finished_at, state, report "
+                "FROM generations ORDER BY id DESC"
+            )
+            runs = [dict(zip(names, row, strict=True)) for row in rows]
+        return [run | {"report": json.loads(run["report"] or "null")} for run in runs]
+
+    def generation(self) -> int:
+        """The newest generation, 0 where nothing was ever written."""
+        with self._lock, translated(self.path):
+            row = self._connection.execute("SELECT max(id) FROM generations").fetchone()
+            return row[0] or 0
+
+    def stats(self) -> StoreStats:
+        """The size and state now."""
+        with self._lock, translated(self.path), reading(self._connection):
+            one = self._one
+            return StoreStats(
+                generation=one("SELECT ifnull(max(id), 0) FROM generations"),
+                documents=one("SELECT count(*) FROM documents WHERE died IS NULL"),
+                chunks=one("SELECT ifnull(sum(chunks), 0) FROM documents WHERE died IS NULL"),
+                vectors=one("SELECT ifnull(sum(rows), 0) FROM segments"),
+                dim=self.dim,
+                size_bytes=_size_bytes(self.path),
+                segments=one("SELECT count(*) FROM segments"),
+                embedder=self.manifest["embedder"],
+                splitter=self.manifest["splitter"],
+                stale=one("SELECT count(*) FROM documents WHERE died IS NULL AND stale NOT NULL"),
+            )
+
+    def _one(self, query: str) -> int:
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def close(self) -> None:
+        """Release the index's files; calling it again does nothing."""
+        with self._lock:
+            self._reader = None
+            self._connection.close()
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a log that another process has just done with
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+def _info(row: dict[str, Any]) -> DocumentInfo:
+    names = ("doc_id", "root", "path", "title", "kind", "encoding", "size_bytes", "mtime_ns")
+    return DocumentInfo(
+        **{name: row[name] for name in (*names, "file_sha256", "chunks", "pages", "stale")},
+        pages_without_text=tuple(json.loads(row["blank"])),
+    )

@@ -1,0 +1,154 @@
+"""Searching an index: one short read transaction a query, everything checked that is returned."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ragkit.errors import IndexCorruptError, IndexMismatchError, StoreError
+from ragkit.records import HitRanks
+from ragkit.store.catalog import reading
+from ragkit.store.files import MissingRowsError
+from ragkit.store.hits import fetch_hits
+from ragkit.store.keywords import query_terms, select_terms
+from ragkit.store.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from ragkit.protocols import SearchRequest, Vectors
+    from ragkit.records import Hit
+
+MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
+
+
+class Reader:
+    """Finds chunks in one index.
+
+    Args:
+        connection: To the catalog; not shared with another thread at the same time.
+        path: The index folder.
+        dim: Length of a vector.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, dim: int) -> None:
+        self._connection = connection
+        self._path = path
+        self._dim = dim
+        self._snapshot = Snapshot(connection, path, dim)
+
+    def search(self, request: SearchRequest) -> list[Hit]:
+        """See `ragkit.protocols.VectorStore.search`."""
+        self._check(request)
+        for attempt in range(MISSING_SEGMENT_TRIES):
+            try:
+                with reading(self._connection):
+                    self._check_generation(request.as_of)
+                    self._snapshot.refresh()
+                    return self._search(request)
+            except MissingRowsError as exc:
+                self._snapshot.forget()
+                if attempt + 1 == MISSING_SEGMENT_TRIES:
+                    msg = f"{self._path}: invariant rows-exist is broken: {exc}; index again"
+                    raise IndexCorruptError(msg, self._path) from exc
+        return []
+
+    def _check(self, request: SearchRequest) -> None:
+        if request.k < 1:
+            msg = f"k must be at least 1, not {request.k}"
+            raise ValueError(msg)
+        if request.mode != "keyword" and request.vector is None:
+            msg = f"mode {request.mode!r} needs the question's vector"
+            raise ValueError(msg)
+        if request.vector is not None and request.vector.shape != (self._dim,):
+            given = str(request.vector.shape[-1])
+            msg = (
+                f"the question's vector has {given} dimensions and the index {self._path} has "
+                f"{self._dim}: it was built with another embedder"
+            )
+            raise IndexMismatchError(msg, self._path, stored=str(self._dim), given=given)
+
+    def _check_generation(self, as_of: int | None) -> None:
+        if as_of is None:
+            return
+        row = self._connection.execute(
+            "SELECT 1 FROM generations WHERE id = ? AND state = 'closed'", (as_of,)
+        ).fetchone()
+        if row is None:
+            msg = f"{self._path} has no closed generation {as_of} to search"
+            raise StoreError(msg, self._path)
+
+    def _search(self, request: SearchRequest) -> list[Hit]:
+        if request.mode == "dense":
+            ranked = self._dense(request, request.k)
+            ranks = {chunk: HitRanks(dense=i) for i, chunk in enumerate(ranked, 1)}
+        elif request.mode == "keyword":
+            scored = self._keyword(request, request.k)
+            ranks = {c: HitRanks(keyword=i, bm25=s) for i, (c, s) in enumerate(scored.items(), 1)}
+        else:
+            ranks = self._hybrid(request)
+        chosen = list(ranks)[: request.k]
+        hits = fetch_hits(self._connection, self._path, chosen)
+        scores = self._scores(request.vector, chosen) if request.mode != "keyword" else {}
+        return [
+            replace(hits[chunk], rank=i, score=scores.get(chunk), ranks=ranks[chunk])
+            for i, chunk in enumerate(chosen, 1)
+        ]
+
+    def _dense(self, request: SearchRequest, count: int) -> list[int]:
+        if request.vector is None:
+            return []
+        allowed = self._snapshot.allowed(request)
+        return self._snapshot.nearest(request.vector, count, allowed)
+
+    def _hybrid(self, request: SearchRequest) -> dict[int, HitRanks]:
+        """Reciprocal rank fusion: a chunk's score is the sum of 1 / (rrf_k + rank).
+
+        Source: Cormack, Clarke and Buettcher, SIGIR 2009. Ties go to the better dense rank.
+        """
+        depth = max(request.depth, request.k)
+        dense = {c: i for i, c in enumerate(self._dense(request, depth), 1)}
+        keyword = self._keyword(request, depth)
+        by_word = {c: i for i, c in enumerate(keyword, 1)}
+        ranks = {
+            chunk: HitRanks(
+                dense=dense.get(chunk),
+                keyword=by_word.get(chunk),
+                bm25=keyword.get(chunk),
+                fused=sum(
+                    1 / (request.rrf_k + side[chunk]) for side in (dense, by_word) if chunk in side
+                ),
+            )
+            for chunk in dense | by_word
+        }
+        order = sorted(ranks, key=lambda c: (-(ranks[c].fused or 0), dense.get(c, depth + 1), c))
+        return {chunk: ranks[chunk] for chunk in order}
+
+    def _keyword(self, request: SearchRequest, count: int) -> dict[int, float]:
+        """Chunk ids to BM25 scores, best first, living chunks within the filter only."""
+        terms = select_terms(self._connection, query_terms(request.text), self._snapshot.rows)
+        if not terms:
+            return {}
+        query = (
+            "SELECT rowid, -rank FROM keywords WHERE keywords MATCH ? ORDER BY rank, rowid LIMIT ?"
+        )
+        limit = count
+        while True:
+            found = dict(self._connection.execute(query, (" OR ".join(terms), limit)))
+            visible = self._snapshot.visible(request, list(found))
+            if len(visible) >= count or len(found) < limit:
+                return {chunk: found[chunk] for chunk in visible[:count]}
+            limit *= 4
+
+    def _scores(self, vector: Vectors | None, chunks: list[int]) -> dict[int, float]:
+        if vector is None:
+            return {}
+        named = self._connection.execute(
+            "SELECT c.id, v.id, v.crc32 FROM json_each(?) j "
+            "JOIN chunks c ON c.id = j.value JOIN vectors v ON v.id = c.vector",
+            (json.dumps(chunks),),
+        ).fetchall()
+        scores = self._snapshot.exact_scores(vector, [(v, crc) for _, v, crc in named])
+        return {chunk: score for (chunk, _, _), score in zip(named, scores, strict=True)}

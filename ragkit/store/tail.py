@@ -1,0 +1,160 @@
+"""The growing end of the vector files: rows are gathered, and written before the commit."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.errors import IndexCorruptError, IndexMismatchError
+from ragkit.store.bits import segment_and_row, vector_id
+from ragkit.store.files import SegmentFiles, encode_rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from ragkit.protocols import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSizes:
+    """When a segment is full, and from how many rows on it has codes.
+
+    A full segment is a file of 200 MB at 768 dimensions: few files at a million rows, and the
+    bits that a commit rewrites stay within 16 KB. From `coded` rows on a scan of codes is faster
+    than an exact one; chosen by benchmarks/scan.py.
+    """
+
+    rows: int = 1 << 17
+    coded: int = 1 << 13
+
+
+class SegmentTail:
+    """Appends rows to the open segment and opens the next when it is full.
+
+    Args:
+        connection: The writer's; its transaction is the caller's business.
+        folder: The ``vectors`` folder.
+        dim: Length of a vector.
+        sizes: When to begin a segment and when to make codes.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, folder: Path, dim: int, *, sizes: SegmentSizes
+    ) -> None:
+        self._connection = connection
+        self._files = SegmentFiles(folder, dim)
+        self._dim = dim
+        self._sizes = sizes
+        self._segment = 0
+        self._rows = sizes.rows
+        self._centre: Vectors | None = None
+        self._first = 0
+        self._pending: list[bytes] = []
+
+    def load(self) -> None:
+        """Read the committed end; call at the beginning of a transaction."""
+        self._pending.clear()
+        row = self._connection.execute(
+            "SELECT id, rows, centre FROM segments ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        if row is None:
+            self._segment, self._rows, self._centre = 0, self._sizes.rows, None
+        else:
+            self._segment, self._rows = row[0], row[1]
+            self._centre = None if row[2] is None else np.frombuffer(row[2], "<f4")
+        self._first = self._rows
+
+    def append(self, vectors: Vectors) -> list[int]:
+        """Take unit rows, float32 (n, dim); returns their vector ids, in order.
+
+        Raises:
+            IndexMismatchError: They are not `dim` long.
+        """
+        given = str(vectors.shape[-1])
+        if vectors.shape[1:] != (self._dim,):
+            folder = self._files.folder.parent
+            msg = f"vectors of {given} dimensions do not fit {folder}, which holds {self._dim}"
+            raise IndexMismatchError(msg, folder, stored=str(self._dim), given=given)
+        data, checksums = encode_rows(vectors)
+        size = self._files.row_bytes
+        rows = [data[i * size : (i + 1) * size] for i in range(len(checksums))]
+        return [self._append_row(row, crc) for row, crc in zip(rows, checksums, strict=True)]
+
+    def copy(self, vector: int) -> int:
+        """Append a copy of a row; returns the copy's vector id.
+
+        Raises:
+            IndexCorruptError: The row does not match its checksum.
+        """
+        (crc,) = self._connection.execute(
+            "SELECT crc32 FROM vectors WHERE id = ?", (vector,)
+        ).fetchone()
+        row = self._row(*segment_and_row(vector))
+        if zlib.crc32(row) != crc:
+            folder = self._files.folder.parent
+            msg = f"{folder}: invariant row-checksum is broken; run `ragkit check` to see how far"
+            raise IndexCorruptError(msg, folder)
+        return self._append_row(row, crc)
+
+    def flush(self) -> None:
+        """Write the gathered rows and their codes to the disk and name them in the catalog."""
+        if self._pending:
+            self._files.write_rows(self._segment, self._first, b"".join(self._pending))
+            self._write_codes()
+            self._connection.execute(
+                "UPDATE segments SET rows = ? WHERE id = ?", (self._rows, self._segment)
+            )
+            self._pending.clear()
+            self._first = self._rows
+
+    def remove_strays(self) -> None:
+        """Delete vector files of segments that were never committed or no longer exist."""
+        segments = {i for (i,) in self._connection.execute("SELECT id FROM segments")}
+        for path in self._files.stray(segments):
+            with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
+                path.unlink()
+
+    def _append_row(self, row: bytes, crc: int) -> int:
+        if self._rows >= self._sizes.rows:
+            self._next_segment()
+        vector = vector_id(self._segment, self._rows)
+        self._connection.execute("INSERT INTO vectors VALUES (?, ?, NULL)", (vector, crc))
+        self._pending.append(row)
+        self._rows += 1
+        return vector
+
+    def _next_segment(self) -> None:
+        self.flush()
+        cursor = self._connection.execute(
+            "INSERT INTO segments VALUES (NULL, ?, 0, NULL, x'')", (self._dim,)
+        )
+        self._segment, self._rows, self._centre = cursor.lastrowid or 0, 0, None
+        self._first = 0
+
+    def _row(self, segment: int, row: int) -> bytes:
+        if segment == self._segment and row >= self._first:
+            return self._pending[row - self._first]
+        return self._files.read_row(segment, row)
+
+    def _write_codes(self) -> None:
+        if self._centre is None and self._rows < self._sizes.coded:
+            return
+        from ragkit.store.vectors import RowEncoder, centre_of  # small indexes never load FAISS
+
+        rows = self._files.map_rows(self._segment, self._rows)
+        first = self._first
+        if self._centre is None:
+            self._centre, first = centre_of(rows), 0
+            self._connection.execute(
+                "UPDATE segments SET centre = ? WHERE id = ?",
+                (self._centre.astype("<f4").tobytes(), self._segment),
+            )
+        encoder = RowEncoder(self._centre)
+        if not self._files.has_codes(self._segment, first, encoder.code_bytes):
+            first = 0  # the file was lost: a hole would pass for codes
+        self._files.write_codes(self._segment, first, encoder.encode(rows[first:]))

@@ -1,0 +1,277 @@
+"""The one writer of an index: what changes, and in which order it reaches the disk.
+
+docs/format.md states the order and why a kill at any point leaves the index right.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import StoreError
+from ragkit.store.bits import AliveBits
+from ragkit.store.catalog import connect, translated
+from ragkit.store.keywords import index_text
+from ragkit.store.tail import SegmentTail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from ragkit.protocols import Vectors
+    from ragkit.records import Chunk, Document
+    from ragkit.store.tail import SegmentSizes
+
+_log = logging.getLogger(__name__)
+
+
+class Writer:
+    """A run that changes an index; satisfies `ragkit.protocols.StoreWriter`.
+
+    The caller holds the index's lock for as long as the writer lives.
+
+    Args:
+        path: The index folder.
+        dim: Length of a vector.
+        command: What runs, for the list of generations.
+        sizes: When to begin a segment and when to make codes.
+    """
+
+    def __init__(self, path: Path, dim: int, command: str, *, sizes: SegmentSizes) -> None:
+        self._path = path
+        self._command = command
+        self._connection = connect(path, write=True)
+        self._tail = SegmentTail(self._connection, path / "vectors", dim, sizes=sizes)
+        self._bits = AliveBits(self._connection)
+        self._in_transaction = False
+        self._generation_committed = False
+        self._broken = False
+        self._next_chunk = 0
+        try:
+            with translated(path):
+                self._recover()
+                row = self._connection.execute("SELECT max(id) FROM generations").fetchone()
+        except BaseException:
+            self._connection.close()
+            raise
+        self.generation: int = (row[0] or 0) + 1
+
+    def _recover(self) -> None:
+        """Close what a killed writer left open and remove the files it never committed."""
+        if self._connection.execute("SELECT 1 FROM generations WHERE state = 'open'").fetchone():
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                "UPDATE generations SET state = 'interrupted' WHERE state = 'open'"
+            )
+            self._connection.execute("UPDATE head SET commits = commits + 1")
+            self._connection.execute("COMMIT")
+        self._tail.remove_strays()
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """The cache keys whose vector is stored already, this run's own included."""
+        query = "SELECT 1 FROM embedding_cache WHERE key = ?"
+        with translated(self._path):
+            return {key for key in set(keys) if self._connection.execute(query, (key,)).fetchone()}
+
+    def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
+        """Store vectors, float32 (len(keys), dim), unit rows, under keys that are not known."""
+        if not keys:
+            return
+        with self._changing():
+            ids = self._tail.append(vectors)
+            self._connection.executemany(
+                "INSERT INTO embedding_cache VALUES (?, ?)", zip(keys, ids, strict=True)
+            )
+
+    def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
+        """Replace a document and its chunks; each key must be known."""
+        with self._changing():
+            vectors = [self._own_vector(key) for key in keys]
+            self._kill(document.doc_id)
+            row_id = self._insert_document(document, len(chunks))
+            self._insert_chunks(row_id, chunks, vectors)
+
+    def remove(self, doc_ids: Sequence[str]) -> int:
+        """Remove documents; unknown ids are passed over. Returns how many there were."""
+        if not doc_ids:
+            return 0
+        with self._changing():
+            return sum(self._kill(doc_id) for doc_id in doc_ids)
+
+    def mark_stale(self, doc_id: str, reason: str | None) -> None:
+        """Note that a document's newer content could not be loaded; None takes it back."""
+        with self._changing():
+            self._connection.execute(
+                "UPDATE documents SET stale = ? WHERE doc_id = ? AND died IS NULL",
+                (reason, doc_id),
+            )
+
+    def account(self, report: Mapping[str, Any]) -> None:
+        """Keep the run's account with its generation, if it opened one."""
+        if not self._has_generation:
+            return
+        with self._changing():
+            self._connection.execute(
+                "UPDATE generations SET report = ? WHERE id = ?",
+                (json.dumps(report, ensure_ascii=False), self.generation),
+            )
+
+    def commit(self) -> None:
+        """Make everything so far visible; nothing to do where nothing was written."""
+        if not self._in_transaction:
+            return
+        with self._changing():
+            self._tail.flush()
+            self._bits.flush()
+            self._connection.execute("UPDATE head SET commits = commits + 1")
+            self._connection.execute("COMMIT")
+        self._in_transaction = False
+        self._generation_committed = True
+
+    def close(self, *, failed: bool) -> None:
+        """End the run: commit and close the generation, or roll back to the last commit."""
+        broken = self._broken
+        try:
+            if failed or broken:
+                self._roll_back()
+            else:
+                self._end_generation("closed")
+        finally:
+            self._connection.close()
+        if broken and not failed:
+            raise StoreError(_broken(self._path), self._path)
+
+    @property
+    def _has_generation(self) -> bool:
+        return self._in_transaction or self._generation_committed
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One step of the run. After one that failed halfway nothing more is committed."""
+        if self._broken:
+            raise StoreError(_broken(self._path), self._path)
+        try:
+            with translated(self._path):
+                self._begin()
+                yield
+        except BaseException:
+            self._broken = True
+            raise
+
+    def _roll_back(self) -> None:
+        try:
+            with translated(self._path):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+            self._in_transaction = self._broken = False
+            self._end_generation("interrupted")
+        except StoreError as exc:  # what made the run fail matters more; the next writer ends it
+            _log.warning("generation %d stays open: %s", self.generation, exc)
+
+    def _end_generation(self, state: str) -> None:
+        if not self._has_generation:
+            return
+        with self._changing():
+            self._connection.execute(
+                "UPDATE generations SET state = ?, finished_at = ? WHERE id = ?",
+                (state, _now(), self.generation),
+            )
+        self.commit()
+
+    def _begin(self) -> None:
+        if self._in_transaction:
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._in_transaction = True
+        self._tail.load()
+        self._bits.clear()
+        (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
+        self._next_chunk = (last or 0) + 1
+        if not self._generation_committed:
+            self._connection.execute(
+                "INSERT INTO generations VALUES (?, ?, ?, NULL, 'open', NULL)",
+                (self.generation, self._command, _now()),
+            )
+
+    def _kill(self, doc_id: str) -> int:
+        row = self._connection.execute(
+            "SELECT id FROM documents WHERE doc_id = ? AND died IS NULL", (doc_id,)
+        ).fetchone()
+        if row is None:
+            return 0
+        vectors = self._connection.execute("SELECT vector FROM chunks WHERE document = ?", row)
+        for (vector,) in vectors:
+            self._bits.set(vector, alive=False)
+        died = (self.generation, *row)
+        self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", died)
+        self._connection.execute("UPDATE pages SET died = ? WHERE document = ?", died)
+        self._connection.execute("UPDATE chunks SET died = ? WHERE document = ?", died)
+        return 1
+
+    def _insert_document(self, document: Document, chunks: int) -> int:
+        d = document
+        metadata = json.dumps(d.metadata, ensure_ascii=False)
+        of_file = (d.encoding, d.size_bytes, d.mtime_ns, d.file_sha256)
+        cursor = self._connection.execute(
+            "INSERT INTO documents VALUES "
+            "(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)",
+            (d.doc_id, d.root, d.path, d.title, d.kind, *of_file, len(d.text), chunks, metadata,
+             self.generation),
+        )  # fmt: skip
+        row_id = cursor.lastrowid or 0
+        self._connection.executemany(
+            "INSERT INTO pages VALUES (?, ?, ?, ?, ?, NULL)",
+            [(row_id, p.number, p.start, p.end, self.generation) for p in d.pages],
+        )
+        return row_id
+
+    def _own_vector(self, key: bytes) -> int:
+        """A row for one chunk: the cached one, or a copy where another chunk owns that."""
+        row = self._connection.execute(
+            "SELECT v.id, v.chunk FROM embedding_cache c JOIN vectors v ON v.id = c.vector "
+            "WHERE c.key = ?",
+            (key,),
+        ).fetchone()
+        if row is None:
+            msg = f"no vector is stored under the key {key.hex()}"
+            raise ValueError(msg)
+        vector, owner = row
+        if owner is None:
+            # Claimed now, so that the same text further down in this document gets a copy.
+            self._connection.execute("UPDATE vectors SET chunk = 0 WHERE id = ?", (vector,))
+            return int(vector)
+        return self._tail.copy(vector)
+
+    def _insert_chunks(self, row_id: int, chunks: Sequence[Chunk], vectors: Sequence[int]) -> None:
+        first, self._next_chunk = self._next_chunk, self._next_chunk + len(chunks)
+        owned = list(zip(range(first, self._next_chunk), chunks, vectors, strict=True))
+        self._connection.executemany(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            [(i, bytes.fromhex(c.chunk_id), row_id, *_columns(c), v, self.generation)
+             for i, c, v in owned],
+        )  # fmt: skip
+        self._connection.executemany(
+            "UPDATE vectors SET chunk = ? WHERE id = ?", [(i, v) for i, _, v in owned]
+        )
+        self._connection.executemany(
+            "INSERT INTO keywords (rowid, heading, body) VALUES (?, ?, ?)",
+            [(i, index_text(" ".join(c.heading)), index_text(c.text)) for i, c, _ in owned],
+        )
+        for vector in vectors:
+            self._bits.set(vector, alive=True)
+
+
+def _columns(chunk: Chunk) -> tuple[Any, ...]:
+    heading = json.dumps(chunk.heading, ensure_ascii=False)
+    return (chunk.ordinal, chunk.start, chunk.end, chunk.page, chunk.tokens, heading, chunk.text)
+
+
+def _broken(path: Path) -> str:
+    return f"{path}: a step of this run failed, so nothing after it was kept; run it again"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

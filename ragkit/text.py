@@ -1,0 +1,262 @@
+"""Pure helpers over Unicode text: scripts, token estimates, sentences, words, graphemes.
+
+Offsets are code points, half-open. Nothing here reads a file, a setting or a model.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Language = Literal["zh", "ja", "ko", "en"]
+
+# Scripts, as the insides of regular expression classes (Unicode blocks).
+_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fd-\u30ff\u31f0-\u31ff\uff66-\uff9d"
+_HANGUL = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"
+_CJK = _HAN + _KANA + "\u30fc" + _HANGUL
+
+HAN: Final = re.compile(f"[{_HAN}]")
+KANA: Final = re.compile(f"[{_KANA}]")
+HANGUL: Final = re.compile(f"[{_HANGUL}]")
+CJK: Final = re.compile(f"[{_CJK}]")
+_OTHER_WORD = re.compile(rf"[^\W\d_{_CJK}]+")
+
+
+def is_cjk(char: str) -> bool:
+    """Say whether a character is an ideograph, kana or hangul (punctuation is not)."""
+    return CJK.match(char) is not None
+
+
+def language(text: str) -> Language:
+    """Name the language of a text by its script; ``en`` stands for anything else.
+
+    One ideograph weighs as much as one word of another script, so that a foreign term does not
+    decide. Kana marks Japanese, however few: ideographs alone are taken for Chinese.
+    """
+    cjk = len(CJK.findall(text))
+    if not cjk or cjk < len(_OTHER_WORD.findall(text)):
+        return "en"
+    if len(HANGUL.findall(text)) * 2 > cjk:
+        return "ko"
+    return "ja" if KANA.search(text) else "zh"
+
+
+# --- tokens -------------------------------------------------------------------------------------
+
+TOKEN_UNIT: Final = 100
+"""Weights are hundredths of a token."""
+
+
+def _weights() -> bytes:
+    """Weight of a character by the first byte of its UTF-8 form, which tells its script.
+
+    ASCII and ideographs: least squares over the sets that `estimate_tokens` names, raised
+    by 7 %. Other scripts: a sentence each, between XLM-R's count and those of BPE vocabularies.
+    """
+    table = bytearray([180]) * 256  # emoji and whatever lies beyond the basic plane
+    table[:0x80] = bytes([97]) * 0x80  # punctuation
+    for chars, weight in (
+        (b"abcdefghijklmnopqrstuvwxyz", 26),
+        (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 58),
+        (b"0123456789", 47),
+        (b" ", 7),
+        (b"\t\n\x0b\x0c\r", 34),
+        (range(0xC2, 0xCA), 50),  # Latin with marks
+        (range(0xCA, 0xE0), 40),  # Greek, Cyrillic, Hebrew, Arabic, combining marks
+        (range(0xE0, 0xE1), 45),  # Indic scripts, Thai
+        (range(0xE1, 0xE2), 60),  # Georgian to Vietnamese
+        (range(0xE2, 0xE3), 115),  # general punctuation, symbols, box drawing
+        (range(0xE3, 0xEA), 78),  # kana, ideographs and their punctuation
+        (range(0xEA, 0xEE), 80),  # hangul
+        (range(0xEE, 0xF0), 62),  # full-width forms
+    ):
+        for byte in chars:
+            table[byte] = weight
+    return bytes(table)
+
+
+_WEIGHTS = _weights()
+_LOWER, _SPACE = _WEIGHTS[ord("a")], _WEIGHTS[ord(" ")]
+_CONTINUATION = bytes(range(0x80, 0xC0))
+_COUNTED_APART = _CONTINUATION + b" abcdefghijklmnopqrstuvwxyz"
+
+
+def char_weights(text: str) -> bytes:
+    """Weigh each character in hundredths of a token; as long as the text."""
+    return text.encode("utf-8", "replace").translate(_WEIGHTS, _CONTINUATION)
+
+
+def token_weight(text: str) -> int:
+    """Sum `char_weights`. Additive: the weight of a text is that of its parts, exactly."""
+    # Lower-case letters and spaces are most of most texts: counting them apart doubles the speed.
+    rest = text.encode("utf-8", "replace").translate(_WEIGHTS, _COUNTED_APART)
+    spaces = text.count(" ")
+    return sum(rest) + spaces * _SPACE + (len(text) - len(rest) - spaces) * _LOWER
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate how many tokens a text costs, rather too many than too few.
+
+    Ratio of estimate to the count of multilingual-e5's tokenizer (XLM-R) over passages of 400 to
+    1,000 characters, mean and 1st percentile: @@TABLE@@
+    (``benchmarks/token_estimate.py``). Vocabularies of chat models need up to 15 % fewer for
+    English; for Chinese, Qwen's needs as many, BERT's one token a character (1.3 times the
+    estimate). Random letters (Base64) are underestimated by up to a third.
+    """
+    return -(-token_weight(text) // TOKEN_UNIT)
+
+
+def fit(text: str, start: int, limit: int) -> int:
+    """Find the largest end for which ``text[start:end]`` weighs at most ``limit``.
+
+    Takes time in proportion to the limit, not to the text. At least one character is taken.
+    """
+    window = text[start : start + limit // _SPACE + 1]
+    taken = bisect_right(list(accumulate(char_weights(window))), limit)
+    return start + max(taken, 1)
+
+
+# --- sentences ----------------------------------------------------------------------------------
+
+CLOSERS: Final = "”’」』）)】》〉］]｝}\"'»"
+CLOSING_PUNCTUATION: Final = frozenset("。！？；．｡，、：”’」』）】》〉］｝»％‰")
+"""Marks with which no line may begin (ASCII marks may: ``.. note::``, ``!!! tip``, ``:param``)."""
+
+# The first class is a plain set so that the search jumps from candidate to candidate. The rest is
+# possessive: a run is read once, whatever follows.
+_CANDIDATE = re.compile(rf"[\n.!?。！？；…｡](?:(?<!\n)[.!?。！？；…｡]*+[{re.escape(CLOSERS)}]*+)?+")
+_LINE_ENDS = re.compile(
+    r"\n[^\S\n]*+(?:\n|\Z|[-*+•·][ \t]|\d{1,3}[.)、][ \t]|[|#>]|[（(]\d{1,2}[）)])"
+)
+_NOT_SPACE = re.compile(r"\S")
+_ABBREVIATIONS = frozenset(
+    """mr mrs ms dr prof rev gen sen rep st sr jr vs fig figs eq eqs no nos vol vols pp p ch sec
+    sect ed eds cf ca approx al inc ltd co corp dept est viz resp tab art arts par bzw usw nr abb
+    bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""".split()
+)
+_MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw"))
+_LATIN_ENDS = frozenset(".!?")
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Find the spans of the sentences of a text, Latin and CJK.
+
+    A sentence ends at 。！？；… with any closing quotes; at ``. ! ?`` before white space unless
+    that is an abbreviation, an initial or a list number; at a blank line; and where the
+    next line is a list item, a table row, a heading or a quotation.
+
+    Returns:
+        Spans in order, without surrounding white space, that cover all other characters.
+    """
+    spans: list[tuple[int, int]] = []
+    begin = 0
+    for end in _ends(text):
+        first = _NOT_SPACE.search(text, begin, end)
+        if first:
+            spans.append((first.start(), first.start() + len(text[first.start() : end].rstrip())))
+        begin = end
+    return spans
+
+
+def _ends(text: str) -> Iterator[int]:
+    begin = 0
+    for match in _CANDIDATE.finditer(text):
+        start, end = match.span()
+        mark = text[start]
+        if mark == "\n":
+            ends = _LINE_ENDS.match(text, start) is not None
+        elif mark in _LATIN_ENDS:
+            ends = _latin_end(text, begin, start, end)
+        else:
+            ends = True
+        if ends:
+            yield end
+            begin = end
+    yield len(text)
+
+
+def _latin_end(text: str, begin: int, start: int, end: int) -> bool:
+    """Say whether the run of marks and closers at ``start:end`` ends a sentence."""
+    following = text[end : end + 1]
+    if following and not following.isspace():
+        return text[start] != "." and is_cjk(following)
+    if end - start > 1 or text[start] != ".":
+        # “What?” he said; wait ... what
+        return not text[end + 1 : end + 2].islower() or end - start == 1
+    head = text[max(begin, start - 12) : start].split()
+    word = head[-1].lstrip("([{“‘\"'") if head else ""
+    if word.isdigit():
+        return text[begin:start].strip() != word  # "1." alone is a list number
+    if len(word) == 1 and word.isalpha() and not is_cjk(word):
+        return False
+    name = word.casefold()
+    if name in _MAY_END:
+        return text[end + 1 : end + 2].isupper()
+    return name not in _ABBREVIATIONS and not re.fullmatch(r"(?:[^\W\d_]\.)+[^\W\d_]", word)
+
+
+# --- words --------------------------------------------------------------------------------------
+
+_WORD = re.compile(rf"[{_CJK}]+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)+|[^\W_{_CJK}]+")
+
+
+def words(text: str) -> list[str]:
+    """List the words of a text in order, folded (NFKC, case), for lexical comparison.
+
+    A run of CJK becomes its bigrams, a single character itself. Numbers lose the commas
+    that group thousands and keep their decimals.
+    """
+    found: list[str] = []
+    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if len(word) > 1 and is_cjk(word):
+            found.extend(word[i : i + 2] for i in range(len(word) - 1))
+        else:
+            found.append(word.replace(",", ""))
+    return found
+
+
+# --- graphemes ----------------------------------------------------------------------------------
+
+_LONGEST_GRAPHEME = 32
+_MARKS = frozenset(("Mn", "Mc", "Me"))
+
+
+def grapheme_start(text: str, index: int) -> int:
+    """Find the last place at or before ``index`` where no visible character would be cut.
+
+    Combining marks, emoji sequences, flags and hangul syllables stay whole. A cluster of more
+    than 32 code points may be cut: then ``index`` itself comes back.
+    """
+    for start in range(index, max(index - _LONGEST_GRAPHEME, 0), -1):
+        if start >= len(text) or not _joins(text, start):
+            return start
+    return index if index > _LONGEST_GRAPHEME else 0
+
+
+def _joins(text: str, index: int) -> bool:
+    before, after = text[index - 1], text[index]
+    if after < "\u0300":
+        return False
+    if before == "\u200d" or after == "\u200d" or "\U0001f3fb" <= after <= "\U0001f3ff":
+        return True
+    if "\U000e0020" <= after <= "\U000e007f":  # tags: the flags of Scotland and Wales
+        return True
+    if _is_flag_half(after) and _is_flag_half(before):
+        run = index
+        while run and _is_flag_half(text[run - 1]) and index - run < _LONGEST_GRAPHEME:
+            run -= 1
+        return (index - run) % 2 == 1
+    if "\u1160" <= after <= "\u11ff":  # hangul vowel or final after a hangul letter
+        return HANGUL.match(before) is not None
+    return unicodedata.category(after) in _MARKS
+
+
+def _is_flag_half(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"

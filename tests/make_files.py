@@ -1,0 +1,138 @@
+"""Builders of real files for tests: PDFs and Word documents, whole, odd and hostile."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from pypdf import PdfWriter
+from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, NameObject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pypdf import PageObject
+
+_CMAP = """/CIDInit /ProcSet findresource begin 12 dict begin begincmap
+/CMapName /Adobe-Identity-UCS def /CMapType 2 def
+1 begincodespacerange <0000> <FFFF> endcodespacerange
+1 beginbfrange <0000> <FFFF> <0000> endbfrange
+endcmap CMapName currentdict /CMap defineresource pop end end"""
+
+
+def pdf(pages: Sequence[str], *, title: str = "", password: str | None = None) -> bytes:
+    """A PDF with one line of text a page; "" is a page without text, as a scan has.
+
+    With a password it is encrypted (RC4); the empty password opens without being asked for.
+    """
+    writer = PdfWriter()
+    for text in pages:
+        page = writer.add_blank_page(width=595, height=842)
+        if text:
+            _write_text(writer, page, text)
+    if title:
+        writer.add_metadata({"/Title": title})
+    if password is not None:
+        writer.encrypt(password, "owner's password", algorithm="RC4-128")
+    return _saved(writer)
+
+
+def pdf_with_broken_page(text: str) -> bytes:
+    """A PDF of two pages; the second's content is packed in a way that no reader knows."""
+    writer = PdfWriter()
+    _write_text(writer, writer.add_blank_page(595, 842), text)
+    page = writer.add_blank_page(595, 842)
+    stream = DecodedStreamObject()
+    stream.set_data(b"unreadable")
+    stream[NameObject("/Filter")] = NameObject("/NoSuchFilter")
+    page[NameObject("/Contents")] = writer._add_object(stream)
+    return _saved(writer)
+
+
+def docx(body: str, *, title: str = "") -> bytes:
+    """A Word document with this XML as its body."""
+    from docx import Document
+
+    document = Document()
+    document.core_properties.title = title
+    plain = BytesIO()
+    document.save(plain)
+    target = BytesIO()
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "word/document.xml":
+                data = _document_xml(body).encode()
+            new.writestr(name, data)
+    return target.getvalue()
+
+
+def docx_bomb(megabytes: int) -> bytes:
+    """A small Word document that unpacks to one paragraph of that many megabytes."""
+    return docx(paragraph("a" * (megabytes * 1_000_000)))
+
+
+def paragraph(text: str, *, style: str = "", number: bool = False) -> str:
+    """The XML of a paragraph."""
+    properties = f'<w:pStyle w:val="{style}"/>' if style else ""
+    if number:
+        properties += '<w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr>'
+    return f"<w:p><w:pPr>{properties}</w:pPr>{run(text)}</w:p>"
+
+
+def run(text: str, properties: str = "") -> str:
+    """The XML of a run of text."""
+    return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """The XML of a table."""
+    cells = ("".join(f"<w:tc>{paragraph(cell)}</w:tc>" for cell in row) for row in rows)
+    return "<w:tbl>" + "".join(f"<w:tr>{row}</w:tr>" for row in cells) + "</w:tbl>"
+
+
+def _document_xml(body: str) -> str:
+    space = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?><w:document xmlns:w="{space}">'
+        f"<w:body>{body}<w:sectPr/></w:body></w:document>"
+    )
+
+
+def _saved(writer: PdfWriter) -> bytes:
+    target = BytesIO()
+    writer.write(target)
+    return target.getvalue()
+
+
+def _write_text(writer: PdfWriter, page: PageObject, text: str) -> None:
+    """Put a line on a page. Its font maps two-byte codes to the same code points."""
+    stream = DecodedStreamObject()
+    code = text.encode("utf-16-be").hex()
+    stream.set_data(f"BT /F1 12 Tf 72 720 Td <{code}> Tj ET".encode())
+    page[NameObject("/Contents")] = writer._add_object(stream)
+    fonts = DictionaryObject({NameObject("/F1"): writer._add_object(_font(writer))})
+    page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+
+
+def _font(writer: PdfWriter) -> DictionaryObject:
+    cmap = DecodedStreamObject()
+    cmap.set_data(_CMAP.encode())
+    descendant = _names(Type="Font", Subtype="CIDFontType2", BaseFont="Any")
+    font = _names(Type="Font", Subtype="Type0", BaseFont="Any", Encoding="Identity-H")
+    font[NameObject("/DescendantFonts")] = ArrayObject([writer._add_object(descendant)])
+    font[NameObject("/ToUnicode")] = writer._add_object(cmap)
+    return font
+
+
+def _names(**values: str) -> DictionaryObject:
+    return DictionaryObject(
+        {NameObject(f"/{key}"): NameObject(f"/{value}") for key, value in values.items()}
+    )
+
+
+def compressed(data: bytes) -> bytes:
+    """Bytes that are no text in any encoding."""
+    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + zlib.compress(data)

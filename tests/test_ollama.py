@@ -1,0 +1,263 @@
+"""Address, names and client: what goes over the wire, and what each fault becomes."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+from ollama_helpers import (
+    CRASH,
+    LEGACY,
+    PREFIX,
+    TOO_LONG,
+    client_of,
+    cosine,
+    embedder_of,
+    expected,
+)
+from ollama_models import CATALOGUE
+from ollama_server import Fault, OllamaServer
+
+from ragkit.config import ModelSettings
+from ragkit.errors import (
+    ConfigError,
+    ModelResponseError,
+    ModelUnavailableError,
+)
+from ragkit.models.ollama import (
+    OllamaChat,
+    OllamaClient,
+    normalise_name,
+    parse_host,
+    prefixes_of,
+)
+from ragkit.models.ollama.problems import classify
+
+if TYPE_CHECKING:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("1.2.3.4", "http://1.2.3.4:11434"),
+        ("example.com:56789/path", "http://example.com:56789/path"),
+        ("https://1.2.3.4", "https://1.2.3.4:443"),
+        ("http://1.2.3.4", "http://1.2.3.4:80"),
+        ("https://x/ollama/", "https://x:443/ollama"),
+        ("ollama.com", "https://ollama.com:443"),
+        (":56789", "http://127.0.0.1:56789"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 -- read, not bound
+        ("http://0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("[::]", "http://[::1]:11434"),
+        ("[::]:1337", "http://[::1]:1337"),
+        ("::1", "http://[::1]:11434"),
+        ("[::1]:1337", "http://[::1]:1337"),
+        ("http://[2001:db8::1]:1337", "http://[2001:db8::1]:1337"),
+        (' "host:1" ', "http://host:1"),
+        ("'host'", "http://host:11434"),
+        ("host:66000", "http://host:11434"),
+        ("https://host:abc", "https://host:443"),
+    ],
+)
+def test_an_address_is_read_by_the_rules_of_ollama_host(text: str, url: str) -> None:
+    assert parse_host(text) == url
+    assert parse_host(url) == url
+
+
+@pytest.mark.parametrize("text", ["ftp://host", "http://user:secret@host"])
+def test_an_address_of_another_kind_is_a_config_error(text: str) -> None:
+    with pytest.raises(ConfigError, match="ollama_host"):
+        parse_host(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("llama3.2", "llama3.2:latest"),
+        ("llama3.2:1b", "llama3.2:1b"),
+        ("host:5000/me/model", "host:5000/me/model:latest"),
+        (" m ", "m:latest"),
+    ],
+)
+def test_a_name_gets_its_tag(name: str, full: str) -> None:
+    assert normalise_name(name) == full
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two words"])
+def test_an_impossible_name_is_a_config_error(name: str) -> None:
+    with pytest.raises(ConfigError, match="not the name of a model"):
+        normalise_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "document"),
+    [
+        ("nomic-embed-text:v1.5", "search_query: ", "search_document: "),
+        ("hf.co/nomic-ai/nomic-embed-text-v1.5-GGUF:Q8_0", "search_query: ", "search_document: "),
+        ("mxbai-embed-large", "Represent this sentence for searching relevant passages: ", ""),
+        ("snowflake-arctic-embed2:568m", "query: ", ""),
+        (
+            "snowflake-arctic-embed:22m",
+            "Represent this sentence for searching relevant passages: ",
+            "",
+        ),
+        ("quentinz/bge-large-zh-v1.5", "为这个句子生成表示以用于检索相关文章：", ""),
+        ("bge-m3", "", ""),
+        ("embeddinggemma:300m", "task: search result | query: ", "title: none | text: "),
+        ("jeffh/intfloat-multilingual-e5-large:q8_0", "query: ", "passage: "),
+        ("all-minilm", "", ""),
+        ("unheard-of", "", ""),
+    ],
+)
+def test_prefixes_of_known_models(name: str, query: str, document: str) -> None:
+    assert prefixes_of(name) == (query, document)
+
+
+def test_version_tags_and_digest(ollama: OllamaServer) -> None:
+    client = client_of(ollama)
+    assert client.version() == "0.32.15"
+    assert [model["name"] for model in client.tags()] == [model.name for model in CATALOGUE]
+    assert client.digest("Nomic-Embed-Text") == CATALOGUE[0].digest
+
+
+def test_no_connection_is_made_before_it_is_needed(ollama: OllamaServer) -> None:
+    embedder = embedder_of(ollama)
+    chat = OllamaChat(client_of(ollama), "llama3.2")
+    assert embedder.options == {"query_prefix": "search_query: ", "document_prefix": PREFIX}
+    assert chat.name == "llama3.2:latest"
+    assert ollama.connections == 0
+
+
+def test_availability_is_told_at_once(ollama: OllamaServer) -> None:
+    assert client_of(ollama).is_available()
+    ollama.faults.append(Fault("/api/version", status=200, body="<html>a web server</html>"))
+    assert not client_of(ollama).is_available()
+    started = time.perf_counter()
+    assert not OllamaClient(_closed_address(), settings=ModelSettings()).is_available()
+    assert time.perf_counter() - started < 1
+
+
+def test_a_refused_connection_names_the_address_and_the_remedy() -> None:
+    address = _closed_address()
+    client = OllamaClient(address, settings=ModelSettings(retries=0))
+    with pytest.raises(ModelUnavailableError, match="ollama serve") as caught:
+        client.version()
+    assert address in str(caught.value)
+
+
+def _closed_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    return f"http://127.0.0.1:{port}"
+
+
+def test_a_redirect_is_not_followed(ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault("/api/tags", status=307, body=f"{ollama.url}/api/version"))
+    with pytest.raises(ModelResponseError, match="307"):
+        client_of(ollama).tags()
+    assert ollama.paths() == ["/api/tags"]
+
+
+def test_a_key_is_not_sent_to_a_server_without_encryption(
+    ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", "secret")
+    client_of(ollama).version()
+    assert "authorization" not in ollama.requests[0].headers
+
+
+def test_a_proxy_for_the_internet_is_not_used_for_this_machine(
+    ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", _closed_address())
+    monkeypatch.setenv("NO_PROXY", "")
+    assert client_of(ollama).version() == "0.32.15"
+
+
+def test_a_reply_that_is_not_json_is_named(ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault("/api/tags", status=200, body="<html>"))
+    with pytest.raises(ModelResponseError, match="is it an Ollama server"):
+        client_of(ollama).tags()
+
+
+def test_a_server_without_the_endpoint_is_not_a_missing_model(ollama: OllamaServer) -> None:
+    with pytest.raises(ModelResponseError, match="404 page not found"):
+        client_of(ollama).request("POST", "/api/unknown", {})
+
+
+def test_a_slow_reply_is_given_up_and_not_asked_for_again(ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault(LEGACY, delay_s=0.6))
+    embedder = embedder_of(ollama, read_timeout_s=0.2)
+    with pytest.raises(ModelUnavailableError, match="read_timeout_s"):
+        embedder.embed_query("slow")
+    assert len(ollama.paths()) == 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_busy_server_is_asked_again(ollama: OllamaServer, status: int) -> None:
+    busy = {"error": "server busy, please try again.  maximum pending requests exceeded"}
+    ollama.faults.append(Fault(LEGACY, times=2, status=status, body=busy))
+    got = embedder_of(ollama).embed_query("hello")
+    assert cosine(got, expected("hello", prefix="search_query: ")[0]) > 0.999
+    assert len(ollama.paths()) == 3
+
+
+def test_a_server_that_stays_busy_is_unavailable(ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault(LEGACY, times=None, status=503, body={"error": "server busy"}))
+    with pytest.raises(ModelUnavailableError, match="server busy"):
+        embedder_of(ollama, retries=1).embed_query("hello")
+    assert len(ollama.paths()) == 2
+
+
+@pytest.mark.parametrize("size", [0, 10, 400], ids=["nothing", "in-the-head", "in-the-body"])
+def test_a_dropped_connection_is_tried_again(ollama: OllamaServer, size: int) -> None:
+    ollama.faults.append(Fault(LEGACY, drop_after=size))
+    got = embedder_of(ollama).embed_query("hello")
+    assert cosine(got, expected("hello", prefix="search_query: ")[0]) > 0.999
+    assert len(ollama.paths()) == 2
+
+
+def test_a_connection_that_keeps_dropping_is_unavailable(ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault(LEGACY, times=None, drop_after=10))
+    with pytest.raises(ModelUnavailableError, match="before the reply was complete"):
+        embedder_of(ollama, retries=1).embed_query("hello")
+
+
+@pytest.mark.parametrize(("text", "sent"), [("300", 300), ("-1", -1), ("10m", "10m")])
+def test_keep_alive_without_a_unit_is_sent_as_a_number(
+    ollama: OllamaServer, text: str, sent: object
+) -> None:
+    embedder_of(ollama, keep_alive=text).embed_query("hello")
+    assert ollama.bodies(LEGACY)[0]["keep_alive"] == sent
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "kind"),
+    [
+        (500, TOO_LONG, "too_long"),
+        (400, "input after truncation exceeds maximum context length", "too_long"),
+        (400, "input exceeds maximum context length and cannot be truncated further", "too_long"),
+        (400, "the prompt is longer than the context length currently available", "too_long"),
+        (400, '{"error":{"message":"exceeds the available context size"}}', "too_long"),
+        (500, "input (900 tokens) is too large to process", "too_long"),
+        (500, "failed to encode response: json: unsupported value: NaN", "nan"),
+        (400, "embedding contains NaN or Inf values", "nan"),
+        (400, CRASH["error"], "crashed"),
+        (500, "model runner has unexpectedly stopped, this may be due to", "crashed"),
+        (500, "llama-server process has terminated: signal: killed", "busy"),
+        (501, "This server does not support embeddings. Start it with", "refused"),
+        (500, 'option "temperature" must be of type float32', "refused"),
+        (404, "model 'x' not found", "missing"),
+        (404, 'model "x" not found, try pulling it first', "missing"),
+        (500, "something new", "fault"),
+        (400, "invalid model name", "refused"),
+        (403, "", "refused"),
+    ],
+)
+def test_the_servers_words_are_told_apart(status: int, text: str, kind: str) -> None:
+    assert classify(status, orjson.dumps({"error": text})).kind == kind
