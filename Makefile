@@ -2,7 +2,12 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-DEMO   := demo
+# Which models the demo uses: `make demo BACKEND=ollama` asks the server at OLLAMA_HOST.
+BACKEND ?= embedded
+DEMO   := demo-$(BACKEND)
+QUOTE  := $(if $(filter embedded,$(BACKEND)),--extractive)
+QUESTION_EN := "How long had the pilot at White Plains flown his newly bought airplane before the accident?"
+QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test lint types docs fmt bench picture clean
@@ -26,7 +31,12 @@ $(VENV)/dev: $(VENV)/demo
 install: $(VENV)/demo ## Make the environment and install ragkit into it
 
 demo: $(VENV)/demo ## Index the shipped corpora and ask a question in English and in Chinese
-	@$(BIN)/python -m ragkit.demo --index $(DEMO) $(DEMO_OPTIONS)
+	$(BIN)/ragkit index corpora/accident-reports corpora/everyday-law-zh \
+		--index $(DEMO) --backend $(BACKEND)
+	@echo
+	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) --explain $(QUESTION_EN)
+	@echo
+	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) --explain $(QUESTION_ZH)
 
 test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the whole test suite
 	$(BIN)/python -m pytest
@@ -51,7 +61,7 @@ bench: $(VENV)/dev ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python benchmarks/run.py
 
 picture: $(VENV)/demo ## Draw docs/demo.svg, the terminal picture of the README
-	$(BIN)/python benchmarks/picture.py
+	$(BIN)/python docs/picture.py
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

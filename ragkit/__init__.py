@@ -1,5 +1,149 @@
-"""ragkit: ask your own documents, on your own machine."""
+"""ragkit: ask your own documents, on your own machine.
+
+The names below are the library's front door; each is loaded when it is first used, so that
+``import ragkit`` costs nothing. The stages have their own: ``ragkit.load``, ``ragkit.split``,
+``ragkit.embed``, ``ragkit.retrieve``, ``ragkit.ground``, ``ragkit.answer``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ragkit._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from ragkit.config import Config
+    from ragkit.errors import (
+        CitationError,
+        ConfigError,
+        EmbeddingFailedError,
+        FormatVersionError,
+        IndexCorruptError,
+        IndexExistsError,
+        IndexLockedError,
+        IndexMismatchError,
+        IndexNotFoundError,
+        LoadError,
+        ModelError,
+        ModelNotFoundError,
+        ModelResponseError,
+        ModelUnavailableError,
+        PromptTruncatedError,
+        RagkitError,
+        StorageFullError,
+        StoreError,
+        UnsupportedFormatError,
+    )
+    from ragkit.pipeline import Pipeline
+    from ragkit.protocols import (
+        ChatDone,
+        ChatMessage,
+        ChatModel,
+        ChatRequest,
+        Embedder,
+        SearchRequest,
+        StoreStats,
+        StoreWriter,
+        TextDelta,
+        ThinkingDelta,
+        VectorStore,
+    )
+    from ragkit.records import (
+        Answer,
+        Chunk,
+        Citation,
+        Context,
+        Document,
+        DocumentInfo,
+        Dropped,
+        FileOutcome,
+        Filter,
+        Hit,
+        HitRanks,
+        IndexReport,
+        Page,
+        Passage,
+        Receipt,
+        Sentence,
+        to_json,
+    )
+
+__all__ = [  # noqa: RUF022 -- grouped by stage
+    "__version__",
+    # the pipeline and its settings
+    "Pipeline",
+    "Config",
+    # ingest
+    "Document",
+    "Page",
+    "Chunk",
+    "FileOutcome",
+    "IndexReport",
+    "DocumentInfo",
+    # embed and chat: what a model of your own has to offer
+    "Embedder",
+    "ChatModel",
+    "ChatMessage",
+    "ChatRequest",
+    "TextDelta",
+    "ThinkingDelta",
+    "ChatDone",
+    # store and search
+    "VectorStore",
+    "StoreWriter",
+    "StoreStats",
+    "SearchRequest",
+    "Filter",
+    "Hit",
+    "HitRanks",
+    # ground and answer
+    "Passage",
+    "Dropped",
+    "Context",
+    "Citation",
+    "Sentence",
+    "Receipt",
+    "Answer",
+    "to_json",
+    # errors
+    "RagkitError",
+    "ConfigError",
+    "LoadError",
+    "UnsupportedFormatError",
+    "ModelError",
+    "ModelUnavailableError",
+    "ModelNotFoundError",
+    "ModelResponseError",
+    "EmbeddingFailedError",
+    "PromptTruncatedError",
+    "StoreError",
+    "IndexNotFoundError",
+    "IndexExistsError",
+    "IndexLockedError",
+    "IndexMismatchError",
+    "IndexCorruptError",
+    "FormatVersionError",
+    "StorageFullError",
+    "CitationError",
+]
+
+# Where the names live, light modules first: the pipeline is loaded for nothing else.
+_HOMES = ("errors", "records", "config", "protocols", "pipeline")
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any public name
+    """Load a public name when it is first asked for (PEP 562)."""
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"ragkit.{home}")
+            if name in vars(module):
+                globals()[name] = value = vars(module)[name]
+                return value
+    msg = f"module 'ragkit' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return list(__all__)

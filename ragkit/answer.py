@@ -51,10 +51,9 @@ def answer(
 ) -> Iterator[AnswerEvent]:
     """Answer from passages with a chat model.
 
-    What is streamed is final: citations are checked before they are shown, and a mark that
-    names no given passage is left out. With ``settings.strict`` the text comes in one piece,
-    after the sentences that no passage proves were withheld. An empty context is refused
-    without asking the model. Closing the iterator cancels the generation.
+    What is streamed is final: a mark that names no given passage is left out before it is shown.
+    With ``settings.strict`` the text comes in one piece, less what no passage proves. An empty
+    context is refused unasked. Closing the iterator cancels the generation.
 
     Args:
         question: As the user asked it.
@@ -69,17 +68,14 @@ def answer(
 
     Raises:
         ConfigError: The reserve leaves nothing of the window for a prompt.
-        PromptTruncatedError: The prompt does not fit the window, or the model's own count
-            says that it did not read all of it.
-        ModelResponseError: The reply is empty, or as `ChatModel.chat`, like other ModelErrors.
+        PromptTruncatedError: The prompt does not fit, or the model's count says it was cut.
+        ModelResponseError: The reply is empty; other ModelErrors as `ChatModel.chat`.
     """
-    started = time.perf_counter()
-    blank = _blank(question, source, model)
     if not context.passages:
-        receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0, dropped=context.dropped)
         yield TextDelta(refusal(question))
-        yield replace(blank, receipt=receipt, seconds=time.perf_counter() - started)
+        yield _unasked(question, context, model, source, settings)
         return
+    started = time.perf_counter()
     request, planned = plan_request(question, context, model, settings, history)
     reply = _Reply(MarkFilter(len(context.passages)), live=not settings.strict)
     with closing(without_thinking(model.chat(request))) as events:
@@ -89,7 +85,7 @@ def answer(
             elif shown := reply.take(event):
                 yield TextDelta(shown)
     receipt = checked_receipt(planned, reply.done, model)
-    blank = replace(blank, receipt=receipt)
+    blank = replace(_blank(question, source, model), receipt=receipt)
     finished = _finish(blank, reply, context, model, strict=settings.strict)
     if not reply.shown:
         yield TextDelta(finished.text)
@@ -167,6 +163,17 @@ class _Reply:
             return ""
         self.shown = self.shown or bool(piece)
         return piece
+
+
+def _unasked(
+    question: str,
+    context: Context,
+    model: ChatModel,
+    source: Provenance,
+    settings: AnswerSettings,
+) -> Answer:
+    receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0, dropped=context.dropped)
+    return replace(_blank(question, source, model), receipt=receipt)
 
 
 def _finish(

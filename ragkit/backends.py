@@ -15,6 +15,7 @@ from ragkit.errors import ConfigError, IndexMismatchError, ModelNotFoundError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient
     from ragkit.protocols import ChatModel, Embedder
 
@@ -49,7 +50,10 @@ def new_embedder(settings: ModelSettings) -> Embedder:
     try:
         embedder = embedded_embedder()
     except ModelNotFoundError as exc:
-        msg = f"no Ollama server answers at {client.address} (start it with `ollama serve`), and {exc}"
+        msg = (
+            f"no Ollama server answers at {client.address} (start it with `ollama serve`), "
+            f"and {exc}"
+        )
         raise ModelNotFoundError(msg, exc.model) from exc
     _log.warning(
         "No Ollama server answers at %s: using the embedded model %s.",
@@ -87,6 +91,19 @@ def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embed
     raise ConfigError(msg)
 
 
+def as_built(config: Config, record: Mapping[str, Any]) -> Config:
+    """Settings that choose the model an index was built with, as that model is today.
+
+    Args:
+        config: Everything else.
+        record: The manifest's ``embedder``. A program's own is chosen by that program.
+    """
+    if record["backend"] not in {"ollama", "embedded"}:
+        return config
+    chosen = {"models.backend": record["backend"], "models.embedder": record["name"]}
+    return config.with_values(chosen, "the index")
+
+
 def check_embedder(embedder: Embedder, record: Mapping[str, Any], path: Path) -> None:
     """Refuse an embedder whose vectors would not be comparable with the index's.
 
@@ -101,9 +118,15 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], path: Path) ->
     msg = (
         f"{path} was built with the embedder {stored_name}, not with {given_name}; their vectors "
         "cannot be mixed. Make a second index with `--index NAME`, or build this one anew with "
-        "`ragkit rebuild`"
+        f"`ragkit rebuild{_options(embedder)}`"
     )
     raise IndexMismatchError(msg, path, stored=stored_name, given=given_name)
+
+
+def _options(embedder: Embedder) -> str:
+    """How a command names an embedder; a program's own has no name there."""
+    options = {"ollama": f" --embedder {embedder.name}", "embedded": " --backend embedded"}
+    return options.get(embedder.backend, "")
 
 
 def chat_model(settings: ModelSettings) -> ChatModel | None:

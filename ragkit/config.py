@@ -61,6 +61,7 @@ class ModelSettings:
         300.0, "Seconds to wait for the next byte; a cold model may take minutes to load."
     )
     retries: int = _setting(3, "Further tries after a failure that may pass.")
+    allow_remote: bool = _setting(False, "Allow models that run elsewhere (`:cloud`).")  # noqa: FBT003 -- a default
 
 
 @dataclass(frozen=True, slots=True)

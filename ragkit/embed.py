@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -60,6 +62,9 @@ class EmbeddedBatch:
     failed: Mapping[bytes, str] = field(default_factory=dict)
 
 
+_Job: TypeAlias = tuple[list[tuple[bytes, str]], "Future[EmbeddedBatch]"]
+
+
 class EmbeddingQueue:
     """Embeds batches in the background, in order, with a bounded number under way.
 
@@ -72,9 +77,13 @@ class EmbeddingQueue:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="ragkit-embed")
         self._waiting: list[tuple[bytes, str]] = []
         self._running: deque[Future[EmbeddedBatch]] = deque()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        # Not a ThreadPoolExecutor: the interpreter waits for that one's threads at its exit, and
+        # Ctrl-C must not wait for a server that takes minutes to load a model.
+        for _ in range(IN_FLIGHT):
+            Thread(target=self._work, name="ragkit-embed", daemon=True).start()
 
     def put(self, key: bytes, text: str) -> None:
         """Queue a text."""
@@ -103,13 +112,28 @@ class EmbeddingQueue:
             yield self._running.popleft().result()
 
     def close(self) -> None:
-        """Give up what has not begun; returns when what runs has ended."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Give up what has not come back; returns at once."""
+        for future in self._running:
+            future.cancel()
+        for _ in range(IN_FLIGHT):
+            self._jobs.put(None)
 
     def _send(self) -> None:
         if self._waiting:
-            batch, self._waiting = self._waiting, []
-            self._running.append(self._pool.submit(self._embed, batch))
+            future: Future[EmbeddedBatch] = Future()
+            self._jobs.put((self._waiting, future))
+            self._running.append(future)
+            self._waiting = []
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            batch, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self._embed(batch))
+            except BaseException as exc:  # noqa: BLE001 -- raised again where the batch is taken
+                future.set_exception(exc)
 
     def _embed(self, batch: Sequence[tuple[bytes, str]]) -> EmbeddedBatch:
         keys = tuple(key for key, _ in batch)

@@ -45,7 +45,7 @@ _LEXICAL_WEIGHT = 0.5
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     place: Place
-    text: str
+    said: str
     terms: frozenset[str]
 
 
@@ -63,14 +63,14 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     distinct: dict[str, _Candidate] = {}
     for passage in context.passages:
         for candidate in _candidates(passage):
-            distinct.setdefault(candidate.text, candidate)
+            distinct.setdefault(candidate.said, candidate)
     candidates = list(distinct.values())
     if not candidates:
         return []
     lexical = _lexical(set(content_terms(question)), candidates)
     # Stable: sentences without a common term keep the order of their passages' ranks.
     chosen = np.argsort(-lexical, kind="stable")[:MAX_CANDIDATES]
-    vectors = embedder.embed_documents([candidates[i].text for i in chosen])
+    vectors = embedder.embed_documents([candidates[i].said for i in chosen])
     cosines = (vectors @ embedder.embed_query(question)).astype(np.float64)
     scores = _standard(cosines) + _LEXICAL_WEIGHT * _standard(lexical[chosen])
     order = np.argsort(-scores, kind="stable")[:2]
@@ -82,7 +82,8 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
 def _candidates(passage: Passage) -> Iterator[_Candidate]:
     """List the sentences of a passage that can stand alone; headings and fragments cannot.
 
-    A question (as in a list of questions and answers) is one candidate with what follows it.
+    A question (as in a list of questions and answers) is quoted with what follows it and lends
+    it its terms, but is not embedded: any question is near any other.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
     asked: int | None = None
@@ -95,7 +96,7 @@ def _candidates(passage: Passage) -> Iterator[_Candidate]:
         heading = text.startswith("#") or _bare(text) in headings
         if len(words(text)) >= MIN_WORDS and not heading:
             place = Place(passage.number, begin, end)
-            yield _Candidate(place, text, frozenset(content_terms(text)))
+            yield _Candidate(place, passage.text[start:end], frozenset(content_terms(text)))
 
 
 def _bare(heading: str) -> str:

@@ -24,7 +24,7 @@ _HAN_ANY = re.compile(_HAN_RUN)
 _LIST_NUMBER = re.compile(r"^\s*\d{1,3}[.)、．]\s*")
 
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|without|neither|nor|cannot|\w+n['’]t)\b((?:\W+\w+){1,4})"
+    r"\b(?:not|no|never|without|neither|nor|cannot|\w+n['’]t)\b(?=((?:\W+\w+){1,4}))"
 )
 _NEGATED_HAN = re.compile(
     "(?:不|没有|沒有|没|沒|未|无|無|勿|并非|並非|禁止)(?!仅|僅|但|过|過|同|断|斷|久|论|論|只|少|来|來|限于)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
+from ragkit.interrupt import held_back
 from ragkit.load import Parser, load_document
 from ragkit.records import FileOutcome, IndexReport, to_json
 from ragkit.split import embedding_text, split
@@ -41,10 +42,13 @@ class Progress:
 
 @dataclass(slots=True)
 class Account:
-    """Gathers what becomes of each planned file."""
+    """Gathers what becomes of each planned file.
+
+    ``pages_without_text`` has every document that was stored, by its id.
+    """
 
     plan: Plan
-    stored: dict[str, Document] = field(default_factory=dict)
+    pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
     skipped: list[FileOutcome] = field(default_factory=list)
     failed: list[FileOutcome] = field(default_factory=list)
     stale: list[FileOutcome] = field(default_factory=list)
@@ -53,9 +57,9 @@ class Account:
 
     def report(self, *, generation: int, seconds: float) -> IndexReport:
         """The account so far; files that were not reached are in none of its lists."""
-        done = [p for p in self.plan.load if p.doc_id in self.stored]
+        done = [p for p in self.plan.load if p.doc_id in self.pages_without_text]
         blank = {d.path: d.pages_without_text for d in self.plan.unchanged}
-        blank |= {d.path: d.pages_without_text for d in self.stored.values()}
+        blank |= {p.path: self.pages_without_text[p.doc_id] for p in done}
         moved_from = {p.moved_from for p in done}
         return IndexReport(
             added=tuple(p.path for p in done if not p.previous and not p.moved_from),
@@ -76,20 +80,22 @@ class Account:
         )
 
 
-def planned_report(plan: Plan) -> IndexReport:
-    """What an ingest of the plan would report if every file could be loaded; for a dry run."""
-    return IndexReport(
-        added=tuple(p.path for p in plan.load if not p.previous and not p.moved_from),
-        changed=tuple(p.path for p in plan.load if p.previous),
-        moved=tuple(p.path for p in plan.load if p.moved_from),
-        unchanged=tuple(d.path for d in plan.unchanged),
-        removed=tuple(
-            d.path for d in plan.removed if d.path not in {p.moved_from for p in plan.load}
-        ),
-        skipped=tuple(plan.skipped),
-        unreadable=tuple(plan.unreadable),
-        dry_run=True,
-    )
+def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:
+    """Carry out a plan that loads nothing; no model is needed for that."""
+    return _finish(Account(plan), writer, time.monotonic())
+
+
+def _finish(account: Account, writer: StoreWriter, started: float) -> IndexReport:
+    """Remove what is gone, take back what is stale no more, and close the account."""
+    writer.remove([d.doc_id for d in account.plan.removed])
+    for document in account.plan.unchanged:
+        if document.stale is not None:
+            writer.mark_stale(document.doc_id, None)
+    seconds = time.monotonic() - started
+    report = account.report(generation=writer.generation, seconds=seconds)
+    writer.account(to_json(report) | {"sources": sorted(set(account.plan.sources))})
+    writer.commit()
+    return report
 
 
 def own_title(document: Document) -> str:
@@ -169,19 +175,19 @@ class Ingest:
             raise
         finally:
             self._queue.close()
-        self._clean_up()
-        return self._finish()
+        with held_back():
+            return _finish(self._account, self._writer, self._started)
 
     def _load(self, planned: PlannedFile, parser: Parser) -> None:
         try:
             document = load_document(
                 planned.file, root=planned.root, settings=self._config.load, parser=parser
             )
-        except UnsupportedFormatError as exc:
-            self._give_up(planned, str(exc), self._account.skipped)
-            return
         except LoadError as exc:
-            self._give_up(planned, str(exc), self._account.failed)
+            is_unsupported = isinstance(exc, UnsupportedFormatError)
+            where = self._account.skipped if is_unsupported else self._account.failed
+            with held_back():
+                self._give_up(planned, str(exc), where)
             return
         limit = self._embedder.max_tokens
         chunks = list(split(document, self._config.split, max_tokens=limit))
@@ -194,20 +200,25 @@ class Ingest:
                 self._texts_sent += 1
                 self._queue.put(key, text)
         needed = 0 if known.issuperset(keys) else self._texts_sent
-        self._settle(_Waiting(planned, document, chunks, keys, needed))
+        with held_back():
+            self._settle(_Waiting(planned, document, chunks, keys, needed))
 
     def _take(self, batches: Iterable[EmbeddedBatch]) -> None:
         for batch in batches:
-            self._writer.add_vectors(batch.keys, batch.vectors)
-            self._in_queue.difference_update(batch.keys, batch.failed)
-            self._unembeddable |= batch.failed
-            self._account.embedded += len(batch.keys)
-            self._texts_back += len(batch.keys) + len(batch.failed)
-            self._uncommitted += len(batch.keys)
-            waiting, self._waiting = self._waiting, []
-            for item in waiting:
-                self._settle(item)
-            self._commit_if_due()
+            with held_back():
+                self._store(batch)
+
+    def _store(self, batch: EmbeddedBatch) -> None:
+        self._writer.add_vectors(batch.keys, batch.vectors)
+        self._in_queue.difference_update(batch.keys, batch.failed)
+        self._unembeddable |= batch.failed
+        self._account.embedded += len(batch.keys)
+        self._texts_back += len(batch.keys) + len(batch.failed)
+        self._uncommitted += len(batch.keys)
+        waiting, self._waiting = self._waiting, []
+        for item in waiting:
+            self._settle(item)
+        self._commit_if_due()
 
     def _settle(self, item: _Waiting) -> None:
         if item.texts_needed > self._texts_back:
@@ -221,7 +232,8 @@ class Ingest:
         if previous is not None and previous.doc_id != item.document.doc_id:
             self._writer.remove([previous.doc_id])
         self._writer.add(item.document, item.chunks, item.keys)
-        self._account.stored[item.document.doc_id] = item.document
+        pages = item.document.pages_without_text  # not the document: its text would be kept
+        self._account.pages_without_text[item.document.doc_id] = pages
         self._account.chunks += len(item.chunks)
         self._advance(item.planned, item.document.size_bytes)
 
@@ -254,16 +266,3 @@ class Ingest:
         if self._uncommitted >= COMMIT_TEXTS or now - self._committed >= COMMIT_S:
             self._writer.commit()
             self._uncommitted, self._committed = 0, now
-
-    def _clean_up(self) -> None:
-        self._writer.remove([d.doc_id for d in self._plan.removed])
-        for document in self._plan.unchanged:
-            if document.stale is not None:
-                self._writer.mark_stale(document.doc_id, None)
-
-    def _finish(self) -> IndexReport:
-        seconds = time.monotonic() - self._started
-        report = self._account.report(generation=self._writer.generation, seconds=seconds)
-        self._writer.account(to_json(report))
-        self._writer.commit()
-        return report

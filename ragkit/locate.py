@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def find_indexes(indexes: Path) -> list[Path]:
+    """The indexes in a folder, by name. One that `rebuild` is still making has a hidden name."""
+    found = (catalog.parent for catalog in indexes.glob("*/catalog.db"))
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
 def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
     """The folder that an index's name or path stands for.
 
@@ -26,7 +32,7 @@ def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
     if index:
         is_path = os.sep in index or "/" in index or index in {".", ".."}
         return Path(index).expanduser() if is_path else indexes / index
-    found = sorted(p.parent.name for p in indexes.glob("*/catalog.db"))
+    found = [path.name for path in find_indexes(indexes)]
     if len(found) == 1:
         return indexes / found[0]
     if found:
@@ -34,6 +40,7 @@ def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
         msg = f"there are {len(found)} indexes in {indexes}: {names}; choose one with --index"
         raise IndexNotFoundError(msg, indexes)
     if sources:
-        return indexes / (sources[0].resolve().stem or "index")
+        source = sources[0].resolve()
+        return indexes / ((source.stem if source.is_file() else source.name) or "index")
     msg = f"there is no index in {indexes}; make one with `ragkit index FOLDER`"
     raise IndexNotFoundError(msg, indexes)

@@ -22,17 +22,17 @@ _WORDS = SENTINEL.strip("[]")
 _BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)
 _CODE = r"(?P<code>```.*?```|`[^`\n]+`)"
 _NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
-_MARK = (
-    rf"(?P<space>[ \t]*)(?P<mark>[\[［【]\s*\^?(?:passages?|sources?|段落|来源)?\s*"
-    rf"(?P<numbers>{_NUMBERS})\s*[\]］】])"
-)
-_NO_ANSWER = rf"(?P<none>\[(?i:{_WORDS})\]|\b{_WORDS}\b)"
+_MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{_NUMBERS}\s*[\]］】]"
+_MARKS = rf"(?P<space>[ \t]*)(?P<marks>{_MARK}(?:[ \t]*{_MARK})*)"
+_NO_ANSWER = rf"(?P<none>\[(?i:{_WORDS})\]|{_WORDS})"
 _OPEN = (
-    r"(?P<open>```.*\Z|`{1,2}\Z|`[^`\n]*\Z|[ \t]*[\[［【][^\]］】\n]{0,80}\Z|[ \t]+\Z|"
-    rf"\b(?=.){_BEGUN}\Z)"
+    # a fence, a code span, marks (more may follow) with what may become another, the sentinel
+    r"(?P<open>```.*\Z|`{1,2}\Z|`[^`\n]*\Z|"
+    rf"(?=[ \t\[［【])(?:[ \t]*{_MARK})*[ \t]*(?:[\[［【][^\]］】\n]{{0,80}})?\Z|"
+    rf"\[(?i:{_WORDS})\]\Z|(?=.){_BEGUN}\Z)"
 )
-_TOKEN = re.compile("|".join((_CODE, _OPEN, _NO_ANSWER, _MARK)), re.DOTALL)
-_FINAL = re.compile("|".join((_CODE, _NO_ANSWER, _MARK)), re.DOTALL)
+_TOKEN = re.compile("|".join((_CODE, _OPEN, _NO_ANSWER, _MARKS)), re.DOTALL)
+_FINAL = re.compile("|".join((_CODE, _NO_ANSWER, _MARKS)), re.DOTALL)
 _WIDEST_RANGE = 20
 
 
@@ -74,10 +74,10 @@ class MarkFilter:
 
     def feed(self, text: str) -> str:
         """Take the next piece and return what can be shown by now."""
-        self._held += text
-        opened = next((m.start() for m in _TOKEN.finditer(self._held) if m["open"]), None)
-        ready, self._held = self._held[:opened], self._held[len(self._held[:opened]) :]
-        return _FINAL.sub(self._written, ready)
+        held = self._held + text
+        opened = next((m.start() for m in _TOKEN.finditer(held) if m["open"]), len(held))
+        self._held = held[opened:]
+        return _FINAL.sub(self._written, held[:opened])
 
     def close(self) -> str:
         """Return what was held back; the reply is over."""
@@ -86,13 +86,14 @@ class MarkFilter:
 
     def _written(self, match: re.Match[str]) -> str:
         # What is left out must not join its neighbours into a new mark: [[9]5].
-        gone = " " if match.string[match.start() - 1 : match.start()] in tuple("[［【") else ""
+        joins = match.string[match.end() : match.end() + 1] in tuple("0123456789,]］】")
+        gone = " " if joins else ""
         if match["none"]:
             self.no_answer = True
             return gone
         if match["code"]:
             return match["code"]
-        numbers = _numbers(match["numbers"])
+        numbers = _numbers(match["marks"])
         valid = [n for n in numbers if 1 <= n <= self._given]
         self.invalid += [n for n in numbers if n not in valid]
         return match["space"] + "".join(f"[{n}]" for n in valid) if valid else gone

@@ -9,25 +9,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragkit.answer import Provenance, answer, answer_extractively, refuse
 from ragkit.backends import chat_model, check_embedder, new_embedder, stored_embedder
 from ragkit.config import Config, SplitSettings
-from ragkit.embed import embedder_record
 from ragkit.errors import IndexMismatchError
-from ragkit.evidence import has_evidence
-from ragkit.ground import assemble
-from ragkit.ingest import Ingest, planned_report
 from ragkit.locate import index_path
-from ragkit.plan import make_plan
+from ragkit.plan import living_sources, make_plan, planned_report
 from ragkit.protocols import TextDelta, ThinkingDelta
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
 from ragkit.store.local import LocalStore
-from ragkit.window import passage_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from ragkit.answer import Provenance
     from ragkit.ingest import Progress
     from ragkit.protocols import ChatModel, Embedder, StoreStats
     from ragkit.records import DocumentInfo, Hit
@@ -151,24 +146,40 @@ class Pipeline:
             IndexMismatchError: Another embedder, or other split settings, than the index's.
             ModelError: The embedder failed; what was complete is stored.
         """
+        if self.exists and self._given_embedder is not None:
+            check_embedder(self._given_embedder, self.store.manifest["embedder"], self.path)
+        splitter = self._splitter()
         known = self.store.documents() if self.exists else []
-        roots = [Path(p) for p in paths] or [Path(r) for r in sorted({d.root for d in known})]
+        sources = self._sources(known)
+        chosen = [Path(path) for path in paths or sources]
         started = time.monotonic()
-        plan = make_plan(roots, known, self.config.load, prune=prune)
+        plan = make_plan(chosen, known, self.config.load, sources=sources, prune=prune)
         is_current = not plan.load and not plan.removed and not any(d.stale for d in plan.unchanged)
         if dry_run or (is_current and self.exists):
-            report = planned_report(plan)
+            generation = self.store.generation() if self.exists else 0
             seconds = round(time.monotonic() - started, 3)
-            return replace(report, dry_run=dry_run, seconds=seconds)
+            report = planned_report(plan)
+            return replace(report, dry_run=dry_run, generation=generation, seconds=seconds)
+        # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
+        from ragkit.embed import embedder_record
+        from ragkit.ingest import Ingest, carry_out_removals
+
         command = "index " + " ".join(str(p) for p in paths)
-        splitter = self._splitter()
         if not self.exists:
             record = embedder_record(self.embedder)
             self._store = LocalStore.create(self.path, embedder=record, splitter=splitter)
         config = self.config.with_values({f"split.{k}": v for k, v in splitter.items()})
         with self.store.writing(command) as writer:
+            if not plan.load:
+                return carry_out_removals(plan, writer)
             ingest = Ingest(plan, self.embedder, writer, config, on_progress or (lambda _: None))
             return ingest.run()
+
+    def _sources(self, known: Sequence[DocumentInfo]) -> list[str]:
+        """The folders and files that the documents come from."""
+        reports = (run["report"] or {} for run in self.store.runs()) if known else ()
+        newest = next((report["sources"] for report in reports if "sources" in report), ())
+        return living_sources(set(newest), known)
 
     def _splitter(self) -> dict[str, int]:
         """The index's own split settings, else the configured ones."""
@@ -194,12 +205,12 @@ class Pipeline:
             LoadError: A folder is missing; the old index stays as it is.
             ModelError: The embedder failed; the old index stays as it is.
         """
-        roots = sorted({d.root for d in self.store.documents()})
+        sources = self._sources(self.store.documents())
         fresh = self.path.with_name(f".{self.path.name}.rebuilding")
         shutil.rmtree(fresh, ignore_errors=True)
         with self.store.writing("rebuild"):
             with Pipeline(fresh, self.config, embedder=self._given_embedder) as rag:
-                report = rag.index(*roots, on_progress=on_progress)
+                report = rag.index(*sources, on_progress=on_progress)
             old = self.path.with_name(f".{self.path.name}.replaced")
             shutil.rmtree(old, ignore_errors=True)
             self.path.rename(old)
@@ -274,6 +285,12 @@ class Pipeline:
         restrict: Filter = NO_FILTER,
     ) -> Iterator[AnswerEvent]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
+        # Not loaded for a search.
+        from ragkit.answer import answer, answer_extractively, refuse
+        from ragkit.evidence import has_evidence
+        from ragkit.ground import assemble
+        from ragkit.window import passage_budget
+
         hits = self.search(question, k=k, restrict=restrict)
         settings = self.config.answer
         source = self._provenance()
@@ -292,6 +309,8 @@ class Pipeline:
             yield from answer(question, context, model, source, settings)
 
     def _provenance(self) -> Provenance:
+        from ragkit.answer import Provenance
+
         record = self.store.manifest["embedder"]
         return Provenance(
             index=str(self.path),

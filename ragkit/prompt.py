@@ -87,8 +87,9 @@ def is_refusal(text: str) -> bool:
 def neutral(text: str) -> str:
     """Make a document's text harmless to show to a model.
 
-    Invisible characters (zero-width, directional, tags, controls but line feed and tab) go; the signs with which chat templates mark turns are broken by a space; references such
-    as ``[3]`` become ``(3)`` so that they cannot pass for citations.
+    Invisible characters (zero-width, directional, tags, controls but line feed and tab) go; the
+    signs with which chat templates mark turns are broken by a space; references such as ``[3]``
+    become ``(3)`` so that they cannot pass for citations.
     """
     visible = _INVISIBLE.sub("", text)
     return _REFERENCE.sub(r"(\1)", _CONTROL_TOKEN.sub(r"\g<0> ", visible))

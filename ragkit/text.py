@@ -61,10 +61,10 @@ def _weights() -> bytes:
     by 7 %. Other scripts: a sentence each, between XLM-R's count and those of BPE vocabularies.
     """
     table = bytearray([180]) * 256  # emoji and whatever lies beyond the basic plane
-    table[:0x80] = bytes([97]) * 0x80  # punctuation
+    table[:0x80] = bytes([95]) * 0x80  # punctuation
     for chars, weight in (
-        (b"abcdefghijklmnopqrstuvwxyz", 26),
-        (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 58),
+        (b"abcdefghijklmnopqrstuvwxyz", 25),
+        (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 56),
         (b"0123456789", 47),
         (b" ", 7),
         (b"\t\n\x0b\x0c\r", 34),
@@ -73,7 +73,7 @@ def _weights() -> bytes:
         (range(0xE0, 0xE1), 45),  # Indic scripts, Thai
         (range(0xE1, 0xE2), 60),  # Georgian to Vietnamese
         (range(0xE2, 0xE3), 115),  # general punctuation, symbols, box drawing
-        (range(0xE3, 0xEA), 78),  # kana, ideographs and their punctuation
+        (range(0xE3, 0xEA), 76),  # kana, ideographs and their punctuation
         (range(0xEA, 0xEE), 80),  # hangul
         (range(0xEE, 0xF0), 62),  # full-width forms
     ):
@@ -104,11 +104,24 @@ def token_weight(text: str) -> int:
 def estimate_tokens(text: str) -> int:
     """Estimate how many tokens a text costs, rather too many than too few.
 
-    Ratio of estimate to the count of multilingual-e5's tokenizer (XLM-R) over passages of 400 to
-    1,000 characters, mean and 1st percentile: @@TABLE@@
-    (``benchmarks/token_estimate.py``). Vocabularies of chat models need up to 15 % fewer for
-    English; for Chinese, Qwen's needs as many, BERT's one token a character (1.3 times the
-    estimate). Random letters (Base64) are underestimated by up to a third.
+    Ratio of the estimate to the count of multilingual-e5's tokenizer (XLM-R), over passages of
+    1,000 characters (Chinese: 400), by ``benchmarks/token_estimate.py``:
+
+    ========================  =====  ==============
+    text                      mean   1st percentile
+    ========================  =====  ==============
+    English, Wikipedia        1.10   0.91
+    English, abstracts        1.06   0.93
+    English, Markdown         1.08   0.96
+    Python code               1.04   0.90
+    Chinese, Wikipedia        1.05   0.84
+    Chinese, web pages        1.08   0.84
+    Chinese, Markdown         1.08   0.93
+    ========================  =====  ==============
+
+    Vocabularies of chat models need less for English and code (cl100k: the estimate is 1.2 to
+    1.3 times their count), but for Chinese BERT's counts one token a character, 1.3 times the
+    estimate, and cl100k 1.5 times it; random letters (Base64) are underestimated by a third.
     """
     return -(-token_weight(text) // TOKEN_UNIT)
 
@@ -116,11 +129,18 @@ def estimate_tokens(text: str) -> int:
 def fit(text: str, start: int, limit: int) -> int:
     """Find the largest end for which ``text[start:end]`` weighs at most ``limit``.
 
-    Takes time in proportion to the limit, not to the text. At least one character is taken.
+    Takes time in proportion to what fits, not to the text. At least one character is taken.
     """
-    window = text[start : start + limit // _SPACE + 1]
-    taken = bisect_right(list(accumulate(char_weights(window))), limit)
-    return start + max(taken, 1)
+    end = start
+    while end < len(text):
+        window = text[end : end + limit // _LOWER + 1]
+        totals = list(accumulate(char_weights(window)))
+        taken = bisect_right(totals, limit)
+        end += taken
+        if taken < len(window):
+            break
+        limit -= totals[-1]
+    return max(end, start + 1)
 
 
 # --- sentences ----------------------------------------------------------------------------------
@@ -129,20 +149,28 @@ CLOSERS: Final = "”’」』）)】》〉］]｝}\"'»"
 CLOSING_PUNCTUATION: Final = frozenset("。！？；．｡，、：”’」』）】》〉］｝»％‰")
 """Marks with which no line may begin (ASCII marks may: ``.. note::``, ``!!! tip``, ``:param``)."""
 
-# The first class is a plain set so that the search jumps from candidate to candidate. The rest is
-# possessive: a run is read once, whatever follows.
-_CANDIDATE = re.compile(rf"[\n.!?。！？；…｡](?:(?<!\n)[.!?。！？；…｡]*+[{re.escape(CLOSERS)}]*+)?+")
-_LINE_ENDS = re.compile(
-    r"\n[^\S\n]*+(?:\n|\Z|[-*+•·][ \t]|\d{1,3}[.)、][ \t]|[|#>]|[（(]\d{1,2}[）)])"
+_LINE_ENDS = r"[^\S\n]*+(?:\n|\Z|[-*+•·][ \t]|\d{1,3}[.)、][ \t]|[|#>]|[（(]\d{1,2}[）)])"
+_MARKS = ".!?。！？；…｡"
+# The first class is plain so that the search jumps from candidate to candidate; runs are possessive
+# so that each is read once, whatever follows. A full stop before a letter or digit ends nothing.
+_CANDIDATE = re.compile(
+    rf"[\n{_MARKS}](?:(?<=\n)(?={_LINE_ENDS})"
+    rf"|(?<!\n)(?!(?<=\.)\w)[{_MARKS}]*+[{re.escape(CLOSERS)}]*+)"
 )
 _NOT_SPACE = re.compile(r"\S")
 _ABBREVIATIONS = frozenset(
-    """mr mrs ms dr prof rev gen sen rep st sr jr vs fig figs eq eqs no nos vol vols pp p ch sec
-    sect ed eds cf ca approx al inc ltd co corp dept est viz resp tab art arts par bzw usw nr abb
-    bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""".split()
+    re.findall(
+        r"\w+",
+        """mr mrs ms dr prof rev gen sen rep st sr jr vs fig figs eq eqs no nos vol vols pp p ch sec
+        sect ed eds cf ca approx al inc ltd co corp dept est viz resp tab art arts par bzw usw nr
+        abb bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""",
+    )
 )
 _MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw"))
+_LONGEST_ABBREVIATION = 8
+_INITIALS = re.compile(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
 _LATIN_ENDS = frozenset(".!?")
+_OPENERS = "([{“‘\"'"
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -169,14 +197,7 @@ def _ends(text: str) -> Iterator[int]:
     begin = 0
     for match in _CANDIDATE.finditer(text):
         start, end = match.span()
-        mark = text[start]
-        if mark == "\n":
-            ends = _LINE_ENDS.match(text, start) is not None
-        elif mark in _LATIN_ENDS:
-            ends = _latin_end(text, begin, start, end)
-        else:
-            ends = True
-        if ends:
+        if text[start] not in _LATIN_ENDS or _latin_end(text, begin, start, end):
             yield end
             begin = end
     yield len(text)
@@ -187,19 +208,25 @@ def _latin_end(text: str, begin: int, start: int, end: int) -> bool:
     following = text[end : end + 1]
     if following and not following.isspace():
         return text[start] != "." and is_cjk(following)
-    if end - start > 1 or text[start] != ".":
-        # “What?” he said; wait ... what
-        return not text[end + 1 : end + 2].islower() or end - start == 1
-    head = text[max(begin, start - 12) : start].split()
-    word = head[-1].lstrip("([{“‘\"'") if head else ""
-    if word.isdigit():
-        return text[begin:start].strip() != word  # "1." alone is a list number
-    if len(word) == 1 and word.isalpha() and not is_cjk(word):
+    if end - start > 1:  # “What?” he said; wait ... what
+        return not text[end + 1 : end + 2].islower()
+    return text[start] != "." or not _is_abbreviation(text, begin, start)
+
+
+def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
+    """Say whether the full stop at ``stop`` belongs to an abbreviation or a list number."""
+    head = text[max(begin, stop - _LONGEST_ABBREVIATION - 2) : stop].rsplit(None, 1)
+    word = head[-1].lstrip(_OPENERS) if head else ""
+    if len(word) > _LONGEST_ABBREVIATION:
         return False
+    if word.isdigit():
+        return text[begin:stop].strip() == word  # "1." alone is a list number
+    if len(word) == 1 or "." in word:
+        return _INITIALS.fullmatch(word) is not None
     name = word.casefold()
     if name in _MAY_END:
-        return text[end + 1 : end + 2].isupper()
-    return name not in _ABBREVIATIONS and not re.fullmatch(r"(?:[^\W\d_]\.)+[^\W\d_]", word)
+        return not text[stop + 2 : stop + 3].isupper()
+    return name in _ABBREVIATIONS
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -225,7 +252,7 @@ def words(text: str) -> list[str]:
 # --- graphemes ----------------------------------------------------------------------------------
 
 _LONGEST_GRAPHEME = 32
-_MARKS = frozenset(("Mn", "Mc", "Me"))
+_COMBINING = frozenset(("Mn", "Mc", "Me"))
 
 
 def grapheme_start(text: str, index: int) -> int:
@@ -255,7 +282,7 @@ def _joins(text: str, index: int) -> bool:
         return (index - run) % 2 == 1
     if "\u1160" <= after <= "\u11ff":  # hangul vowel or final after a hangul letter
         return HANGUL.match(before) is not None
-    return unicodedata.category(after) in _MARKS
+    return unicodedata.category(after) in _COMBINING
 
 
 def _is_flag_half(char: str) -> bool:

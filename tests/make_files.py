@@ -40,13 +40,13 @@ def pdf(pages: Sequence[str], *, title: str = "", password: str | None = None) -
 
 
 def pdf_with_broken_page(text: str) -> bytes:
-    """A PDF of two pages; the second's content is packed in a way that no reader knows."""
+    """A PDF of two pages; the second's content breaks off within an array."""
     writer = PdfWriter()
     _write_text(writer, writer.add_blank_page(595, 842), text)
     page = writer.add_blank_page(595, 842)
+    _write_text(writer, page, "lost")
     stream = DecodedStreamObject()
-    stream.set_data(b"unreadable")
-    stream[NameObject("/Filter")] = NameObject("/NoSuchFilter")
+    stream.set_data(b"BT /F1 Tf (x Tj <zz> [")
     page[NameObject("/Contents")] = writer._add_object(stream)
     return _saved(writer)
 

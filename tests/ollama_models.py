@@ -46,11 +46,22 @@ class Model:
     capabilities: tuple[str, ...] = ("completion", "tools")
     raw: bool = False
     parameters: str = ""
+    size: int = 274302450
+    template: str = "{{ .Prompt }}"
+    system: str = ""
+    license: str = ""
+    messages: tuple[dict[str, Any], ...] = ()
+    parent: str = ""
+    remote_host: str = ""
+    content: str = ""
 
     @property
     def digest(self) -> str:
-        """64 hex digits without a prefix, as the manifest digests of the real server."""
-        return hashlib.sha256(self.name.encode()).hexdigest()
+        """64 hex digits without a prefix, as the manifest digests of the real server.
+
+        ``content`` is what a copy keeps: the name of the model whose weights these are.
+        """
+        return hashlib.sha256((self.content or self.name).encode()).hexdigest()
 
     @property
     def embeds(self) -> bool:
@@ -64,6 +75,11 @@ CATALOGUE = (
     Model("mxbai-embed-large:latest", "bert", 512, ("embedding",), parameters="num_ctx    256"),
     Model("llama3.2:latest"),
     Model("deepseek-r1:latest", "qwen2", capabilities=("completion", "thinking")),
+)
+# What can be fetched besides.
+REGISTRY = (
+    Model("smollm2:135m", context=8192, capabilities=("completion",)),
+    Model("snowflake-arctic-embed:22m", "bert", 512, ("embedding",)),
 )
 
 

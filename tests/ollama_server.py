@@ -7,135 +7,34 @@ its address. In a test: ``with OllamaServer() as server: ... server.url``.
 from __future__ import annotations
 
 import argparse
-import heapq
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import orjson
 from ollama_endpoints import Endpoints
-from ollama_models import CATALOGUE, Model
+from ollama_script import Fault, Reply, Request, Settings, Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from ollama_wire import Stream
 
-
-@dataclass(frozen=True)
-class Request:
-    """What a client sent. ``json`` is None where there was no body."""
-
-    method: str
-    path: str
-    json: Any
-    headers: dict[str, str]
-
-
-@dataclass
-class Fault:
-    """What goes wrong, and when.
-
-    Attributes:
-        path: The endpoint concerned.
-        times: How many requests it befalls; None: all.
-        skip: How many matching requests pass first.
-        match: Text that must occur in the request's body, as UTF-8.
-        status, body: The reply to send instead of the real one; None: do not replace it.
-        delay_s: Wait before the first byte.
-        drop_after: Close the connection after this many bytes of the reply; None: do not.
-        vector: JSON value to send as the embedding (of each input, on /api/embed).
-    """
-
-    path: str
-    times: int | None = 1
-    skip: int = 0
-    match: str = ""
-    status: int | None = None
-    body: Any = None
-    delay_s: float = 0.0
-    drop_after: int | None = None
-    vector: Any = None
-
-    def strikes(self, path: str, body: bytes) -> bool:
-        """True if this request is one to fail; counts it."""
-        if path != self.path or self.times == 0 or self.match.encode() not in body:
-            return False
-        if self.skip:
-            self.skip -= 1
-            return False
-        if self.times is not None:
-            self.times -= 1
-        return True
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A scripted chat reply. ``ending``: how the stream ends.
-
-    ``done`` sends the last event with ``last`` as its content; ``error`` sends ``error`` as an
-    error line; ``eof`` ends the stream cleanly without a last event; ``drop`` cuts the connection.
-    """
-
-    chunks: tuple[str, ...] = ()
-    thinking: tuple[str, ...] = ()
-    ending: Literal["done", "error", "eof", "drop"] = "done"
-    last: str = ""
-    error: str = ""
-    done_reason: str = "stop"
-    prompt_tokens: int | None = None
-
-
-class Slots:
-    """Simulates a model that serves a few texts at a time, without a thread per text.
-
-    Args:
-        count: Texts served at the same time.
-        latency_s: Time one text takes.
-    """
-
-    def __init__(self, count: int, latency_s: float) -> None:
-        self._free_at = [0.0] * count
-        self._latency_s = latency_s
-        self._lock = threading.Lock()
-
-    def serve(self, texts: int) -> None:
-        """Wait until these texts, queued now behind the earlier ones, would be done."""
-        if not self._latency_s:
-            return
-        now = end = time.perf_counter()
-        with self._lock:
-            for _ in range(texts):
-                end = max(now, self._free_at[0]) + self._latency_s
-                heapq.heapreplace(self._free_at, end)
-        time.sleep(max(0.0, end - time.perf_counter()))
-
-
-@dataclass
-class Settings:
-    """How the double behaves.
-
-    Attributes:
-        dim: Length of the vectors.
-        family: ``new`` (0.30 and later) or ``old``: error texts and truncation differ.
-        cheap: Answer embeddings from 256 prepared replies; for benchmarks.
-        chunk_delay_s: Pause between two events of a chat.
-    """
-
-    dim: int = 256
-    family: Literal["new", "old"] = "new"
-    cheap: bool = False
-    latency_s: float = 0.0
-    slots: int = 4
-    chunk_delay_s: float = 0.0
-    models: tuple[Model, ...] = CATALOGUE
-    version: str = "0.32.15"
+__all__ = ["Fault", "OllamaServer", "Reply", "Request", "Settings", "Slots"]
 
 
 @dataclass
 class OllamaServer:
-    """The server: a thread a connection, HTTP/1.1 with kept-alive connections, on loopback."""
+    """The server: a thread a connection, HTTP/1.1 with kept-alive connections, on loopback.
+
+    Attributes:
+        requests: What was sent so far, in order.
+        faults: What is to go wrong; see `Fault`.
+        replies: What the next chats say; see `script`.
+        cancelled: How many replies their clients left unread.
+        connections: How many connections were opened.
+    """
 
     settings: Settings = field(default_factory=Settings)
     port: int = 0
@@ -150,8 +49,8 @@ class OllamaServer:
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._endpoints = Endpoints(self)
         self.slots = Slots(self.settings.slots, self.settings.latency_s)
+        self._endpoints = Endpoints(self)
         self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -174,6 +73,14 @@ class OllamaServer:
     def bodies(self, path: str) -> list[Any]:
         """The JSON bodies sent to a path so far, in order."""
         return [request.json for request in self.requests if request.path == path]
+
+    def sent(self, path: str) -> list[bytes]:
+        """The bodies sent to a path so far, in order, to the byte."""
+        return [request.body for request in self.requests if request.path == path]
+
+    def installed(self) -> list[str]:
+        """The names of the installed models, the newest first."""
+        return [model.name for model in self._endpoints.state.models.values()]
 
     def close(self) -> None:
         """Stop listening, cut every connection and wait for the threads."""
@@ -227,30 +134,58 @@ class OllamaServer:
         while (line := stream.readline().strip()) != b"":
             name, _, value = line.partition(b":")
             headers[name.decode().lower()] = value.strip().decode()
-        body = stream.read(int(headers.get("content-length", 0)))
+        body = _read_body(stream, headers)
         with self._lock:
             if not self.settings.cheap:
-                self.requests.append(Request(method, path, _parsed(body), headers))
+                self.requests.append(Request(method, path, _parsed(body), headers, body))
             fault = next((f for f in self.faults if f.strikes(path, body)), None)
-        reply = self._endpoints.reply(method, path, body, fault)
+        reply = self._endpoints.reply(method, path, body, headers, fault)
         if isinstance(reply, tuple):
             return _send_whole(sock, *reply, fault, bodiless=method == "HEAD")
+        if fault and (fault.split or fault.drop_after is not None or fault.end_after is not None):
+            return _send_spoilt(sock, reply, fault)
         return self._send_stream(sock, reply)
 
-    def _send_stream(self, sock: socket.socket, events: Iterable[bytes | None]) -> bool:
-        """Send NDJSON events in chunks as they come; None cuts the connection."""
-        head = (
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
-        for event in events:
-            if event is None:
+    def _send_stream(self, sock: socket.socket, stream: Stream) -> bool:
+        """Send a stream in chunks as its pieces come; None cuts the connection."""
+        head = _stream_head(stream)
+        for piece in stream.pieces:
+            if piece is None:
                 return False
-            sock.sendall(head + b"%x\r\n%s\r\n" % (len(event), event))
+            sock.sendall(head + _chunk(piece))
             head = b""
             time.sleep(self.settings.chunk_delay_s)
-        sock.sendall(head + b"0\r\n\r\n")
+        sock.sendall(head + _chunk(b""))
         return True
+
+
+def _read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") != "chunked":
+        return stream.read(int(headers.get("content-length", 0)))
+    body = b""
+    while size := int(stream.readline(), 16):
+        body += stream.read(size)
+        stream.readline()
+    stream.readline()
+    return body
+
+
+def _stream_head(stream: Stream) -> bytes:
+    kind = f"HTTP/1.1 200 OK\r\nContent-Type: {stream.kind}\r\n"
+    return f"{kind}Transfer-Encoding: chunked\r\n\r\n".encode()
+
+
+def _chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(piece), piece)
+
+
+def _send_spoilt(sock: socket.socket, stream: Stream, fault: Fault) -> bool:
+    body = b"".join(piece for piece in stream.pieces if piece)[: fault.end_after]
+    pieces = [body[i : i + 1] for i in range(len(body))] if fault.split else [body] if body else []
+    sock.sendall(
+        b"".join((_stream_head(stream), *map(_chunk, pieces), _chunk(b"")))[: fault.drop_after]
+    )
+    return fault.drop_after is None
 
 
 def _parsed(body: bytes) -> Any:

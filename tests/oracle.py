@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 
 
-def exact_search(rows: Any, query: Any, k: int) -> list[tuple[int, float]]:
+def decode(rows: Any) -> Any:
+    """Rows as an index stores them, in float16, widened to float64."""
+    return np.asarray(rows).astype("<f2").astype(np.float64)
+
+
+def exact_search(decoded: Any, query: Any, k: int) -> list[tuple[int, float]]:
     """Positions and cosine similarities of the k rows nearest to a query, ties by position."""
-    decoded = np.asarray(rows).astype("<f2").astype(np.float64)
     scores = decoded @ np.asarray(query, np.float64)
     order = np.lexsort((np.arange(len(scores)), -np.round(scores, 6)))
     return [(int(i), float(scores[i])) for i in order[:k]]

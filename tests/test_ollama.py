@@ -163,14 +163,6 @@ def test_a_redirect_is_not_followed(ollama: OllamaServer) -> None:
     assert ollama.paths() == ["/api/tags"]
 
 
-def test_a_key_is_not_sent_to_a_server_without_encryption(
-    ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OLLAMA_API_KEY", "secret")
-    client_of(ollama).version()
-    assert "authorization" not in ollama.requests[0].headers
-
-
 def test_a_proxy_for_the_internet_is_not_used_for_this_machine(
     ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

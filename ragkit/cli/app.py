@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from ragkit import errors
 from ragkit._version import __version__
@@ -35,8 +36,21 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
 }
 INTERRUPTED = 130
 
+
+class _Commands(TyperGroup):
+    """The commands; Ctrl-C ends in one line, whatever version of typer would make of it."""
+
+    def invoke(self, *context: Any) -> Any:  # noqa: ANN401 -- typer's context class moved
+        try:
+            return super().invoke(*context)
+        except KeyboardInterrupt:
+            typer.echo("ragkit: interrupted; what was committed is kept", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="ragkit",
+    cls=_Commands,
     help="Ask your own documents, on your own machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -78,10 +92,3 @@ def main() -> None:
     except errors.RagkitError as exc:
         typer.echo(f"ragkit: {exc}", err=True)
         sys.exit(EXIT_CODES[type(exc)])
-    except KeyboardInterrupt:
-        typer.echo("ragkit: interrupted; what was committed is kept", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output left, as `head` does. Python must not flush it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)

@@ -13,6 +13,7 @@ from ragkit.cli.options import (
     K,
     Kinds,
     Paths,
+    Question,
     SearchMode,
     Settings,
     configured,
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="A question, in any language.")],
+    question: Question,
     index: IndexName = "",
     k: K = None,
     mode: SearchMode = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sqlite3
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,7 +59,9 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
-    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    from ragkit.store.catalog import SQLITE_VERSION
+
+    python = f"Python {platform.python_version()}, SQLite {SQLITE_VERSION}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     yield Finding("parsers", "ok", f"PDF, DOCX and HTML are parsed apart, limited in {limits}")
@@ -111,11 +112,13 @@ def _about_server(config: Config) -> Iterator[Finding]:
 
 
 def _about_indexes(config: Config) -> Iterator[Finding]:
-    found = sorted(config.indexes.glob("*/catalog.db"))
+    from ragkit.locate import find_indexes
+
+    found = find_indexes(config.indexes)
     if not found:
         yield Finding("indexes", "note", f"none in {config.indexes}", "ragkit index FOLDER")
-    for catalog in found:
-        yield _index_health(catalog.parent)
+    for path in found:
+        yield _index_health(path)
 
 
 def _index_health(path: Path) -> Finding:

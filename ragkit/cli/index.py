@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 def index(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders or files; none: the folders indexed before."),
+        typer.Argument(
+            metavar="[PATH]...", help="Folders or files; none: the folders indexed before."
+        ),
     ] = None,
     index: IndexName = "",
     embedder: Annotated[
@@ -91,7 +93,8 @@ def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
 
 def remove(
     paths: Annotated[
-        list[str], typer.Argument(help="Files or folders, as `ragkit list` names them.")
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files or folders, as `ragkit list` names them."),
     ],
     index: IndexName = "",
     json: Json = False,
@@ -125,13 +128,18 @@ def rebuild(
 ) -> None:
     """Build the index anew from its folders, with the models and settings that hold now.
 
-    The old index answers until the new one is complete, then gives way to it.
+    The old index answers until the new one is complete, then gives way to it. Where no embedder
+    is set anywhere, the index keeps its own.
     """
-    config, _ = configured(
+    from ragkit.backends import as_built
+
+    config, sources = configured(
         settings,
         models__embedder=embedder,
         models__backend=backend or ("ollama" if embedder else None),
     )
     with open_pipeline(index, config) as rag, progress_shown(quiet=quiet or json) as show:
+        if not sources.keys() & {"models.embedder", "models.backend"}:
+            rag.config = as_built(rag.config, rag.stats().embedder)
         report = rag.rebuild(on_progress=show)
     _finish(report, json=json, files=False)

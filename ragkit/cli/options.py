@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.pipeline import Pipeline
 
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        msg = "it is empty"
+        raise typer.BadParameter(msg)
+    return text
+
+
+Question = Annotated[
+    str, typer.Argument(help="A question or words, in any language.", callback=_not_blank)
+]
 IndexName = Annotated[
     str,
     typer.Option(

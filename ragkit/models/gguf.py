@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailableError
 from ragkit.models.callbacks import stream
 from ragkit.models.gguf_header import read_header
+from ragkit.openmp import short_waits
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ class GGUFChat:
 
     def _load(self, window: int) -> Any:  # noqa: ANN401 -- xllamacpp has no types
         try:
-            import xllamacpp
+            with short_waits():
+                import xllamacpp
         except ImportError as exc:
             msg = f"{self.name} needs llama.cpp; install it with: pip install 'ragkit[gguf]'"
             raise ModelNotFoundError(msg, self.name) from exc

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
 from ragkit.records import Chunk
-from ragkit.split.blocks import Section, find_sections
 from ragkit.split.packing import Limits, Piece, limits, pack
+from ragkit.split.sections import Section, groups
 from ragkit.text import TOKEN_UNIT, estimate_tokens, fit, grapheme_start, token_weight
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def _sizes(settings: SplitSettings, max_tokens: int) -> Limits:
 def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
     page_at = _page_finder(document)
     ordinal = 0
-    for group in _groups(document.text, document.kind, sizes):
-        for piece in _pieces(document.text, group, sizes):
+    for group, weight in groups(document.text, document.kind, sizes):
+        for piece in _pieces(document.text, group, weight, sizes):
             text = document.text[piece.start : piece.end]
             yield Chunk(
                 chunk_id=chunk_id(document.doc_id, piece.start, piece.end, text),
@@ -87,41 +87,11 @@ def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
             ordinal += 1
 
 
-def _pieces(text: str, group: list[Section], sizes: Limits) -> Iterator[Piece]:
+def _pieces(text: str, group: list[Section], weight: int, sizes: Limits) -> Iterator[Piece]:
     start, end = group[0].start, group[-1].end
-    whole = text[start:end].rstrip()
-    if token_weight(whole) <= sizes.high:
-        return iter((Piece(start, start, start + len(whole)),))
+    if weight <= sizes.high:
+        return iter((Piece(start, start, start + len(text[start:end].rstrip())),))
     return pack(text, [block for section in group for block in section.blocks], end, sizes)
-
-
-def _groups(text: str, kind: str, sizes: Limits) -> Iterator[list[Section]]:
-    """Put small sections together with the next ones under the same parent.
-
-    A section of a line or two joins whatever comes next, so that a heading is not alone;
-    one that is larger but far below the aim joins only what fits into one chunk with it.
-    """
-    group: list[Section] = []
-    total = 0
-    for section in find_sections(text, kind):
-        weight = token_weight(text[section.start : section.end])
-        scrap = total < sizes.low // 4
-        fits = total < sizes.unit and total + weight <= sizes.high
-        if group and (scrap or fits) and _related(group[0], section):
-            group.append(section)
-            total += weight
-        else:
-            if group:
-                yield group
-            group, total = [section], weight
-    if group:
-        yield group
-
-
-def _related(first: Section, section: Section) -> bool:
-    """Say whether a later section lies under the parent of an earlier one."""
-    parent = first.path[:-1]
-    return section.path[: len(parent)] == parent
 
 
 def _heading(group: list[Section], piece: Piece) -> tuple[str, ...]:

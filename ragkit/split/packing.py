@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
@@ -105,9 +105,13 @@ def _end_unit(
     # The last piece is not to be a scrap.
     top = min(sizes.high, max(sizes.low, rest - sizes.low // 2))
     furthest = max(bisect_right(totals, base + sizes.high) - 1, first + 1)
-    inside = [i for i in range(first + 1, furthest + 1) if sizes.low <= totals[i] - base <= top]
+    places = range(first + 1, furthest + 1)
+    inside = [i for i in places if sizes.low <= totals[i] - base <= top]
     if not inside:
-        return furthest
+        most = rest - sizes.low // 4
+        return max(
+            (i for i in places if sizes.low // 2 <= totals[i] - base <= most), default=furthest
+        )
     best = max(units[i].level for i in inside)
     equals = [i for i in inside if units[i].level == best]
     return min(equals, key=lambda i: _hash(text, units[i])) if len(equals) > 1 else equals[0]
@@ -153,6 +157,9 @@ _LINE = re.compile(r"\S[^\n]*+")
 _FURTHER = 32  # code points beyond a piece's end in which a good cut is looked for
 _NOT_SPACE = re.compile(r"\S")
 
+_NEVER_FIRST = CLOSING_PUNCTUATION | frozenset(",.;:!?)]}")
+_GAPS = {white: token_weight(white) for white in (" ", "\n", "\n\n")}
+
 Splitter = tuple["Callable[[str], list[tuple[int, int]]]", Level]
 
 
@@ -168,10 +175,10 @@ _LADDERS: dict[str, tuple[Splitter, ...]] = {
 
 
 def _units(text: str, blocks: Sequence[Block], end: int, sizes: Limits) -> list[Unit]:
-    found = _Units(text, sizes)
+    found, most = _Units(text, sizes), sizes.unit
     for block, following in pairwise([*blocks, Block(end, Level.BLOCK)]):
         ladder = _LADDERS[block.content]
-        found.add(block.start, following.start, block.level, ladder, sizes.unit)
+        found.add(block.start, following.start, block.level, ladder, most)
     return found.units
 
 
@@ -216,20 +223,26 @@ class _Units:
         soft = 1 + max(text.rfind(mark, middle, stop) for mark in " \n\t，、：,;")
         if soft and _may_begin(text, soft):
             return soft
-        far = min(fit(text, start, self._sizes.high), stop + _FURTHER, end)
-        for place in chain(range(stop, middle, -1), range(stop + 1, far)):
-            if grapheme_start(text, place) == place and _may_begin(text, place):
+        best = self._bare_cut(range(stop, middle, -1))
+        if best is None:  # marks only, or one character of many code points: larger, if it fits
+            far = min(fit(text, start, self._sizes.high), end)
+            best = self._bare_cut(range(stop + 1, min(far, stop + _FURTHER) + 1))
+        return best or max(grapheme_start(text, stop), start + 1)
+
+    def _bare_cut(self, places: range) -> int | None:
+        text = self._text
+        for place in places:
+            if _may_begin(text, place) and grapheme_start(text, place) == place:
                 return place
-        # Nothing but marks, or one character made of many code points: whole, if that fits.
-        place = grapheme_start(text, stop)
-        return place if place > start else max(grapheme_start(text, far), stop)
+        return None
 
     def _append(self, start: int, end: int, weight: int, level: Level) -> None:
         if not self.units:
             self.units.append(Unit(start, end, 0, weight, level))
             return
         last = self.units[-1]
-        gap = token_weight(self._text[last.end : start])
+        white = self._text[last.end : start]
+        gap = _GAPS.get(white) or token_weight(white)
         joined = last.weight + gap + weight
         if self._text[start] in CLOSING_PUNCTUATION and joined <= self._sizes.high:
             self.units[-1] = last._replace(end=end, weight=joined)
@@ -239,5 +252,8 @@ class _Units:
 
 def _may_begin(text: str, index: int) -> bool:
     """Say whether a piece may begin at what is not white space from ``index`` on."""
-    found = _NOT_SPACE.search(text, index, index + _FURTHER)
-    return found is None or not (found[0] in CLOSING_PUNCTUATION or found[0] in ",.;:!?)]}")
+    first = text[index : index + 1]
+    if first.isspace():
+        found = _NOT_SPACE.search(text, index, index + _FURTHER)
+        first = found[0] if found else ""
+    return first not in _NEVER_FIRST

@@ -17,7 +17,7 @@ from ragkit.errors import (
     StoreError,
 )
 from ragkit.store import schema
-from ragkit.store.files import MissingRowsError, sync_folder
+from ragkit.store.disk import MissingRowsError, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # SQLite reports a quota or a limit on file size as these, and keeps the reason to itself.
 _WRITE_FAILED = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+SQLITE_VERSION = sqlite3.sqlite_version
 BUSY_MS = 10_000  # a commit by another connection takes milliseconds
 
 
@@ -126,7 +127,8 @@ def _sqlite_error(exc: sqlite3.Error, path: Path) -> StoreError:
         return StorageFullError(_full(path), path)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return IndexLockedError(f"{path} is locked by another program: {text}; try again", path)
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    is_garbled = text.startswith("Could not decode")  # of the module's own, without a code
+    if is_garbled or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return IndexCorruptError(
             f"{path}/catalog.db is damaged: {text}; restore it from a backup, or delete the "
             "folder and index again",

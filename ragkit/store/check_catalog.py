@@ -29,6 +29,12 @@ def _one_version(database: Database) -> Iterator[Problem]:
     ))  # fmt: skip
 
 
+def _rows_exist(database: Database) -> Iterator[Problem]:
+    yield from _listed("rows-exist", "rows of segments that do not exist", database.query(
+        "SELECT id AS place FROM vectors WHERE id >> 32 NOT IN (SELECT id FROM segments)"
+    ))  # fmt: skip
+
+
 def _vector_owner(database: Database) -> Iterator[Problem]:
     yield from _listed("vector-owner", "chunks whose row is not theirs", database.query(
         "SELECT c.id AS place FROM chunks c LEFT JOIN vectors v ON v.id = c.vector "
@@ -91,6 +97,7 @@ def _listed(
 
 QUICK_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (_catalog, _one_version)
 CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (
+    _rows_exist,
     _vector_owner,
     _chunk_text,
     _cache_rows,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.store.bits import ROW_MASK, vector_id
-from ragkit.store.files import MissingRowsError, SegmentFiles
+from ragkit.store.disk import MissingRowsError
+from ragkit.store.files import SegmentFiles
 from ragkit.store.problems import INDEX_AGAIN, NEXT_WRITE, REBUILD, Problem
 
 if TYPE_CHECKING:

@@ -27,16 +27,18 @@ FREQUENT_SHARE = 0.1
 
 
 def index_text(text: str) -> str:
-    """Prepare a text for the keyword index: NFKC, CJK runs as overlapping pairs.
+    """Prepare a text for the keyword index: NFKC, its terms, CJK runs as overlapping pairs.
 
-    The run's last character stands behind its pairs, so that it too begins a term.
+    A run's last character stands behind its pairs, so that it too begins a term. Only letters
+    and digits are kept, since FTS5's tokenizer, of Unicode 6.1, takes newer emoji and currency
+    signs for letters of the word beside them. ASCII text needs none of this.
 
-    >>> index_text("用iPhone看电影")
-    ' 用 iPhone 看电 电影 影 '
+    >>> index_text("用iPhone看电影🤔")
+    '用 iPhone 看电 电影 影'
     """
     if text.isascii():
         return text
-    return _CJK_RUN.sub(_spread, _normal(text))
+    return " ".join(map(_spread, _TERM.findall(_normal(text))))
 
 
 def query_terms(question: str) -> list[str]:
@@ -82,10 +84,11 @@ def _normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
-def _spread(run: re.Match[str]) -> str:
-    pairs = _pairs(run[0])
-    last = [run[0][-1]] if len(run[0]) > 1 else []
-    return f" {' '.join(pairs + last)} "
+def _spread(term: str) -> str:
+    if not _CJK_RUN.match(term):
+        return term
+    pairs = _pairs(term)
+    return " ".join(pairs if len(term) == 1 else [*pairs, term[-1]])
 
 
 def _pairs(run: str) -> list[str]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ragkit.errors import IndexCorruptError, IndexMismatchError, StoreError
 from ragkit.records import HitRanks
 from ragkit.store.catalog import reading
-from ragkit.store.files import MissingRowsError
+from ragkit.store.disk import MissingRowsError
 from ragkit.store.hits import fetch_hits
-from ragkit.store.keywords import query_terms, select_terms
+from ragkit.store.keywords import MAX_TERMS, query_terms, select_terms
 from ragkit.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -112,23 +112,27 @@ class Reader:
         dense = {c: i for i, c in enumerate(self._dense(request, depth), 1)}
         keyword = self._keyword(request, depth)
         by_word = {c: i for i, c in enumerate(keyword, 1)}
-        ranks = {
-            chunk: HitRanks(
-                dense=dense.get(chunk),
-                keyword=by_word.get(chunk),
-                bm25=keyword.get(chunk),
-                fused=sum(
-                    1 / (request.rrf_k + side[chunk]) for side in (dense, by_word) if chunk in side
-                ),
-            )
-            for chunk in dense | by_word
+        fused: dict[int, float] = {}
+        for side in (dense, by_word):
+            for chunk, rank in side.items():
+                fused[chunk] = fused.get(chunk, 0.0) + 1 / (request.rrf_k + rank)
+        order = sorted(fused, key=lambda c: (-fused[c], dense.get(c, depth + 1), c))
+        return {
+            c: HitRanks(dense.get(c), by_word.get(c), bm25=keyword.get(c), fused=fused[c])
+            for c in order[: request.k]
         }
-        order = sorted(ranks, key=lambda c: (-(ranks[c].fused or 0), dense.get(c, depth + 1), c))
-        return {chunk: ranks[chunk] for chunk in order}
 
     def _keyword(self, request: SearchRequest, count: int) -> dict[int, float]:
         """Chunk ids to BM25 scores, best first, living chunks within the filter only."""
-        terms = select_terms(self._connection, query_terms(request.text), self._snapshot.rows)
+        terms = query_terms(request.text)
+        chosen = select_terms(self._connection, terms, self._snapshot.rows)
+        found = self._matching(request, chosen, count)
+        if found or len(chosen) == len(terms):
+            return found
+        # The rare terms stand only in chunks that may not be found: take the frequent ones too.
+        return self._matching(request, terms[:MAX_TERMS], count)
+
+    def _matching(self, request: SearchRequest, terms: list[str], count: int) -> dict[int, float]:
         if not terms:
             return {}
         query = (

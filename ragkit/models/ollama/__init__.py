@@ -5,19 +5,54 @@ Usage::
     client = OllamaClient("127.0.0.1", settings=ModelSettings())
     embedder = OllamaEmbedder(client, "nomic-embed-text")
     chat = OllamaChat(client, "llama3.2")
+
+`OllamaClient` has every endpoint; `OllamaEmbedder` and `OllamaChat` are the pipeline's models.
 """
 
+from ragkit.models.ollama.blobs import Blob, file_digest
+from ragkit.models.ollama.calls import ChatCall, CreateCall, GenerateCall
 from ragkit.models.ollama.chat import OllamaChat
 from ragkit.models.ollama.client import OllamaClient
 from ragkit.models.ollama.embedder import OllamaEmbedder
 from ragkit.models.ollama.host import parse_host
-from ragkit.models.ollama.names import Prefixes, normalise_name, prefixes_of
+from ragkit.models.ollama.messages import ChatReply, Message, ToolCall
+from ragkit.models.ollama.names import Prefixes, is_remote, normalise_name, prefixes_of
+from ragkit.models.ollama.progress import LayerProgress, Progress
+from ragkit.models.ollama.records import (
+    Details,
+    Embedded,
+    Generated,
+    InstalledModel,
+    Metrics,
+    RunningModel,
+    TokenLogprob,
+)
+from ragkit.models.ollama.shown import ShownModel
 
 __all__ = [
+    "Blob",
+    "ChatCall",
+    "ChatReply",
+    "CreateCall",
+    "Details",
+    "Embedded",
+    "GenerateCall",
+    "Generated",
+    "InstalledModel",
+    "LayerProgress",
+    "Message",
+    "Metrics",
     "OllamaChat",
     "OllamaClient",
     "OllamaEmbedder",
     "Prefixes",
+    "Progress",
+    "RunningModel",
+    "ShownModel",
+    "TokenLogprob",
+    "ToolCall",
+    "file_digest",
+    "is_remote",
     "normalise_name",
     "parse_host",
     "prefixes_of",

@@ -6,15 +6,19 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ragkit.models.ollama.calls import ChatCall
+from ragkit.models.ollama.messages import Message
 from ragkit.models.ollama.names import normalise_name
-from ragkit.models.ollama.shown import context_tokens
 from ragkit.models.ollama.think import ThinkFilter
 from ragkit.protocols import ChatDone, ThinkingDelta
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from ragkit.models.ollama.calls import Think
     from ragkit.models.ollama.client import OllamaClient
+    from ragkit.models.ollama.messages import ChatReply
+    from ragkit.models.ollama.shown import ShownModel
     from ragkit.protocols import ChatEvent, ChatRequest
 
 # The server's own default where it does not know better (docs of OLLAMA_CONTEXT_LENGTH).
@@ -47,28 +51,25 @@ class OllamaChat:
     @property
     def context_tokens(self) -> int:
         """The window that the model was trained for; asked of the server the first time."""
-        return context_tokens(self._shown) or _DEFAULT_CONTEXT_TOKENS
+        return self._shown.context_tokens or _DEFAULT_CONTEXT_TOKENS
 
     def chat(self, request: ChatRequest) -> Generator[ChatEvent, None, None]:
         """Stream a reply; see `ragkit.protocols.ChatModel.chat`."""
         split = ThinkFilter()
-        with closing(self._client.chat(self._body(request))) as events:
-            for event in events:
-                message = event.get("message") or {}
-                if thinking := message.get("thinking"):
-                    yield ThinkingDelta(thinking)
-                yield from split.feed(message.get("content") or "")
-                if event.get("done"):
+        with closing(self._client.chat_stream(self._call(request))) as replies:
+            for reply in replies:
+                if reply.message.thinking:
+                    yield ThinkingDelta(reply.message.thinking)
+                yield from split.feed(reply.message.content)
+                if reply.done:
                     yield from split.end()
-                    yield _done(event)
-                    return
-        raise self._client.unfinished(self.name)
+                    yield _done(reply)
 
     @cached_property
-    def _shown(self) -> dict[str, Any]:
+    def _shown(self) -> ShownModel:
         return self._client.show(self.name)
 
-    def _body(self, request: ChatRequest) -> dict[str, Any]:
+    def _call(self, request: ChatRequest) -> ChatCall:
         # Every load-time option is explicit and constant: a changed one reloads the model.
         options: dict[str, Any] = {
             "num_ctx": request.num_ctx,
@@ -78,32 +79,29 @@ class OllamaChat:
         }
         if request.stop:
             options["stop"] = list(request.stop)
-        body: dict[str, Any] = {
-            "model": self.name,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-            "stream": True,
-            "options": options,
+        return ChatCall(
+            self.name,
+            [Message(m.role, m.content) for m in request.messages],
+            options=options,
+            think=self._think(wanted=request.think),
+            format=request.schema,
             # An over-long prompt is to be refused, not cut.
-            "truncate": False,
-            "shift": False,
-        }
-        if "thinking" in (self._shown.get("capabilities") or ()):
-            body["think"] = self._think(wanted=request.think)
-        if request.schema is not None:
-            body["format"] = dict(request.schema)
-        return body
+            truncate=False,
+            shift=False,
+        )
 
-    def _think(self, *, wanted: bool) -> bool | str:
-        """Whether to think; gpt-oss cannot leave it and knows levels only."""
-        details = self._shown.get("details") or {}
-        if str(details.get("family", "")).replace("-", "") == "gptoss":
+    def _think(self, *, wanted: bool) -> Think | None:
+        """Whether to think; None where it cannot. gpt-oss cannot leave it and knows levels."""
+        if "thinking" not in self._shown.capabilities:
+            return None
+        if self._shown.details.family.replace("-", "") == "gptoss":
             return "medium" if wanted else "low"
         return wanted
 
 
-def _done(event: dict[str, Any]) -> ChatDone:
+def _done(reply: ChatReply) -> ChatDone:
     return ChatDone(
-        done_reason=event.get("done_reason") or "unknown",
-        prompt_tokens=event.get("prompt_eval_count"),
-        answer_tokens=event.get("eval_count"),
+        done_reason=reply.done_reason or "unknown",
+        prompt_tokens=reply.metrics.prompt_tokens,
+        answer_tokens=reply.metrics.answer_tokens,
     )

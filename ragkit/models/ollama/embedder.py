@@ -7,19 +7,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import orjson
 
 from ragkit.errors import EmbeddingFailedError, ModelResponseError
 from ragkit.models import pooling
 from ragkit.models.ollama.names import normalise_name, prefixes_of
 from ragkit.models.ollama.problems import TEXT_KINDS, Problem
-from ragkit.models.ollama.shown import context_tokens, parameter
 from ragkit.models.ollama.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.models.ollama.client import OllamaClient
+    from ragkit.models.ollama.embedding import Endpoint
     from ragkit.protocols import Vectors
 
     # A text's vector (any norm), or why there is none.
@@ -99,10 +98,10 @@ class OllamaEmbedder:
         """Longest text embedded whole, in tokens, prefix and boundary tokens already taken off."""
         if self._max_tokens is None:
             shown = self._client.show(self.name)
-            asked = self._num_ctx or parameter(shown, "num_ctx") or _BATCH_TOKENS
-            window = min(context_tokens(shown) or _UNKNOWN_TOKENS, asked)
+            asked = self._num_ctx or shown.parameter("num_ctx") or _BATCH_TOKENS
+            window = min(shown.context_tokens or _UNKNOWN_TOKENS, asked)
             if not self._num_ctx:  # else num_batch is sent and equals the window
-                window = min(window, parameter(shown, "num_batch") or _BATCH_TOKENS)
+                window = min(window, shown.parameter("num_batch") or _BATCH_TOKENS)
             prefix = max(len(self._document_prefix.encode()), len(self._query_prefix.encode()))
             self._max_tokens = max(1, window - _BOUNDARY_TOKENS - (prefix + 2) // 3)
         return self._max_tokens
@@ -173,33 +172,19 @@ class OllamaEmbedder:
         return pooling.average(vectors, lengths)
 
     def _send(self, texts: Sequence[str]) -> list[Vectors] | Problem:
-        """One request; the vectors as they come, of any norm, their number checked."""
+        """One request; the vectors as they come, of any norm, their number and length checked."""
         options = {"num_ctx": self._num_ctx, "num_batch": self._num_ctx} if self._num_ctx else None
-        if self._batched:
-            body = {"model": self.name, "input": list(texts), "truncate": False}
-            path = "/api/embed"
+        body: dict[str, Any] = {"model": self.name}
+        endpoint: Endpoint = self._client.settings.embed_endpoint
+        if endpoint == "/api/embed":
+            body |= {"input": list(texts), "truncate": False}
         else:
-            body, path = {"model": self.name, "prompt": texts[0]}, "/api/embeddings"
-        got = self._client.attempt("POST", path, self._client.with_defaults(body, options))
-        if isinstance(got, Problem):
-            return got
-        return self._vectors(got, len(texts))
-
-    def _vectors(self, reply: bytes, count: int) -> list[Vectors]:
-        try:
-            given = orjson.loads(reply)
-            rows = given["embeddings"] if self._batched else [given["embedding"]]
-            # A value beyond float32 becomes infinite, and is found as such.
-            with np.errstate(over="ignore"):
-                vectors = [np.array(row, np.float32) for row in rows]
-        except (ValueError, TypeError, KeyError) as exc:
-            msg = f"{self.name} at {self._client.address} answered with {reply[:80]!r}"
-            raise ModelResponseError(msg, self.name) from exc
-        if len(vectors) != count or any(v.ndim != 1 or not v.size for v in vectors):
-            msg = f"{self.name} gave {len(vectors)} vectors for {count} texts, or empty ones"
-            raise ModelResponseError(msg, self.name)
-        for vector in vectors:
-            self._check_length(len(vector))
+            body["prompt"] = texts[0]
+        full = self._client.with_defaults(body, options)
+        vectors = self._client.vectors(endpoint, full, len(texts))
+        if not isinstance(vectors, Problem):
+            for vector in vectors:
+                self._check_length(len(vector))
         return vectors
 
     def _assemble(self, outcomes: Sequence[Outcome]) -> Vectors:

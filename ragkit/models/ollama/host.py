@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 from urllib.parse import urlsplit
 
 from ragkit.errors import ConfigError
@@ -41,7 +42,8 @@ def parse_host(text: str) -> str:
     if not separator:
         scheme = "https" if rest.rstrip("/").lower() == "ollama.com" else "http"
     if scheme not in _PORTS or "@" in rest:
-        msg = f"models.ollama_host = {text!r}: expected [http[s]://]host[:port][/path]"
+        shown = re.sub(r"[^/]*@", "***@", text)  # what stands before it may be a password
+        msg = f"models.ollama_host = {shown!r}: expected [http[s]://]host[:port][/path]"
         raise ConfigError(msg)
     default = _PORTS[scheme] if separator or scheme == "https" else _OLLAMA_PORT
     place, _, path = rest.partition("/")

@@ -65,6 +65,15 @@ def normalise_name(name: str) -> str:
     return text if ":" in text.rpartition("/")[2] else f"{text}:latest"
 
 
+def is_remote(name: str) -> bool:
+    """True if a name says that its model does not run on the server itself.
+
+    >>> is_remote("gpt-oss:120b-cloud"), is_remote("my-cloud:local")
+    (True, False)
+    """
+    return name.strip().casefold().endswith((":cloud", "-cloud"))
+
+
 def same_name(one: str, other: str) -> bool:
     """True if two names mean the same model; case and ``:latest`` do not matter."""
     return normalise_name(one).casefold() == normalise_name(other).casefold()

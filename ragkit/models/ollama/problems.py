@@ -58,6 +58,13 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
 )
+# What the server's words leave unsaid.
+_HINTS = {
+    "file does not exist": "the registry has no such model: check its name and tag",
+    "unauthorized": "the key in OLLAMA_API_KEY is missing, wrong, or has no right to this",
+    "missing unit in duration": "give keep_alive a unit, as in 10m, or a plain number of seconds",
+}
+_IN_STREAM = 200
 _NOT_FOUND, _SERVER_ERROR, _NOT_IMPLEMENTED = 404, 500, 501
 _BUSY = frozenset({502, 503, 504})
 _SHOWN_CHARS = 300
@@ -65,10 +72,11 @@ _SHOWN_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A request that failed. ``text`` is for a person."""
+    """A request that failed. ``text`` is for a person; ``status`` is HTTP's, 0 without one."""
 
     kind: Kind
     text: str
+    status: int = 0
 
     def to_error(self, model: str, address: str) -> ModelError:
         """The error that a caller of the library sees."""
@@ -94,7 +102,9 @@ def classify(status: int, body: bytes) -> Problem:
     kind = next((kind for kind, mark in _MARKS if mark.search(text)), None)
     if kind is None:
         kind = _kind_of_status(status, missing=from_server and "not found" in text)
-    return Problem(kind, f"{text} (HTTP {status})")
+    hint = next((f"; {hint}" for mark, hint in _HINTS.items() if mark in text), "")
+    shown = text if status == _IN_STREAM else f"{text} (HTTP {status})"
+    return Problem(kind, shown + hint, status)
 
 
 def _kind_of_status(status: int, *, missing: bool) -> Kind:

@@ -1,25 +1,87 @@
-"""Reads the replies of /api/show, which name a model's limits after its architecture."""
+"""What ``/api/show`` tells of a model. Its limits are named after its architecture."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from ragkit.models.ollama import wire
+from ragkit.models.ollama.messages import Message
+from ragkit.models.ollama.records import Details
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
-def context_tokens(shown: Mapping[str, Any]) -> int | None:
-    """The window in tokens that a model was trained for; None where the server does not say."""
-    info = shown.get("model_info") or {}
-    exact = info.get(f"{info.get('general.architecture')}.context_length")
-    named = [value for key, value in info.items() if key.endswith(".context_length")]
-    return next((v for v in (exact, *named) if isinstance(v, int) and v > 0), None)
+@dataclass(frozen=True, slots=True)
+class ShownModel:
+    """A model in full.
 
+    Attributes:
+        modelfile: The file that it can be created again from.
+        parameters: Lines of a name and a value; see `parameter`.
+        template: Turns messages into the prompt.
+        model_info: The weights' own key-value pairs, as in a GGUF file. Lists in it (the
+            tokenizer's words) are empty unless it was asked for with ``verbose``.
+        projector_info: The same of a vision model's image part.
+        tensors: Name, type and shape of each, with ``verbose``.
+        capabilities: Such as ``completion``, ``embedding``, ``tools``, ``thinking``, ``vision``.
+        messages: A conversation that the model comes with.
+        remote_host: Where it runs, if that is not this server; else empty.
+    """
 
-def parameter(shown: Mapping[str, Any], name: str) -> int | None:
-    """A whole-number parameter of the model's own file, such as ``num_ctx``; None without one."""
-    for line in str(shown.get("parameters") or "").splitlines():
-        words = line.split()
-        if len(words) > 1 and words[0] == name and words[1].isdigit():
-            return int(words[1])
-    return None
+    modelfile: str = ""
+    parameters: str = ""
+    template: str = ""
+    system: str = ""
+    license: str = ""
+    details: Details = field(default_factory=Details)
+    model_info: Mapping[str, Any] = field(default_factory=dict)
+    projector_info: Mapping[str, Any] = field(default_factory=dict)
+    tensors: tuple[Mapping[str, Any], ...] = ()
+    capabilities: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    modified_at: datetime | None = None
+    remote_model: str = ""
+    remote_host: str = ""
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> ShownModel:
+        """Read an object of the wire."""
+        names = ("modelfile", "parameters", "template", "system", "license")
+        remote = ("remote_model", "remote_host")
+        return cls(
+            **{name: wire.text(fields, name) for name in (*names, *remote)},
+            details=Details.read(fields),
+            model_info=wire.mapping(fields, "model_info"),
+            projector_info=wire.mapping(fields, "projector_info"),
+            tensors=tuple(wire.objects(fields, "tensors")),
+            capabilities=wire.texts(fields, "capabilities"),
+            messages=tuple(map(Message.read, wire.objects(fields, "messages"))),
+            modified_at=wire.time(fields, "modified_at"),
+        )
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The window in tokens that it was trained for; None where the server does not say."""
+        return self._limit("context_length")
+
+    @property
+    def embedding_length(self) -> int | None:
+        """The width of its vectors; None where the server does not say."""
+        return self._limit("embedding_length")
+
+    def parameter(self, name: str) -> int | None:
+        """A whole-number parameter of its own file, such as ``num_ctx``; None without one."""
+        for line in self.parameters.splitlines():
+            words = line.split()
+            if len(words) > 1 and words[0] == name and words[1].isdigit():
+                return int(words[1])
+        return None
+
+    def _limit(self, name: str) -> int | None:
+        info = self.model_info
+        exact = info.get(f"{info.get('general.architecture')}.{name}")
+        named = [value for key, value in info.items() if key.endswith(f".{name}")]
+        return next((v for v in (exact, *named) if isinstance(v, int) and v > 0), None)

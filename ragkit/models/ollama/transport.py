@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 import requests
@@ -12,19 +12,47 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
 from ragkit.models.ollama.host import is_loopback
+from ragkit.models.ollama.key import key_for
 from ragkit.models.ollama.problems import Kind, Problem, classify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ragkit.config import ModelSettings
 
 _BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 5.0
 _PASSING: frozenset[Kind] = frozenset({"busy", "unreachable", "broken"})
+# What never reached the server can be sent again, whatever it is.
+_UNSENT: frozenset[Kind] = frozenset({"unreachable"})
 _SUCCESS = 2
 # Questions and chats run beside the embedding requests.
 _SPARE_CONNECTIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to send, and how far to go for a reply.
+
+    Attributes:
+        method: HTTP method.
+        path: Begins with ``/``.
+        payload: JSON value of the body; None sends none.
+        file: Sent as the body in place of a JSON value, from where it stands; ``size`` bytes.
+        repeat: Sending it twice does what sending it once does, so that it may be sent again
+            after it has reached the server.
+        timeout: Seconds to connect and between bytes, in place of the settings' own.
+        tries: Further tries, in place of the settings' own.
+    """
+
+    method: str
+    path: str
+    payload: Any = None
+    file: BinaryIO | None = None
+    size: int = 0
+    repeat: bool = True
+    timeout: tuple[float, float] | None = None
+    tries: int | None = None
 
 
 class Transport:
@@ -35,13 +63,18 @@ class Transport:
     Args:
         base: As `parse_host` gives it.
         settings: Timeouts, tries, and how many connections to keep.
+
+    Raises:
+        ConfigError: ``OLLAMA_API_KEY`` is set to what cannot be a key.
     """
 
     def __init__(self, base: str, settings: ModelSettings) -> None:
         self.base = base
         self._tries = settings.retries
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
+        self._key = key_for(base)
         self._session = requests.Session()
+        self._session.auth = self._key
         size = settings.embed_concurrency + _SPARE_CONNECTIONS
         self._session.mount(base, HTTPAdapter(pool_maxsize=size))
         # A proxy variable meant for the internet would break loopback traffic.
@@ -50,81 +83,76 @@ class Transport:
         # halves the time of a request (3.4 to 2.0 s for 3,000 of them, measured).
         self._kept: Any = self._session.merge_environment_settings(base, {}, None, None, None)
         self._templates: dict[tuple[str, str], requests.PreparedRequest] = {}
-        self._session.headers.update(_authorization(base))
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        payload: Any = None,  # noqa: ANN401 -- any JSON value
-        *,
-        timeout: tuple[float, float] | None = None,
-        tries: int | None = None,
-    ) -> bytes | Problem:
-        """Send a request and read its whole reply.
-
-        Args:
-            method: HTTP method.
-            path: Begins with ``/``.
-            payload: JSON value of the body; None sends none.
-            timeout: Seconds to connect and between bytes, in place of the settings' own.
-            tries: Further tries in place of the settings' own.
-        """
-        got = self._open(method, path, payload, stream=False, timeout=timeout, tries=tries)
+    def call(self, request: Request) -> bytes | Problem:
+        """Send a request and read its whole reply, both again where that may help."""
+        got = self._open(request, stream=False)
         return got if isinstance(got, Problem) else got.content
 
-    def stream(self, method: str, path: str, payload: Any) -> requests.Response | Problem:  # noqa: ANN401 -- any JSON value
-        """Send a request whose reply is read piece by piece; the caller closes it."""
-        return self._open(method, path, payload, stream=True, timeout=None, tries=None)
+    def stream(self, request: Request) -> requests.Response | Problem:
+        """Send a request whose reply is read piece by piece; the caller closes it.
+
+        It is sent again only as long as no reply has begun.
+        """
+        return self._open(request, stream=True)
+
+    def problem(self, status: int, body: bytes) -> Problem:
+        """Tell what an error reply means; the key does not occur in it."""
+        found = classify(status, body)
+        return replace(found, text=self.mask(found.text))
+
+    def mask(self, text: str) -> str:
+        """A text with the key, where there is one, blotted out."""
+        return self._key.mask(text) if self._key else text
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._session.close()
 
-    def _open(
-        self,
-        method: str,
-        path: str,
-        payload: Any,  # noqa: ANN401 -- any JSON value
-        *,
-        stream: bool,
-        timeout: tuple[float, float] | None,
-        tries: int | None,
-    ) -> requests.Response | Problem:
+    def _open(self, request: Request, *, stream: bool) -> requests.Response | Problem:
         try:
-            request = self._request(method, path, payload)
+            prepared = self._prepare(request)
         except orjson.JSONEncodeError as exc:
             return Problem("unsendable", f"the text cannot be sent: {exc}")
-        limits = timeout or self._timeout
+        limits = request.timeout or self._timeout
 
         def send() -> requests.Response | Problem:
-            return self._once(request, stream=stream, timeout=limits)
+            return self._once(prepared, stream=stream, timeout=limits)
 
-        return _again(send, self._tries if tries is None else tries)
+        tries = self._tries if request.tries is None else request.tries
+        return _again(send, tries, repeat=request.repeat)
 
-    def _request(self, method: str, path: str, payload: Any) -> requests.PreparedRequest:  # noqa: ANN401 -- any JSON value
-        template = self._templates.get((method, path))
+    def _prepare(self, request: Request) -> requests.PreparedRequest:
+        place = (request.method, request.path)
+        template = self._templates.get(place)
         if template is None:
-            template = self._session.prepare_request(requests.Request(method, self.base + path))
-            self._templates[method, path] = template
-        request = template.copy()
-        if payload is not None:
-            body = orjson.dumps(payload)
-            request.body = body
-            request.headers["Content-Type"] = "application/json"
-            request.headers["Content-Length"] = str(len(body))
-        return request
+            url = self.base + request.path
+            template = self._session.prepare_request(requests.Request(request.method, url))
+            self._templates[place] = template
+        prepared = template.copy()
+        if request.file is not None:
+            # `requests` types a body as text or bytes, but sends a file piece by piece.
+            prepared.body = request.file  # type: ignore[assignment]  # see above
+            prepared.headers["Content-Type"] = "application/octet-stream"
+            prepared.headers["Content-Length"] = str(request.size)
+        elif request.payload is not None:
+            body = orjson.dumps(request.payload)
+            prepared.body = body
+            prepared.headers["Content-Type"] = "application/json"
+            prepared.headers["Content-Length"] = str(len(body))
+        return prepared
 
     def _once(
         self, request: requests.PreparedRequest, *, stream: bool, timeout: tuple[float, float]
     ) -> requests.Response | Problem:
         options: Any = {**self._kept, "stream": stream, "timeout": timeout}
         try:
-            # Never redirected: documents go to the configured address and to no other.
+            # Never redirected: documents and the key go to the configured address, to no other.
             reply = self._session.send(request, allow_redirects=False, **options)
             if reply.status_code // 100 == _SUCCESS:
                 return reply
-            return classify(reply.status_code, reply.content)
+            with reply:
+                return self.problem(reply.status_code, reply.content)
         except requests.RequestException as exc:
             return to_problem(exc)
 
@@ -144,21 +172,22 @@ def to_problem(exc: requests.RequestException) -> Problem:
 
 
 def _again(
-    send: Callable[[], requests.Response | Problem], tries: int
+    send: Callable[[], requests.Response | Problem], tries: int, *, repeat: bool
 ) -> requests.Response | Problem:
     """Send until it works, with growing pauses; a crash gets one more try, whatever `tries`.
 
     A read timeout is not tried again: leaving aborts a model's loading, so that a second try
     would begin it anew, without end.
     """
-    crash_tries = 1 if tries else 0
+    passing = _PASSING if repeat else _UNSENT
+    crash_tries = 1 if tries and repeat else 0
     for attempt in range(tries + 1):
         got = send()
         if not isinstance(got, Problem) or attempt == tries:
             return got
         if got.kind == "crashed" and crash_tries:
             crash_tries -= 1
-        elif got.kind not in _PASSING:
+        elif got.kind not in passing:
             return got
         time.sleep(min(_BACKOFF_S * 2**attempt, _LONGEST_BACKOFF_S))
     return got
@@ -168,9 +197,3 @@ def _innermost(exc: BaseException) -> str:
     while exc.__cause__ or exc.__context__:
         exc = exc.__cause__ or exc.__context__ or exc
     return str(exc) or type(exc).__name__
-
-
-def _authorization(base: str) -> Mapping[str, str]:
-    """The key for a hosted server; a server on this machine needs none and is sent none."""
-    key = os.environ.get("OLLAMA_API_KEY", "").strip()
-    return {"Authorization": f"Bearer {key}"} if key and base.startswith("https:") else {}

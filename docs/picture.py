@@ -1,0 +1,43 @@
+"""Draw docs/demo.svg: the README's terminal picture, from a real run in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+HERE = Path(__file__).parent
+COMMANDS = [
+    ["index", "corpora/accident-reports", "corpora/everyday-law-zh", "--index", "demo"],
+    ["ask", "How many minutes had the White Plains pilot flown his new airplane?"],
+    ["ask", "房东知道房客转租，多久不提异议就算同意？"],
+    ["ask", "How much did it cost to repair the Global 5000?"],
+]
+
+
+def main() -> None:
+    """Run the commands and record what they print."""
+    console = Console(record=True, width=100, file=Path(os.devnull).open("w", encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(HERE.parent / "corpora", Path(folder) / "corpora")
+        environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUTF8": "1"}
+        for words in COMMANDS:
+            run = subprocess.run(  # noqa: S603 -- our own command
+                [sys.executable, "-m", "ragkit", *words],
+                cwd=folder, env=environment, check=True, text=True, encoding="utf-8",
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            shown = " ".join(f'"{w}"' if " " in w or not w.isascii() else w for w in words)
+            console.print(Text(f"$ ragkit {shown}", style="bold green"))
+            console.print(Text(run.stdout))
+    console.save_svg(str(HERE / "demo.svg"), title="ragkit")
+
+
+if __name__ == "__main__":
+    main()

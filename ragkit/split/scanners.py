@@ -1,0 +1,187 @@
+"""Scanners: where blocks and headings begin, one function for each way of writing a document.
+
+They search for the lines that mean something instead of looking at every line, which is what
+makes them fast. They look in a line feed followed by the text: there, a line that begins at
+offset i of the text has its line feed at i.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ragkit.split.blocks import Block, BlockList, Level
+
+_LINE_FEED = r"\n(?P<blank>(?:[^\S\n]*+\n)++)?+"
+_ITEM = r"(?P<item>[ \t]*+(?:[-*+•·]|\d{1,9}[.)])[ \t]+(?=\S))"
+_ARTICLE = r"(?P<article>第[一二三四五六七八九十百千零〇0-9]{1,7}[章节節条條编編篇])"
+_NO_MARK = r"(?(blank)|(?!))"  # a line that begins with none counts behind blank lines only
+_PLAIN = re.compile(rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|{_NO_MARK})")
+_MARKDOWN = re.compile(
+    rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|[ ]{{0,3}}(?:(?P<fence>`{{3,}}|~{{3,}})"
+    r"|(?P<atx>\#{1,6})[ \t]+(?=\S)|(?P<row>\|)|(?P<setext>={2,}|-{2,})[ \t]*+(?=\n|\Z))"
+    rf"|{_NO_MARK})"
+)
+_RST = re.compile(
+    rf"{_LINE_FEED}(?:{_ITEM}|(?P<row>[+|])"
+    r"|(?P<adornment>(?P<mark>[!-/:-@\[-`{-~])(?P=mark){2,})[ \t]*+(?=\n|\Z)"
+    rf"|{_NO_MARK})"
+)
+_BLANK_LINES = re.compile(r"\n[^\S\n]*+\n\s*+")
+_FRONT_MATTER = re.compile(r"---\n.*?\n(?:---|\.\.\.)[ \t]*(?=\n|\Z)", re.DOTALL)
+
+
+def _line_start(match: re.Match[str]) -> int:
+    """Give the offset in the text of the line that a match marks."""
+    return max(match.start(), match.end("blank") - 1)
+
+
+def _common(blocks: BlockList, match: re.Match[str]) -> None:
+    """Mark what all scanners have in common: blank lines, list items, articles of a law."""
+    start, found = _line_start(match), match.lastgroup
+    if found == "blank":
+        blocks.mark(start, Level.BLOCK)
+    elif found == "item":
+        nested = match["item"][0].isspace()
+        blocks.mark(start, Level.LINE if nested else Level.ITEM)
+    elif found == "article":
+        blocks.mark(start, Level.ITEM)
+    elif match["blank"]:  # a mark that means nothing here, behind a blank line
+        blocks.mark(start, Level.BLOCK)
+
+
+def plain(text: str) -> list[Block]:
+    """Find the blocks of plain text: paragraphs, list items, articles; no headings."""
+    blocks = BlockList(text)
+    for match in _PLAIN.finditer("\n" + text):
+        _common(blocks, match)
+    return blocks
+
+
+def markdown(text: str) -> list[Block]:
+    """Find headings, paragraphs, list items, tables and fenced code of Markdown."""
+    blocks, padded = BlockList(text), "\n" + text
+    fences = _Fences(padded)
+    front = _FRONT_MATTER.match(text)
+    position, after_row = (front.end() if front else 0), -1
+    while match := _MARKDOWN.search(padded, position):
+        position, found = match.end(), match.lastgroup
+        if found == "fence" and (closed := fences.close(match)):
+            blocks.mark(_line_start(match), Level.BLOCK, "code")
+            blocks.mark(closed, Level.BLOCK)
+            position = closed
+        elif found == "atx":
+            position = _line_end(padded, position)
+            title = padded[match.end() : position]
+            blocks.heading(_line_start(match), position, len(match["atx"]), _plain_title(title))
+        elif found == "row":
+            if _line_start(match) != after_row:
+                blocks.mark(_line_start(match), Level.BLOCK, "rows")
+            after_row = position = _line_end(padded, position)
+        elif found == "setext" and not match["blank"]:
+            _promote(blocks, match, 1 if match["setext"][0] == "=" else 2)
+        else:
+            _common(blocks, match)
+    return blocks
+
+
+def rst(text: str) -> list[Block]:
+    """Find headings, paragraphs, list items and tables of reStructuredText."""
+    blocks, padded = BlockList(text), "\n" + text
+    styles: list[tuple[str, bool]] = []
+    position, after_row = 0, -1
+    while match := _RST.search(padded, position):
+        position, found = match.end(), match.lastgroup
+        if found == "row":
+            if _line_start(match) != after_row:
+                blocks.mark(_line_start(match), Level.BLOCK, "rows")
+            after_row = position = _line_end(padded, position)
+        elif found == "adornment":
+            position = _rst_heading(blocks, padded, match, styles)
+        else:
+            _common(blocks, match)
+    return blocks
+
+
+def _rst_heading(
+    blocks: BlockList, padded: str, match: re.Match[str], styles: list[tuple[str, bool]]
+) -> int:
+    """Read a line of repeated marks as over- or underline; return where to go on."""
+    line, end = match["adornment"], match.end()
+    title_end = _line_end(padded, end + 1)
+    under_end = _line_end(padded, title_end + 1)
+    title = padded[end + 1 : title_end].strip()
+    if title and padded[title_end + 1 : under_end].rstrip() == line and len(title) <= len(line):
+        blocks.heading(_line_start(match), under_end, _depth(styles, (line[0], True)), title)
+        return under_end
+    above = blocks.underlined(_line_start(match) - 1)
+    if above and len(line) >= min(4, len(above[1])):
+        _promote(blocks, match, _depth(styles, (line[0], False)))
+    else:
+        _common(blocks, match)
+    return end
+
+
+def _depth(styles: list[tuple[str, bool]], style: tuple[str, bool]) -> int:
+    """Number a style of heading: in reStructuredText the order of first use makes the levels."""
+    if style not in styles:
+        styles.append(style)
+    return styles.index(style) + 1
+
+
+def _promote(blocks: BlockList, match: re.Match[str], depth: int) -> None:
+    """Turn the one-line paragraph above an underline into a heading."""
+    above = blocks.underlined(_line_start(match) - 1)
+    if above:
+        blocks.pop()
+        blocks.heading(above[0], match.end() - 1, depth, above[1].strip())
+
+
+def _plain_title(line: str) -> str:
+    """Take off what closes a heading: an attribute list such as ``{#top}``, and hashes."""
+    title = line.strip()
+    if title.endswith("}"):
+        title = title.rpartition("{")[0].rstrip() or title
+    return title.rstrip("#").rstrip() or title
+
+
+def code(text: str) -> list[Block]:
+    """Find the parts of source code between blank lines; best are those that end at the margin."""
+    blocks = BlockList(text)
+    for match in _BLANK_LINES.finditer(text):
+        top_level = text[match.end() - 1] == "\n"
+        blocks.mark(match.end(), Level.BLOCK if top_level else Level.ITEM)
+    return [b._replace(content="code") for b in blocks]
+
+
+def rows(text: str) -> list[Block]:
+    """Find the groups of data rows between blank lines."""
+    blocks = BlockList(text)
+    for match in _BLANK_LINES.finditer(text):
+        blocks.mark(match.end(), Level.BLOCK)
+    return [b._replace(content="rows") for b in blocks]
+
+
+class _Fences:
+    """Finds the ends of fenced code. A fence that is never closed is an ordinary line."""
+
+    def __init__(self, padded: str) -> None:
+        self._padded = padded
+        self._unclosed: dict[str, int] = {}
+
+    def close(self, opening: re.Match[str]) -> int | None:
+        """Return the end of the closing line, or None. A failed search is not repeated."""
+        fence = opening["fence"]
+        mark, length = fence[0], len(fence)
+        if length >= self._unclosed.get(mark, length + 1):
+            return None
+        pattern = rf"\n[ ]{{0,3}}{mark}{{{length},}}[ \t]*+(?=\n|\Z)"
+        closing = re.compile(pattern).search(self._padded, opening.end())
+        if closing is None:
+            self._unclosed[mark] = length
+            return None
+        return closing.end()
+
+
+def _line_end(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    return len(text) if end < 0 else end

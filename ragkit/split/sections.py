@@ -1,0 +1,87 @@
+"""Sections: the blocks under one heading, and which small sections share a chunk."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from ragkit.split import scanners
+from ragkit.text import token_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ragkit.split.blocks import Block
+    from ragkit.split.packing import Limits
+
+_SCANNERS: dict[str, Callable[[str], list[Block]]] = {
+    "markdown": scanners.markdown,
+    "html": scanners.markdown,  # the readers of HTML and DOCX write headings and lists as Markdown
+    "docx": scanners.markdown,
+    "rst": scanners.rst,
+    "code": scanners.code,
+    "csv": scanners.rows,
+    "json": scanners.rows,
+    "jsonl": scanners.rows,
+}
+
+
+class Section(NamedTuple):
+    """A heading and all blocks up to the next heading. ``path`` ends with its own heading."""
+
+    start: int
+    end: int
+    path: tuple[str, ...]
+    blocks: list[Block]
+
+
+def find_sections(text: str, kind: str) -> list[Section]:
+    """Divide a text into sections, in order; together they cover all that is not white space.
+
+    Args:
+        text: A document's text.
+        kind: The document's kind; unknown kinds are read as plain text.
+    """
+    blocks = _SCANNERS.get(kind, scanners.plain)(text)
+    starts = [i for i, b in enumerate(blocks) if b.depth]
+    if blocks and not blocks[0].depth:
+        starts.insert(0, 0)
+    sections: list[Section] = []
+    path: list[tuple[int, str]] = []
+    for first, following in pairwise([*starts, len(blocks)]):
+        head = blocks[first]
+        if head.depth:
+            path = [p for p in path if p[0] < head.depth] + [(head.depth, head.title)]
+        end = blocks[following].start if following < len(blocks) else len(text)
+        titles = tuple(title for _, title in path)
+        sections.append(Section(head.start, end, titles, blocks[first:following]))
+    return sections
+
+
+def groups(text: str, kind: str, sizes: Limits) -> Iterator[tuple[list[Section], int]]:
+    """Put small sections together with the next ones under the same parent; add their weight.
+
+    A section of a line or two joins whatever comes next, so that a heading is not alone;
+    one that is larger but far below the aim joins only what fits into one chunk with it.
+    """
+    group: list[Section] = []
+    total = 0
+    for section in find_sections(text, kind):
+        weight = token_weight(text[section.start : section.end])
+        scrap = total < sizes.low // 4
+        fits = total < sizes.unit and total + weight <= sizes.high
+        if group and (scrap or fits) and _related(group[0], section):
+            group.append(section)
+            total += weight
+        else:
+            if group:
+                yield group, total
+            group, total = [section], weight
+    if group:
+        yield group, total
+
+
+def _related(first: Section, section: Section) -> bool:
+    """Say whether a later section lies under the parent of an earlier one."""
+    parent = first.path[:-1]
+    return section.path[: len(parent)] == parent

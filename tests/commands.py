@@ -1,0 +1,106 @@
+"""The command line as its users run it: real processes, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ollama_server import OllamaServer
+
+REPOSITORY = Path(__file__).parent.parent
+CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens there
+LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a finished command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Shell:
+    """Runs ``ragkit`` in a folder, with a server, no user configuration, and no other variables.
+
+    Args:
+        folder: The working folder.
+        host: Address of the model server.
+        variables: Further environment variables.
+    """
+
+    def __init__(self, folder: Path, host: str = CLOSED, **variables: str) -> None:
+        self.folder = folder
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAGKIT_", "OLLAMA"))}
+        self.env = inherited | {
+            "OLLAMA_HOST": host,
+            "XDG_CONFIG_HOME": str(folder / ".config"),
+            "PYTHONPATH": str(REPOSITORY),
+            **variables,
+        }
+
+    def __call__(self, *words: str | Path, code: int = 0, **variables: str) -> Run:
+        """Run a command to its end; it must end with this exit code."""
+        with self.started(*words, **variables) as process:
+            out, err = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        return Run(process.returncode, out, err)
+
+    @contextmanager
+    def started(self, *words: str | Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        """A command under way; it is killed where the block leaves it running."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ragkit", *map(str, words)],
+            cwd=self.folder,
+            env=self.env | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+
+
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files below a folder; returns the folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def sent(server: OllamaServer) -> list[str]:
+    """The passages that were sent to be embedded, in order, without their prefix."""
+    prompts = [body["prompt"] for body in server.bodies("/api/embeddings")]
+    passages = [p.removeprefix("search_document: ") for p in prompts if "search_document" in p]
+    return [p for p in passages if p != "dimension"]  # the probe of the vectors' length
+
+
+def wait_until(happened: Callable[[], bool], *, seconds: float = 20.0) -> None:
+    """Wait for something that another process or thread does."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)

@@ -1,0 +1,169 @@
+"""Settings: which layer wins, and that a wrong one is named with the place it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import Shell, write_files
+
+from ragkit.config import Config, load_config, settings
+from ragkit.errors import ConfigError
+
+HERE, USER = "ragkit.toml", "home/ragkit/ragkit.toml"
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    return {"XDG_CONFIG_HOME": str(tmp_path / "home")}
+
+
+def test_each_layer_wins_over_those_before_it(tmp_path: Path, env: dict[str, str]) -> None:
+    layers: list[tuple[str, int]] = []
+
+    def read(options: dict[str, int] | None = None) -> None:
+        config, sources = load_config(options, folder=tmp_path, environ=env)
+        layers.append((sources.get("search.k", "default"), config.search.k))
+
+    read()
+    write_files(tmp_path, {USER: "[search]\nk = 1\n"})
+    read()
+    write_files(tmp_path, {HERE: "[search]\nk = 2\n"})
+    read()
+    env["RAGKIT_SEARCH_K"] = "3"
+    read()
+    read({"search.k": 4})
+
+    assert layers == [
+        ("default", 8),
+        (str(tmp_path / USER), 1),
+        (str(tmp_path / HERE), 2),
+        ("environment RAGKIT_SEARCH_K", 3),
+        ("option", 4),
+    ]
+
+
+def test_layers_add_up_setting_by_setting(tmp_path: Path, env: dict[str, str]) -> None:
+    write_files(
+        tmp_path,
+        {
+            USER: '[models]\nchat = "user"\nembedder = "user"\n[search]\nk = 1\n',
+            HERE: '[models]\nchat = "here"\n',
+        },
+    )
+
+    config, sources = load_config(folder=tmp_path, environ=env)
+
+    assert (config.models.chat, config.models.embedder, config.search.k) == ("here", "user", 1)
+    assert sources["models.chat"] == str(tmp_path / HERE)
+    assert sources["models.embedder"] == str(tmp_path / USER)
+
+
+def test_ollama_host_yields_to_our_own_variable(tmp_path: Path, env: dict[str, str]) -> None:
+    env["OLLAMA_HOST"] = "one:1"
+    assert load_config(folder=tmp_path, environ=env)[0].models.ollama_host == "one:1"
+    env["RAGKIT_MODELS_OLLAMA_HOST"] = "two:2"
+    assert load_config(folder=tmp_path, environ=env)[0].models.ollama_host == "two:2"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[search]\nkk = 1\n", "unknown setting 'search.kk'"),
+        ("top = 1\n", "unknown setting 'top'"),
+        ('[search]\nmode = "best"\n', "search.mode = 'best': expected one of dense, keyword, hybrid"),
+        ('[search]\nk = "many"\n', "search.k = 'many': expected a whole number"),
+        ("[search]\nk = 2.5\n", "search.k = 2.5: expected a whole number"),
+        ("[search]\nk = true\n", "search.k = True: expected a whole number"),
+        ("[models]\nretries = []\n", r"models.retries = \[\]: expected a whole number"),
+        ('[answer]\nstrict = "maybe"\n', "answer.strict = 'maybe': expected true or false"),
+        ("[search\n", "not a readable TOML file"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(
+    tmp_path: Path, env: dict[str, str], text: str, said: str
+) -> None:
+    write_files(tmp_path, {HERE: text})
+
+    with pytest.raises(ConfigError, match=f"ragkit.toml: .*{said}"):
+        load_config(folder=tmp_path, environ=env)
+
+
+def test_a_file_that_is_no_utf8_is_named(tmp_path: Path, env: dict[str, str]) -> None:
+    write_files(tmp_path, {HERE: b"[search]\nk = 1 # \xff\n"})
+
+    with pytest.raises(ConfigError, match="ragkit.toml: not a readable TOML file"):
+        load_config(folder=tmp_path, environ=env)
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", "on"])
+def test_texts_of_the_environment_become_the_settings_types(
+    tmp_path: Path, env: dict[str, str], word: str
+) -> None:
+    env |= {
+        "RAGKIT_ANSWER_STRICT": word,
+        "RAGKIT_LOAD_INCLUDE": "*.md, *.txt",
+        "RAGKIT_INDEXES": "~/somewhere",
+        "RAGKIT_MODELS_CONNECT_TIMEOUT_S": "2",
+    }
+
+    config, _ = load_config(folder=tmp_path, environ=env)
+
+    assert config.answer.strict is True
+    assert config.load.include == ("*.md", "*.txt")
+    assert config.indexes == Path.home() / "somewhere"
+    assert config.models.connect_timeout_s == 2.0
+
+
+def test_every_setting_survives_being_written_as_text() -> None:
+    for setting in settings(Config()):
+        value = setting.value
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        again = Config().with_values({setting.name: text})
+        assert again == Config(), setting.name
+
+
+def test_a_changed_copy_leaves_the_original() -> None:
+    one = Config()
+    two = one.with_values({"search.k": 3, "indexes": "elsewhere"})
+
+    assert (one.search.k, one.indexes) == (8, Path("indexes"))
+    assert (two.search.k, two.indexes) == (3, Path("elsewhere"))
+    assert two.models is one.models
+
+
+def test_config_command_prints_each_value_and_where_it_came_from(tmp_path: Path) -> None:
+    write_files(
+        tmp_path, {HERE: "[search]\nk = 2\n", ".config/ragkit/ragkit.toml": '[models]\nchat = "x"\n'}
+    )
+    shell = Shell(tmp_path, "127.0.0.1:9", RAGKIT_SEARCH_MODE="dense")
+
+    shown = shell("config", "--json", "--set", "search.depth=7").json
+    text = shell("config").out
+
+    assert set(shown) == {setting.name for setting in settings(Config())}
+    assert shown["search.k"] == {"value": 2, "source": "ragkit.toml"}
+    assert shown["models.chat"]["source"] == str(tmp_path / ".config/ragkit/ragkit.toml")
+    assert shown["models.ollama_host"]["source"] == "environment OLLAMA_HOST"
+    assert shown["search.mode"] == {"value": "dense", "source": "environment RAGKIT_SEARCH_MODE"}
+    assert shown["search.depth"] == {"value": 7, "source": "option"}
+    assert shown["search.rrf_k"] == {"value": 60, "source": "default"}
+    assert "environment RAGKIT_SEARCH_MODE" in text
+    assert text.count("\n") == len(shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "said"),
+    [
+        (("--set", "search.kk=1"), {}, "ragkit: option: unknown setting 'search.kk'"),
+        (("--set", "search.k"), {}, "ragkit: --set 'search.k': expected NAME=VALUE"),
+        ((), {"RAGKIT_SEARCH_K": "x"}, "ragkit: environment RAGKIT_SEARCH_K: search.k = 'x'"),
+    ],
+)
+def test_a_wrong_setting_ends_in_code_2_without_a_traceback(
+    tmp_path: Path, words: tuple[str, ...], variables: dict[str, str], said: str
+) -> None:
+    run = Shell(tmp_path)("config", *words, code=2, **variables)
+
+    assert run.err.startswith(said)
+    assert run.out == ""

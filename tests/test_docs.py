@@ -1,0 +1,80 @@
+"""The documentation against the program: commands, settings, errors, links and code that runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from ragkit import errors
+from ragkit.cli.app import EXIT_CODES, app
+from ragkit.config import Config, settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_and_a_section_in_the_reference(name: str) -> None:
+    assert COMMANDS[name].help
+    assert f"\n## ragkit {name}\n" in (ROOT / "docs/cli.md").read_text("utf-8")
+
+
+def test_every_setting_is_in_the_settings_page_with_its_variable() -> None:
+    page = (ROOT / "docs/settings.md").read_text("utf-8")
+    missing = [s.name for s in settings(Config()) if f"| `{s.name}` |" not in page]
+    assert missing == []
+    assert all(f"`{s.env}` |" in page for s in settings(Config()))
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = (ROOT / "docs/cli.md").read_text("utf-8")
+    assert {code for code in EXIT_CODES.values() if f"\n| {code} |" not in page} == set()
+
+
+def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
+    drawn = set(re.findall(r"[A-Z]\w+Error", errors.__doc__ or ""))
+    real = {name for name in vars(errors) if name.endswith("Error")}
+    assert drawn == real
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8"))
+    local = [link for link in links if "://" not in link]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [("README.md", "55 minutes prior to the accident. [1]"), ("README.zh-CN.md", "六个月内")],
+)
+def test_python_of_the_readme_runs(page: str, said: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "corpora", tmp_path / "corpora")
+    run = subprocess.run(
+        [sys.executable, "-X", "utf8", "-W", "error", "-c", "\n".join(python_blocks(page))],
+        cwd=tmp_path,
+        env={"OLLAMA_HOST": "127.0.0.1:9", "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert said in run.stdout
+
+
+def python_blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+
+
+def test_commands_of_the_readmes_exist() -> None:
+    for page in ("README.md", "README.zh-CN.md"):
+        used = re.findall(r"^(?:\.venv/bin/)?ragkit (\w+)", (ROOT / page).read_text("utf-8"), re.M)
+        assert set(used) <= set(COMMANDS)
+        assert {"index", "ask", "search", "list", "info", "remove", "config", "doctor"} <= set(used)

@@ -1,0 +1,147 @@
+"""Extractive answers, with a real embedding model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragkit.answer import Provenance, answer_extractively
+from ragkit.config import AnswerSettings
+from ragkit.extract import MAX_CANDIDATES, extract
+from ragkit.models.embedded import embedded_embedder
+from ragkit.records import Answer, Context, Dropped, Passage
+
+if TYPE_CHECKING:
+    from ragkit.protocols import Embedder
+
+SOURCE = Provenance(index="indexes/handbook", generation=3, embedder="e", embedder_digest="ed")
+
+LEAVING = (
+    "# Leaving\n\nEither side may end the contract in writing. The notice period is three months "
+    "to the end of a quarter.\nThe badge and the laptop are handed in on the last day."
+)
+HOLIDAYS = (
+    "Everyone has thirty days of holiday a year. Days that are left lapse at the end of March. "
+    "May I sell my days? Holidays cannot be exchanged for money."
+)
+CHINESE = "员工手册第三章。通知期为三个月，自季度末起算。加班须经主管批准。食堂每天中午开放。"
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return embedded_embedder()
+
+
+def context(*texts: str) -> Context:
+    passages = tuple(
+        Passage(
+            number=number,
+            doc_id=f"d{number}",
+            root="/r",
+            path=f"{number}.md",
+            title="Handbook",
+            heading=("Leaving",),
+            page=None,
+            start=number * 1000,
+            end=number * 1000 + len(text),
+            text=text,
+            file_sha256="f",
+            score=None,
+            chunk_ids=(f"c{number}",),
+            tokens=1,
+        )
+        for number, text in enumerate(texts, start=1)
+    )
+    return Context(passages, 1, 1000, (Dropped("c9", "9.md", 0, 1, "repeat"),))
+
+
+def ask(question: str, embedder: Embedder, *texts: str) -> Answer:
+    return answer_extractively(question, context(*texts), embedder, SOURCE, AnswerSettings())
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        (
+            "How long is the notice period?",
+            "The notice period is three months to the end of a quarter.",
+        ),
+        ("What happens to the laptop?", "The badge and the laptop are handed in on the last day."),
+        ("How many days of holiday are there?", "Everyone has thirty days of holiday a year."),
+        ("通知期有多长？", "通知期为三个月，自季度末起算。"),
+        ("加班需要谁批准？", "加班须经主管批准。"),
+    ],
+)
+def test_best_sentence_is_quoted_with_its_place(
+    question: str, quote: str, embedder: Embedder
+) -> None:
+    texts = (LEAVING, HOLIDAYS, CHINESE)
+    found = ask(question, embedder, *texts)
+    first = found.citations[0]
+    assert first.quote == quote
+    assert found.text.startswith(f"{quote} [{first.number}]")
+    assert texts[first.number - 1][first.start - first.number * 1000 :].startswith(quote)
+    assert first.end - first.start == len(quote)
+    assert {s.status for s in found.sentences} == {"quoted"}
+    assert found.chat_model is None
+    assert not found.refused
+    assert (found.receipt.passages_given, found.receipt.dropped[0].chunk_id) == (3, "c9")
+    assert (found.index, found.generation) == ("indexes/handbook", 3)
+
+
+def test_short_answer_in_a_list_of_questions_is_found(embedder: Embedder) -> None:
+    listed = (
+        "Where is the canteen? On the ground floor. How long is the notice period? Three months. "
+        "Who pays for the laptop? The company does. Is there a gym? Yes, next to the canteen."
+    )
+    found = ask("What is the notice period?", embedder, listed)
+    assert found.citations[0].quote == "How long is the notice period? Three months."
+
+
+def test_question_within_a_passage_is_quoted_with_its_answer(embedder: Embedder) -> None:
+    found = ask("May I sell my holidays?", embedder, HOLIDAYS)
+    expected = "May I sell my days? Holidays cannot be exchanged for money."
+    assert found.citations[0].quote == expected
+
+
+def test_answer_is_verbatim_apart_from_its_marks(embedder: Embedder) -> None:
+    found = ask("notice holidays", embedder, LEAVING, HOLIDAYS)
+    for sentence, citation in zip(found.sentences, found.citations, strict=True):
+        shown = found.text[sentence.start : sentence.end]
+        assert shown == f"{citation.quote} [{citation.number}]"
+
+
+@pytest.mark.parametrize(
+    "texts", [(), ("",), ("# Leaving",), ("Leaving\n=======",), ("Why? How so?",), ("Yes.",)]
+)
+def test_passages_without_a_statement_give_the_refusal(
+    texts: tuple[str, ...], embedder: Embedder
+) -> None:
+    found = ask("通知期有多长？", embedder, *texts)
+    assert (found.refused, found.text, found.citations) == (True, "文档中没有说明。", ())
+
+
+def test_sentence_that_stands_in_two_passages_is_quoted_once(embedder: Embedder) -> None:
+    said = "The notice period is three months."
+    assert len(ask("How long is the notice period?", embedder, said, said).citations) == 1
+
+
+def test_only_the_likeliest_sentences_are_embedded(embedder: Embedder) -> None:
+    filler = " ".join(f"Room {n} is painted white." for n in range(MAX_CANDIDATES * 2))
+    (place,) = extract("How long is the notice period?", context(filler, LEAVING), embedder)
+    said = LEAVING[place.start : place.end]
+    assert place.number == 2
+    assert said == "The notice period is three months to the end of a quarter."
+
+
+@settings(max_examples=10, deadline=None)
+@given(texts=st.lists(st.text(alphabet="ab 通知.。?\n#", max_size=40), max_size=3))
+def test_places_are_within_their_passages(texts: list[str], embedder: Embedder) -> None:
+    given_ = context(*texts)
+    places = extract("a 通知?", given_, embedder)
+    assert len(places) <= 2
+    for place in places:
+        assert 0 <= place.start < place.end <= len(given_.passages[place.number - 1].text)

@@ -1,0 +1,72 @@
+"""The front door: what can be imported, and what importing it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import ragkit
+from ragkit import errors, protocols, records
+
+HEAVY = {"numpy", "faiss", "requests", "typer", "sqlite3", "sqlite_utils", "pypdf", "rich"}
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after running the code."""
+    script = f"import json, sys\n{code}\nprint('\\n' + json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_every_public_name_can_be_imported() -> None:
+    scope: dict[str, object] = {}
+    exec("from ragkit import *", scope)  # noqa: S102 -- the statement is what is tested
+
+    assert set(scope) - {"__builtins__"} == set(ragkit.__all__)
+    assert dir(ragkit) == sorted(ragkit.__all__)
+    assert len(ragkit.__all__) == len(set(ragkit.__all__))
+    assert not any(isinstance(value, ModuleType) for value in scope.values())
+
+
+def test_every_error_and_record_and_protocol_is_public() -> None:
+    def classes(module: ModuleType) -> set[str]:
+        return {
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, type)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        }
+
+    homes = classes(errors) | classes(records) | classes(protocols)
+
+    assert homes <= set(ragkit.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
+    with pytest.raises(AttributeError, match="module 'ragkit' has no attribute 'Pipelin'"):
+        ragkit.Pipelin  # noqa: B018 -- the access is what is tested
+
+
+def test_importing_ragkit_loads_nothing_heavy() -> None:
+    assert not HEAVY & modules_after("import ragkit")
+
+
+def test_records_errors_and_settings_load_nothing_heavy() -> None:
+    assert not HEAVY & modules_after("from ragkit import Config, Hit, RagkitError, Embedder")
+
+
+def test_help_loads_no_engine_and_no_http() -> None:
+    code = (
+        "sys.argv = ['ragkit', '--help']\n"
+        "from ragkit.cli.app import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+    )
+    loaded = modules_after(code)
+
+    assert "typer" in loaded
+    assert not {"faiss", "numpy", "requests", "pypdf", "lxml"} & loaded

@@ -1,0 +1,216 @@
+"""Marks, figures and the tie between an answer's sentences and the passages."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ragkit.cite import tie, withhold
+from ragkit.errors import CitationError
+from ragkit.figures import figures, figures_read, negated
+from ragkit.markers import MarkFilter, find_marks, without_marks, without_thinking
+from ragkit.protocols import ChatDone, ChatEvent, TextDelta, ThinkingDelta
+from ragkit.records import Passage
+from ragkit.support import answer_sentences, check_sentence
+
+HANDBOOK = (
+    "Leaving the company.\nThe notice period is three months to the end of a quarter. "
+    "Overtime is not paid. The canteen opens at 11.30 and serves 1,200 meals a day."
+)
+CHINESE = "员工手册。通知期为三个月，自季度末起算。加班费不予支付。食堂每天供应一千二百份餐。"
+
+
+def passage(text: str, number: int = 1, start: int = 0) -> Passage:
+    return Passage(
+        number=number,
+        doc_id=f"d{number}",
+        root="/r",
+        path=f"{number}.md",
+        title="",
+        heading=(),
+        page=None,
+        start=start,
+        end=start + len(text),
+        text=text,
+        file_sha256="f",
+        score=None,
+        chunk_ids=(f"c{number}",),
+        tokens=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "status"),
+    [
+        ("The notice period is three months to the end of a quarter [1].", "quoted"),
+        ("the NOTICE  period is\nthree months [1]", "quoted"),
+        ("Notice is 3 months to the end of the quarter [1].", "supported"),
+        ("The canteen serves 1200 meals each day [1].", "supported"),
+        ("Notice is 4 months to the end of the quarter [1].", "unsupported"),
+        ("Overtime is paid [1].", "unsupported"),
+        ("The notice period is not three months to the end of a quarter [1].", "unsupported"),
+        ("The canteen opens at 1130 and serves meals [1].", "unsupported"),
+        ("Parental leave lasts a year [1].", "unsupported"),
+        ("It says “three months to the end of a quarter” for the notice period [1].", "quoted"),
+        ("It says “three weeks to the end of a quarter” for the notice period [1].", "unsupported"),
+        ("Yes [1].", "unsupported"),
+        ("The notice period is three months.", "uncited"),
+    ],
+)
+def test_english_sentence_gets_its_status(sentence: str, status: str) -> None:
+    cited = [passage(HANDBOOK)] if "[1]" in sentence else []
+    assert check_sentence(sentence, cited).status == status
+
+
+@pytest.mark.parametrize(
+    ("sentence", "status"),
+    [
+        ("通知期为三个月[1]。", "quoted"),
+        ("通知期是3个月，从季度末起算[1]。", "supported"),
+        ("通知期是4个月，从季度末起算[1]。", "unsupported"),
+        ("通知期为四个月，自季度末起算[1]。", "unsupported"),
+        ("加班费予以支付[1]。", "unsupported"),
+        ("食堂每天供应1200份餐[1]。", "supported"),
+    ],
+)
+def test_chinese_sentence_gets_its_status(sentence: str, status: str) -> None:
+    assert check_sentence(sentence, [passage(CHINESE)]).status == status
+
+
+def test_place_of_a_sentence_is_the_text_that_says_it() -> None:
+    given_ = passage(HANDBOOK)
+    (place,) = check_sentence("Notice is 3 months to the end of the quarter.", [given_]).places
+    said = HANDBOOK[place.start : place.end]
+    assert said == "The notice period is three months to the end of a quarter."
+    (exact,) = check_sentence("the notice period is three months", [given_]).places
+    assert HANDBOOK[exact.start : exact.end] == "The notice period is three months"
+
+
+def test_citations_are_exact_places_in_their_documents_and_named_once() -> None:
+    first, second = passage(HANDBOOK, 1, start=500), passage(CHINESE, 2, start=7)
+    text = "The notice period is three months [1]. 通知期为三个月。[2] Overtime is not paid.[1]"
+    sentences, citations = tie(text, [first, second])
+    assert [s.status for s in sentences] == ["quoted", "quoted", "quoted"]
+    assert [text[s.start : s.end] for s in sentences] == [
+        "The notice period is three months [1].",
+        "通知期为三个月。[2]",
+        "Overtime is not paid.[1]",
+    ]
+    assert [(c.number, c.quote, c.path) for c in citations] == [
+        (1, "The notice period is three months", "1.md"),
+        (2, "通知期为三个月", "2.md"),
+        (1, "Overtime is not paid", "1.md"),
+    ]
+    assert citations[0].start == 500 + HANDBOOK.index("The notice")
+    assert citations[1].start == 7 + CHINESE.index("通知期")
+    assert [s.citations for s in sentences] == [(0,), (1,), (2,)]
+
+
+def test_citing_a_passage_that_was_not_given_is_an_error() -> None:
+    with pytest.raises(CitationError, match=r"\[3\].*1 to 1"):
+        tie("It is so [3].", [passage(HANDBOOK)])
+
+
+def test_withholding_leaves_only_what_is_proved() -> None:
+    text = "Well. Overtime is not paid [1]. Parental leave lasts a year [1].\nNotice: 3 months [1]."
+    sentences, _ = tie(text, [passage(HANDBOOK)])
+    assert withhold(text, sentences) == "Overtime is not paid [1].\nNotice: 3 months [1]."
+
+
+def test_marks_after_the_full_stop_belong_to_the_sentence_before() -> None:
+    text = "One thing. [1][2] Another thing.\n\n- A point [1]\n- Next"
+    parts = [text[a:b] for a, b in answer_sentences(text)]
+    assert parts == ["One thing. [1][2]", "Another thing.", "- A point [1]", "- Next"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a [9]. b【2】 c［1, 3］ d [1-3] e [7, 2]", "a. b[2] c[1][3] d [1][2][3] e [2]"),
+        ("`x[9]` and ```\nb[8]\n``` a [2]", "`x[9]` and ```\nb[8]\n``` a [2]"),
+        ("both [1] [9] [3], none [8][9].", "both [1][3], none."),
+        ("see [2023] UKSC [1]", "see [2023] UKSC [1]"),
+        ("see [passage 2] and [Source 3]", "see [2] and [3]"),
+        ("[[9]5] and [[2]]", "[ 5] and [[2]]"),
+        ("left [open", "left [open"),
+        ("NORMAL NO", "NORMAL NO"),
+    ],
+)
+def test_marks_are_checked_and_written_alike(text: str, shown: str) -> None:
+    marks = MarkFilter(3)
+    assert marks.feed(text) + marks.close() == shown
+    assert all(1 <= m.number <= 3 for m in find_marks(shown))
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["[", "]", "1", "2", "9", " ", "`", "[9]", "```", "a.", "[1]", "【7】", "NO", " ANSWER"]
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(PIECES, st.integers(1, 4))
+def test_filter_shows_the_same_however_the_reply_is_cut(pieces: list[str], size: int) -> None:
+    text = "".join(pieces)
+    whole, parts = MarkFilter(2), MarkFilter(2)
+    expected = whole.feed(text) + whole.close()
+    shown = [parts.feed(text[i : i + size]) for i in range(0, len(text), size)]
+    assert "".join(shown) + parts.close() == expected
+    assert (parts.invalid, parts.no_answer) == (whole.invalid, whole.no_answer)
+    assert all(1 <= m.number <= 2 for m in find_marks(expected))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="ab 通知。.3[1]\n“”", max_size=60), st.text(max_size=60))
+def test_citation_quotes_exactly_the_span_that_it_names(text: str, document: str) -> None:
+    marks = MarkFilter(1)
+    shown = (marks.feed(text) + marks.close()).strip()
+    _, citations = tie(shown, [passage(document, start=10)])
+    assert all(c.quote == document[c.start - 10 : c.end - 10] for c in citations)
+
+
+def test_marks_and_the_space_before_them_can_be_removed() -> None:
+    assert without_marks("One [1]. Two[2][3], `x[1]`") == "One. Two, `x[1]`"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "thought", "said"),
+    [
+        (["<th", "ink>hm", "m</think>", "Yes."], "hmm", "Yes."),
+        (["Yes <think>"], "", "Yes <think>"),
+        (["<b>Yes"], "", "<b>Yes"),
+        (["<think>never closed"], "<think>never closed", ""),
+        (["<thi"], "", "<thi"),
+    ],
+)
+def test_leaked_thinking_is_no_part_of_the_reply(
+    pieces: list[str], thought: str, said: str
+) -> None:
+    events: list[ChatEvent] = [*(TextDelta(p) for p in pieces), ChatDone("stop")]
+    out = list(without_thinking(events))
+    assert "".join(e.text for e in out if isinstance(e, ThinkingDelta)) == thought
+    assert "".join(e.text for e in out if isinstance(e, TextDelta)) == said
+    assert out[-1] == ChatDone("stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1. It costs 1,000.50 euros", {"1000.5"}),
+        ("in twelve of 007 cases", {"12", "7"}),
+        ("共二十五人，一千二百元，二〇一九年", {"25", "1200", "2019"}),
+        ("十分重要，一般如此", set()),
+        ("十二万米", {"120000"}),
+    ],
+)
+def test_figures_of_a_statement_are_read(text: str, expected: set[str]) -> None:
+    assert figures(text) == expected
+    assert expected <= figures_read(text)
+
+
+def test_negated_words_are_found_past_function_words() -> None:
+    assert negated("It must not be terminated, and isn't possible") == {"terminat", "possibl"}
+    assert negated("不得解除合同，不仅如此") == {"解除"}

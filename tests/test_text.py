@@ -1,0 +1,237 @@
+"""Scripts, token estimates, sentences, words and graphemes."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragkit import text as t
+
+ANY_TEXT = st.text(
+    alphabet=st.one_of(
+        st.characters(exclude_categories=["Cs"]),
+        st.sampled_from("a. \n!?。！”)…通知かな한e\u0301\u200d👩🏽🇩🇪-1"),
+    ),
+    max_size=300,
+)
+
+
+@pytest.mark.parametrize("char", ["通", "㐀", "𠮷", "豈", "か", "カ", "ｶ", "한", "ᄒ"])
+def test_cjk_letters_are_recognised_by_their_blocks(char: str) -> None:
+    assert t.is_cjk(char)
+
+
+@pytest.mark.parametrize("char", ["a", "é", "я", "1", "。", "、", "「", "😀", " "])
+def test_other_letters_and_cjk_punctuation_are_not_cjk(char: str) -> None:
+    assert not t.is_cjk(char)
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("How long is the notice period?", "en"),
+        ("通知期限是多久？", "zh"),
+        ("契約の解約予告期間は？", "ja"),
+        ("カタカナ", "ja"),
+        ("계약 해지 통지 기간은?", "ko"),
+        ("什么是 FastAPI？", "zh"),
+        ("What does 通知 mean in English?", "en"),
+        ("Какой срок?", "en"),
+        ("", "en"),
+        ("42 !", "en"),
+    ],
+)
+def test_language_follows_the_script_that_prevails(text: str, language: str) -> None:
+    assert t.language(text) == language
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_weights_of_parts_add_up_to_the_weight_of_the_whole(left: str, right: str) -> None:
+    assert t.token_weight(left) + t.token_weight(right) == t.token_weight(left + right)
+    assert t.token_weight(left) == sum(t.char_weights(left))
+    assert len(t.char_weights(left)) == len(left)
+
+
+@given(ANY_TEXT.filter(bool), st.integers(0, 40_000))
+def test_fit_finds_the_last_end_within_the_limit(text: str, limit: int) -> None:
+    weights = [t.token_weight(text[:end]) for end in range(len(text) + 1)]
+    expected = max((end for end, weight in enumerate(weights) if weight <= limit), default=0)
+    assert t.fit(text, 0, limit) == max(expected, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [  # counted with the tokenizer of multilingual-e5-small, its own marks left out
+        (
+            "The deadline was moved from Monday to Friday because two of "
+            "the reviewers were ill. Nobody objected, and the committee a"
+            "greed to publish the results in the following month.",
+            34,
+        ),
+        (
+            "审稿人中有两位生病，因此截止日期从星期一改到了星期五。没有人反对，委员会同意在下个月公布结果，并向所有参加者发出书面通知。",
+            37,
+        ),
+        (
+            "def area(width: float, height: float) -> float:\n    if width"
+            " < 0 or height < 0:\n        raise ValueError('negative size'"
+            ")\n    return width * height\n",
+            44,
+        ),
+        ("name,year,amount\nBerlin,2024,1830.50\nParis,2023,977.25\nLyon,2021,12.75\n", 30),
+        (
+            "契約の解約予告期間は、当事者が別段の合意をしない限り、月末の四週間前までとする。通知は書面で行わなければならない。",
+            38,
+        ),
+        (
+            "계약 해지 통지 기간은 당사자가 달리 합의하지 않는 한 월말 사 주 전까지입니다. "
+            "서면으로 통지해야 합니다.",
+            30,
+        ),
+    ],
+)
+def test_estimate_lies_near_the_count_of_a_real_tokenizer(text: str, counted: int) -> None:
+    assert 0.95 * counted <= t.estimate_tokens(text) <= 1.35 * counted
+
+
+def test_estimate_of_nothing_is_nothing_and_of_anything_at_least_one() -> None:
+    assert t.estimate_tokens("") == 0
+    assert t.estimate_tokens(" ") == 1
+    assert t.estimate_tokens("\ud800") == 1
+
+
+def _sentences(text: str) -> list[str]:
+    return [text[start:end] for start, end in t.sentences(text)]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["Dr. Smith came at 3.14 p.m. on Jan. 5.", "Nobody knew why."],
+        ["See Fig. 3 and e.g. v1.2 at https://a.example/x.html?y=1.", "J. R. Jones did!", "So?"],
+        ['"What?" he said.', "“Yes.”", "(It was so.)", "Wait ... what?"],
+        [
+            "He was born in 1999.",
+            "They moved to the U.S. Army base.",
+            "Acme Inc.",
+            "Then it ended.",
+        ],
+        ["Smith et al. found no. 5.", "No.", "Never."],
+    ],
+    ids=["titles", "dots inside", "quotes", "abbreviation at the end", "may end"],
+)
+def test_latin_sentences_end_where_a_reader_would_end_them(expected: list[str]) -> None:
+    assert _sentences(" ".join(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        ["今天天气很好。", "“你好吗？”", "他问。", "我说：“很好！”", "然后走了……", "完"],
+        ["「はい。」", "と言った。", "（終わり。）", "本当！？"],
+        ["版本是3.14。", "用 Python 3.11 运行！", "好"],
+    ],
+    ids=["chinese", "japanese", "decimal"],
+)
+def test_cjk_sentences_keep_their_closing_quotes(expected: list[str]) -> None:
+    assert _sentences("".join(expected)) == expected
+
+
+def test_list_items_and_blank_lines_end_sentences_but_wrapped_lines_do_not() -> None:
+    text = "A line\nwrapped here\n- one\n- two\n1. first. Then more\n\nLast\n| a | b |\n# Head"
+    assert _sentences(text) == [
+        "A line\nwrapped here",
+        "- one",
+        "- two",
+        "1. first.",
+        "Then more",
+        "Last",
+        "| a | b |",
+        "# Head",
+    ]
+
+
+@given(ANY_TEXT)
+def test_sentences_cover_all_text_in_order_and_are_trimmed(text: str) -> None:
+    spans = t.sentences(text)
+    last = 0
+    for start, end in spans:
+        assert not text[last:start].strip()
+        assert text[start:end] == text[start:end].strip() != ""
+        last = end
+    assert not text[last:].strip()
+
+
+@pytest.mark.parametrize(
+    "unit", ["a", "通", ".", '."', "?)", "\n", " \n", "Hello there. ", "1. ", "- a\n", "通。"]
+)
+def test_sentences_take_linear_time(unit: str) -> None:
+    text = unit * (400_000 // len(unit))
+    start = time.process_time()
+    spans = t.sentences(text)
+    assert time.process_time() - start < 4
+    assert "".join("".join(text[a:b] for a, b in spans).split()) == "".join(text.split())
+
+
+def test_words_fold_case_and_width_and_cut_cjk_into_bigrams() -> None:
+    assert t.words("Straße ＡＢＣ chunk_tokens, don't") == [
+        "strasse",
+        "abc",
+        "chunk",
+        "tokens",
+        "don",
+        "t",
+    ]
+    assert t.words("通知期限 X 为") == ["通知", "知期", "期限", "x", "为"]
+    assert t.words("ｶﾀ 한국어") == ["カタ", "한국", "국어"]
+
+
+def test_words_keep_decimals_and_drop_commas_of_thousands() -> None:
+    assert t.words("1,234,567.5 or 3.14, 2019,2020 v1.2.3") == [
+        "1234567.5",
+        "or",
+        "3.14",
+        "2019",
+        "2020",
+        "v1",
+        "2.3",
+    ]
+
+
+@given(ANY_TEXT)
+def test_words_do_not_change_when_the_text_is_folded_first(text: str) -> None:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    assert t.words(folded) == t.words(unicodedata.normalize("NFKC", folded))
+    assert not any(word.isspace() or not word for word in t.words(text))
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        "e\u0301\u0323",
+        "👩‍👩‍👧‍👦",
+        "👍🏽",
+        "🇩🇪",
+        "한",
+        "1\ufe0f\u20e3",
+        "क्षि"[:2],
+        "🏴\U000e0067\U000e007f",
+    ],
+)
+def test_no_place_inside_a_visible_character_is_a_start(cluster: str) -> None:
+    text = f"ab{cluster}c"
+    assert {t.grapheme_start(text, i) for i in range(2, 2 + len(cluster))} == {2}
+    assert t.grapheme_start(text, 2 + len(cluster)) == 2 + len(cluster)
+
+
+def test_flags_in_a_row_are_cut_between_flags() -> None:
+    text = "🇩🇪🇫🇷🇨🇳"
+    assert [t.grapheme_start(text, i) for i in range(7)] == [0, 0, 2, 2, 4, 4, 6]
+
+
+def test_an_endless_cluster_is_cut_where_asked() -> None:
+    assert t.grapheme_start("e" + "\u0301" * 100, 80) == 80
