@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 HERE = Path(__file__).parent
@@ -17,7 +18,7 @@ COMMANDS = [
     ["index", "corpora/accident-reports", "corpora/everyday-law-zh", "--index", "demo"],
     ["ask", "How many minutes had the White Plains pilot flown his new airplane?"],
     ["ask", "房东知道房客转租，多久不提异议就算同意？"],
-    ["ask", "How much did it cost to repair the Global 5000?"],
+    ["ask", "Which engine did the Wright brothers build?"],
 ]
 
 
@@ -35,7 +36,10 @@ def main() -> None:
             )  # fmt: skip
             shown = " ".join(f'"{w}"' if " " in w or not w.isascii() else w for w in words)
             console.print(Text(f"$ ragkit {shown}", style="bold green"))
-            console.print(Text(run.stdout))
+            for line in run.stdout.splitlines():
+                text = line.lstrip(" ")
+                console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
+            console.print()
     console.save_svg(str(HERE / "demo.svg"), title="ragkit")
 
 

@@ -164,19 +164,25 @@ class Models:
         if model is None:
             yield {"error": _ABSENT}
             return
-        begun = self._state.fetched.get(key, 0)
-        if begun < _STEPS[-1]:
-            yield _layer("pulling", WEIGHTS, _TOTAL, begun)
-        # The last step is not the whole: the server stops looking once the layer is there.
-        for done in (step for step in _STEPS if step > begun):
-            self._state.fetched[key] = done
-            yield _layer("pulling", WEIGHTS, _TOTAL, done)
+        if key in self._state.models:
+            yield _layer("pulling", WEIGHTS, _TOTAL, _TOTAL)
+        else:
+            yield from self._fetching(key)
         yield _layer("pulling", CACHED, _CACHED_BYTES, _CACHED_BYTES)
-        yield _layer("pulling", CONFIG, _CONFIG_BYTES, 0)
         yield {"status": "verifying sha256 digest"}
         yield {"status": "writing manifest"}
         self._install(model)
         yield {"status": "success"}
+
+    def _fetching(self, key: str) -> Iterator[Body]:
+        begun = self._state.fetched.get(key, 0)
+        yield _layer("pulling", WEIGHTS, _TOTAL, begun)
+        # The last step is not the whole: the server stops looking once the layer is there.
+        for done in (step for step in _STEPS if step > begun):
+            self._state.fetched[key] = done
+            yield _layer("pulling", WEIGHTS, _TOTAL, done)
+        yield _layer("pulling", CONFIG, _CONFIG_BYTES, 0)
+        self._state.fetched.pop(key)
 
     def _pushing(self, name: str) -> Iterator[Body]:
         yield {"status": "retrieving manifest"}

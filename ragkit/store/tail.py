@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ragkit.store.files import SegmentFiles, encode_rows
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ragkit.protocols import Vectors
@@ -83,7 +85,10 @@ class SegmentTail:
         data, checksums = encode_rows(vectors)
         size = self._files.row_bytes
         rows = [data[i * size : (i + 1) * size] for i in range(len(checksums))]
-        return [self._append_row(row, crc) for row, crc in zip(rows, checksums, strict=True)]
+        ids: list[int] = []
+        while len(ids) < len(rows):
+            ids += self._append_rows(rows[len(ids) :], checksums[len(ids) :])
+        return ids
 
     def copy(self, vector: int) -> int:
         """Append a copy of a row; returns the copy's vector id.
@@ -99,7 +104,7 @@ class SegmentTail:
             folder = self._files.folder.parent
             msg = f"{folder}: invariant row-checksum is broken; run `ragkit check` to see how far"
             raise IndexCorruptError(msg, folder)
-        return self._append_row(row, crc)
+        return self._append_rows([row], [crc])[0]
 
     def flush(self) -> None:
         """Write the gathered rows and their codes to the disk and name them in the catalog."""
@@ -119,14 +124,19 @@ class SegmentTail:
             with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
                 path.unlink()
 
-    def _append_row(self, row: bytes, crc: int) -> int:
+    def _append_rows(self, rows: Sequence[bytes], checksums: Sequence[int]) -> list[int]:
+        """Append as many of the rows as the segment has room for; returns their vector ids."""
         if self._rows >= self._sizes.rows:
             self._next_segment()
-        vector = vector_id(self._segment, self._rows)
-        self._connection.execute("INSERT INTO vectors VALUES (?, ?, NULL)", (vector, crc))
-        self._pending.append(row)
-        self._rows += 1
-        return vector
+        room = self._sizes.rows - self._rows
+        first, fitting = vector_id(self._segment, self._rows), rows[:room]
+        self._connection.execute(
+            "INSERT INTO vectors SELECT ? + key, value, NULL FROM json_each(?)",
+            (first, json.dumps(checksums[:room])),
+        )
+        self._pending += fitting
+        self._rows += len(fitting)
+        return list(range(first, first + len(fitting)))
 
     def _next_segment(self) -> None:
         self.flush()

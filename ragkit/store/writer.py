@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ragkit.store.tail import SegmentSizes
 
 _log = logging.getLogger(__name__)
+_KEYS_A_QUERY = 500  # SQLite takes 999 parameters, and more since 3.32
 
 
 class Writer:
@@ -72,9 +73,8 @@ class Writer:
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
-        query = "SELECT 1 FROM embedding_cache WHERE key = ?"
         with translated(self._path):
-            return {key for key in set(keys) if self._connection.execute(query, (key,)).fetchone()}
+            return set(self._cached(keys))
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
         """Store vectors, float32 (len(keys), dim), unit rows, under keys that are not known."""
@@ -89,7 +89,7 @@ class Writer:
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         """Replace a document and its chunks; each key must be known."""
         with self._changing():
-            vectors = [self._own_vector(key) for key in keys]
+            vectors = self._own_vectors(keys)
             self._kill(document.doc_id)
             row_id = self._insert_document(document, len(chunks))
             self._insert_chunks(row_id, chunks, vectors)
@@ -228,22 +228,37 @@ class Writer:
         )
         return row_id
 
-    def _own_vector(self, key: bytes) -> int:
-        """A row for one chunk: the cached one, or a copy where another chunk owns that."""
-        row = self._connection.execute(
-            "SELECT v.id, v.chunk FROM embedding_cache c JOIN vectors v ON v.id = c.vector "
-            "WHERE c.key = ?",
-            (key,),
-        ).fetchone()
-        if row is None:
-            msg = f"no vector is stored under the key {key.hex()}"
-            raise ValueError(msg)
-        vector, owner = row
-        if owner is None:
-            # Claimed now, so that the same text further down in this document gets a copy.
-            self._connection.execute("UPDATE vectors SET chunk = 0 WHERE id = ?", (vector,))
-            return int(vector)
-        return self._tail.copy(vector)
+    def _cached(self, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int | None]]:
+        """The vector id of each cache key that is known, and the chunk that owns it.
+
+        Many keys a statement: SQLite lets other threads run at each, and getting Python's lock
+        back from one that parses a reply took longer than the look-up.
+        """
+        found: dict[bytes, tuple[int, int | None]] = {}
+        for start in range(0, len(keys), _KEYS_A_QUERY):
+            part = keys[start : start + _KEYS_A_QUERY]
+            rows = self._connection.execute(
+                "SELECT c.key, v.id, v.chunk FROM embedding_cache c "  # noqa: S608 -- only marks
+                f"JOIN vectors v ON v.id = c.vector WHERE c.key IN ({','.join('?' * len(part))})",
+                part,
+            )
+            found.update((key, (vector, owner)) for key, vector, owner in rows)
+        return found
+
+    def _own_vectors(self, keys: Sequence[bytes]) -> list[int]:
+        """A row for each chunk: the cached one, or a copy where another chunk owns that."""
+        cached = self._cached(keys)
+        taken: set[int] = set()  # in this document, which may hold the same text twice
+        vectors = []
+        for key in keys:
+            if key not in cached:
+                msg = f"no vector is stored under the key {key.hex()}"
+                raise ValueError(msg)
+            vector, owner = cached[key]
+            is_free = owner is None and vector not in taken
+            taken.add(vector)
+            vectors.append(vector if is_free else self._tail.copy(vector))
+        return vectors
 
     def _insert_chunks(self, row_id: int, chunks: Sequence[Chunk], vectors: Sequence[int]) -> None:
         first, self._next_chunk = self._next_chunk, self._next_chunk + len(chunks)
@@ -253,8 +268,9 @@ class Writer:
             [(i, bytes.fromhex(c.chunk_id), row_id, *_columns(c), v, self.generation)
              for i, c, v in owned],
         )  # fmt: skip
-        self._connection.executemany(
-            "UPDATE vectors SET chunk = ? WHERE id = ?", [(i, v) for i, _, v in owned]
+        self._connection.execute(
+            "UPDATE vectors SET chunk = ? + j.key FROM json_each(?) j WHERE vectors.id = j.value",
+            (first, json.dumps(vectors)),
         )
         self._connection.executemany(
             "INSERT INTO keywords (rowid, heading, body) VALUES (?, ?, ?)",

@@ -85,9 +85,12 @@ class Connection:
             raise got.to_error(model, self.address)
         with got:
             try:
-                return self._event(got.content, model, ended=False)
+                content = got.content
             except requests.RequestException as exc:
                 raise to_problem(exc).to_error(model, self.address) from exc
+        if not content:  # cut within the head, which then reads like a whole one
+            raise self.unfinished(model)
+        return self._event(content, model, ended=True)
 
     def events(
         self,

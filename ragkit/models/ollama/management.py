@@ -54,10 +54,12 @@ class Management(Inventory):
         Files must have been uploaded with `upload_blob` before.
         """
         self.refuse_remote_name(call.base)
+        self._known_local.clear()  # the name may have meant another model
         yield from self._progress("/api/create", call.body(), call.model)
 
     def copy(self, source: str, destination: str) -> None:
         """Give a model a second name; weights are not copied. ``POST /api/copy``."""
+        self._known_local.clear()  # as for create
         body = {"source": source, "destination": destination}
         self.order("POST", "/api/copy", body, model=source)
 

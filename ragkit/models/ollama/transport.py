@@ -26,6 +26,7 @@ _PASSING: frozenset[Kind] = frozenset({"busy", "unreachable", "broken"})
 # What never reached the server can be sent again, whatever it is.
 _UNSENT: frozenset[Kind] = frozenset({"unreachable"})
 _SUCCESS = 2
+_CUT = "the connection ended before the reply was complete"
 # Questions and chats run beside the embedding requests.
 _SPARE_CONNECTIONS = 4
 
@@ -150,11 +151,17 @@ class Transport:
             # Never redirected: documents and the key go to the configured address, to no other.
             reply = self._session.send(request, allow_redirects=False, **options)
             if reply.status_code // 100 == _SUCCESS:
-                return reply
+                return reply if stream or not _beheaded(reply) else Problem("broken", _CUT)
             with reply:
                 return self.problem(reply.status_code, reply.content)
         except requests.RequestException as exc:
             return to_problem(exc)
+
+
+def _beheaded(reply: requests.Response) -> bool:
+    """True for a reply that was cut within its head, which then reads like an empty one."""
+    announced = {"Content-Length", "Transfer-Encoding"} & set(reply.headers)
+    return not announced and not reply.content and reply.request.method != "HEAD"
 
 
 def to_problem(exc: requests.RequestException) -> Problem:
@@ -165,7 +172,7 @@ def to_problem(exc: requests.RequestException) -> Problem:
         return Problem("timeout", "no reply within models.read_timeout_s")
     cut = isinstance(exc, requests.exceptions.ChunkedEncodingError)
     if cut or (exc.args and isinstance(exc.args[0], ProtocolError)):
-        return Problem("broken", "the connection ended before the reply was complete")
+        return Problem("broken", _CUT)
     if isinstance(exc, requests.ConnectionError):
         return Problem("unreachable", _innermost(exc))
     return Problem("refused", str(exc))

