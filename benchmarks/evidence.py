@@ -1,4 +1,4 @@
-"""How well does `ragkit.evidence` tell questions with an answer from those without?
+"""How well does `ragkit.answer.evidence` tell questions with an answer from those without?
 
 Usage: ``python benchmarks/evidence.py EVAL_FOLDER [--seed 7]``. The folder holds the sets
 ``squad2-noanswer``, ``cmrc2018-noanswer`` and ``xquad-zh-to-en`` in the usual form
@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from ragkit.evidence import BEST, THRESHOLD, evidence
+from ragkit.answer.evidence import BEST, THRESHOLD, evidence
+from ragkit.answer.terms import content_terms, share_covered
 from ragkit.models.embedded import embedded_embedder
 from ragkit.records import Hit
-from ragkit.terms import content_terms, share_covered
 
 ARTICLES = ("Huguenot", "Yuan dynasty")
 

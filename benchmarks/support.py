@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/support.py EVAL_FOLDER``. The folder holds ``xquad-en``, ``xquad-zh``
 and ``scifact-train`` in the usual form. No model is needed. Prints the share of statements that
-`ragkit.support.check_sentence` calls quoted or supported, for the threshold in force.
+`ragkit.answer.support.check_sentence` calls quoted or supported, for the threshold in force.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit.answer.support import MIN_COVERED, check_sentence
 from ragkit.records import Passage
-from ragkit.support import MIN_COVERED, check_sentence
 from ragkit.text import sentences
 
 if TYPE_CHECKING:

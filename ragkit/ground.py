@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.prompt import widest_block
+from ragkit.answer.prompt import widest_block
 from ragkit.records import Context, Dropped, Passage
 from ragkit.text import estimate_tokens, sentences
 

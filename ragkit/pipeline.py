@@ -9,12 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragkit.backends import chat_model, check_embedder, new_embedder, stored_embedder
+from ragkit.backends import check_embedder, new_embedder, stored_embedder
 from ragkit.config import Config, SplitSettings
 from ragkit.errors import IndexMismatchError
 from ragkit.locate import index_path
 from ragkit.plan import living_sources, make_plan, planned_report
-from ragkit.protocols import TextDelta, ThinkingDelta
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
 from ragkit.store.local import LocalStore
@@ -22,12 +21,10 @@ from ragkit.store.local import LocalStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ragkit.answer import Provenance
+    from ragkit.answer import AnswerEvent
     from ragkit.ingest import Progress
     from ragkit.protocols import ChatModel, Embedder, StoreStats
     from ragkit.records import DocumentInfo, Hit
-
-AnswerEvent = TextDelta | ThinkingDelta | Answer
 
 
 class Pipeline:
@@ -285,38 +282,16 @@ class Pipeline:
         restrict: Filter = NO_FILTER,
     ) -> Iterator[AnswerEvent]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
-        # Not loaded for a search.
-        from ragkit.answer import answer, answer_extractively, refuse
-        from ragkit.evidence import has_evidence
-        from ragkit.ground import assemble
-        from ragkit.window import passage_budget
+        from ragkit.query import answer_from  # a search needs none of it
 
         hits = self.search(question, k=k, restrict=restrict)
-        settings = self.config.answer
-        source = self._provenance()
-        if not has_evidence(
-            question, hits, embedder=source.embedder, minimum=settings.min_evidence
-        ):
-            yield refuse(question, source, settings)
-            return
-        model = self._given_chat or chat_model(self.config.models)
-        window = settings.num_ctx if model is None else model.context_tokens
-        budget = passage_budget(question, settings, context_tokens=window)
-        context = assemble(hits, budget_tokens=budget)
-        if model is None:
-            yield answer_extractively(question, context, self.embedder, source, settings)
-        else:
-            yield from answer(question, context, model, source, settings)
-
-    def _provenance(self) -> Provenance:
-        from ragkit.answer import Provenance
-
-        record = self.store.manifest["embedder"]
-        return Provenance(
-            index=str(self.path),
-            generation=self.store.generation(),
-            embedder=record["name"],
-            embedder_digest=record["digest"],
+        yield from answer_from(
+            question,
+            hits,
+            self.store,
+            self.config,
+            chat=self._given_chat,
+            embedder=lambda: self.embedder,
         )
 
     def documents(self) -> list[DocumentInfo]:

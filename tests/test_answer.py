@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ragkit.answer import Provenance, answer, refuse
+from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal, neutral, refusal
+from ragkit.answer.window import passage_budget
 from ragkit.config import AnswerSettings
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
 from ragkit.models.gguf import GGUFChat
-from ragkit.prompt import SENTINEL, build_messages, is_refusal, neutral, refusal
 from ragkit.protocols import ChatDone, ChatMessage, TextDelta, ThinkingDelta
 from ragkit.records import Answer, Context, Dropped, Passage
-from ragkit.window import passage_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

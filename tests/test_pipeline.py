@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import sent, wait_until, write_files
+from commands import write_files
 from hash_embedder import HashEmbedder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ from ragkit.pipeline import Pipeline
 from ragkit.records import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    pass
 
 FILES = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.cite import tie, withhold
+from ragkit.answer.cite import tie, withhold
+from ragkit.answer.figures import figures, figures_read, negated
+from ragkit.answer.markers import MarkFilter, find_marks, without_marks, without_thinking
+from ragkit.answer.support import answer_sentences, check_sentence
 from ragkit.errors import CitationError
-from ragkit.figures import figures, figures_read, negated
-from ragkit.markers import MarkFilter, find_marks, without_marks, without_thinking
 from ragkit.protocols import ChatDone, ChatEvent, TextDelta, ThinkingDelta
 from ragkit.records import Passage
-from ragkit.support import answer_sentences, check_sentence
 
 HANDBOOK = (
     "Leaving the company.\nThe notice period is three months to the end of a quarter. "

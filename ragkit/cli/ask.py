@@ -25,7 +25,7 @@ from ragkit.cli.output import print_answer, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ragkit.pipeline import AnswerEvent
+    from ragkit.answer import AnswerEvent
     from ragkit.records import Answer
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models import inprocess
-from ragkit.openmp import short_waits
 from ragkit.models.use import UseEmbedder
+from ragkit.openmp import short_waits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

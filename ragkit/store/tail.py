@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,14 +128,17 @@ class SegmentTail:
         if self._rows >= self._sizes.rows:
             self._next_segment()
         room = self._sizes.rows - self._rows
-        first, fitting = vector_id(self._segment, self._rows), rows[:room]
-        self._connection.execute(
-            "INSERT INTO vectors SELECT ? + key, value, NULL FROM json_each(?)",
-            (first, json.dumps(checksums[:room])),
+        fitting = rows[:room]
+        first = vector_id(self._segment, self._rows)
+        ids = list(range(first, first + len(fitting)))
+        # One row a statement: INSERT ... SELECT would begin a savepoint, at which FTS5 writes out
+        # all that it holds in memory.
+        self._connection.executemany(
+            "INSERT INTO vectors VALUES (?, ?, NULL)", zip(ids, checksums, strict=False)
         )
         self._pending += fitting
         self._rows += len(fitting)
-        return list(range(first, first + len(fitting)))
+        return ids
 
     def _next_segment(self) -> None:
         self.flush()

@@ -268,9 +268,8 @@ class Writer:
             [(i, bytes.fromhex(c.chunk_id), row_id, *_columns(c), v, self.generation)
              for i, c, v in owned],
         )  # fmt: skip
-        self._connection.execute(
-            "UPDATE vectors SET chunk = ? + j.key FROM json_each(?) j WHERE vectors.id = j.value",
-            (first, json.dumps(vectors)),
+        self._connection.executemany(
+            "UPDATE vectors SET chunk = ? WHERE id = ?", [(i, v) for i, _, v in owned]
         )
         self._connection.executemany(
             "INSERT INTO keywords (rowid, heading, body) VALUES (?, ?, ?)",

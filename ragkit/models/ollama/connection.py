@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
@@ -15,7 +16,7 @@ from ragkit.models.ollama.problems import Problem
 from ragkit.models.ollama.transport import Request, Transport, to_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from ragkit.config import ModelSettings
 
@@ -123,6 +124,28 @@ class Connection:
             except requests.RequestException as exc:
                 raise to_problem(exc).to_error(model, self.address) from exc
 
+    def events_until(
+        self,
+        is_last: Callable[[Mapping[str, Any]], bool],
+        events: Generator[dict[str, Any], None, None],
+        unfinished: ModelError,
+    ) -> Generator[dict[str, Any], None, None]:
+        """Events up to the one that says that all is done; closing it closes them.
+
+        Args:
+            is_last: Tells that event.
+            events: As `events` gives them.
+            unfinished: Raised where it never comes.
+        """
+        with closing(events):
+            for event in events:
+                if is_last(event):
+                    _read_out(events)
+                    yield event
+                    return
+                yield event
+        raise unfinished
+
     def parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
         """The JSON object of a reply.
 
@@ -173,6 +196,18 @@ class Connection:
 
     def _failure(self, line: bytes, model: str) -> ModelError:
         return self._transport.problem(_IN_STREAM, line).to_error(model, self.address)
+
+
+def _read_out(events: Generator[dict[str, Any], None, None]) -> None:
+    """Read the end of a reply whose last event is there, so that its connection is kept.
+
+    What goes wrong now takes nothing from the reply.
+    """
+    try:
+        for _ in events:
+            pass
+    except (ModelUnavailableError, ModelResponseError):
+        return
 
 
 def keep_alive_value(text: str) -> str | float:

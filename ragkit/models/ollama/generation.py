@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import ModelResponseError, ModelUnavailableError
+from ragkit.errors import ModelResponseError
 from ragkit.models.ollama.inventory import Inventory
 from ragkit.models.ollama.messages import ChatReply
 from ragkit.models.ollama.records import Generated
@@ -101,26 +101,8 @@ class Generation(Inventory):
     ) -> Generator[dict[str, Any], None, None]:
         self.refuse_remote(model)
         body = self.with_defaults(call.body(stream=True), keep_alive=call.keep_alive)
-        events = self.events(path, body, model=model)
-        try:
-            for event in events:
-                if event.get("done"):
-                    _read_out(events)
-                    yield event
-                    return
-                yield event
-        finally:
-            events.close()
-        raise self.unfinished(model)
-
-
-def _read_out(events: Generator[dict[str, Any], None, None]) -> None:
-    """Read the end of a reply whose last event is there, so that its connection is kept.
-
-    What goes wrong now takes nothing from the reply.
-    """
-    try:
-        for _ in events:
-            pass
-    except (ModelUnavailableError, ModelResponseError):
-        return
+        return self.events_until(
+            lambda event: bool(event.get("done")),
+            self.events(path, body, model=model),
+            self.unfinished(model),
+        )

@@ -70,13 +70,12 @@ class Management(Inventory):
     def _progress(
         self, path: str, body: Mapping[str, Any], model: str
     ) -> Generator[Progress, None, None]:
-        last = ""
-        for fields in self.events(path, {**body, "stream": True}, model=model, repeat=False):
-            event = Progress.read(fields)
-            last = event.status
-            yield event
-        if last != SUCCESS:
-            raise self.unfinished(model, f"the {path.rpartition('/')[2]}")
+        events = self.events_until(
+            lambda event: event.get("status") == SUCCESS,
+            self.events(path, {**body, "stream": True}, model=model, repeat=False),
+            self.unfinished(model, f"the {path.rpartition('/')[2]}"),
+        )
+        yield from map(Progress.read, events)
 
 
 def _named(name: str, *, insecure: bool) -> dict[str, Any]:

@@ -12,9 +12,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.figures import figures, figures_read, negated
-from ragkit.markers import find_marks, without_marks
-from ragkit.terms import content_terms, share_covered
+from ragkit.answer.figures import figures, figures_read, negated
+from ragkit.answer.markers import find_marks, without_marks
+from ragkit.answer.terms import content_terms, share_covered
 from ragkit.text import is_cjk, sentences, words
 
 if TYPE_CHECKING:

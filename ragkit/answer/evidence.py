@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.terms import content_terms, share_covered
+from ragkit.answer.terms import content_terms, share_covered
 from ragkit.text import language
 
 if TYPE_CHECKING:

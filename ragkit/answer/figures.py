@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from ragkit.terms import content_terms
+from ragkit.answer.terms import content_terms
 
 _COUNTS = "two three four five six seven eight nine ten eleven twelve"
 _MONTHS = "january february march april may june july august september october november december"

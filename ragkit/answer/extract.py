@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.support import Place
-from ragkit.terms import content_terms
+from ragkit.answer.support import Place
+from ragkit.answer.terms import content_terms
 from ragkit.text import sentences, words
 
 if TYPE_CHECKING:

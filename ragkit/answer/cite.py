@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragkit.answer.markers import find_marks
+from ragkit.answer.support import answer_sentences, check_sentence
 from ragkit.errors import CitationError
-from ragkit.markers import find_marks
 from ragkit.records import Citation, Sentence
-from ragkit.support import answer_sentences, check_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,14 +11,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ragkit.cite import cite, tie, withhold
+from ragkit.answer.cite import cite, tie, withhold
+from ragkit.answer.extract import extract
+from ragkit.answer.markers import MarkFilter, find_marks, without_thinking
+from ragkit.answer.prompt import is_refusal, refusal
+from ragkit.answer.window import checked_receipt, plan_request
 from ragkit.errors import ModelResponseError
-from ragkit.extract import extract
-from ragkit.markers import MarkFilter, find_marks, without_thinking
-from ragkit.prompt import is_refusal, refusal
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.records import Answer, Receipt, Sentence
-from ragkit.window import checked_receipt, plan_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

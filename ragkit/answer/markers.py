@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ragkit.prompt import SENTINEL
+from ragkit.answer.prompt import SENTINEL
 from ragkit.protocols import TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragkit.answer.prompt import build_messages
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
-from ragkit.prompt import build_messages
 from ragkit.protocols import ChatRequest
 from ragkit.records import Receipt
 from ragkit.text import estimate_tokens
