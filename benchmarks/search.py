@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from ragkit.records import Mode
@@ -99,14 +100,14 @@ def _cold(
     ]
 
 
-def _vectors(asked: list[str], url: str) -> list[NDArray]:
+def _vectors(asked: list[str], url: str) -> list[NDArray[np.float32]]:
     client = OllamaClient(url, settings=ModelSettings())
     embedder = OllamaEmbedder(client, "nomic-embed-text")
     return [embedder.embed_query(question) for question in asked]
 
 
 def _warm(
-    files: int, indexes: tuple[Path, Path], asked: list[str], vectors: list[NDArray]
+    files: int, indexes: tuple[Path, Path], asked: list[str], vectors: list[NDArray[np.float32]]
 ) -> list[Row]:
     """Medians over all questions, one process, the question's vector given."""
     flat, store = Flat(indexes[0]), LocalStore(indexes[1])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from ragkit.backends import check_embedder, new_embedder, stored_embedder
 from ragkit.config import Config, SplitSettings
 from ragkit.errors import IndexMismatchError
-from ragkit.locate import index_path
+from ragkit.locate import index_path, replaced_path
 from ragkit.plan import living_sources, make_plan, planned_report
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
@@ -208,7 +208,7 @@ class Pipeline:
         with self.store.writing("rebuild"):
             with Pipeline(fresh, self.config, embedder=self._given_embedder) as rag:
                 report = rag.index(*sources, on_progress=on_progress)
-            old = self.path.with_name(f".{self.path.name}.replaced")
+            old = replaced_path(self.path)
             shutil.rmtree(old, ignore_errors=True)
             self.path.rename(old)
             fresh.rename(self.path)

@@ -188,7 +188,9 @@ def sentences(text: str) -> list[tuple[int, int]]:
     for end in _ends(text):
         first = _NOT_SPACE.search(text, begin, end)
         if first:
-            spans.append((first.start(), first.start() + len(text[first.start() : end].rstrip())))
+            start = first.start()
+            trim = text[end - 1].isspace()
+            spans.append((start, start + len(text[start:end].rstrip()) if trim else end))
         begin = end
     return spans
 

@@ -47,6 +47,7 @@ class Shell:
 
     def __init__(self, folder: Path, host: str = CLOSED, **variables: str) -> None:
         self.folder = folder
+        self.before: tuple[str, ...] = ()  # a program that runs the command, e.g. under a limit
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAGKIT_", "OLLAMA"))}
         self.env = inherited | {
             "OLLAMA_HOST": host,
@@ -66,7 +67,7 @@ class Shell:
     def started(self, *words: str | Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
         """A command under way; it is killed where the block leaves it running."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "ragkit", *map(str, words)],
+            [*self.before, sys.executable, "-m", "ragkit", *map(str, words)],
             cwd=self.folder,
             env=self.env | variables,
             stdout=subprocess.PIPE,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -192,6 +195,32 @@ def test_what_changes_the_server_is_not_sent_twice(
         with pytest.raises(ModelUnavailableError):
             ask()
     assert ollama.paths() == list(paths)
+
+
+def test_ctrl_c_closes_the_stream_so_that_the_server_stops() -> None:
+    program = (
+        "import sys; from ragkit.config import ModelSettings; from ragkit.models.ollama import *\n"
+        "client = OllamaClient(sys.argv[1], settings=ModelSettings())\n"
+        "for piece in client.generate_stream(GenerateCall('llama3.2', 'Hi')):\n"
+        "    print(piece.text, flush=True)\n"
+    )
+    with OllamaServer(Settings(chunk_delay_s=0.02)) as server:
+        server.script(Reply(("x",) * 2000))
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, server.url],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "x\n"
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=20)
+        assert "KeyboardInterrupt" in errors
+        deadline = time.perf_counter() + 3
+        while not server.cancelled and time.perf_counter() < deadline:
+            time.sleep(0.02)
+        assert server.cancelled == 1
 
 
 def test_closing_a_pull_stops_it_and_a_new_one_goes_on_from_there() -> None:

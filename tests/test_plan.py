@@ -45,7 +45,9 @@ def known(root: Path, path: str, content: str, *, stale: str | None = None) -> D
     )
 
 
-def plan(*paths: Path, documents: list[DocumentInfo], asked: tuple[Path, ...] = (), **more: bool) -> Plan:
+def plan(
+    *paths: Path, documents: list[DocumentInfo], asked: tuple[Path, ...] = (), **more: bool
+) -> Plan:
     sources = living_sources({str(path) for path in asked}, documents)
     return make_plan(paths, documents, LoadSettings(), sources=sources, **more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -90,7 +90,7 @@ def _about_models(config: Config) -> Iterator[Finding]:
 def _about_server(config: Config) -> Iterator[Finding]:
     from ragkit.backends import ollama_client
 
-    client = ollama_client(config.models)
+    client = ollama_client(replace(config.models, retries=0))  # is it there now?
     try:
         version = client.version()
         names = {tag["name"] for tag in client.tags()}

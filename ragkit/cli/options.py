@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ragkit.pipeline import Pipeline
 
 
-def _not_blank(text: str) -> str:
+def _question(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()  # bytes of a terminal that speaks no UTF-8
     if not text.strip():
         msg = "it is empty"
         raise typer.BadParameter(msg)
@@ -24,7 +25,7 @@ def _not_blank(text: str) -> str:
 
 
 Question = Annotated[
-    str, typer.Argument(help="A question or words, in any language.", callback=_not_blank)
+    str, typer.Argument(help="A question or words, in any language.", callback=_question)
 ]
 IndexName = Annotated[
     str,

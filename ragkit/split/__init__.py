@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
 from ragkit.records import Chunk
-from ragkit.split.packing import Limits, Piece, limits, pack
+from ragkit.split.packing import Piece, pack
 from ragkit.split.sections import Section, groups
+from ragkit.split.units import Limits, limits
 from ragkit.text import TOKEN_UNIT, estimate_tokens, fit, grapheme_start, token_weight
 
 if TYPE_CHECKING:

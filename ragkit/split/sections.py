@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ragkit.split.blocks import Block
-    from ragkit.split.packing import Limits
+    from ragkit.split.units import Limits
 
 _SCANNERS: dict[str, Callable[[str], list[Block]]] = {
     "markdown": scanners.markdown,
@@ -69,7 +69,7 @@ def groups(text: str, kind: str, sizes: Limits) -> Iterator[tuple[list[Section],
     for section in find_sections(text, kind):
         weight = token_weight(text[section.start : section.end])
         scrap = total < sizes.low // 4
-        fits = total < sizes.unit and total + weight <= sizes.high
+        fits = total < sizes.high - sizes.low and total + weight <= sizes.high
         if group and (scrap or fits) and _related(group[0], section):
             group.append(section)
             total += weight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
 import requests
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragkit.config import ModelSettings
 
 _IN_STREAM = 200
+T = TypeVar("T")
 
 
 class Connection:
@@ -126,24 +127,28 @@ class Connection:
 
     def events_until(
         self,
-        is_last: Callable[[Mapping[str, Any]], bool],
+        last: tuple[str, Any],
         events: Generator[dict[str, Any], None, None],
+        read: Callable[[dict[str, Any]], T],
+        *,
         unfinished: ModelError,
-    ) -> Generator[dict[str, Any], None, None]:
-        """Events up to the one that says that all is done; closing it closes them.
+    ) -> Generator[T, None, None]:
+        """Events, read, up to the one that says that all is done; closing it closes them.
 
         Args:
-            is_last: Tells that event.
+            last: The field and value of that event.
             events: As `events` gives them.
-            unfinished: Raised where it never comes.
+            read: Makes a record of one.
+            unfinished: Raised where the last one never comes.
         """
+        name, value = last
         with closing(events):
             for event in events:
-                if is_last(event):
+                if event.get(name) == value:
                     _read_out(events)
-                    yield event
+                    yield read(event)
                     return
-                yield event
+                yield read(event)
         raise unfinished
 
     def parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:

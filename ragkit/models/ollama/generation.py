@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ragkit.errors import ModelResponseError
 from ragkit.models.ollama.inventory import Inventory
@@ -10,10 +10,11 @@ from ragkit.models.ollama.messages import ChatReply
 from ragkit.models.ollama.records import Generated
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from ragkit.models.ollama.calls import ChatCall, GenerateCall
 
+T = TypeVar("T")
 _GENERATE, _CHAT = "/api/generate", "/api/chat"
 
 
@@ -41,11 +42,10 @@ class Generation(Inventory):
         Closing the iterator cancels the generation. Errors as `generate`, at the first piece or
         at a later one.
 
-        Yields:
+        Returns:
             Pieces as they come; the last and only the last has ``done``.
         """
-        for event in self._streamed(_GENERATE, call, call.model):
-            yield Generated.read(event)
+        return self._streamed(_GENERATE, call, call.model, Generated.read)
 
     def chat(self, call: ChatCall) -> ChatReply:
         """Continue a conversation; the whole reply at once. ``POST /api/chat``, ``stream: false``.
@@ -59,11 +59,10 @@ class Generation(Inventory):
 
         Closing the iterator cancels the generation. Errors as `generate_stream`.
 
-        Yields:
+        Returns:
             Pieces as they come; the last and only the last has ``done``.
         """
-        for event in self._streamed(_CHAT, call, call.model):
-            yield ChatReply.read(event)
+        return self._streamed(_CHAT, call, call.model, ChatReply.read)
 
     def load(self, name: str, *, keep_alive: str = "") -> None:
         """Load a model into memory and wait until it is there.
@@ -97,12 +96,17 @@ class Generation(Inventory):
         return reply
 
     def _streamed(
-        self, path: str, call: GenerateCall | ChatCall, model: str
-    ) -> Generator[dict[str, Any], None, None]:
+        self,
+        path: str,
+        call: GenerateCall | ChatCall,
+        model: str,
+        read: Callable[[dict[str, Any]], T],
+    ) -> Generator[T, None, None]:
         self.refuse_remote(model)
         body = self.with_defaults(call.body(stream=True), keep_alive=call.keep_alive)
         return self.events_until(
-            lambda event: bool(event.get("done")),
+            ("done", True),
             self.events(path, body, model=model),
-            self.unfinished(model),
+            read,
+            unfinished=self.unfinished(model),
         )

@@ -116,9 +116,9 @@ class Inventory(Connection):
             ConfigError: It does, and ``models.allow_remote`` is off.
             ModelNotFoundError: It is not installed.
         """
+        self.refuse_remote_name(name)
         if self.settings.allow_remote or name in self._known_local:
             return
-        self.refuse_remote_name(name)
         if self.show(name).remote_host:
             self._refuse(name)
 

@@ -30,8 +30,8 @@ class Management(Inventory):
             name: The model.
             insecure: Speak plain http to the registry.
 
-        Yields:
-            Progress, many times a second for each layer; see `LayerProgress`.
+        Returns:
+            Progress as it comes, many times a second for each layer; see `LayerProgress`.
 
         Raises:
             ModelResponseError: The registry has no such model, or refuses it.
@@ -39,14 +39,14 @@ class Management(Inventory):
             ConfigError: The model would run elsewhere, and ``models.allow_remote`` is off.
         """
         self.refuse_remote_name(name)
-        yield from self._progress("/api/pull", _named(name, insecure=insecure), name)
+        return self._progress("/api/pull", _named(name, insecure=insecure), name)
 
     def push(self, name: str, *, insecure: bool = False) -> Generator[Progress, None, None]:
         """Publish a model to the registry in its name. ``POST /api/push``.
 
         Arguments, events and errors as `pull`. It needs an account whose key the *server* has.
         """
-        yield from self._progress("/api/push", _named(name, insecure=insecure), name)
+        return self._progress("/api/push", _named(name, insecure=insecure), name)
 
     def create(self, call: CreateCall) -> Generator[Progress, None, None]:
         """Make a model. ``POST /api/create``. Events and errors as `pull`.
@@ -55,7 +55,7 @@ class Management(Inventory):
         """
         self.refuse_remote_name(call.base)
         self._known_local.clear()  # the name may have meant another model
-        yield from self._progress("/api/create", call.body(), call.model)
+        return self._progress("/api/create", call.body(), call.model)
 
     def copy(self, source: str, destination: str) -> None:
         """Give a model a second name; weights are not copied. ``POST /api/copy``."""
@@ -70,12 +70,12 @@ class Management(Inventory):
     def _progress(
         self, path: str, body: Mapping[str, Any], model: str
     ) -> Generator[Progress, None, None]:
-        events = self.events_until(
-            lambda event: event.get("status") == SUCCESS,
+        return self.events_until(
+            ("status", SUCCESS),
             self.events(path, {**body, "stream": True}, model=model, repeat=False),
-            self.unfinished(model, f"the {path.rpartition('/')[2]}"),
+            Progress.read,
+            unfinished=self.unfinished(model, f"the {path.rpartition('/')[2]}"),
         )
-        yield from map(Progress.read, events)
 
 
 def _named(name: str, *, insecure: bool) -> dict[str, Any]:
