@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING
 
-from ragkit.text import HAN, estimate_tokens
+from ragkit.text import estimate_tokens, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +35,12 @@ def texts(folder: Path) -> Iterator[str]:
 
 def passages(text: str) -> Iterator[tuple[str, str]]:
     """Cut a text into passages of a chunk's size, each with its script."""
-    script = "zh" if len(HAN.findall(text)) > len(text) // 4 else "latin"
-    size = PASSAGE_CHARS[script]
+    kind = "zh" if len(script("han").findall(text)) > len(text) // 4 else "latin"
+    size = PASSAGE_CHARS[kind]
     for start in range(0, len(text), size):
         passage = text[start : start + size].strip()
         if len(passage) > size // 3:
-            yield script, passage
+            yield kind, passage
 
 
 def report(folder: Path) -> None:
@@ -51,15 +51,15 @@ def report(folder: Path) -> None:
     own = count("")  # its prefix, and its marks at both ends
     found: dict[str, list[str]] = {}
     for text in texts(folder):
-        for script, passage in passages(text):
-            found.setdefault(script, []).append(passage)
-    for script, group in sorted(found.items()):
+        for kind, passage in passages(text):
+            found.setdefault(kind, []).append(passage)
+    for kind, group in sorted(found.items()):
         sample = group[:: max(len(group) // 500, 1)]
         ratios = [estimate_tokens(p) / (count(p) - own) for p in sample]
         if len(ratios) >= LEAST:
             cuts = quantiles(ratios, n=100)
             print(
-                f"{folder.name:24} {script:6} {len(ratios):5} passages  mean {mean(ratios):.3f}"
+                f"{folder.name:24} {kind:6} {len(ratios):5} passages  mean {mean(ratios):.3f}"
                 f"  p1 {cuts[0]:.3f}  p99 {cuts[-1]:.3f}"
             )
 

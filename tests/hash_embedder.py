@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.config import Config
+from ragkit.pipeline import Pipeline
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ragkit.protocols import Vectors
 
@@ -44,3 +48,16 @@ class HashEmbedder:
         row = np.frombuffer(data, "<u2").astype(np.float32) - 32767.5
         unit: Vectors = row / np.linalg.norm(row)
         return unit
+
+
+def contents(rag: Pipeline) -> list[tuple[str, str]]:
+    """Every document and its chunks' texts, as a search over all of them shows."""
+    documents = rag.documents()
+    count = sum(document.chunks for document in documents)
+    hits = rag.search("anything", k=count) if count else []
+    assert len(hits) == count
+    return sorted((f"{hit.root}/{hit.path}", hit.text) for hit in hits)
+
+
+def dense(embedder: HashEmbedder, path: Path) -> Pipeline:
+    return Pipeline(path, Config().with_values({"search.mode": "dense"}), embedder=embedder)

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from commands import write_files
-from hash_embedder import HashEmbedder
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from ollama_models import CATALOGUE
-from ollama_server import Fault, OllamaServer, Settings
+from hash_embedder import HashEmbedder, contents, dense
+from ollama_server import OllamaServer, Settings
 
 from ragkit.config import Config
 from ragkit.errors import (
-    ConfigError,
-    IndexMismatchError,
     IndexNotFoundError,
     LoadError,
-    ModelNotFoundError,
-    ModelResponseError,
-    ModelUnavailableError,
 )
 from ragkit.pipeline import Pipeline
 from ragkit.records import Answer
-
-if TYPE_CHECKING:
-    pass
 
 FILES = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
@@ -48,19 +34,6 @@ def docs(tmp_path: Path) -> Path:
 def over(server: OllamaServer, **values: object) -> Config:
     fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
     return Config().with_values(fixed | values)
-
-
-def contents(rag: Pipeline) -> list[tuple[str, str]]:
-    """Every document and its chunks' texts, as a search over all of them shows."""
-    documents = rag.documents()
-    count = sum(document.chunks for document in documents)
-    hits = rag.search("anything", k=count) if count else []
-    assert len(hits) == count
-    return sorted((f"{hit.root}/{hit.path}", hit.text) for hit in hits)
-
-
-def dense(embedder: HashEmbedder, path: Path) -> Pipeline:
-    return Pipeline(path, Config().with_values({"search.mode": "dense"}), embedder=embedder)
 
 
 # Folders -------------------------------------------------------------------------------------
@@ -137,114 +110,6 @@ def test_dry_run_makes_no_index_and_asks_no_model(tmp_path: Path, docs: Path) ->
     assert report.dry_run
     assert sorted(report.added) == sorted(FILES)
     assert not (tmp_path / "index").exists()
-
-
-# Models --------------------------------------------------------------------------------------
-
-
-def test_another_embedder_is_refused_even_where_nothing_changed(tmp_path: Path, docs: Path) -> None:
-    with dense(HashEmbedder(), tmp_path / "index") as rag:
-        rag.index(docs)
-    other = HashEmbedder(digest="hash-2")
-
-    with dense(other, tmp_path / "index") as rag:
-        with pytest.raises(IndexMismatchError, match="`ragkit rebuild") as caught:
-            rag.index(docs)
-        with pytest.raises(IndexMismatchError):
-            rag.search("rail")
-
-    assert "hash-1" in caught.value.stored
-    assert "hash-2" in caught.value.given
-    assert other.sent == []
-
-
-def test_other_split_settings_are_refused_and_rebuild_takes_them(
-    tmp_path: Path, docs: Path
-) -> None:
-    with dense(HashEmbedder(), tmp_path / "index") as rag:
-        rag.index(docs)
-    small = Config().with_values({"split.chunk_tokens": 100})
-
-    with Pipeline(tmp_path / "index", small, embedder=HashEmbedder()) as rag:
-        with pytest.raises(IndexMismatchError, match="chunk_tokens"):
-            rag.index(docs)
-        rag.rebuild()
-        assert rag.stats().splitter["chunk_tokens"] == 100
-        assert sorted(rag.index(docs).unchanged) == sorted(FILES)
-
-
-def test_a_model_that_changed_on_the_server_is_a_mismatch_until_rebuilt(
-    tmp_path: Path, docs: Path, ollama: OllamaServer
-) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
-        rag.index(docs)
-    ollama.faults.append(
-        Fault(
-            "/api/tags",
-            times=None,
-            status=200,
-            body={"models": [{"name": "nomic-embed-text:latest", "digest": "f" * 64}]},
-        )
-    )
-
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
-        with pytest.raises(IndexMismatchError, match="ffffffffffff"):
-            rag.search("rail")
-        rag.rebuild()
-        assert rag.search("rail travel")[0].path == "sub/travel.txt"
-        assert rag.stats().embedder["digest"] == "f" * 64
-
-
-def test_a_server_that_is_down_is_reported_as_that_and_keyword_search_still_answers(
-    tmp_path: Path, docs: Path, ollama: OllamaServer
-) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
-        rag.index(docs)
-    down = Config().with_values(CLOSED)
-
-    said = re.escape("nothing answers at http://127.0.0.1:9")
-    rag = Pipeline(tmp_path / "index", down)
-    with rag, pytest.raises(ModelUnavailableError, match=said):
-        rag.search("rail")
-    keyword = down.with_values({"search.mode": "keyword"})
-    with Pipeline(tmp_path / "index", keyword) as rag:
-        assert [hit.path for hit in rag.search("rail")] == ["sub/travel.txt"]
-
-
-def test_a_model_that_is_not_installed_makes_no_index(
-    tmp_path: Path, docs: Path, ollama: OllamaServer
-) -> None:
-    unknown = over(ollama, **{"models.embedder": "no-such-model"})
-
-    rag = Pipeline(tmp_path / "index", unknown)
-    with rag, pytest.raises(ModelNotFoundError, match="ollama pull no-such-model"):
-        rag.index(docs)
-
-    assert not (tmp_path / "index").exists()
-
-
-def test_an_index_of_a_programs_own_embedder_needs_that_program(tmp_path: Path, docs: Path) -> None:
-    with dense(HashEmbedder(), tmp_path / "index") as rag:
-        rag.index(docs)
-
-    with Pipeline(tmp_path / "index") as rag, pytest.raises(ConfigError, match="hashed-texts"):
-        rag.search("rail")
-
-
-def test_vectors_of_another_length_end_the_run_and_lose_nothing(
-    tmp_path: Path, docs: Path, ollama: OllamaServer
-) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
-        rag.index(docs)
-        write_files(docs, {"new.md": "Something new.\n"})
-    small = tuple(model for model in CATALOGUE if model.embeds)
-    with OllamaServer(Settings(dim=128, models=small)) as other:
-        rag = Pipeline(tmp_path / "index", over(other))
-        with rag, pytest.raises(ModelResponseError, match="vector of length 128, not 256"):
-            rag.index(docs)
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
-        assert rag.search("rail travel")[0].path == "sub/travel.txt"
-        assert [d.path for d in rag.documents()] == sorted(FILES)
 
 
 # Writers and readers -------------------------------------------------------------------------
@@ -338,59 +203,3 @@ def test_an_index_is_opened_by_name_by_path_or_as_the_only_one(tmp_path: Path, d
         Pipeline.open("", config)
     with pytest.raises(IndexNotFoundError, match="no index at"):
         Pipeline.open("three", config).search("x")
-
-
-# Properties ----------------------------------------------------------------------------------
-
-NAMES = st.sampled_from(["a.txt", "b.md", "sub/c.txt", "sub/文.md"])
-TEXTS = st.sampled_from(
-    ["Alpha one.", "Beta two.\n\n" * 3, "第三条 通知期为三个月。", " ", "x" * 900]
-)
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("write"), NAMES, TEXTS),
-        st.tuples(st.just("delete"), NAMES, st.just("")),
-        st.tuples(st.just("rename"), NAMES, NAMES),
-        st.tuples(st.just("index"), st.just(""), st.just("")),
-    ),
-    max_size=10,
-)
-
-
-def apply(folder: Path, step: tuple[str, str, str]) -> None:
-    what, name, value = step
-    path = folder / name
-    path.parent.mkdir(exist_ok=True)
-    if what == "write":
-        path.write_text(value, "utf-8")
-    elif what == "delete":
-        path.unlink(missing_ok=True)
-    elif what == "rename" and path.exists():
-        (folder / value).parent.mkdir(exist_ok=True)
-        path.rename(folder / value)
-
-
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(STEPS)
-def test_any_history_of_a_folder_ends_in_the_index_of_its_last_state(
-    tmp_path: Path, steps: list[tuple[str, str, str]]
-) -> None:
-    folder, grown, fresh = tmp_path / "docs", tmp_path / "grown", tmp_path / "fresh"
-    for used in (folder, grown, fresh):
-        shutil.rmtree(used, ignore_errors=True)
-    folder.mkdir()
-    embedder = HashEmbedder()
-    with dense(embedder, grown) as rag:
-        for step in [*steps, ("index", "", "")]:
-            if step[0] == "index":
-                rag.index(folder, prune=True)
-            else:
-                apply(folder, step)
-        with dense(HashEmbedder(), fresh) as reference:
-            reference.index(folder)
-            assert contents(rag) == contents(reference)
-        again = rag.index(folder)
-        assert (again.added, again.changed, again.moved, again.removed) == ((), (), (), ())
-    assert len(embedder.sent) == len(set(embedder.sent))  # each text was paid for once
