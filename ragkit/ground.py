@@ -30,7 +30,7 @@ def assemble(
     """Choose and number the passages that a model is given.
 
     Hits are taken in the order of their ranks. One that repeats what is taken already is
-    dropped; one that touches or overlaps a passage of the same section and page is joined to
+    dropped; one that touches or overlaps a passage of the same section is joined to
     it; one that would exceed the budget is dropped and smaller ones after it are still tried.
     Each passage's text is exactly ``document.text[start:end]``. Passages keep the order of
     their best hits.
@@ -140,6 +140,7 @@ def _passage(hit: Hit) -> Passage:
         score=hit.score,
         chunk_ids=(hit.chunk_id,),
         tokens=0,
+        pages=hit.pages,
     )
 
 
@@ -170,17 +171,12 @@ def _normal(text: str) -> str:
 
 
 def _merged_text(a: Passage, b: Passage) -> str | None:
-    """The text of two touching or overlapping passages of one section and page, else None.
+    """The text of two touching or overlapping passages of one section, else None.
 
-    Sections and pages are kept apart because a passage names one of each and a citation must
-    name the right one. None as well where the texts disagree on what they share.
+    Sections are kept apart because a passage names one and a citation must name the right one.
+    None as well where the texts disagree on what they share.
     """
-    same = (a.doc_id, a.file_sha256, a.heading, a.page) == (
-        b.doc_id,
-        b.file_sha256,
-        b.heading,
-        b.page,
-    )
+    same = (a.doc_id, a.file_sha256, a.heading) == (b.doc_id, b.file_sha256, b.heading)
     first, last = (a, b) if a.start <= b.start else (b, a)
     if not same or last.start > first.end:
         return None
@@ -192,11 +188,14 @@ def _merged_text(a: Passage, b: Passage) -> str | None:
 
 def _merge(a: Passage, b: Passage, text: str) -> Passage:
     scores = [p.score for p in (a, b) if p.score is not None]
+    first = a if a.start <= b.start else b
     return replace(
         a,
-        start=min(a.start, b.start),
+        page=first.page,
+        start=first.start,
         end=max(a.end, b.end),
         text=text,
         score=max(scores, default=None),
         chunk_ids=a.chunk_ids + b.chunk_ids,
+        pages=tuple(sorted({*a.pages, *b.pages}, key=lambda page: page.number)),
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ragkit.protocols import Embedder, StoreWriter
     from ragkit.records import Chunk, Document
 
-COMMIT_TEXTS = 256  # a commit costs some milliseconds, a kill at most this many texts' embedding
+COMMIT_TEXTS = 1024  # a commit costs some milliseconds, a kill at most this many texts' embedding
 COMMIT_S = 5.0
 MOST_WAITING = 512  # documents that may wait for vectors, so that memory stays bounded
 

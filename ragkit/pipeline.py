@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ragkit.backends import check_embedder, new_embedder, stored_embedder
-from ragkit.config import Config, SplitSettings
-from ragkit.errors import IndexMismatchError
+from ragkit.config import Config
 from ragkit.locate import index_path, replaced_path
-from ragkit.plan import living_sources, make_plan, planned_report
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
 from ragkit.store.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from ragkit.answer import AnswerEvent
     from ragkit.ingest import Progress
@@ -145,52 +142,18 @@ class Pipeline:
         """
         if self.exists and self._given_embedder is not None:
             check_embedder(self._given_embedder, self.store.manifest["embedder"], self.path)
-        splitter = self._splitter()
-        known = self.store.documents() if self.exists else []
-        sources = self._sources(known)
-        chosen = [Path(path) for path in paths or sources]
-        started = time.monotonic()
-        plan = make_plan(chosen, known, self.config.load, sources=sources, prune=prune)
-        is_current = not plan.load and not plan.removed and not any(d.stale for d in plan.unchanged)
-        if dry_run or (is_current and self.exists):
-            generation = self.store.generation() if self.exists else 0
-            seconds = round(time.monotonic() - started, 3)
-            report = planned_report(plan)
-            return replace(report, dry_run=dry_run, generation=generation, seconds=seconds)
-        # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
-        from ragkit.embed import embedder_record
-        from ragkit.ingest import Ingest, carry_out_removals
+        from ragkit.update import update_index  # a search needs none of it
 
-        command = "index " + " ".join(str(p) for p in paths)
-        if not self.exists:
-            record = embedder_record(self.embedder)
-            self._store = LocalStore.create(self.path, embedder=record, splitter=splitter)
-        config = self.config.with_values({f"split.{k}": v for k, v in splitter.items()})
-        with self.store.writing(command) as writer:
-            if not plan.load:
-                return carry_out_removals(plan, writer)
-            ingest = Ingest(plan, self.embedder, writer, config, on_progress or (lambda _: None))
-            return ingest.run()
-
-    def _sources(self, known: Sequence[DocumentInfo]) -> list[str]:
-        """The folders and files that the documents come from."""
-        reports = (run["report"] or {} for run in self.store.runs()) if known else ()
-        newest = next((report["sources"] for report in reports if "sources" in report), ())
-        return living_sources(set(newest), known)
-
-    def _splitter(self) -> dict[str, int]:
-        """The index's own split settings, else the configured ones."""
-        given = asdict(self.config.split)
-        if not self.exists:
-            return given
-        stored: dict[str, int] = self.store.manifest["splitter"]
-        if given not in (stored, asdict(SplitSettings())):
-            msg = (
-                f"{self.path} was split with {stored}, not with {given}; build it anew with "
-                "`ragkit rebuild`, or leave the settings as they were"
-            )
-            raise IndexMismatchError(msg, self.path, stored=str(stored), given=str(given))
-        return stored
+        return update_index(
+            self.path,
+            self.store if self.exists else None,
+            self.config,
+            paths,
+            lambda: self.embedder,
+            on_progress or (lambda _: None),
+            prune=prune,
+            dry_run=dry_run,
+        )
 
     def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
         """Build the index anew from its folders, with the models and settings that hold now.
@@ -202,7 +165,9 @@ class Pipeline:
             LoadError: A folder is missing; the old index stays as it is.
             ModelError: The embedder failed; the old index stays as it is.
         """
-        sources = self._sources(self.store.documents())
+        from ragkit.update import indexed_sources
+
+        sources = indexed_sources(self.store)
         fresh = self.path.with_name(f".{self.path.name}.rebuilding")
         shutil.rmtree(fresh, ignore_errors=True)
         with self.store.writing("rebuild"):

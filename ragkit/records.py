@@ -110,7 +110,8 @@ class Hit:
     """A chunk that a search found, complete: nothing more needs to be fetched to show it.
 
     ``rank`` counts from 1. ``score`` is the cosine similarity of chunk and question in
-    [-1, 1]; None in mode ``keyword``, which computes none.
+    [-1, 1]; None in mode ``keyword``, which computes none. ``page`` is the number of the page on
+    which the chunk starts; ``pages`` are all that it touches, with their offsets.
     """
 
     rank: int
@@ -128,6 +129,7 @@ class Hit:
     text: str
     file_sha256: str
     ranks: HitRanks = HitRanks()
+    pages: tuple[Page, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,12 @@ class Passage:
     score: float | None
     chunk_ids: tuple[str, ...]
     tokens: int
+    pages: tuple[Page, ...] = ()
+
+    def page_at(self, offset: int) -> int | None:
+        """The number of the page on which a place of the document lies, None without pages."""
+        before = [page.number for page in self.pages if page.start <= offset]
+        return before[-1] if before else self.page
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,8 @@ def test_hits_apart_by_unknown_text_stay_apart() -> None:
     assert spans(context) == [(0, 34), (35, 59)]
 
 
-@pytest.mark.parametrize("over", [{"page": 2}, {"heading": ("Other",)}, {"file_sha256": "g"}])
-def test_neighbours_of_another_page_section_or_version_stay_apart(over: dict[str, Any]) -> None:
+@pytest.mark.parametrize("over", [{"heading": ("Other",)}, {"file_sha256": "g"}])
+def test_neighbours_of_another_section_or_version_stay_apart(over: dict[str, Any]) -> None:
     context = assemble([hit(1, 0, 34), hit(2, 20, 59, **over)], budget_tokens=1000)
     assert spans(context) == [(0, 34), (20, 59)]
 

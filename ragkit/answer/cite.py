@@ -57,7 +57,7 @@ def cite(passage: Passage, start: int, end: int) -> Citation:
         path=passage.path,
         title=passage.title,
         heading=passage.heading,
-        page=passage.page,
+        page=passage.page_at(passage.start + start),
         start=passage.start + start,
         end=passage.start + end,
         quote=passage.text[start:end],

@@ -153,8 +153,10 @@ class _Walk:
                     return _skip(entry.path, relative, reason)
             if not relative.endswith("/"):
                 return self.file(entry.path, relative, entry.stat())
-        except OSError as exc:
-            return _skip(entry.path, relative, f"cannot be read: {exc.strerror or exc}")
+        except FileNotFoundError:
+            return _skip(entry.path, relative, "vanished while the folder was read")
+        except OSError as exc:  # it is there: what the index knows of it must stay
+            return WalkEntry(Path(entry.path), relative, "unreadable", exc.strerror or str(exc))
         return _Folder(entry.path, relative, rules)
 
     def _left_out(self, name: str, relative: str, rules: tuple[Rules, ...]) -> str:

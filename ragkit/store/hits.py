@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexCorruptError
-from ragkit.records import Hit
+from ragkit.records import Hit, Page
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _QUERY = """
 SELECT c.id, c.chunk_id, c.char_start, c.char_end, c.page, c.heading, c.text,
+       CASE WHEN c.page NOT NULL THEN (
+           SELECT json_group_array(json_array(p.number, p.char_start, p.char_end)) FROM pages p
+           WHERE p.document = c.document AND p.number >= c.page
+             AND p.char_start < min(p.char_end, c.char_end) AND p.char_end > c.char_start) END,
        d.doc_id, d.root, d.path, d.title, d.kind, d.file_sha256
 FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d ON d.id = c.document
 """
@@ -45,7 +49,7 @@ def fetch_hits(connection: sqlite3.Connection, path: Path, chunks: Sequence[int]
 
 
 def _hit(row: tuple[Any, ...], path: Path) -> Hit:
-    _, stored_id, start, end, page, heading, text, doc_id, *document = row
+    _, stored_id, start, end, page, heading, text, pages, doc_id, *document = row
     root, relative, title, kind, file_sha256 = document
     chunk_id = chunk_hash(doc_id, start, end, text)
     if chunk_id != stored_id.hex():
@@ -58,4 +62,5 @@ def _hit(row: tuple[Any, ...], path: Path) -> Hit:
         rank=0, score=None, chunk_id=chunk_id, doc_id=doc_id, root=root, path=relative,
         title=title, kind=kind, heading=tuple(json.loads(heading)), page=page, start=start,
         end=end, text=text, file_sha256=file_sha256,
+        pages=tuple(Page(*place) for place in json.loads(pages or "[]")),
     )  # fmt: skip

@@ -1,0 +1,113 @@
+"""Bringing an index up to date: the plan, and the ingest that carries it out."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragkit.config import SplitSettings
+from ragkit.errors import IndexMismatchError
+from ragkit.plan import living_sources, make_plan, planned_report
+from ragkit.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ragkit.config import Config
+    from ragkit.ingest import Progress
+    from ragkit.plan import Plan
+    from ragkit.protocols import Embedder
+    from ragkit.records import IndexReport
+
+
+def update_index(
+    path: Path,
+    store: LocalStore | None,
+    config: Config,
+    paths: Sequence[str | Path],
+    embedder: Callable[[], Embedder],
+    on_progress: Callable[[Progress], None],
+    *,
+    prune: bool,
+    dry_run: bool,
+) -> IndexReport:
+    """Bring an index up to date with folders and files; see `Pipeline.index`.
+
+    Args:
+        path: The index folder.
+        store: The index, or None where it has yet to be made.
+        config: Load and split settings.
+        paths: What to index; none: what was indexed before.
+        embedder: Gives the index's embedder; called only if a file has to be loaded.
+        on_progress: Called after every file.
+        prune: Remove documents even where over half of a folder's files are gone.
+        dry_run: Only tell what would be done.
+    """
+    started = time.monotonic()
+    splitter = _splitter(path, store, config)
+    known = store.documents() if store else []
+    sources = indexed_sources(store) if store else []
+    chosen = [Path(p) for p in paths or sources]
+    plan = make_plan(chosen, known, config.load, sources=sources, prune=prune)
+    if dry_run or (store is not None and _is_current(plan)):
+        return replace(
+            planned_report(plan),
+            dry_run=dry_run,
+            generation=store.generation() if store else 0,
+            seconds=round(time.monotonic() - started, 3),
+        )
+    command = "index " + " ".join(str(p) for p in paths)
+    config = config.with_values({f"split.{name}": value for name, value in splitter.items()})
+    if store is not None:
+        return _carry_out(plan, store, command, config, embedder, on_progress)
+    from ragkit.embed import embedder_record
+
+    made = LocalStore.create(path, embedder=embedder_record(embedder()), splitter=splitter)
+    with closing(made):
+        return _carry_out(plan, made, command, config, embedder, on_progress)
+
+
+def _carry_out(
+    plan: Plan,
+    store: LocalStore,
+    command: str,
+    config: Config,
+    embedder: Callable[[], Embedder],
+    on_progress: Callable[[Progress], None],
+) -> IndexReport:
+    # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
+    from ragkit.ingest import Ingest, carry_out_removals
+
+    with store.writing(command) as writer:
+        if not plan.load:
+            return carry_out_removals(plan, writer)
+        return Ingest(plan, embedder(), writer, config, on_progress).run()
+
+
+def indexed_sources(store: LocalStore) -> list[str]:
+    """The folders and files that an index's documents come from."""
+    reports = (run["report"] or {} for run in store.runs())
+    newest = next((report["sources"] for report in reports if "sources" in report), ())
+    return living_sources(set(newest), store.documents())
+
+
+def _is_current(plan: Plan) -> bool:
+    return not plan.load and not plan.removed and not any(d.stale for d in plan.unchanged)
+
+
+def _splitter(path: Path, store: LocalStore | None, config: Config) -> dict[str, int]:
+    """The index's own split settings, else the configured ones."""
+    given = asdict(config.split)
+    if store is None:
+        return given
+    stored: dict[str, int] = store.manifest["splitter"]
+    if given not in (stored, asdict(SplitSettings())):
+        msg = (
+            f"{path} was split with {stored}, not with {given}; build it anew with "
+            "`ragkit rebuild`, or leave the settings as they were"
+        )
+        raise IndexMismatchError(msg, path, stored=str(stored), given=str(given))
+    return stored
