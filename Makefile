@@ -40,7 +40,7 @@ demo: $(VENV)/demo ## Index the shipped corpora and ask a question in English an
 	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) --explain $(QUESTION_ZH)
 
 test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/dev ## Style and layers
 	$(BIN)/ruff check .

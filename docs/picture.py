@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ COMMANDS = [
 
 def main() -> None:
     """Run the commands and record what they print."""
-    console = Console(record=True, width=100, file=Path(os.devnull).open("w", encoding="utf-8"))
+    console = Console(record=True, width=100, file=io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(HERE.parent / "corpora", Path(folder) / "corpora")
         environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUTF8": "1"}

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from ragkit.protocols import Embedder, StoreWriter
     from ragkit.records import Chunk, Document
 
-COMMIT_TEXTS = 1024  # a commit costs some milliseconds, a kill at most this many texts' embedding
+# A commit costs up to 50 ms, a kill the texts since the last one: commit when so many texts have
+# come and the commits are so far apart, and whatever comes after the longest wait.
+COMMIT_TEXTS = 256
+COMMIT_APART_S = 0.25
 COMMIT_S = 5.0
 MOST_WAITING = 512  # documents that may wait for vectors, so that memory stays bounded
 
@@ -263,6 +266,7 @@ class Ingest:
 
     def _commit_if_due(self) -> None:
         now = time.monotonic()
-        if self._uncommitted >= COMMIT_TEXTS or now - self._committed >= COMMIT_S:
+        apart = COMMIT_APART_S if self._uncommitted >= COMMIT_TEXTS else COMMIT_S
+        if now - self._committed >= apart:
             self._writer.commit()
             self._uncommitted, self._committed = 0, now
