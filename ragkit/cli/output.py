@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -14,16 +15,49 @@ if TYPE_CHECKING:
     from ragkit.records import Answer, Citation, Hit, IndexReport, Passage
 
 QUOTE_CHARS = 240
+INTERRUPTED = 130
+_NEXT_UNIT = 1000
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
     """Print a value as JSON, one document, readable and in its own script."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def say(text: str) -> None:
     """Tell the person something that is not a result."""
     typer.echo(text, err=True)
+
+
+def end_interrupted(kept: str) -> NoReturn:
+    """End the command after Ctrl-C, telling what is kept of the work."""
+    say(f"ragkit: interrupted; {kept}")
+    raise typer.Exit(INTERRUPTED) from None
+
+
+def size_text(size_bytes: float) -> str:
+    """A size for people, in decimal units.
+
+    >>> size_text(274302450), size_text(900)
+    ('274.3 MB', '900 B')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < _NEXT_UNIT:
+            return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= _NEXT_UNIT
+    return f"{size_bytes:.1f} TB"
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows with their columns aligned; the first row is the heading."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
 
 
 def place(record: Hit | Passage | Citation) -> str:

@@ -1,0 +1,75 @@
+"""What ``ragkit doctor`` says of the model server: is it there, where, and how old."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ragkit.cli.finding import Finding
+from ragkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ragkit.models.ollama import OllamaClient
+
+_DEFAULT_ADDRESS = "http://127.0.0.1:11434"
+_LISTENING_ADDRESSES = ("0.0.0.0", "[::]")  # noqa: S104 -- looked for, not bound
+# What versions before these cannot do; the oldest first, since the first that fits is told.
+_SINCE = (
+    ((0, 3, 0), "has no /api/embed"),
+    ((0, 5, 0), "does not follow a JSON schema"),
+    ((0, 6, 4), "does not tell what a model can do, so the wrong kind shows only when used"),
+)
+# Words of the failure, and what to do about it.
+_ADVICE = (
+    ("HTTP 403", "behind a proxy, have it send `Host: localhost`; else check OLLAMA_ORIGINS there"),
+    ("HTTP 401", "set OLLAMA_API_KEY to a key of that server"),
+    ("is it an Ollama server?", "another program listens there: set OLLAMA_HOST to the server"),
+)
+
+
+def about_server(client: OllamaClient) -> Iterator[Finding]:
+    """Look for the server. The first finding is ``ok`` exactly if it is there."""
+    try:
+        version, count = client.version(), len(client.tags())
+    except ModelError as exc:
+        yield Finding("Ollama", "note", str(exc), _advice(client, str(exc)))
+    else:
+        yield Finding("Ollama", "ok", f"version {version} at {client.address}, {count} models")
+        yield from _about_version(version)
+    given = client.settings.ollama_host
+    if any(address in given for address in _LISTENING_ADDRESSES):
+        yield Finding(
+            "Ollama address",
+            "note",
+            f"{given} is where a server listens, not where one is; asked was {client.address}",
+            "set OLLAMA_HOST to the server's own address if it is on another machine",
+        )
+
+
+def _advice(client: OllamaClient, failure: str) -> str:
+    for words, todo in _ADVICE:
+        if words in failure:
+            return todo
+    if client.address != _DEFAULT_ADDRESS and _answers(client, _DEFAULT_ADDRESS):
+        return f"a server answers at {_DEFAULT_ADDRESS}: set OLLAMA_HOST={_DEFAULT_ADDRESS}"
+    return (
+        "if it runs elsewhere (a container, another machine), start it there with "
+        "OLLAMA_HOST=0.0.0.0, and set OLLAMA_HOST here to its address"
+    )
+
+
+def _answers(client: OllamaClient, address: str) -> bool:
+    with type(client)(address, settings=client.settings) as other:
+        return other.is_available()
+
+
+def _about_version(version: str) -> Iterator[Finding]:
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    if not any(numbers):  # built from source: it says 0.0.0
+        return
+    for since, lack in _SINCE:
+        if numbers < since:
+            yield Finding("Ollama version", "note", f"{version} {lack}", "install a newer Ollama")
+            return

@@ -1,0 +1,125 @@
+"""``ragkit generate``: a model's own words, without documents."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.cli.options import Json, Settings, configured
+from ragkit.cli.output import end_interrupted, print_json, say
+from ragkit.cli.values import (
+    ModelName,
+    Options,
+    System,
+    Think,
+    chat_name,
+    prompt_text,
+    reply_format,
+    typed_values,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ragkit.config import Config
+    from ragkit.models.ollama import GenerateCall, Generated, OllamaClient
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("generate")(generate)
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What to go on from; `-` reads standard input.")],
+    model: ModelName = None,
+    system: System = "",
+    option: Options = [],  # noqa: B006 -- typer copies it
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="json|FILE", help="JSON, or JSON as in a schema's file."),
+    ] = None,
+    image: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="An image to look at; repeatable."
+        ),
+    ] = [],  # noqa: B006 -- typer copies it
+    think: Think = None,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Let a model write. No document is looked at and nothing is checked; see `ragkit ask`."""
+    from ragkit.backends import ollama_client
+    from ragkit.models.ollama import GenerateCall
+    from ragkit.records import to_json
+
+    config, _ = configured(settings, models__chat=model)
+    name, text = chat_name(config), prompt_text(prompt)
+    options, shape = typed_values(option, "--option"), reply_format(form)
+    images = [path.read_bytes() for path in image]
+    with ollama_client(config.models) as client:
+        call = GenerateCall(
+            name,
+            text,
+            system=system,
+            images=images,
+            options=with_window(client, name, options, config),
+            format=shape,
+            think=think,
+            # A prompt over the window is to be refused, not cut.
+            truncate=False,
+            shift=False,
+        )
+        reply = _follow(client, call, show=not json)
+    if json:
+        print_json(to_json(reply))
+    else:
+        say_if_cut(reply.done_reason)
+
+
+def with_window(
+    client: OllamaClient, name: str, options: Mapping[str, Any], config: Config
+) -> dict[str, Any]:
+    """Options with the window that `ragkit ask` uses, unless they say another one.
+
+    A model that is asked with another window is loaded anew.
+
+    Raises:
+        ConfigError: The model runs elsewhere, and ``models.allow_remote`` is off.
+        ModelError: The server does not answer, or has no such model.
+    """
+    from ragkit.models.ollama import OllamaChat
+
+    client.refuse_remote_name(name)
+    if "num_ctx" in options:
+        return dict(options)
+    window = min(config.answer.num_ctx, OllamaChat(client, name).context_tokens)
+    return {"num_ctx": window, **options}
+
+
+def say_if_cut(done_reason: str) -> None:
+    """Tell the person where a reply was ended before the model ended it."""
+    if done_reason == "length":
+        say("(cut: the window, or num_predict, is used up; see --option num_ctx=TOKENS)")
+
+
+def _follow(client: OllamaClient, call: GenerateCall, *, show: bool) -> Generated:
+    """Print a reply as it comes; returns it whole. Ctrl-C closes the stream."""
+    from dataclasses import replace
+
+    from ragkit.cli.stream import ReplyPrinter
+
+    printer = ReplyPrinter(show=show)
+    try:
+        with closing(client.generate_stream(call)) as pieces:
+            for piece in pieces:
+                printer.add(piece.text, piece.thinking)
+    except KeyboardInterrupt:
+        end_interrupted("the model was stopped")
+    finally:
+        printer.end()
+    return replace(piece, text=printer.text, thinking=printer.thinking)

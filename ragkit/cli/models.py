@@ -1,0 +1,175 @@
+"""``ragkit models``: what is on the model server; the commands that only look, and ``stop``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli import blobs, models_change
+from ragkit.cli.installed import find_installed
+from ragkit.cli.options import Json, Settings, configured
+from ragkit.cli.output import print_json, print_table, say, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ragkit.models.ollama import InstalledModel, RunningModel, ShownModel
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model; its tag may be left out.")]
+_NO_END_DAYS = 365  # the server writes "for ever" as a time centuries ahead
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module, and those of its neighbours that belong to the group."""
+    group = typer.Typer(
+        name="models",
+        help="See, fetch, make and delete the models of the Ollama server.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    group.command("list")(list_models)
+    group.command("show")(show)
+    group.command("ps")(ps)
+    models_change.register(group)
+    group.command("stop")(stop)
+    blobs.register(group)
+    app.add_typer(group)
+
+
+def list_models(
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """List the installed models, newest first."""
+    from ragkit.backends import ollama_client
+    from ragkit.records import to_json
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        found = client.tags()
+    if json:
+        print_json([to_json(model) for model in found])
+        return
+    if not found:
+        say(f"No models on {client.address}. Fetch one: ragkit models pull {config.models.chat}")
+        return
+    heading = ("name", "size", "parameters", "quantisation", "changed", "capabilities")
+    print_table([heading, *map(_installed, found)])
+
+
+def _installed(model: InstalledModel) -> tuple[str, ...]:
+    return (
+        model.name,
+        f"at {model.remote_host}" if model.remote_host else size_text(model.size_bytes),
+        model.details.parameter_size or "-",
+        model.details.quantization_level or "-",
+        model.modified_at.date().isoformat() if model.modified_at else "-",
+        ", ".join(model.capabilities) or "-",
+    )
+
+
+def show(
+    name: Name,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Tell what matters of a model.
+
+    Size, context and embedding length, capabilities, quantisation, template.
+    """
+    from ragkit.backends import ollama_client
+    from ragkit.models.ollama import normalise_name
+    from ragkit.records import to_json
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        shown = client.show(name)
+        installed = find_installed(client.tags(), name)
+    full = installed.name if installed else normalise_name(name)
+    if json:
+        size = {"size_bytes": installed.size_bytes, "digest": installed.digest} if installed else {}
+        limits = {"context_tokens": shown.context_tokens, "dim": shown.embedding_length}
+        print_json({"name": full, **size, **limits, **to_json(shown)})
+        return
+    typer.echo(full)
+    for what, value in [*_size(installed), *_shown(shown)]:
+        for i, line in enumerate(value.splitlines()):
+            typer.echo(f"  {'' if i else what:<14}{line}")
+
+
+def _size(model: InstalledModel | None) -> Iterator[tuple[str, str]]:
+    if model:
+        yield "size", size_text(model.size_bytes)
+        yield "digest", model.digest[:12]
+
+
+def _shown(model: ShownModel) -> Iterator[tuple[str, str]]:
+    details, window = model.details, model.context_tokens
+    yield "runs at", model.remote_host
+    yield "parameters", details.parameter_size
+    yield "quantisation", details.quantization_level
+    yield "architecture", ", ".join(filter(None, (details.family, details.format)))
+    yield "context", f"{window} tokens" if window else ""
+    yield "embedding", f"{model.embedding_length} values" if model.embedding_length else ""
+    yield "capabilities", ", ".join(model.capabilities)
+    yield "made from", details.parent_model
+    yield "changed", model.modified_at.date().isoformat() if model.modified_at else ""
+    yield "settings", "\n".join(" ".join(line.split()) for line in model.parameters.splitlines())
+    yield "system", model.system
+    yield "licence", model.license.strip().partition("\n")[0]
+    yield "template", model.template
+
+
+def ps(
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """List the models in the server's memory."""
+    from ragkit.backends import ollama_client
+    from ragkit.records import to_json
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        found = client.ps()
+    if json:
+        print_json([to_json(model) for model in found])
+    elif found:
+        print_table([("name", "size", "runs on", "window", "until"), *map(_running, found)])
+    else:
+        say("No model is loaded.")
+
+
+def _running(model: RunningModel) -> tuple[str, ...]:
+    window = f"{model.context_tokens} tokens" if model.context_tokens else "-"
+    until = _until(model.expires_at, datetime.now(UTC))
+    return model.name, size_text(model.size_bytes), _place(model), window, until
+
+
+def _place(model: RunningModel) -> str:
+    share = model.size_vram_bytes / model.size_bytes if model.size_bytes else 0.0
+    if share <= 0:
+        return "CPU"
+    return "GPU" if share >= 1 else f"{share:.0%} GPU, {1 - share:.0%} CPU"
+
+
+def _until(expires: datetime | None, now: datetime) -> str:
+    if expires is None:
+        return "-"
+    if (expires - now).days > _NO_END_DAYS:
+        return "stopped"
+    return f"{expires.astimezone():%H:%M:%S}"
+
+
+def stop(
+    name: Name,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Remove a model from the server's memory; it stays installed."""
+    from ragkit.backends import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        client.unload(name)
+    say(f"{name} is not in memory any more")

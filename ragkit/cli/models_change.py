@@ -1,0 +1,175 @@
+"""``ragkit models pull``, ``push``, ``create``, ``copy``, ``delete``: what changes the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.blobs import upload
+from ragkit.cli.installed import find_installed
+from ragkit.cli.layers import follow
+from ragkit.cli.options import Settings, configured
+from ragkit.cli.output import say, size_text
+from ragkit.cli.values import typed_values
+from ragkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ragkit.models.ollama import OllamaClient
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The model; its tag may be left out.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Speak plain http to the registry.")]
+Files = Annotated[
+    list[Path],
+    typer.Option(
+        "--file",
+        metavar="FILE",
+        help="In place of --from: a file of weights; repeatable.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Adapters = Annotated[
+    list[Path],
+    typer.Option(
+        "--adapter", metavar="FILE", help="A LoRA adapter; repeatable.", exists=True, dir_okay=False
+    ),
+]
+_KEPT = "what was fetched is kept, and the same command goes on from there"
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group.command("pull")(pull)
+    group.command("push")(push)
+    group.command("create")(create)
+    group.command("copy")(copy)
+    group.command("delete")(delete)
+
+
+def pull(
+    name: Name,
+    insecure: Insecure = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Fetch a model from its registry.
+
+    After an interruption the same command goes on where it was.
+    """
+    from ragkit.backends import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        follow(client.pull(name, insecure=insecure), kept=_KEPT)
+
+
+def push(
+    name: Name,
+    insecure: Insecure = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Publish a model to the registry in its name.
+
+    It needs an account there, whose key the server has.
+    """
+    from ragkit.backends import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        follow(client.push(name, insecure=insecure), kept="the same command goes on")
+
+
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new model.")],
+    base: Annotated[
+        str, typer.Option("--from", metavar="MODEL", help="The model to start from.")
+    ] = "",
+    file: Files = [],  # noqa: B006 -- typer copies it
+    adapter: Adapters = [],  # noqa: B006 -- typer copies it
+    system: Annotated[str, typer.Option(metavar="TEXT", help="Its system text.")] = "",
+    template: Annotated[str, typer.Option(metavar="TEXT", help="Its prompt template.")] = "",
+    param: Annotated[
+        list[str],
+        typer.Option(metavar="NAME=VALUE", help="An option that it comes with; repeatable."),
+    ] = [],  # noqa: B006 -- typer copies it
+    quantize: Annotated[
+        str, typer.Option(metavar="TYPE", help="q8_0, q4_K_M or q4_K_S, from F16 or F32 weights.")
+    ] = "",
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Make a model from another one, or from files.
+
+    It gets a system text, a template and options of its own.
+    """
+    from ragkit.backends import ollama_client
+    from ragkit.models.ollama import CreateCall
+
+    if bool(base) == bool(file):
+        msg = "a model is made --from another one or from each --file: give one of the two"
+        raise ConfigError(msg)
+    parameters = typed_values(param, "--param")
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        call = CreateCall(
+            name,
+            base,
+            files=_uploaded(client, file),
+            adapters=_uploaded(client, adapter),
+            system=system,
+            template=template,
+            parameters=parameters,
+            quantize=quantize,
+        )
+        follow(client.create(call), kept="no model was made")
+
+
+def _uploaded(client: OllamaClient, files: list[Path]) -> dict[str, str]:
+    """Upload files; returns the digest of each by its name."""
+    if len({path.name for path in files}) < len(files):
+        msg = "two files have the same name; a model is made from files of different names"
+        raise ConfigError(msg)
+    return {path.name: upload(client, path).digest for path in files}
+
+
+def copy(
+    source: Annotated[str, typer.Argument(metavar="NAME", help="An installed model.")],
+    destination: Annotated[str, typer.Argument(metavar="NEW-NAME", help="Its second name.")],
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Give a model a second name. Its weights are not stored twice."""
+    from ragkit.backends import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        client.copy(source, destination)
+    say(f"{destination} is {source} too")
+
+
+def delete(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Delete a model from the server, after asking."""
+    from ragkit.backends import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        if not yes and not typer.confirm(f"Delete {_described(client, name)}?", err=True):
+            say("Nothing was deleted.")
+            raise typer.Exit(1)
+        client.delete(name)
+    say(f"{name} was deleted from {client.address}")
+
+
+def _described(client: OllamaClient, name: str) -> str:
+    """The model that a name means, with its size where the server's list has it.
+
+    Raises:
+        ModelNotFoundError: It is not installed.
+    """
+    client.show(name)
+    model = find_installed(client.tags(), name)
+    size = f" ({size_text(model.size_bytes)})" if model else ""
+    return f"{name}{size} from {client.address}"

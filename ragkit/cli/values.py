@@ -1,0 +1,134 @@
+"""What a command is given besides words: typed values, a format, standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ragkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ragkit.config import Config
+    from ragkit.models.ollama.calls import Format
+
+STDIN = "-"
+ModelName = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="MODEL", help="In place of `models.chat`.")
+]
+System = Annotated[
+    str, typer.Option(metavar="TEXT", help="System text, in place of the model's own.")
+]
+Options = Annotated[
+    list[str],
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="Option of the model, such as temperature=0.2, num_ctx=8192, stop=END; repeatable.",
+    ),
+]
+Think = Annotated[
+    bool | None,
+    typer.Option(
+        "--think/--no-think",
+        help="Let a model that can reason do so first, or not.",
+    ),
+]
+
+
+def typed_values(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """Options of a model from ``name=value`` texts.
+
+    A value that is one in JSON is that, and any other is a text. ``stop`` is always a list of
+    texts, one for each time it is given; of another name the last value holds.
+
+    Args:
+        texts: As given.
+        option: Where, for the error.
+
+    Raises:
+        ConfigError: One has no name or no ``=``.
+
+    >>> typed_values(["temperature=0.2", "num_ctx=8192", "stop=1", "stop=END"], "--option")
+    {'temperature': 0.2, 'num_ctx': 8192, 'stop': ['1', 'END']}
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        name = name.strip()
+        if not separator or not name:
+            msg = f"{option} {text!r}: expected NAME=VALUE"
+            raise ConfigError(msg)
+        if name == "stop":
+            values.setdefault(name, []).append(value)
+        else:
+            values[name] = _typed(value.strip())
+    return values
+
+
+def _typed(text: str) -> Any:  # noqa: ANN401 -- any JSON value
+    try:
+        return json.loads(text, parse_constant=str)  # JSON has no NaN; Python reads one
+    except ValueError:
+        return text
+
+
+def reply_format(text: str | None) -> Format | None:
+    """The format that a reply is to have: ``json``, or a JSON schema from a file.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no JSON object.
+    """
+    if text is None or text == "json":
+        return text  # type: ignore[return-value]  # narrowed to the literal by the line above
+    try:
+        schema = json.loads(Path(text).expanduser().read_text("utf-8"))
+    except (OSError, ValueError) as exc:
+        msg = f"--format {text}: not a readable JSON schema: {exc}"
+        raise ConfigError(msg) from exc
+    if not isinstance(schema, dict):
+        msg = f"--format {text}: a JSON schema is an object, this is not"
+        raise ConfigError(msg)
+    return schema
+
+
+def chat_name(config: Config) -> str:
+    """The chat model on the Ollama server.
+
+    Raises:
+        ConfigError: The setting names none, or a model file.
+    """
+    name = config.models.chat
+    if name in {"", "none"} or name.startswith("gguf:"):
+        msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
+        raise ConfigError(msg)
+    return name
+
+
+def clean(text: str) -> str:
+    """Replace what a terminal or pipe that speaks no UTF-8 left in a text."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def stdin_lines() -> Iterator[str]:
+    """The lines of standard input as UTF-8, without their ends; odd bytes are replaced."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
+
+
+def prompt_text(text: str) -> str:
+    """A prompt as given, or all of standard input for ``-``.
+
+    Raises:
+        ConfigError: It is empty.
+    """
+    given = "\n".join(stdin_lines()) if text == STDIN else clean(text)
+    if not given.strip():
+        msg = "the prompt is empty"
+        raise ConfigError(msg)
+    return given
