@@ -155,6 +155,7 @@ class Ingest:
         self._account = Account(plan)
         self._files_done = 0
         self._bytes_done = 0
+        self._bytes_total = plan.bytes_total  # it is summed up at each call
         self._uncommitted = 0
         self._started = self._committed = time.monotonic()
 
@@ -258,7 +259,7 @@ class Ingest:
                 self._files_done,
                 len(self._plan.load),
                 self._bytes_done,
-                self._plan.bytes_total,
+                self._bytes_total,
                 self._account.embedded,
                 planned.path,
             )

@@ -51,6 +51,7 @@ class Writer:
         self._generation_committed = False
         self._broken = False
         self._next_chunk = 0
+        self._fresh: dict[bytes, int] = {}  # keys of this transaction whose vectors are free
         try:
             with translated(path):
                 self._recover()
@@ -85,6 +86,7 @@ class Writer:
             self._connection.executemany(
                 "INSERT INTO embedding_cache VALUES (?, ?)", zip(keys, ids, strict=True)
             )
+            self._fresh.update(zip(keys, ids, strict=True))
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         """Replace a document and its chunks; each key must be known."""
@@ -186,6 +188,7 @@ class Writer:
             return
         self._connection.execute("BEGIN IMMEDIATE")
         self._in_transaction = True
+        self._fresh.clear()
         self._tail.load()
         self._bits.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
@@ -247,17 +250,19 @@ class Writer:
 
     def _own_vectors(self, keys: Sequence[bytes]) -> list[int]:
         """A row for each chunk: the cached one, or a copy where another chunk owns that."""
-        cached = self._cached(keys)
-        taken: set[int] = set()  # in this document, which may hold the same text twice
+        fresh = {key: self._fresh.pop(key) for key in self._fresh.keys() & set(keys)}
+        cached = self._cached([key for key in keys if key not in fresh])
+        known = fresh | {key: vector for key, (vector, _) in cached.items()}
+        free = {*fresh.values(), *(v for v, owner in cached.values() if owner is None)}
         vectors = []
         for key in keys:
-            if key not in cached:
+            if key not in known:
                 msg = f"no vector is stored under the key {key.hex()}"
                 raise ValueError(msg)
-            vector, owner = cached[key]
-            is_free = owner is None and vector not in taken
-            taken.add(vector)
-            vectors.append(vector if is_free else self._tail.copy(vector))
+            vector = known[key]
+            # A document may hold the same text twice: the second one is a copy.
+            vectors.append(vector if vector in free else self._tail.copy(vector))
+            free.discard(vector)
         return vectors
 
     def _insert_chunks(self, row_id: int, chunks: Sequence[Chunk], vectors: Sequence[int]) -> None:
