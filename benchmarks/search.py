@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from ragkit.records import Mode
 
 QUESTIONS, ROUNDS = 50, 4
-# Seconds and milliseconds to reach on a machine where the floor takes the second number; what counts
-# elsewhere is their ratio.
+# Seconds and milliseconds to reach where the floor takes the second number; elsewhere their ratio
+# counts.
 COLD_FIGURES = {SMALL: (0.35, 0.21), LARGE: (0.45, 0.26)}
 WARM_FIGURES: dict[Mode, dict[int, tuple[float, float]]] = {
     "dense": {SMALL: (1.0, 0.37), LARGE: (4.0, 7.4)},
