@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ragkit.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
 from ragkit.interrupt import held_back
@@ -15,13 +17,16 @@ from ragkit.records import FileOutcome, IndexReport, to_json
 from ragkit.split import embedding_text, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
     from ragkit.config import Config
     from ragkit.embed import EmbeddedBatch
     from ragkit.plan import Plan, PlannedFile
-    from ragkit.protocols import Embedder, StoreWriter
+    from ragkit.protocols import Embedder, StoreWriter, Vectors
     from ragkit.records import Chunk, Document
+
+    Remembered: TypeAlias = Callable[[Sequence[bytes]], Mapping[bytes, Vectors]]
 
 # A commit costs up to 50 ms, a kill the texts since the last one: commit when so many texts have
 # come and the commits are so far apart, and whatever comes after the longest wait.
@@ -130,6 +135,7 @@ class Ingest:
         writer: Where the result goes; committed now and then, and at the end.
         config: Load and split settings.
         on_progress: Called after every file, in the caller's thread.
+        remembered: Asked for the vectors of cache keys that the writer does not know.
     """
 
     def __init__(
@@ -139,11 +145,13 @@ class Ingest:
         writer: StoreWriter,
         config: Config,
         on_progress: Callable[[Progress], None],
+        remembered: Remembered | None = None,
     ) -> None:
         self._plan = plan
         self._writer = writer
         self._config = config
         self._on_progress = on_progress
+        self._remembered = remembered
         self._embedder = embedder
         self._record = embedder_record(embedder)
         self._queue = EmbeddingQueue(embedder)
@@ -197,7 +205,7 @@ class Ingest:
         chunks = list(split(document, self._config.split, max_tokens=limit))
         texts = [embedding_text(chunk, own_title(document)) for chunk in chunks]
         keys = cache_keys(self._record, texts)
-        known = self._writer.known(keys)
+        known = self._known(keys)
         for key, text in zip(keys, texts, strict=True):
             if key not in known and key not in self._in_queue:
                 self._in_queue.add(key)
@@ -206,6 +214,19 @@ class Ingest:
         needed = 0 if known.issuperset(keys) else self._texts_sent
         with held_back():
             self._settle(_Waiting(planned, document, chunks, keys, needed))
+            self._commit_if_due()
+
+    def _known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """The keys whose vectors need no model, after taking over those remembered elsewhere."""
+        known = self._writer.known(keys)
+        if self._remembered is None or known.issuperset(keys):
+            return known
+        found = self._remembered([key for key in keys if key not in known])
+        if found:
+            with held_back():
+                self._writer.add_vectors(list(found), np.stack(list(found.values())))
+            self._uncommitted += len(found)
+        return known | found.keys()
 
     def _take(self, batches: Iterable[EmbeddedBatch]) -> None:
         for batch in batches:

@@ -159,20 +159,29 @@ class Pipeline:
         """Build the index anew from its folders, with the models and settings that hold now.
 
         The new index is made beside the old one, which answers meanwhile, and takes its place
-        when it is complete.
+        when it is complete. Texts that the same model has embedded for the old one are not
+        embedded again.
 
         Raises:
             LoadError: A folder is missing; the old index stays as it is.
             ModelError: The embedder failed; the old index stays as it is.
         """
-        from ragkit.update import indexed_sources
+        from ragkit.update import indexed_sources, update_index
 
         sources = indexed_sources(self.store)
         fresh = self.path.with_name(f".{self.path.name}.rebuilding")
         shutil.rmtree(fresh, ignore_errors=True)
         with self.store.writing("rebuild"):
             with Pipeline(fresh, self.config, embedder=self._given_embedder) as rag:
-                report = rag.index(*sources, on_progress=on_progress)
+                report = update_index(
+                    fresh,
+                    None,
+                    self.config,
+                    sources,
+                    lambda: rag.embedder,
+                    on_progress or (lambda _: None),
+                    remembered=self.store.vectors,
+                )
             old = replaced_path(self.path)
             shutil.rmtree(old, ignore_errors=True)
             self.path.rename(old)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ragkit.config import Config
-    from ragkit.ingest import Progress
+    from ragkit.ingest import Progress, Remembered
     from ragkit.plan import Plan
     from ragkit.protocols import Embedder
     from ragkit.records import IndexReport
@@ -31,8 +31,9 @@ def update_index(
     embedder: Callable[[], Embedder],
     on_progress: Callable[[Progress], None],
     *,
-    prune: bool,
-    dry_run: bool,
+    prune: bool = False,
+    dry_run: bool = False,
+    remembered: Remembered | None = None,
 ) -> IndexReport:
     """Bring an index up to date with folders and files; see `Pipeline.index`.
 
@@ -45,6 +46,7 @@ def update_index(
         on_progress: Called after every file.
         prune: Remove documents even where over half of a folder's files are gone.
         dry_run: Only tell what would be done.
+        remembered: Gives the vectors that another index has under cache keys.
     """
     started = time.monotonic()
     splitter = _splitter(path, store, config)
@@ -62,12 +64,12 @@ def update_index(
     command = "index " + " ".join(str(p) for p in paths)
     config = config.with_values({f"split.{name}": value for name, value in splitter.items()})
     if store is not None:
-        return _carry_out(plan, store, command, config, embedder, on_progress)
+        return _carry_out(plan, store, command, config, embedder, on_progress, remembered)
     from ragkit.embed import embedder_record
 
     made = LocalStore.create(path, embedder=embedder_record(embedder()), splitter=splitter)
     with closing(made):
-        return _carry_out(plan, made, command, config, embedder, on_progress)
+        return _carry_out(plan, made, command, config, embedder, on_progress, remembered)
 
 
 def _carry_out(
@@ -77,6 +79,7 @@ def _carry_out(
     config: Config,
     embedder: Callable[[], Embedder],
     on_progress: Callable[[Progress], None],
+    remembered: Remembered | None,
 ) -> IndexReport:
     # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
     from ragkit.ingest import Ingest, carry_out_removals
@@ -84,7 +87,7 @@ def _carry_out(
     with store.writing(command) as writer:
         if not plan.load:
             return carry_out_removals(plan, writer)
-        return Ingest(plan, embedder(), writer, config, on_progress).run()
+        return Ingest(plan, embedder(), writer, config, on_progress, remembered).run()
 
 
 def indexed_sources(store: LocalStore) -> list[str]:

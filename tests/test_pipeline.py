@@ -136,6 +136,33 @@ def test_rebuild_answers_under_the_old_name_and_until_then_from_the_old_index(
     assert [path.name for path in (tmp_path / "indexes").iterdir()] == ["handbook"]
 
 
+def test_a_rebuild_embeds_only_what_the_old_index_has_not(tmp_path: Path, docs: Path) -> None:
+    embedder = HashEmbedder()
+    with dense(embedder, tmp_path / "index") as rag:
+        rag.index(docs)
+        write_files(docs, {"new.md": "A new rule."})
+        before, sent = contents(rag), len(embedder.sent)
+
+        report = rag.rebuild()
+
+        assert embedder.sent[sent:] == ["A new rule."]
+        assert (report.embedded, report.reused) == (1, len(before))
+        assert [c for c in contents(rag) if c in before] == before
+
+
+def test_a_rebuild_embeds_a_text_again_whose_row_is_damaged(tmp_path: Path, docs: Path) -> None:
+    embedder = HashEmbedder()
+    with dense(embedder, tmp_path / "index") as rag:
+        rag.index(docs)
+        (rows,) = (tmp_path / "index/vectors").glob("*.f16")
+        data = bytearray(rows.read_bytes())
+        data[0] ^= 0xFF
+        rows.write_bytes(data)
+
+        assert rag.rebuild().embedded == 1
+        assert rag.search("rail travel", k=3)[0].rank == 1
+
+
 def test_a_rebuild_killed_between_its_renames_loses_no_index(tmp_path: Path, docs: Path) -> None:
     config = Config().with_values({"indexes": tmp_path / "indexes"})
     with Pipeline.open("handbook", config, embedder=HashEmbedder()) as rag:

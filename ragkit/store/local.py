@@ -18,9 +18,9 @@ from ragkit.store.lock import writer_lock
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from ragkit.protocols import SearchRequest
+    from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
     from ragkit.store.reader import Reader
     from ragkit.store.tail import SegmentSizes
@@ -127,6 +127,16 @@ class LocalStore:
             if self._reader is None:
                 self._reader = Reader(self._connection, self.path, self.dim)
             return self._reader.search(request)
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """The vectors that are stored under those cache keys: float32, shape (dim,), unit rows.
+
+        Keys that are not known are left out; `ragkit.embed.cache_keys` makes them.
+        """
+        from ragkit.store.cache import cached_vectors  # loads NumPy
+
+        with self._lock, translated(self.path):
+            return cached_vectors(self._connection, self.path, self.dim, keys)
 
     def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
         """The documents of the newest commit, by path."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.store.bits import AliveBits
+from ragkit.store.cache import find_cached
 from ragkit.store.catalog import connect, translated
 from ragkit.store.keywords import index_text
 from ragkit.store.tail import SegmentTail
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ragkit.store.tail import SegmentSizes
 
 _log = logging.getLogger(__name__)
-_KEYS_A_QUERY = 500  # SQLite takes 999 parameters, and more since 3.32
 
 
 class Writer:
@@ -75,7 +75,7 @@ class Writer:
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
         with translated(self._path):
-            return set(self._cached(keys))
+            return set(find_cached(self._connection, keys))
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
         """Store vectors, float32 (len(keys), dim), unit rows, under keys that are not known."""
@@ -231,29 +231,12 @@ class Writer:
         )
         return row_id
 
-    def _cached(self, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int | None]]:
-        """The vector id of each cache key that is known, and the chunk that owns it.
-
-        Many keys a statement: SQLite lets other threads run at each, and getting Python's lock
-        back from one that parses a reply took longer than the look-up.
-        """
-        found: dict[bytes, tuple[int, int | None]] = {}
-        for start in range(0, len(keys), _KEYS_A_QUERY):
-            part = keys[start : start + _KEYS_A_QUERY]
-            rows = self._connection.execute(
-                "SELECT c.key, v.id, v.chunk FROM embedding_cache c "  # noqa: S608 -- only marks
-                f"JOIN vectors v ON v.id = c.vector WHERE c.key IN ({','.join('?' * len(part))})",
-                part,
-            )
-            found.update((key, (vector, owner)) for key, vector, owner in rows)
-        return found
-
     def _own_vectors(self, keys: Sequence[bytes]) -> list[int]:
         """A row for each chunk: the cached one, or a copy where another chunk owns that."""
         fresh = {key: self._fresh.pop(key) for key in self._fresh.keys() & set(keys)}
-        cached = self._cached([key for key in keys if key not in fresh])
-        known = fresh | {key: vector for key, (vector, _) in cached.items()}
-        free = {*fresh.values(), *(v for v, owner in cached.values() if owner is None)}
+        cached = find_cached(self._connection, [key for key in keys if key not in fresh])
+        known = fresh | {key: vector for key, (vector, _, _) in cached.items()}
+        free = {*fresh.values(), *(v for v, _, owner in cached.values() if owner is None)}
         vectors = []
         for key in keys:
             if key not in known:
