@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 from ragkit.records import Mode
 
 
-def _setting(default: Any, help_text: str) -> Any:  # noqa: ANN401 -- dataclasses.field is typed so
-    return field(default=default, metadata={"help": help_text})
+def _setting(
+    default: Any,  # noqa: ANN401 -- dataclasses.field is typed so
+    help_text: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:  # noqa: ANN401 -- as above
+    return field(default=default, metadata={"help": help_text, "range": (least, most)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,11 @@ class ModelSettings:
     embed_endpoint: Literal["/api/embeddings", "/api/embed"] = _setting(
         "/api/embeddings", "One text a request, or batches through `/api/embed`."
     )
-    embed_concurrency: int = _setting(8, "Embedding requests in flight at once.")
-    embed_batch: int = _setting(32, "Texts a request through `/api/embed`.")
-    embed_num_ctx: int = _setting(0, "Window of the embedding model, tokens; 0: the server's.")
+    embed_concurrency: int = _setting(8, "Embedding requests in flight at once.", least=1)
+    embed_batch: int = _setting(32, "Texts a request through `/api/embed`.", least=1)
+    embed_num_ctx: int = _setting(
+        0, "Window of the embedding model, tokens; 0: the server's.", least=0
+    )
     query_prefix: str = _setting(
         "auto", "Text put before a question; `auto`: what the model was trained with."
     )
@@ -56,11 +64,13 @@ class ModelSettings:
     keep_alive: str = _setting(
         "", "How long the server keeps a model loaded, e.g. `10m`; empty: the server's default."
     )
-    connect_timeout_s: float = _setting(5.0, "Seconds to wait for a connection.")
+    connect_timeout_s: float = _setting(5.0, "Seconds to wait for a connection.", least=0.1)
     read_timeout_s: float = _setting(
-        300.0, "Seconds to wait for the next byte; a cold model may take minutes to load."
+        300.0,
+        "Seconds to wait for the next byte; a cold model may take minutes to load.",
+        least=0.1,
     )
-    retries: int = _setting(3, "Further tries after a failure that may pass.")
+    retries: int = _setting(3, "Further tries after a failure that may pass.", least=0)
     allow_remote: bool = _setting(False, "Allow models that run elsewhere (`:cloud`).")  # noqa: FBT003 -- a default
 
 
@@ -72,18 +82,18 @@ class LoadSettings:
     exclude: tuple[str, ...] = _setting((), "Globs of files to leave out (gitignore syntax).")
     hidden: bool = _setting(False, "Index hidden files and folders too.")  # noqa: FBT003 -- a default
     gitignore: bool = _setting(True, "Honour `.gitignore` and `.ragkitignore`.")  # noqa: FBT003 -- a default
-    max_file_mb: float = _setting(100.0, "Files above this size in megabytes are skipped.")
-    parse_timeout_s: float = _setting(120.0, "Seconds a parser may take for one file.")
-    parse_memory_mb: int = _setting(2048, "Memory in MB a parser may take (Linux).")
+    max_file_mb: float = _setting(100.0, "Files above this size in megabytes are skipped.", least=0)
+    parse_timeout_s: float = _setting(120.0, "Seconds a parser may take for one file.", least=0.1)
+    parse_memory_mb: int = _setting(2048, "Memory in MB a parser may take (Linux).", least=64)
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSettings:
     """How documents become chunks. Stored with an index; changing them needs a rebuild."""
 
-    chunk_tokens: int = _setting(240, "Aimed size of a chunk, estimated tokens.")
+    chunk_tokens: int = _setting(240, "Aimed size of a chunk, estimated tokens.", least=16)
     overlap_tokens: int = _setting(
-        40, "Most tokens of whole sentences repeated from the chunk before."
+        40, "Most tokens of whole sentences repeated from the chunk before.", least=0
     )
 
 
@@ -91,12 +101,12 @@ class SplitSettings:
 class SearchSettings:
     """How chunks are found."""
 
-    k: int = _setting(8, "Hits to return.")
+    k: int = _setting(8, "Hits to return.", least=1)
     mode: Mode = _setting(  # noqa: RUF009 -- a text
         "hybrid", "`dense`, `keyword` or `hybrid`."
     )
-    depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.")
-    rrf_k: int = _setting(60, "Constant of reciprocal rank fusion (Cormack et al. 2009).")
+    depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.", least=1)
+    rrf_k: int = _setting(60, "Constant of reciprocal rank fusion (Cormack et al. 2009).", least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +114,21 @@ class AnswerSettings:
     """How answers are made."""
 
     num_ctx: int = _setting(
-        8192, "Window asked of the chat model, tokens; never above what the model was trained for."
+        8192,
+        "Window asked of the chat model, tokens; never above what the model was trained for.",
+        least=256,
     )
-    reserve_tokens: int = _setting(768, "Part of the window kept for the answer.")
-    temperature: float = _setting(0.0, "Randomness of the chat model; 0: the likeliest words.")
+    reserve_tokens: int = _setting(768, "Part of the window kept for the answer.", least=1)
+    temperature: float = _setting(
+        0.0, "Randomness of the chat model; 0: the likeliest words.", least=0
+    )
     seed: int = _setting(0, "Seed of the chat model's randomness.")
     think: bool = _setting(False, "Let a reasoning model think first.")  # noqa: FBT003 -- a default
     min_evidence: float = _setting(
-        -1.0, "Evidence in [0, 1] below which no answer is given; -1: calibrated for the embedder."
+        -1.0,
+        "Evidence in [0, 1] below which no answer is given; -1: calibrated for the embedder.",
+        least=-1,
+        most=1,
     )
     strict: bool = _setting(False, "Withhold sentences that the passages do not support.")  # noqa: FBT003 -- a default
 
@@ -149,6 +166,7 @@ class Config:
             section, _, key = name.rpartition(".")
             target = changed.setdefault(section, {}) if section else top
             target[key] = _convert(value, known[name].type, f"{source}: {name}")
+            _check_range(target[key], known[name], source)
         parts = {s: replace(getattr(self, s), **v) for s, v in changed.items()}
         return replace(self, **top, **parts)
 
@@ -162,6 +180,7 @@ class Setting:
     value: Any
     help: str
     env: str
+    range: tuple[float | None, float | None] = (None, None)
 
 
 def settings(config: Config) -> Iterator[Setting]:
@@ -175,7 +194,8 @@ def settings(config: Config) -> Iterator[Setting]:
         for f in fields(part):
             name = f"{section.name}.{f.name}"
             env = "RAGKIT_" + name.replace(".", "_").upper()
-            yield Setting(name, hints[f.name], getattr(part, f.name), f.metadata["help"], env)
+            value, about = getattr(part, f.name), f.metadata
+            yield Setting(name, hints[f.name], value, about["help"], env, about["range"])
 
 
 def load_config(
@@ -259,6 +279,16 @@ def _convert(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401, C901 --
     except (TypeError, ValueError) as exc:
         raise ConfigError(msg) from exc
     raise ConfigError(msg)
+
+
+def _check_range(value: Any, setting: Setting, source: str) -> None:  # noqa: ANN401 -- as set
+    least, most = setting.range
+    if least is not None and not value >= least:  # NaN is no number to set either
+        msg = f"{source}: {setting.name} = {value}: must be at least {least}"
+        raise ConfigError(msg)
+    if most is not None and value > most:
+        msg = f"{source}: {setting.name} = {value}: must be at most {most}"
+        raise ConfigError(msg)
 
 
 def _type_name(kind: Any) -> str:  # noqa: ANN401 -- a type as typing spells it

@@ -54,7 +54,7 @@ def update_index(
     sources = indexed_sources(store) if store else []
     chosen = [Path(p) for p in paths or sources]
     plan = make_plan(chosen, known, config.load, sources=sources, prune=prune)
-    if dry_run or (store is not None and _is_current(plan)):
+    if dry_run or _is_current(plan):  # nothing to index makes no index either
         return replace(
             planned_report(plan),
             dry_run=dry_run,

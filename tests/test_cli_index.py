@@ -87,6 +87,29 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
     assert (docs / "sub/travel.txt").exists()
 
 
+def test_a_folder_without_anything_to_index_is_said_and_makes_no_index(shell: Shell) -> None:
+    (shell.folder / "empty").mkdir()
+    write_files(shell.folder / "photos", {"a.jpg": b"\xff\xd8\xff", "b.jpg": b"\xff\xd8\xff"})
+
+    nothing = shell("index", "empty", code=1)
+    photos = shell("index", "photos", code=1)
+
+    assert nothing.out.startswith("no files\n")
+    assert "no file to index in empty: put documents there" in nothing.err
+    assert photos.out.startswith("2 skipped\n")
+    assert "no file to index in photos; `ragkit index --files` tells why 2 were" in photos.err
+    assert not (shell.folder / "indexes").exists()
+
+
+def test_a_folder_that_holds_its_own_index_indexes_the_documents_only(shell: Shell) -> None:
+    shell("index", ".", "--index", "all")
+
+    again = shell("index", "--files")
+
+    assert again.out.startswith("3 unchanged, 1 skipped\n")
+    assert "  skipped    indexes/all/: a ragkit index" in again.out
+
+
 def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> None:
     docs = shell.folder / "docs"
     write_files(

@@ -170,3 +170,25 @@ def test_a_wrong_setting_ends_in_code_2_without_a_traceback(tmp_path: Path) -> N
 def test_a_wrong_option_is_named_as_that(tmp_path: Path, env: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"option: unknown setting 'search\.kk'; `ragkit config`"):
         load_config({"search.kk": 1}, folder=tmp_path, environ=env)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [
+        ("search.k", 0, "at least 1"),
+        ("split.chunk_tokens", -4, "at least 16"),
+        ("models.embed_concurrency", 0, "at least 1"),
+        ("models.read_timeout_s", float("nan"), "at least 0.1"),
+        ("answer.temperature", "-0.5", "at least 0"),
+        ("answer.min_evidence", 1.5, "at most 1"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_bound(
+    name: str, value: object, bound: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"here: {name} = .*: must be {bound}$"):
+        Config().with_values({name: value}, "here")
+
+
+def test_every_default_is_within_its_own_range() -> None:
+    assert Config().with_values({s.name: s.value for s in settings(Config())}) == Config()

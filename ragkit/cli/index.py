@@ -12,6 +12,8 @@ from ragkit.cli.output import print_json, print_report, say
 from ragkit.cli.progress import progress_shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ragkit.records import IndexReport
 
 SOME_FAILED = 3
@@ -78,6 +80,19 @@ def index(
         with progress_shown(quiet=quiet or json) as show:
             report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
     _finish(report, json=json, files=files)
+    if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
+        say(_nothing_to_index(report, paths or []))
+        raise typer.Exit(1)
+
+
+def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
+    where = ", ".join(map(str, paths)) or "the folders indexed before"
+    if report.skipped:
+        return (
+            f"ragkit: no file to index in {where}; `ragkit index --files` tells why "
+            f"{len(report.skipped)} were skipped"
+        )
+    return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 
 def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
