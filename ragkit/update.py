@@ -92,9 +92,7 @@ def _carry_out(
 
 def indexed_sources(store: LocalStore) -> list[str]:
     """The folders and files that an index's documents come from."""
-    reports = (run["report"] or {} for run in store.runs())
-    newest = next((report["sources"] for report in reports if "sources" in report), ())
-    return living_sources(set(newest), store.documents())
+    return living_sources(set(store.sources()), store.documents())
 
 
 def _is_current(plan: Plan) -> bool:

@@ -156,6 +156,15 @@ class LocalStore:
             runs = [dict(zip(names, row, strict=True)) for row in rows]
         return [run | {"report": json.loads(run["report"] or "null")} for run in runs]
 
+    def sources(self) -> list[str]:
+        """The folders and files that the newest ingest was about; none before the first."""
+        with self._lock, translated(self.path):
+            row = self._connection.execute(
+                "SELECT json_extract(report, '$.sources') FROM generations "
+                "WHERE json_extract(report, '$.sources') NOT NULL ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        return json.loads(row[0]) if row else []
+
     def generation(self) -> int:
         """The newest generation, 0 where nothing was ever written."""
         with self._lock, translated(self.path):
