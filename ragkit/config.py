@@ -106,7 +106,9 @@ class SearchSettings:
         "hybrid", "`dense`, `keyword` or `hybrid`."
     )
     depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.", least=1)
-    rrf_k: int = _setting(60, "Constant of reciprocal rank fusion (Cormack et al. 2009).", least=1)
+    keyword_weight: float = _setting(
+        0.65, "Share of the words in a hybrid score, the rest is meaning.", least=0, most=1
+    )
 
 
 @dataclass(frozen=True, slots=True)

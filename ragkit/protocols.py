@@ -172,7 +172,7 @@ class SearchRequest:
         filter: Applied inside the search, not to its result.
         as_of: A closed generation, or None for the newest commit.
         depth: Candidates that each side of a hybrid search contributes.
-        rrf_k: The constant of reciprocal rank fusion.
+        keyword_weight: Share of the words in a hybrid score, in [0, 1].
     """
 
     k: int
@@ -182,7 +182,7 @@ class SearchRequest:
     filter: Filter = NO_FILTER
     as_of: int | None = None
     depth: int = 100
-    rrf_k: int = 60
+    keyword_weight: float = 0.65
 
 
 @dataclass(frozen=True, slots=True)

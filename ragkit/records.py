@@ -95,8 +95,8 @@ NO_FILTER = Filter()
 class HitRanks:
     """Why a hit stands where it does. Ranks count from 1; None: not found that way.
 
-    ``bm25`` is FTS5's score with its sign turned, higher is better; ``fused`` is the sum of
-    reciprocal ranks that ordered a hybrid search.
+    ``bm25`` is FTS5's score with its sign turned, higher is better; ``fused``, in [0, 1], is the
+    score that ordered a hybrid search.
     """
 
     dense: int | None = None

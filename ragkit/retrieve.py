@@ -56,6 +56,6 @@ def retrieve(
             filter=restrict,
             as_of=as_of,
             depth=settings.depth,
-            rrf_k=settings.rrf_k,
+            keyword_weight=settings.keyword_weight,
         )
     )

@@ -71,8 +71,9 @@ class OllamaServer:
         return [request.path for request in self.requests]
 
     def bodies(self, path: str) -> list[Any]:
-        """The JSON bodies sent to a path so far, in order."""
-        return [request.json for request in self.requests if request.path == path]
+        """The JSON bodies that arrived whole at a path so far, in order."""
+        arrived = (request.json for request in self.requests if request.path == path)
+        return [body for body in arrived if body is not None]
 
     def sent(self, path: str) -> list[bytes]:
         """The bodies sent to a path so far, in order, to the byte."""

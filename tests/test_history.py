@@ -57,7 +57,10 @@ def test_any_history_of_a_folder_ends_in_the_index_of_its_last_state(
                 apply(folder, step)
         with dense(HashEmbedder(), fresh) as reference:
             reference.index(folder)
-            assert contents(rag) == contents(reference)
+            assert rag.exists >= reference.exists  # a folder that never had a document makes none
+            assert not rag.exists or contents(rag) == (
+                contents(reference) if reference.exists else []
+            )
         again = rag.index(folder)
         assert (again.added, again.changed, again.moved, again.removed) == ((), (), (), ())
     assert len(embedder.sent) == len(set(embedder.sent))  # each text was paid for once

@@ -5,11 +5,13 @@ Those of `StoreWriter` are in `test_store_writing.py`.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from oracle import decode, exact_search, fuse
+from oracle import bm25, combine, decode, exact_search
 from store_factory import (
     dense,
     doc_id_of,
@@ -30,7 +32,7 @@ from ragkit.errors import (
     StoreError,
 )
 from ragkit.protocols import SearchRequest
-from ragkit.records import Filter
+from ragkit.records import Filter, Mode
 from ragkit.store.check import check
 from ragkit.store.local import LocalStore
 from ragkit.store.tail import SegmentSizes
@@ -230,25 +232,54 @@ def test_a_generation_that_is_not_there_cannot_be_searched(store: LocalStore, as
         dense(store, vector_of("a"), as_of=as_of)
 
 
-def test_hybrid_order_is_reciprocal_rank_fusion_of_both_sides(store: LocalStore) -> None:
-    texts = {f"{i}.txt": [("lion " * (i % 5)) + f"filler {i} " * (1 + i % 7)] for i in range(40)}
-    ingest(store, texts)
+def test_hybrid_order_combines_cosines_with_the_share_of_the_words(store: LocalStore) -> None:
+    texts = {
+        f"{i}.txt": "lion " * (i % 4 if i % 3 == 0 else 0) + f"filler {i} " * (1 + i % 7)
+        for i in range(40)
+    }
+    ingest(store, {name: [text] for name, text in texts.items()})
     query = vector_of("q")
-    by_vector = [hit.path for hit in dense(store, query, 15)]
-    by_word = [hit.path for hit in keyword(store, "lion", 15)]
-    expected = fuse([by_vector, by_word], rrf_k=60)
+    by_vector = {hit.path: hit.score or 0.0 for hit in dense(store, query, 15)}
+    scores = bm25(texts, "lion")
+    by_word = sorted(scores, key=lambda name: -scores[name])[:15]
+    cosines = by_vector | {name: float(vector_of(texts[name]) @ query) for name in by_word}
+    absent = math.log(40.5 / 0.5)  # of the question's second word, which no chunk has
+    lion = math.log((40 - len(scores) + 0.5) / (len(scores) + 0.5))
+    shares = {name: scores[name] / (2.2 * (lion + absent)) for name in by_word}
+    expected = combine(cosines, shares, 0.4)
+
     hits = store.search(
-        SearchRequest(k=8, mode="hybrid", vector=query, text="lion", depth=15, rrf_k=60)
+        SearchRequest(
+            k=8, mode="hybrid", vector=query, text="lion zebra", depth=15, keyword_weight=0.4
+        )
     )
-    order = sorted(
-        expected, key=lambda p: (-expected[p], by_vector.index(p) if p in by_vector else 99)
-    )
-    assert [hit.path for hit in hits] == order[:8]
+
+    assert [hit.path for hit in hits] == sorted(expected, key=lambda p: -expected[p])[:8]
     assert {hit.path for hit in hits} & set(by_word)
     for hit in hits:
-        assert hit.ranks.fused == pytest.approx(expected[hit.path], abs=1e-12)
-        text = texts[hit.path][0]
-        assert hit.score == pytest.approx(float(vector_of(text) @ query), abs=2e-3)
+        assert hit.ranks.fused == pytest.approx(expected[hit.path], abs=1e-2)
+        assert hit.score == pytest.approx(cosines[hit.path], abs=2e-3)
+
+
+@pytest.mark.parametrize(("weight", "mode"), [(0.0, "dense"), (1.0, "keyword")])
+def test_at_the_ends_of_the_weight_one_side_alone_decides(
+    store: LocalStore, weight: float, mode: Mode
+) -> None:
+    words = ["lion", "lion lion", "lion lion lion", "bear", "wolf"]
+    ingest(store, {f"{i}.txt": [f"{w} filler {i}"] for i, w in enumerate(words * 3)})
+    request = SearchRequest(
+        k=5, mode="hybrid", vector=vector_of("q"), text="bear", keyword_weight=weight
+    )
+
+    found = store.search(request)
+    alone = store.search(replace(request, mode=mode))
+
+    both = min(len(found), len(alone))
+    assert both >= 3
+    if mode == "dense":
+        assert [hit.path for hit in found[:both]] == [hit.path for hit in alone[:both]]
+    else:
+        assert {hit.path for hit in found[:3]} == {hit.path for hit in alone}
 
 
 def test_an_open_store_follows_later_commits_of_another(store: LocalStore) -> None:

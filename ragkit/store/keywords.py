@@ -6,6 +6,7 @@ it. Here each run of CJK characters becomes its overlapping pairs, in text and q
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ _TERM = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 MAX_TERMS = 32
 FREQUENT_MIN = 1000
 FREQUENT_SHARE = 0.1
+BM25_K1 = 1.2  # FTS5's constants, https://www.sqlite.org/fts5.html#the_bm25_function
+BM25_LEAST_IDF = 1e-6
 
 
 def index_text(text: str) -> str:
@@ -58,8 +61,10 @@ def query_terms(question: str) -> list[str]:
     return list(terms)
 
 
-def select_terms(connection: sqlite3.Connection, terms: list[str], chunks: int) -> list[str]:
-    """Keep the terms worth searching for.
+def select_terms(
+    connection: sqlite3.Connection, terms: list[str], chunks: int
+) -> tuple[list[str], float]:
+    """Keep the terms worth searching for, and tell the highest BM25 score in reach.
 
     FTS5's time goes with the number of rows that a query matches. Terms found in more than a
     tenth of the chunks (and over 1,000) are left out while rarer ones are there: BM25 gives them
@@ -69,15 +74,26 @@ def select_terms(connection: sqlite3.Connection, terms: list[str], chunks: int) 
         connection: The catalog.
         terms: As `query_terms` gives them.
         chunks: How many chunks the index holds.
+
+    Returns:
+        The terms, rarest first, and the score that a chunk full of them would come near to. Terms
+        that occur nowhere count in it: what a question asks for and no chunk says.
     """
     limit = max(FREQUENT_MIN, int(chunks * FREQUENT_SHARE))
-    if chunks <= limit and len(terms) <= MAX_TERMS:
-        return terms
     count = "SELECT count(*) FROM (SELECT 1 FROM keywords WHERE keywords MATCH ? LIMIT ?)"
     frequency = {t: connection.execute(count, (t, limit)).fetchone()[0] for t in terms}
     present = [t for t in terms if frequency[t] > 0]
     rare = [t for t in present if frequency[t] < limit]
-    return sorted(rare or present, key=lambda t: frequency[t])[:MAX_TERMS]
+    kept = sorted(rare or present, key=lambda t: frequency[t])[:MAX_TERMS]
+    absent = len(terms) - len(present)
+    weights = [_weight(frequency[t], chunks) for t in kept] + [_weight(0, chunks)] * absent
+    return kept, sum(weights)
+
+
+def _weight(frequency: int, chunks: int) -> float:
+    """The most that a term adds to a score of FTS5, whose formula and constants these are."""
+    odds = (chunks - frequency + 0.5) / (frequency + 0.5)
+    return (BM25_K1 + 1) * max(math.log(max(odds, 1.0)), BM25_LEAST_IDF)
 
 
 def _normal(text: str) -> str:

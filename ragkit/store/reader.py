@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ragkit.errors import IndexCorruptError, IndexMismatchError, StoreError
 from ragkit.records import HitRanks
 from ragkit.store.catalog import reading
 from ragkit.store.disk import MissingRowsError
+from ragkit.store.fusion import fuse
 from ragkit.store.hits import fetch_hits
 from ragkit.store.keywords import MAX_TERMS, query_terms, select_terms
 from ragkit.store.snapshot import Snapshot
@@ -81,56 +83,56 @@ class Reader:
             raise StoreError(msg, self._path)
 
     def _search(self, request: SearchRequest) -> list[Hit]:
+        cosines: dict[int, float] = {}
         if request.mode == "dense":
-            ranked = self._dense(request, request.k)
-            ranks = {chunk: HitRanks(dense=i) for i, chunk in enumerate(ranked, 1)}
+            cosines = self._dense(request, request.k)
+            ranks = {chunk: HitRanks(dense=i) for i, chunk in enumerate(cosines, 1)}
         elif request.mode == "keyword":
-            scored = self._keyword(request, request.k)
-            ranks = {c: HitRanks(keyword=i, bm25=s) for i, (c, s) in enumerate(scored.items(), 1)}
+            found, _ = self._keyword(request, request.k)
+            ranks = {c: HitRanks(keyword=i, bm25=s) for i, (c, s) in enumerate(found.items(), 1)}
         else:
-            ranks = self._hybrid(request)
+            cosines, ranks = self._hybrid(request)
         chosen = list(ranks)[: request.k]
         hits = fetch_hits(self._connection, self._path, chosen)
-        scores = self._scores(request.vector, chosen) if request.mode != "keyword" else {}
         return [
-            replace(hits[chunk], rank=i, score=scores.get(chunk), ranks=ranks[chunk])
+            replace(hits[chunk], rank=i, score=cosines.get(chunk), ranks=ranks[chunk])
             for i, chunk in enumerate(chosen, 1)
         ]
 
-    def _dense(self, request: SearchRequest, count: int) -> list[int]:
+    def _dense(self, request: SearchRequest, count: int) -> dict[int, float]:
+        """Chunk ids to cosines, best first."""
         if request.vector is None:
-            return []
+            return {}
         allowed = self._snapshot.allowed(request)
         return self._snapshot.nearest(request.vector, count, allowed)
 
-    def _hybrid(self, request: SearchRequest) -> dict[int, HitRanks]:
-        """Reciprocal rank fusion: a chunk's score is the sum of 1 / (rrf_k + rank).
-
-        Source: Cormack, Clarke and Buettcher, SIGIR 2009. Ties go to the better dense rank.
-        """
+    def _hybrid(self, request: SearchRequest) -> tuple[dict[int, float], dict[int, HitRanks]]:
+        """The cosine of each candidate, and the ranks of the best `request.k`, best first."""
         depth = max(request.depth, request.k)
-        dense = {c: i for i, c in enumerate(self._dense(request, depth), 1)}
-        keyword = self._keyword(request, depth)
-        by_word = {c: i for i, c in enumerate(keyword, 1)}
-        fused: dict[int, float] = {}
-        for side in (dense, by_word):
-            for chunk, rank in side.items():
-                fused[chunk] = fused.get(chunk, 0.0) + 1 / (request.rrf_k + rank)
-        order = sorted(fused, key=lambda c: (-fused[c], dense.get(c, depth + 1), c))
-        return {
-            c: HitRanks(dense.get(c), by_word.get(c), bm25=keyword.get(c), fused=fused[c])
-            for c in order[: request.k]
+        cosines = self._dense(request, depth)
+        by_meaning = {c: i for i, c in enumerate(cosines, 1)}
+        bm25, reach = self._keyword(request, depth)
+        by_word = {c: i for i, c in enumerate(bm25, 1)}
+        cosines |= self._cosines(request.vector, [c for c in bm25 if c not in cosines])
+        coverage = {c: min(1.0, score / reach) for c, score in bm25.items()}
+        fused = fuse(cosines, coverage, request.keyword_weight)
+        return cosines, {
+            c: HitRanks(by_meaning.get(c), by_word.get(c), bm25=bm25.get(c), fused=score)
+            for c, score in islice(fused.items(), request.k)
         }
 
-    def _keyword(self, request: SearchRequest, count: int) -> dict[int, float]:
-        """Chunk ids to BM25 scores, best first, living chunks within the filter only."""
+    def _keyword(self, request: SearchRequest, count: int) -> tuple[dict[int, float], float]:
+        """Chunk ids to BM25 scores, best first, living chunks within the filter only.
+
+        With it the score that the question could reach; see `select_terms`.
+        """
         terms = query_terms(request.text)
-        chosen = select_terms(self._connection, terms, self._snapshot.rows)
+        chosen, reach = select_terms(self._connection, terms, self._snapshot.rows)
         found = self._matching(request, chosen, count)
         if found or len(chosen) == len(terms):
-            return found
+            return found, reach
         # The rare terms stand only in chunks that may not be found: take the frequent ones too.
-        return self._matching(request, terms[:MAX_TERMS], count)
+        return self._matching(request, terms[:MAX_TERMS], count), reach
 
     def _matching(self, request: SearchRequest, terms: list[str], count: int) -> dict[int, float]:
         if not terms:
@@ -146,8 +148,8 @@ class Reader:
                 return {chunk: found[chunk] for chunk in visible[:count]}
             limit *= 4
 
-    def _scores(self, vector: Vectors | None, chunks: list[int]) -> dict[int, float]:
-        if vector is None:
+    def _cosines(self, vector: Vectors | None, chunks: list[int]) -> dict[int, float]:
+        if vector is None or not chunks:
             return {}
         named = self._connection.execute(
             "SELECT c.id, v.id, v.crc32 FROM json_each(?) j "

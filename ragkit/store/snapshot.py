@@ -115,8 +115,8 @@ class Snapshot:
             living = {chunk for chunk, document in rows if document in documents}
         return [chunk for chunk in chunks if chunk in living]
 
-    def nearest(self, query: Vectors, count: int, allowed: Bits) -> list[int]:
-        """The chunks nearest to a query, float32 (dim,), by their rows' exact similarity."""
+    def nearest(self, query: Vectors, count: int, allowed: Bits) -> dict[int, float]:
+        """The chunks nearest to a query, float32 (dim,), with their rows' exact cosines."""
         vectors: list[NDArray[np.int64]] = []
         approximate: list[Vectors] = []
         for segment, scan in self._scans.items():
@@ -125,7 +125,7 @@ class Snapshot:
             vectors.append(rows + (segment << 32))
             approximate.append(scores)
         if not vectors:
-            return []
+            return {}
         candidates = np.concatenate(vectors)
         if len(vectors) > 1:
             best = np.argsort(-np.concatenate(approximate), kind="stable")
@@ -138,7 +138,7 @@ class Snapshot:
             self._broken("row-checksum", "the catalog does not name every living row")
         exact = self.exact_scores(query, [(vector, crc) for vector, crc, _ in named])
         order = sorted(range(len(named)), key=lambda i: (-exact[i], named[i][0]))
-        return [named[i][2] for i in order[:count]]
+        return {named[i][2]: exact[i] for i in order[:count]}
 
     def exact_scores(self, query: Vectors, vectors: list[tuple[int, int]]) -> list[float]:
         """Cosine similarities computed from the rows, in [-1, 1].
