@@ -17,6 +17,7 @@ from ragkit.cli import (
     config,
     doctor,
     embed,
+    evaluate,
     generate,
     index,
     inspect,
@@ -71,7 +72,19 @@ app = typer.Typer(
         "11 index locked, 12 index mismatched or damaged, 13 model unavailable, 130 interrupted."
     ),
 )
-for module in (index, search, ask, chat, inspect, config, doctor, models, generate, embed):
+for module in (
+    index,
+    search,
+    ask,
+    chat,
+    inspect,
+    evaluate,
+    config,
+    doctor,
+    models,
+    generate,
+    embed,
+):
     module.register(app)
 
 

@@ -1,0 +1,202 @@
+"""Question sets: what is asked, where the answer stands, and the documents to ask.
+
+Three forms are read:
+
+- a BEIR folder: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels.tsv`` (Thakur et al. 2021);
+- a folder with documents in ``docs/`` and their questions in ``questions.jsonl``;
+- a file of questions, one JSON object a line, about an index that exists.
+
+A question is ``{"text": ..., "answers": [...], "evidence": [{"doc": ..., "text": ..., "start":
+..., "end": ..., "pages": [...]}]}``; of these only ``text`` must be there. Shorter, for questions
+written by hand: ``"source"`` in place of evidence and ``"answer"`` in place of answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A passage that answers a question.
+
+    ``path`` is the document's relative path. ``start`` and ``end`` are offsets in its text, None
+    where only the words are known; ``pages`` are the numbers of the pages it stands on.
+    """
+
+    path: str
+    text: str = ""
+    start: int | None = None
+    end: int | None = None
+    pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question with what is known of its answer.
+
+    ``relevant`` maps relative paths to grades of relevance, 1 or more. ``answers`` are
+    alternatives. An ``answerable`` question without relevant documents is judged by nothing but
+    whether it was refused.
+    """
+
+    id: str
+    text: str
+    answers: tuple[str, ...] = ()
+    relevant: Mapping[str, int] | None = None
+    evidence: tuple[Evidence, ...] = ()
+    answerable: bool = True
+    group: str = ""
+    is_small: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionSet:
+    """Questions about the documents of a folder; None: about those of an index that exists."""
+
+    name: str
+    folder: Path | None
+    questions: tuple[Question, ...]
+
+
+def read_questions(source: Path, work: Path) -> QuestionSet:
+    """Read a question set in any of the forms above.
+
+    Args:
+        source: A folder, or a file of questions.
+        work: Where the documents of a BEIR set are written as files, for the normal ingest.
+
+    Raises:
+        LoadError: Nothing of these forms is there, or a line cannot be read.
+    """
+    if (source / "corpus.jsonl").is_file():
+        return _beir(source, work / "documents")
+    if (source / "questions.jsonl").is_file() and (source / "docs").is_dir():
+        questions = tuple(map(_question, _lines(source / "questions.jsonl")))
+        return QuestionSet(source.name, source / "docs", questions)
+    if source.is_file():
+        return QuestionSet(source.stem, None, tuple(map(_question, _lines(source))))
+    msg = (
+        f"{source} is no question set: give a BEIR folder, a folder with docs/ and "
+        "questions.jsonl, or a file of questions"
+    )
+    raise LoadError(msg, source)
+
+
+def _beir(source: Path, folder: Path) -> QuestionSet:
+    places = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, document in enumerate(_lines(source / "corpus.jsonl")):
+        path, head = _file_of(document, number)
+        _write(folder / path, head + document["text"] + "\n")
+        places[document["_id"]] = path, len(head)
+    for stray in {p.name for p in folder.iterdir()} - {path for path, _ in places.values()}:
+        (folder / stray).unlink()
+    grades = _grades(source / "qrels.tsv", places)
+    questions = tuple(
+        _beir_question(line, grades.get(line["_id"], {}), places)
+        for line in _lines(source / "queries.jsonl")
+    )
+    return QuestionSet(source.name, folder, questions)
+
+
+def _file_of(document: Mapping[str, Any], number: int) -> tuple[str, str]:
+    """The file name of a document, and what stands before its text: its title as a heading."""
+    name = document["_id"] if _SAFE_NAME.fullmatch(document["_id"]) else f"{number:06}"
+    title = " ".join(document.get("title", "").split())
+    return (f"{name}.md", f"# {title}\n\n") if title else (f"{name}.txt", "")
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file unless it says just that: an unchanged file costs no embedding."""
+    data = text.encode("utf-8", "replace")
+    if not file.is_file() or file.read_bytes() != data:
+        file.write_bytes(data)
+
+
+def _grades(file: Path, places: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, int]]:
+    grades: dict[str, dict[str, int]] = {}
+    for line in file.read_text("utf-8").splitlines()[1:]:
+        question, document, grade = line.split("\t")
+        if int(grade) > 0 and document in places:
+            grades.setdefault(question, {})[places[document][0]] = int(grade)
+    return grades
+
+
+def _beir_question(
+    line: Mapping[str, Any], relevant: dict[str, int], places: Mapping[str, tuple[str, int]]
+) -> Question:
+    about = line.get("metadata", {})
+    spans = []
+    for span in about.get("evidence", ()):
+        if span["doc"] in places and "start" in span:
+            path, shift = places[span["doc"]]
+            start = span["start"] + shift
+            spans.append(Evidence(path, span["text"], start, start + len(span["text"])))
+    return Question(
+        id=line["_id"],
+        text=line["text"],
+        answers=tuple(line.get("answers", ())),
+        relevant=relevant,
+        evidence=tuple(spans) or tuple(map(Evidence, relevant)),
+        answerable=about.get("answerable", True),
+        group=str(about.get("source_doc", "")).rpartition("-")[0],
+        is_small=about.get("small", False),
+    )
+
+
+def _question(line: Mapping[str, Any]) -> Question:
+    about = line.get("metadata", {})
+    evidence = tuple(
+        Evidence(
+            e["doc"], e.get("text", ""), e.get("start"), e.get("end"), tuple(e.get("pages") or ())
+        )
+        for e in line.get("evidence", ())
+    ) or tuple(Evidence(path) for path in _listed(line, "source"))
+    return Question(
+        id=str(line.get("_id", line["text"])),
+        text=line["text"],
+        answers=tuple(line.get("answers", ())) or _listed(line, "answer"),
+        relevant=dict.fromkeys((e.path for e in evidence), 1),
+        evidence=evidence,
+        answerable=line.get("answerable", about.get("answerable", True)),
+        is_small=about.get("small", False),
+    )
+
+
+def _with_text(line: Any, where: str, file: Path) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
+    if not isinstance(line, dict) or not isinstance(line.get("text"), str):
+        msg = f"{where}: no `text`"
+        raise LoadError(msg, file)
+    return line
+
+
+def _listed(line: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = line.get(name, ())
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file, one a line; empty lines are passed over."""
+    try:
+        for number, line in enumerate(file.read_text("utf-8").split("\n"), 1):
+            if line.strip():  # JSON text may hold U+2028, where splitlines() would cut it
+                where = f"{file}, line {number}"
+                yield _with_text(json.loads(line), where, file)
+    except (OSError, UnicodeDecodeError) as exc:
+        msg = f"{file} cannot be read: {exc}"
+        raise LoadError(msg, file) from exc
+    except json.JSONDecodeError as exc:
+        msg = f"{where}: not JSON: {exc}"
+        raise LoadError(msg, file) from exc

@@ -1,0 +1,56 @@
+"""A picture of figures with their intervals, as PNG or SVG."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ragkit.errors import ConfigError
+from ragkit.evaluate.figures import MISSING, is_share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ragkit.evaluate.figures import Figure
+
+INCHES_A_ROW = 0.35
+
+
+def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
+    """Draw each series' figures that lie in [0, 1], a row a figure, with their intervals.
+
+    Args:
+        series: Name (a set, a setting) to figures.
+        file: Ends in ``.png`` or ``.svg``.
+
+    Raises:
+        ConfigError: The extra ``evaluate`` is not installed, or the file's ending is another.
+    """
+    if file.suffix not in {".png", ".svg"}:
+        msg = f"--plot {file}: the file must end in .png or .svg"
+        raise ConfigError(msg)
+    try:
+        from matplotlib.figure import Figure as Canvas
+    except ImportError as exc:
+        raise ConfigError(MISSING) from exc
+    names = list(dict.fromkeys(n for told in series.values() for n in told if is_share(n)))
+    canvas = Canvas(figsize=(8, 1.5 + INCHES_A_ROW * len(names) * max(1, len(series) / 2)))
+    axes = canvas.subplots()
+    for i, (label, told) in enumerate(series.items()):
+        rows = [(row, told[name]) for row, name in enumerate(names) if name in told]
+        shift = 0.6 * ((i + 0.5) / len(series) - 0.5)
+        axes.errorbar(
+            [f.value for _, f in rows],
+            [row + shift for row, _ in rows],
+            xerr=[[f.value - f.low for _, f in rows], [f.high - f.value for _, f in rows]],
+            fmt="o",
+            capsize=3,
+            label=label,
+        )
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.02)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("value, with its 95 % interval")
+    axes.legend(loc="lower left")
+    canvas.savefig(file, bbox_inches="tight", dpi=150)
