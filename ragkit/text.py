@@ -12,6 +12,8 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Literal
 
+from ragkit.hanzi import simplified
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -105,6 +107,18 @@ def token_weight(text: str) -> int:
     rest = text.encode("utf-8", "replace").translate(_WEIGHTS, _COUNTED_APART)
     spaces = text.count(" ")
     return sum(rest) + spaces * _SPACE + (len(text) - len(rest) - spaces) * _LOWER
+
+
+_LATIN = _WEIGHTS[:0xCA] + bytes(256 - 0xCA)
+_OTHER = bytes(0xCA) + _WEIGHTS[0xCA:0xE3] + bytes(0xF0 - 0xE3) + _WEIGHTS[0xF0:]
+
+
+def script_weights(text: str) -> tuple[int, int, int]:
+    """Part `token_weight` by script: Latin with ASCII, CJK, everything else."""
+    data = text.encode("utf-8", "replace")
+    latin = sum(data.translate(_LATIN, _CONTINUATION))
+    other = 0 if data.isascii() else sum(data.translate(_OTHER, _CONTINUATION))
+    return latin, token_weight(text) - latin - other, other
 
 
 def estimate_tokens(text: str) -> int:
@@ -245,13 +259,16 @@ def _word() -> re.Pattern[str]:
 
 
 def words(text: str) -> list[str]:
-    """List the words of a text in order, folded (NFKC, case), for lexical comparison.
+    """List the words of a text in order, folded, for lexical comparison.
+
+    Folded are compatibility forms (NFKC), case, and traditional characters to simplified ones.
 
     A run of CJK becomes its bigrams, a single character itself. Numbers lose the commas
     that group thousands and keep their decimals.
     """
     found: list[str] = []
-    for word in _word().findall(unicodedata.normalize("NFKC", text).casefold()):
+    folded = simplified(unicodedata.normalize("NFKC", text).casefold())
+    for word in _word().findall(folded):
         if len(word) > 1 and is_cjk(word):
             found.extend(word[i : i + 2] for i in range(len(word) - 1))
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from ragkit.hanzi import simplified
 from ragkit.text import words
 
 _ENGLISH_WORDS = """
@@ -24,11 +25,10 @@ _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 """Function and question words. Negations are handled apart and do not belong here."""
 
 _CHINESE = re.compile(
-    "什么时候|什麼時候|是不是|为什么|為什麼|怎么样|怎麼樣|有没有|有沒有|是否|什么|什麼|多少|哪些|哪里|哪裡|哪个|哪個"
-    "|哪位|哪种|哪種|哪年|怎么|怎麼|怎样|怎樣|如何|为何|為何|多久|几个|幾個|请问|請問|以及|一个|一個"
-    "|[的了是在吗嗎呢吧啊哪谁誰何]"
+    "什么时候|是不是|为什么|怎么样|有没有|是否|什么|多少|哪些|哪里|哪个|哪位|哪种|哪年|怎么|怎样|如何|为何"
+    "|多久|几个|请问|以及|一个|[的了是在吗呢吧啊哪谁何]"
 )
-"""Particles and question words; each parts the run in which it stands."""
+"""Particles and question words, simplified; each parts the run in which it stands."""
 
 _SUFFIXES = ("ings", "ing", "ies", "ied", "ed", "es", "s", "ly", "e")
 _SHORTEST_STEM = 3
@@ -58,7 +58,7 @@ def content_terms(text: str) -> list[str]:
     >>> content_terms("How long is the notice period?")
     ['long', 'notic', 'period']
     """
-    parted = _CHINESE.sub(" ", text)
+    parted = _CHINESE.sub(" ", simplified(text))
     return [stem(w) for w in words(parted) if w not in _ENGLISH]
 
 

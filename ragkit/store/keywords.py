@@ -11,6 +11,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ragkit.hanzi import simplified
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -30,7 +32,7 @@ BM25_LEAST_IDF = 1e-6
 
 
 def index_text(text: str) -> str:
-    """Prepare a text for the keyword index: NFKC, its terms, CJK runs as overlapping pairs.
+    """Prepare a text for the keyword index: its terms folded, CJK runs as overlapping pairs.
 
     A run's last character stands behind its pairs, so that it too begins a term. Only letters
     and digits are kept, since FTS5's tokenizer, of Unicode 6.1, takes newer emoji and currency
@@ -97,7 +99,7 @@ def _weight(frequency: int, chunks: int) -> float:
 
 
 def _normal(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
+    return simplified(unicodedata.normalize("NFKC", text))
 
 
 def _spread(term: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ragkit.store.writer import Writer
 
 WRITER_WAIT_S = 10.0
-KEYWORDS = {"analysis": 1}  # how text is prepared for the keyword index, see docs/format.md
+KEYWORDS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
 
 _DOCUMENTS = """
 SELECT d.*, (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
