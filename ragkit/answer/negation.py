@@ -1,0 +1,112 @@
+"""Does a passage say the opposite of a sentence: negated, or with the opposite word?
+
+A negation binds the content words behind it. A sentence agrees with a passage where each of its
+negations binds a word that a negation of the passage binds too, and where it states no word
+that the passage only has negated. Words that deny by themselves (refuse, lack, 禁止) negate.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ragkit.answer.terms import content_terms
+from ragkit.hanzi import simplified
+from ragkit.text import is_cjk
+
+_NEGATION = re.compile(
+    r"\b(?:not|no|none|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?|lack(?:s|ed)?"
+    r"|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade|forbidden|prohibit(?:s|ed)?)\b"
+    r"(?=((?:\W+\w+){1,6}))"
+)
+_NEGATION_HAN = re.compile(
+    "(?:不|没有|没|未|无|勿|并非|绝非|禁止|拒绝|缺乏)"
+    "(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)([^，。；！？,;!?\n]{1,8})"
+)
+_PREFIXED = re.compile(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
+_STEM = 6
+_BOUND = 2
+"""How many content words a negation binds: ``not yet been founded`` binds ``yet`` and ``found``."""
+
+_PAIRS = """
+    more/less|fewer most/least|fewest before/after above/below|under all|every/some|none
+    always/never increase|increased|increases/decrease|decreased|decreases|reduced
+    rose|rises|rise/fell|falls|fall first/last minimum/maximum higher/lower highest/lowest
+    larger|bigger/smaller largest|biggest/smallest earlier/later won|wins/lost|loses
+    accepted/rejected north|northern/south|southern east|eastern/west|western
+    allowed|permitted/forbidden|prohibited included|includes/excluded|excludes male/female
+    left/right 增加|上升|提高/减少|下降|降低 大于|多于|高于|超过/小于|少于|低于 最大/最小 最高/最低
+    最多/最少 最早/最晚 以上/以下 之前|以前/之后|以后 允许|可以/禁止 全部|所有/部分 接受/拒绝 胜/败
+    北部/南部 东部/西部 男性/女性"""
+_OPPOSITES = [[side.split("|") for side in pair.split("/")] for pair in _PAIRS.split()]
+
+
+def opposed(sentence: str, evidence: str) -> bool:
+    """True where the sentence negates what the evidence states, or the other way round.
+
+    >>> opposed("Overtime is paid.", "Overtime is not paid.")
+    True
+    >>> opposed("Overtime is not paid.", "Overtime is never paid.")
+    False
+    """
+    denied, refuted = negated(sentence), negated(evidence)
+    if _denies(denied, refuted):
+        return True
+    said = set(content_terms(sentence)) - {term for terms in denied for term in terms}
+    # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
+    firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
+    return not firsts.isdisjoint(said) or _has_opposite(sentence, evidence)
+
+
+def denies(question: str, evidence: str) -> bool:
+    """True where a question is about the opposite of what the evidence says.
+
+    It negates what the evidence does not, has the opposite word, or a word with a denying prefix
+    of which the evidence has the plain form only.
+
+    >>> denies("Which treaty was not signed?", "The treaty was signed in Rome.")
+    True
+    >>> denies("Which acts are unlawful?", "These acts are lawful.")
+    True
+    """
+    is_denied = _denies(negated(question), negated(evidence))
+    return is_denied or _has_opposite(question, evidence) or _has_prefix(question, evidence)
+
+
+def _denies(denied: list[tuple[str, ...]], refuted: list[tuple[str, ...]]) -> bool:
+    allowed = {term for terms in refuted for term in terms}
+    return any(allowed.isdisjoint(terms) for terms in denied)
+
+
+def _has_prefix(question: str, evidence: str) -> bool:
+    held = evidence.casefold()
+    return any(
+        m[0] not in held and re.search(rf"\b{m[1][:_STEM]}", held)
+        for m in _PREFIXED.finditer(question.casefold())
+    )
+
+
+def negated(text: str) -> list[tuple[str, ...]]:
+    """List for each negation the first content terms behind it, at most two; none: left out.
+
+    >>> negated("It is not to be allowed."), negated("公司不允许。")
+    ([('allow',)], [('允许',)])
+    """
+    folded = simplified(text.casefold())
+    behind = [m[1] for pattern in (_NEGATION, _NEGATION_HAN) for m in pattern.finditer(folded)]
+    return [terms for terms in (tuple(content_terms(b)[:_BOUND]) for b in behind) if terms]
+
+
+def _has_opposite(sentence: str, evidence: str) -> bool:
+    """True where the evidence lacks a word of the sentence and holds its opposite."""
+    said, held = simplified(sentence.casefold()), simplified(evidence.casefold())
+    return any(
+        _holds(said, one) and not _holds(held, one) and _holds(held, other)
+        for pair in _OPPOSITES
+        for one, other in (pair, reversed(pair))
+    )
+
+
+def _holds(text: str, words: list[str]) -> bool:
+    return any(
+        re.search(rf"\b{word}\b", text) if word.isascii() else word in text for word in words
+    )

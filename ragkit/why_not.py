@@ -1,0 +1,283 @@
+"""Why did a passage not answer a question? Names the stage that lost it.
+
+The stages are those of the pipeline, in order: a file is indexed, its text read, split and
+searched for; what is found must be evidence enough, must not repeat another passage, must fit the
+budget; and an answer may still not use it.
+"""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ragkit.answer import evidence, has_evidence, passage_budget
+from ragkit.answer.evidence import THRESHOLD
+from ragkit.ground import assemble
+from ragkit.records import NO_FILTER, Filter
+from ragkit.retrieve import retrieve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragkit.config import Config, SearchSettings
+    from ragkit.protocols import Embedder
+    from ragkit.records import Answer, Context, DocumentInfo, Hit
+    from ragkit.store.local import LocalStore
+
+Stage: TypeAlias = Literal[
+    "not indexed",
+    "no text",
+    "split apart",
+    "filtered",
+    "not retrieved",
+    "no evidence",
+    "repeat",
+    "over budget",
+    "given",
+    "not used",
+    "used",
+]
+
+DEEPEST = 1000
+"""Ranks of one side alone are told up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A chunk of the expected place and its ranks from 1.
+
+    ``rank`` is that of the configured mode, ``dense`` and ``keyword`` are those of either side
+    alone; None: not among the first 1,000, for a hybrid rank among the first ``search.depth``.
+    ``score`` is the cosine, None in mode ``keyword``.
+    """
+
+    start: int
+    end: int
+    page: int | None
+    rank: int | None
+    dense: int | None
+    keyword: int | None
+    score: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """The stage at which an expected passage was lost, why, and what may help.
+
+    ``standings`` are the chunks of the expected place, best first.
+    """
+
+    question: str
+    path: str
+    page: int | None
+    stage: Stage
+    reason: str
+    standings: tuple[Standing, ...] = ()
+
+
+def why_not(
+    question: str,
+    path: str,
+    store: LocalStore,
+    config: Config,
+    embedder: Embedder | None,
+    *,
+    page: int | None = None,
+    text: str = "",
+    restrict: Filter = NO_FILTER,
+    answer: Answer | None = None,
+) -> WhyNot:
+    """Find the stage that lost a passage.
+
+    Args:
+        question: In the words of its asker.
+        path: The document that should answer: as `DocumentInfo.path` has it, or the end of that.
+        store: The index.
+        config: The settings of the search and the answer that disappointed.
+        embedder: The index's; None suffices in mode ``keyword``.
+        page: The page that should answer.
+        text: Words of the passage that should answer.
+        restrict: The filter of that search.
+        answer: What was answered, to tell whether the passage was used.
+
+    Raises:
+        ValueError: `path` fits more than one document.
+    """
+    document = _document(path, store)
+    if document is None:
+        return WhyNot(question, path, page, "not indexed", _not_indexed(path, store))
+    told = WhyNot(question, document.path, page, "not indexed", "")
+    if reason := _without_text(document, page):
+        return replace(told, stage="no text", reason=reason)
+    search = _Search(question, store, config.search, embedder)
+    only = Filter(paths=(glob.escape(document.path),))
+    whole = [hit for hit in search.chunks(only, document.chunks) if hit.doc_id == document.doc_id]
+    expected = [h for h in whole if page is None or any(p.number == page for p in h.pages)]
+    told = replace(told, standings=search.standings(expected))
+    if text and not any(_holds(hit.text, text) for hit in expected):
+        stage, reason = _lost_words(whole, text)
+        return replace(told, stage=stage, reason=reason)
+    wanted = {hit.chunk_id for hit in expected if not text or _holds(hit.text, text)}
+    stage, reason = _searched(told, search, wanted, restrict, config, answer)
+    return replace(told, stage=stage, reason=reason)
+
+
+class _Search:
+    """One question's searches over one index."""
+
+    def __init__(
+        self, question: str, store: LocalStore, settings: SearchSettings, embedder: Embedder | None
+    ) -> None:
+        self.question, self.store, self.settings = question, store, settings
+        self._embedder = embedder
+
+    def hits(self, restrict: Filter = NO_FILTER, **changed: object) -> list[Hit]:
+        settings = replace(self.settings, **changed)  # type: ignore[arg-type]  # its own fields
+        return retrieve(self.question, self.store, self._embedder, settings, restrict=restrict)
+
+    def chunks(self, only: Filter, count: int) -> list[Hit]:
+        """The chunks of a document; in mode ``keyword`` those that share a word."""
+        mode = "keyword" if self.settings.mode == "keyword" else "dense"
+        return self.hits(only, mode=mode, k=max(1, count))
+
+    def standings(self, chunks: Sequence[Hit]) -> tuple[Standing, ...]:
+        modes = ("keyword",) if self.settings.mode == "keyword" else ("dense", "keyword")
+        ranks = {mode: self._ranks(mode) for mode in {*modes, self.settings.mode}}
+        told = [
+            Standing(
+                start=hit.start,
+                end=hit.end,
+                page=hit.page,
+                rank=ranks[self.settings.mode].get(hit.chunk_id),
+                dense=ranks.get("dense", {}).get(hit.chunk_id),
+                keyword=ranks["keyword"].get(hit.chunk_id),
+                score=hit.score,
+                text=hit.text,
+            )
+            for hit in chunks
+        ]
+        return tuple(sorted(told, key=lambda s: (s.rank or DEEPEST + 1, s.start)))
+
+    def _ranks(self, mode: str) -> dict[str, int]:
+        # A deeper hybrid search has other candidates, and so other scores and ranks.
+        depth = max(self.settings.k, self.settings.depth) if mode == "hybrid" else DEEPEST
+        found = self.hits(mode=mode, k=depth)
+        return {hit.chunk_id: hit.rank for hit in found}
+
+
+def _searched(
+    told: WhyNot,
+    search: _Search,
+    wanted: set[str],
+    restrict: Filter,
+    config: Config,
+    answer: Answer | None,
+) -> tuple[Stage, str]:
+    if not any(hit.chunk_id in wanted for hit in search.hits(restrict, k=DEEPEST)) and restrict:
+        return "filtered", "the document does not pass the given --path or --kind"
+    hits = search.hits(restrict)
+    if not any(hit.chunk_id in wanted for hit in hits):
+        return "not retrieved", _behind(told, search.settings)
+    settings, name = config.answer, search.store.manifest["embedder"]["name"]
+    if not has_evidence(search.question, hits, embedder=name, minimum=settings.min_evidence):
+        needed = settings.min_evidence if settings.min_evidence >= 0 else THRESHOLD
+        found = evidence(search.question, hits, name)
+        return "no evidence", (
+            f"the passages speak about the question with {found:.2f}, and {needed:.2f} is asked "
+            "for before an answer is given; lower answer.min_evidence to try"
+        )
+    asked = answer.receipt.num_ctx if answer else 0  # a model may know a smaller window
+    window = asked or settings.num_ctx
+    budget = passage_budget(search.question, settings, context_tokens=window)
+    return _given(assemble(hits, budget_tokens=budget), wanted, budget, answer)
+
+
+def _given(
+    context: Context, wanted: set[str], budget: int, answer: Answer | None
+) -> tuple[Stage, str]:
+    passage = next((p for p in context.passages if wanted & set(p.chunk_ids)), None)
+    if passage is None:
+        lost = next((d for d in context.dropped if d.chunk_id in wanted), None)
+        if lost is not None and lost.reason == "repeat":
+            return "repeat", "another passage that was given says the same, word for word"
+        return "over budget", (
+            f"the passages before it took the {budget} tokens there are for passages; raise "
+            "answer.num_ctx or lower search.k"
+        )
+    where = f"it was found and given to be answered from as passage [{passage.number}]"
+    if answer is None:
+        return "given", f"{where}; with --answer you learn whether the answer uses it"
+    used = any(c.chunk_id in passage.chunk_ids for c in answer.citations)
+    if used:
+        return "used", f"{where}, and the answer cites it"
+    what = "the question was refused" if answer.refused else "the answer cites other passages"
+    return "not used", f"{where}, but {what}"
+
+
+def _behind(told: WhyNot, settings: SearchSettings) -> str:
+    best = told.standings[0] if told.standings else None
+    if best is None:
+        return "it shares no word with the question, and mode keyword knows words only"
+    ranks = {"by meaning": best.dense, "by words": best.keyword}
+    sides = ", ".join(f"{side} {rank or 'not found'}" for side, rank in ranks.items())
+    where = f"rank {best.rank}" if best.rank else "no rank that is looked at"
+    return (
+        f"its best passage is at {where} ({sides}), and the first {settings.k} are taken; raise "
+        "search.k, or ask in words nearer to those of the document"
+    )
+
+
+def _document(path: str, store: LocalStore) -> DocumentInfo | None:
+    parts = PurePath(path).parts
+    fitting = []
+    for document in store.documents():
+        whole = PurePath(document.root, document.path)
+        if document.path == path or str(whole) == path:
+            return document
+        if whole.parts[-len(parts) :] == parts:
+            fitting.append(document)
+    if len(fitting) > 1:
+        names = ", ".join(document.path for document in fitting)
+        msg = f"{path} may be any of {names}: give more of its path"
+        raise ValueError(msg)
+    return fitting[0] if fitting else None
+
+
+def _not_indexed(path: str, store: LocalStore) -> str:
+    for run in store.runs():
+        report = run["report"] or {}
+        for what in ("failed", "skipped", "unreadable"):
+            for outcome in report.get(what, ()):
+                if outcome["path"] == path or outcome["path"].endswith(f"/{path}"):
+                    return f"the last run that met it says: {what}: {outcome['reason']}"
+    return (
+        "no document of the index has this path; `ragkit list` names those there are, and "
+        "`ragkit index` adds a folder"
+    )
+
+
+def _without_text(document: DocumentInfo, page: int | None) -> str:
+    if page is not None and page > document.pages:
+        return f"the document has {document.pages} pages" if document.pages else "it has no pages"
+    if page in document.pages_without_text:
+        return f"page {page} has no text, as a scanned picture has none; it needs OCR first"
+    return "" if document.chunks else "no text was found in the document"
+
+
+def _lost_words(whole: Sequence[Hit], text: str) -> tuple[Stage, str]:
+    document = ""
+    for hit in sorted(whole, key=lambda h: h.start):
+        document = document[: hit.start].ljust(hit.start) + hit.text
+    if _holds(document, text):
+        return "split apart", (
+            "the words stand in the document, but no single passage holds them all; a greater "
+            "split.chunk_tokens or split.overlap_tokens may keep them together"
+        )
+    return "no text", "the words do not stand in the text that was read from the document"
+
+
+def _holds(text: str, words: str) -> bool:
+    return " ".join(words.split()).casefold() in " ".join(text.split()).casefold()

@@ -1,0 +1,155 @@
+"""why-not: each stage that can lose a passage is named, on real files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import make_files
+import pytest
+from commands import Shell, write_files
+from hash_embedder import HashEmbedder
+
+from ragkit.config import Config
+from ragkit.pipeline import Pipeline
+from ragkit.records import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+QUESTION = "How long is the notice period?"
+FILES: dict[str, str | bytes] = {
+    "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
+    "copy.txt": "The notice period is three months for permanent staff.\n",
+    "leave.md": "# Leave\n\nAnnual leave amounts to thirty working days.\n",
+    "de/leave.md": "# Urlaub\n\nDer Jahresurlaub umfasst dreissig Arbeitstage.\n",
+    "plan.pdf": make_files.pdf(["Pensions are paid monthly.", ""]),
+    "torn.pdf": b"%PDF-1.7 torn off",
+    "photo.jpg": b"\xff\xd8\xff",
+}
+
+
+@pytest.fixture
+def rag(tmp_path: Path) -> Iterator[Pipeline]:
+    docs = write_files(tmp_path / "docs", FILES)
+    config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
+    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as pipeline:
+        pipeline.index(docs)
+        yield pipeline
+
+
+@pytest.mark.parametrize(
+    ("path", "page", "stage", "reason"),
+    [
+        ("torn.pdf", None, "not indexed", "failed: "),
+        ("photo.jpg", None, "not indexed", "skipped: no reader for .jpg"),
+        ("other.md", None, "not indexed", "no document of the index has this path"),
+        ("plan.pdf", 2, "no text", "page 2 has no text"),
+        ("plan.pdf", 3, "no text", "the document has 2 pages"),
+        ("notice.md", 1, "no text", "it has no pages"),
+        ("plan.pdf", None, "not retrieved", "it shares no word with the question"),
+        ("notice.md", None, "given", r"as passage \[1\]"),
+    ],
+)
+def test_the_stage_is_named_with_its_reason(
+    rag: Pipeline, path: str, page: int | None, stage: str, reason: str
+) -> None:
+    told = rag.why_not(QUESTION, path, page=page)
+    assert told.stage == stage
+    assert re.search(reason, told.reason)
+
+
+def test_a_passage_behind_the_first_k_is_told_with_its_ranks(rag: Pipeline) -> None:
+    rag.config = rag.config.with_values({"search.k": 1})
+    found = rag.search(QUESTION, k=2)
+    told = rag.why_not(QUESTION, found[1].path)
+    (standing,) = told.standings
+    assert told.stage == "not retrieved"
+    assert (standing.rank, standing.keyword, standing.dense) == (2, 2, None)
+    assert (standing.start, standing.end) == (found[1].start, found[1].end)
+    assert "rank 2 (by meaning not found, by words 2), and the first 1 are taken" in told.reason
+
+
+def test_ranks_are_those_of_the_searches_themselves(rag: Pipeline) -> None:
+    rag.config = rag.config.with_values({"search.mode": "hybrid"})
+    told = rag.why_not(QUESTION, "notice.md")
+    for mode, rank in (
+        ("hybrid", told.standings[0].rank),
+        ("dense", told.standings[0].dense),
+        ("keyword", told.standings[0].keyword),
+    ):
+        rag.config = rag.config.with_values({"search.mode": mode})
+        ranks = {hit.path: hit.rank for hit in rag.search(QUESTION, k=10)}
+        assert rank == ranks.get("notice.md")
+
+
+def test_a_filter_a_repeat_and_a_small_window_are_told_apart(rag: Pipeline) -> None:
+    filtered = rag.why_not(QUESTION, "notice.md", restrict=Filter(kinds=("pdf",)))
+    assert filtered.stage == "filtered"
+    stages = {rag.why_not(QUESTION, name).stage for name in ("notice.md", "copy.txt")}
+    assert stages == {"given", "repeat"}
+
+    long = " ".join(f"The notice period of grade {i} is {i} days." for i in range(90))
+    write_files(rag.path.parent / "docs", {"notice.md": f"# Notice\n\n{long}", "copy.txt": "x"})
+    rag.index()
+    rag.config = rag.config.with_values({"answer.num_ctx": 900, "answer.reserve_tokens": 100})
+    hits = rag.search(QUESTION)
+    last = rag.why_not(QUESTION, "notice.md", text=hits[-1].text)
+    assert last.stage == "over budget"
+    assert "raise answer.num_ctx" in last.reason
+
+
+def test_words_that_no_passage_holds_whole_were_split_apart_or_never_read(rag: Pipeline) -> None:
+    sentences = [f"Rule {i} says that the notice is {i} days long." for i in range(60)]
+    write_files(rag.path.parent / "docs", {"rules.txt": " ".join(sentences)})
+    rag.index()
+    found = [hit for hit in rag.search("rule", k=50) if hit.path == "rules.txt"]
+    first = min(found, key=lambda hit: hit.start)
+    across = " ".join(sentences)[: first.end + 100]
+
+    assert rag.why_not(QUESTION, "rules.txt", text=across).stage == "split apart"
+    assert rag.why_not(QUESTION, "rules.txt", text="never written").stage == "no text"
+    held = rag.why_not("Rule 7 says what?", "rules.txt", text="says that the notice is 7 days")
+    assert held.stage == "given"
+
+
+def test_a_question_without_evidence_is_told_with_its_threshold(rag: Pipeline) -> None:
+    rag.config = rag.config.with_values({"search.mode": "dense", "answer.min_evidence": 0.9})
+    told = rag.why_not("Zebras crossed lakes?", "notice.md")
+    assert told.stage == "no evidence"
+    assert "with 0.00, and 0.90 is asked for" in told.reason
+
+
+def test_with_an_answer_it_is_known_whether_the_passage_was_used(rag: Pipeline) -> None:
+    answer = rag.ask(QUESTION)
+    cited = {c.path for c in answer.citations}
+    for path in ("notice.md", "copy.txt"):
+        told = rag.why_not(QUESTION, path, answer=True)
+        if told.stage != "repeat":
+            assert told.stage == ("used" if path in cited else "not used")
+
+
+def test_a_name_that_fits_two_documents_asks_for_more_of_the_path(rag: Pipeline) -> None:
+    rag_paths = sorted(d.path for d in rag.documents() if d.path.endswith("leave.md"))
+    assert rag_paths == ["de/leave.md", "leave.md"]
+    assert rag.why_not(QUESTION, "leave.md").path == "leave.md"  # exactly that path
+    write_files(rag.path.parent / "docs", {"a/x.md": "One.", "b/x.md": "Two."})
+    rag.index()
+    with pytest.raises(ValueError, match=r"may be any of a/x.md, b/x.md"):
+        rag.why_not(QUESTION, "x.md")
+
+
+def test_the_command_tells_stage_reason_and_ranks(tmp_path: Path) -> None:
+    write_files(tmp_path / "docs", FILES)
+    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded", RAGKIT_MODELS_CHAT="none")
+    shell("index", "docs", code=3)
+
+    given = shell("why-not", QUESTION, "--expect", "docs/notice.md", "--answer").out
+    assert given.startswith("notice.md: ")
+    assert "rank  meaning  words  cosine" in given
+    page = shell("why-not", QUESTION, "--expect", "plan.pdf:2", "--json").json
+    assert (page["stage"], page["page"]) == ("no text", 2)
+    write_files(tmp_path / "docs", {"a/x.md": "One.", "b/x.md": "Two."})
+    shell("index", code=3)
+    assert "may be any of" in shell("why-not", QUESTION, "--expect", "x.md", code=2).err
