@@ -17,17 +17,31 @@ if TYPE_CHECKING:
 
     from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient
+    from ragkit.models.openai import OpenAIClient
     from ragkit.protocols import ChatModel, Embedder
 
 _log = logging.getLogger(__name__)
-GGUF = "gguf:"
+GGUF, OPENAI = "gguf:", "openai:"
+
+
+def ollama_clients(settings: ModelSettings) -> list[OllamaClient]:
+    """A client for each configured server; they send nothing yet."""
+    from ragkit.models.ollama import OllamaClient, parse_hosts
+
+    hosts = parse_hosts(settings.ollama_host)
+    return [OllamaClient(host, settings=settings) for host in hosts]
 
 
 def ollama_client(settings: ModelSettings) -> OllamaClient:
-    """A client for the configured server; it sends nothing yet."""
-    from ragkit.models.ollama import OllamaClient
+    """A client for the configured server, the first of several; it sends nothing yet."""
+    return ollama_clients(settings)[0]
 
-    return OllamaClient(settings.ollama_host, settings=settings)
+
+def openai_client(settings: ModelSettings) -> OpenAIClient:
+    """A client for the configured OpenAI-compatible server; it sends nothing yet."""
+    from ragkit.models.openai import OpenAIClient
+
+    return OpenAIClient(settings.openai_url, settings=settings)
 
 
 def new_embedder(settings: ModelSettings) -> Embedder:
@@ -44,23 +58,31 @@ def new_embedder(settings: ModelSettings) -> Embedder:
 
     if settings.backend == "embedded":
         return embedded_embedder()
-    client = ollama_client(settings)
-    if settings.backend == "ollama" or client.is_available():
-        return OllamaEmbedder(client, settings.embedder)
+    if settings.backend == "openai":
+        from ragkit.models.openai import OpenAIEmbedder
+
+        return OpenAIEmbedder(openai_client(settings), settings.embedder)
+    client, *helpers = ollama_clients(settings)
+    if settings.backend == "ollama" or any(c.is_available() for c in (client, *helpers)):
+        return OllamaEmbedder(client, settings.embedder, helpers=helpers)
     try:
         embedder = embedded_embedder()
     except ModelNotFoundError as exc:
         msg = (
-            f"no Ollama server answers at {client.address} (start it with `ollama serve`), "
-            f"and {exc}"
+            f"no Ollama server answers at {_addresses(client, *helpers)} (start it with "
+            f"`ollama serve`), and {exc}"
         )
         raise ModelNotFoundError(msg, exc.model) from exc
     _log.warning(
         "No Ollama server answers at %s: using the embedded model %s.",
-        client.address,
+        _addresses(client, *helpers),
         embedder.name,
     )
     return embedder
+
+
+def _addresses(*clients: OllamaClient) -> str:
+    return ", ".join(client.address for client in clients)
 
 
 def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embedder:
@@ -77,9 +99,15 @@ def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embed
     if record["backend"] == "ollama":
         from ragkit.models.ollama import OllamaEmbedder
 
+        client, *helpers = ollama_clients(settings)
         return OllamaEmbedder(
-            ollama_client(settings), record["name"], dim=record["dim"], **record["options"]
+            client, record["name"], dim=record["dim"], helpers=helpers, **record["options"]
         )
+    if record["backend"] == "openai":
+        from ragkit.models.openai import OpenAIEmbedder
+
+        server = openai_client(settings)
+        return OpenAIEmbedder(server, record["name"], dim=record["dim"], **record["options"])
     if record["backend"] == "embedded":
         from ragkit.models.embedded import embedded_embedder
 
@@ -98,7 +126,7 @@ def as_built(config: Config, record: Mapping[str, Any]) -> Config:
         config: Everything else.
         record: The manifest's ``embedder``. A program's own is chosen by that program.
     """
-    if record["backend"] not in {"ollama", "embedded"}:
+    if record["backend"] not in {"ollama", "openai", "embedded"}:
         return config
     chosen = {"models.backend": record["backend"], "models.embedder": record["name"]}
     return config.with_values(chosen, "the index")
@@ -125,7 +153,11 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], path: Path) ->
 
 def _options(embedder: Embedder) -> str:
     """How a command names an embedder; a program's own has no name there."""
-    options = {"ollama": f" --embedder {embedder.name}", "embedded": " --backend embedded"}
+    options = {
+        "ollama": f" --embedder {embedder.name}",
+        "openai": f" --backend openai --embedder {embedder.name}",
+        "embedded": " --backend embedded",
+    }
     return options.get(embedder.backend, "")
 
 
@@ -141,6 +173,10 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
         from ragkit.models.gguf import GGUFChat
 
         return GGUFChat(Path(settings.chat.removeprefix(GGUF)).expanduser())
+    if settings.chat.startswith(OPENAI) or settings.backend == "openai":
+        from ragkit.models.openai import OpenAIChat
+
+        return OpenAIChat(openai_client(settings), settings.chat.removeprefix(OPENAI))
     from ragkit.models.ollama import OllamaChat
 
     client = ollama_client(settings)

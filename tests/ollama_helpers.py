@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ollama_models import vectors_of
+from ollama_models import CATALOGUE, vectors_of
 from ollama_server import OllamaServer
 
 from ragkit.config import ModelSettings
@@ -22,6 +23,8 @@ LEGACY, BATCH = "/api/embeddings", "/api/embed"
 NOMIC = "nomic-embed-text"
 PREFIX = "search_document: "
 TOO_LONG = "the input length exceeds the context length"
+# The catalogue with another model under the first one's name.
+OTHER_NOMIC = (replace(CATALOGUE[0], content="other weights"), *CATALOGUE[1:])
 CRASH = {"error": 'do embedding request: Post "http://127.0.0.1:1/embedding": EOF'}
 
 
@@ -48,3 +51,9 @@ def asked(*contents: str, **values: Any) -> ChatRequest:
 
 def text_of(events: Sequence[object]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def count(server: OllamaServer, endpoint: str = LEGACY) -> int:
+    """How many texts a server was sent."""
+    bodies = server.bodies(endpoint)
+    return len(bodies) if endpoint == LEGACY else sum(len(body["input"]) for body in bodies)

@@ -121,7 +121,7 @@ def test_prefixes_of_known_models(name: str, query: str, document: str) -> None:
 def test_version_tags_and_digest(ollama: OllamaServer) -> None:
     client = client_of(ollama)
     assert client.version() == "0.32.15"
-    assert [model["name"] for model in client.tags()] == [model.name for model in CATALOGUE]
+    assert [model.name for model in client.tags()] == [model.name for model in CATALOGUE]
     assert client.digest("Nomic-Embed-Text") == CATALOGUE[0].digest
 
 

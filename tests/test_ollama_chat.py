@@ -28,8 +28,8 @@ from ragkit.errors import (
 from ragkit.models.ollama import (
     OllamaChat,
 )
-from ragkit.models.ollama.think import ThinkFilter
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
+from ragkit.thinking import ThinkFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -232,7 +232,7 @@ def test_only_blank_texts_send_nothing(ollama: OllamaServer) -> None:
 def test_a_missing_model_gives_the_command_that_installs_it(ollama: OllamaServer) -> None:
     embedder = embedder_of(ollama, "absent")
     for ask in (embedder.embed_query, lambda _: embedder.digest, lambda _: embedder.max_tokens):
-        with pytest.raises(ModelNotFoundError, match=r"ollama pull absent$"):
+        with pytest.raises(ModelNotFoundError, match=r"ragkit models pull absent$"):
             ask("hello")
 
 

@@ -191,7 +191,7 @@ def test_a_refused_request_says_why(ollama: OllamaServer, call: GenerateCall, wo
 
 
 def test_a_missing_model_gives_the_command_that_installs_it(ollama: OllamaServer) -> None:
-    with pytest.raises(ModelNotFoundError, match=r"ollama pull absent$"):
+    with pytest.raises(ModelNotFoundError, match=r"ragkit models pull absent$"):
         client_of(ollama).generate(GenerateCall("absent", "Hi"))
 
 

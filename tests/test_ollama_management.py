@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama_helpers import client_of
 from ollama_models import CATALOGUE
-from ollama_server import OllamaServer
+from ollama_server import OllamaServer, Settings
 
+from ragkit.config import ModelSettings
 from ragkit.errors import (
     ConfigError,
     ModelNotFoundError,
@@ -23,6 +24,7 @@ from ragkit.models.ollama import (
     GenerateCall,
     LayerProgress,
     Message,
+    OllamaClient,
     Progress,
     file_digest,
 )
@@ -239,3 +241,29 @@ def test_loaded_models_leave_when_their_time_is_over(ollama: OllamaServer) -> No
     assert (running.size_bytes, running.size_vram_bytes) == (274302450, 137151225)
     assert running.expires_at is not None
     assert running.expires_at > datetime.now(UTC) + timedelta(days=365)
+
+
+def test_a_layer_that_is_verified_in_silence_is_waited_for() -> None:
+    with OllamaServer(Settings(chunk_delay_s=0.5)) as server:
+        events = list(client_of(server, read_timeout_s=0.2).pull("llama3.2"))
+    assert [event.status for event in events][-3:] == [
+        "verifying sha256 digest", "writing manifest", "success",
+    ]  # fmt: skip
+
+
+class Impatient(OllamaClient):
+    """A client that waits for no layer."""
+
+    silence_s = 0.2
+
+
+def test_a_silence_without_end_is_an_error_and_the_next_pull_goes_on() -> None:
+    with OllamaServer(Settings(chunk_delay_s=0.5)) as server:
+        settings = ModelSettings(read_timeout_s=0.1)
+        with pytest.raises(ModelUnavailableError) as caught:
+            list(Impatient(server.url, settings=settings).pull("smollm2:135m"))
+        patient = client_of(server, read_timeout_s=5.0)
+        assert list(patient.pull("smollm2:135m"))[-1].status == "success"
+    assert str(caught.value) == (
+        f"smollm2:135m at {server.url}: silent for 0.2 s (models.read_timeout_s)"
+    )

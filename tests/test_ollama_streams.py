@@ -123,7 +123,7 @@ def test_a_mid_stream_error_ends_the_stream_with_the_servers_words(
     assert ollama.paths().count(path) == 2
 
 
-@each_stream
+@pytest.mark.parametrize(("path", "ask"), STREAMS[:2])
 def test_a_slow_first_byte_is_waited_for_and_not_asked_for_again(
     ollama: OllamaServer, path: str, ask: Streamed
 ) -> None:

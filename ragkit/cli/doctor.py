@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from ragkit._version import __version__
 from ragkit.cli.doctor_models import about_models
-from ragkit.cli.doctor_server import about_server
+from ragkit.cli.doctor_server import about_helpers, about_server
 from ragkit.cli.finding import Finding
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json
@@ -62,15 +63,17 @@ def _about_ragkit() -> Iterator[Finding]:
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
-    from ragkit.backends import ollama_client
+    from ragkit.backends import ollama_clients
 
     now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
-    with ollama_client(now) as client:
+    with ExitStack() as opened:
+        client, *helpers = (opened.enter_context(client) for client in ollama_clients(now))
         server = list(about_server(client))
-        there = server[0].state == "ok"
-        yield from server
-        if there:
+        others = list(about_helpers(client, helpers, config.models.embedder))
+        yield from (*server, *others)
+        if server[0].state == "ok":
             yield from about_models(client, config)
+    there = any(finding.state == "ok" for finding in (server[0], *others))
     yield from _about_packages(needed=not there)
 
 

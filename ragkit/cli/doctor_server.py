@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from ragkit.cli.finding import Finding
+from ragkit.cli.installed import find_installed
 from ragkit.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ragkit.models.ollama import OllamaClient
+    from ragkit.models.ollama import InstalledModel, OllamaClient
 
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _LISTENING_ADDRESSES = ("0.0.0.0", "[::]")  # noqa: S104 -- looked for, not bound
@@ -46,6 +47,47 @@ def about_server(client: OllamaClient) -> Iterator[Finding]:
             f"{given} is where a server listens, not where one is; asked was {client.address}",
             "set OLLAMA_HOST to the server's own address if it is on another machine",
         )
+
+
+def about_helpers(
+    first: OllamaClient, helpers: Sequence[OllamaClient], model: str
+) -> Iterator[Finding]:
+    """Look at the servers that share the embedding with the first one, a finding for each.
+
+    Args:
+        first: It may not answer.
+        helpers: The others.
+        model: The embedding model, which must be the same everywhere.
+    """
+    same = _installed(first, model) if helpers else None
+    for number, client in enumerate(helpers, start=2):
+        yield _about_helper(f"Ollama {number}", client, model, same)
+
+
+def _about_helper(
+    what: str, client: OllamaClient, model: str, same: InstalledModel | None
+) -> Finding:
+    try:
+        version, models = client.version(), client.tags()
+    except ModelError as exc:
+        todo = "the others do its work meanwhile; it is tried again from time to time"
+        return Finding(what, "note", str(exc), todo)
+    fetch = f"OLLAMA_HOST={client.address} ragkit models pull {model}"
+    found = find_installed(models, model)
+    if found is None:
+        return Finding(what, "note", f"{model} is not on {client.address}", fetch)
+    if same and found.digest != same.digest:
+        differs = f"{model} at {client.address} is another model ({found.digest[:12]}) than at"
+        return Finding(what, "problem", f"{differs} the first ({same.digest[:12]})", fetch)
+    return Finding(what, "ok", f"version {version} at {client.address}, {len(models)} models")
+
+
+def _installed(client: OllamaClient, model: str) -> InstalledModel | None:
+    """A server's model of a name; None too where the server does not answer, which is told."""
+    try:
+        return find_installed(client.tags(), model)
+    except ModelError:
+        return None
 
 
 def _advice(client: OllamaClient, failure: str) -> str:

@@ -56,6 +56,7 @@ def generate(
     from ragkit.backends import ollama_client
     from ragkit.models.ollama import GenerateCall
     from ragkit.records import to_json
+    from ragkit.text import estimate_tokens
 
     config, _ = configured(settings, models__chat=model)
     name, text = chat_name(config), prompt_text(prompt)
@@ -75,6 +76,8 @@ def generate(
             shift=False,
         )
         reply = _follow(client, call, show=not json)
+    estimated = estimate_tokens(system) + estimate_tokens(text)
+    say_if_prompt_cut(estimated, reply.metrics.prompt_tokens, call.options["num_ctx"])
     if json:
         print_json(to_json(reply))
     else:
@@ -105,6 +108,23 @@ def say_if_cut(done_reason: str) -> None:
     """Tell the person where a reply was ended before the model ended it."""
     if done_reason == "length":
         say("(cut: the window, or num_predict, is used up; see --option num_ctx=TOKENS)")
+
+
+def say_if_prompt_cut(estimated: int, read: int | None, window: Any) -> None:  # noqa: ANN401 -- below
+    """Warn where a model did not read the whole prompt: older servers cut it without a word.
+
+    Args:
+        estimated: What the prompt should take, tokens.
+        read: What the model counted; None where it does not say.
+        window: As it was asked for, by a person perhaps; what is no number is not compared.
+    """
+    from ragkit.answer.window import was_cut
+
+    if isinstance(window, int) and was_cut(estimated, read, window):
+        say(
+            f"ragkit: warning: the model read {read} tokens of a prompt of about {estimated} "
+            f"(window {window}): it was cut on the way; see --option num_ctx=TOKENS"
+        )
 
 
 def _follow(client: OllamaClient, call: GenerateCall, *, show: bool) -> Generated:

@@ -11,6 +11,7 @@ from ragkit.cli import blobs, models_change
 from ragkit.cli.installed import find_installed
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json, print_table, say, size_text
+from ragkit.cli.ping import ping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_models)
     group.command("show")(show)
     group.command("ps")(ps)
+    group.command("ping")(ping)
     models_change.register(group)
     group.command("stop")(stop)
     blobs.register(group)

@@ -14,7 +14,7 @@ from ragkit.models.ollama.calls import ChatCall, CreateCall, GenerateCall
 from ragkit.models.ollama.chat import OllamaChat
 from ragkit.models.ollama.client import OllamaClient
 from ragkit.models.ollama.embedder import OllamaEmbedder
-from ragkit.models.ollama.host import parse_host
+from ragkit.models.ollama.host import parse_host, parse_hosts
 from ragkit.models.ollama.messages import ChatReply, Message, ToolCall
 from ragkit.models.ollama.names import Prefixes, is_remote, normalise_name, prefixes_of
 from ragkit.models.ollama.progress import LayerProgress, Progress
@@ -55,5 +55,6 @@ __all__ = [
     "is_remote",
     "normalise_name",
     "parse_host",
+    "parse_hosts",
     "prefixes_of",
 ]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ragkit.models.ollama.calls import ChatCall
 from ragkit.models.ollama.messages import Message
 from ragkit.models.ollama.names import normalise_name
-from ragkit.models.ollama.think import ThinkFilter
 from ragkit.protocols import ChatDone, ThinkingDelta
+from ragkit.thinking import ThinkFilter
 
 if TYPE_CHECKING:
     from collections.abc import Generator

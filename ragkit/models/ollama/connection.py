@@ -11,6 +11,7 @@ import requests
 
 from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
 from ragkit.models.ollama.host import parse_host
+from ragkit.models.ollama.key import key_for
 from ragkit.models.ollama.lines import split_lines
 from ragkit.models.ollama.problems import Problem
 from ragkit.models.ollama.transport import Request, Transport, to_problem
@@ -41,7 +42,7 @@ class Connection:
     def __init__(self, host: str, *, settings: ModelSettings) -> None:
         self.settings = settings
         self.address = parse_host(host)
-        self._transport = Transport(self.address, settings)
+        self._transport = Transport(self.address, settings, key=key_for(self.address))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -89,7 +90,8 @@ class Connection:
             try:
                 content = got.content
             except requests.RequestException as exc:
-                raise to_problem(exc).to_error(model, self.address) from exc
+                problem = to_problem(exc, self.settings.read_timeout_s)
+                raise problem.to_error(model, self.address) from exc
         if not content:  # cut within the head, which then reads like a whole one
             raise self.unfinished(model)
         return self._event(content, model, ended=True)
@@ -101,6 +103,7 @@ class Connection:
         *,
         model: str = "",
         repeat: bool = True,
+        silence_s: float = 0.0,
     ) -> Generator[dict[str, Any], None, None]:
         """The JSON objects of a streamed reply as they come; closing it ends the request.
 
@@ -109,12 +112,16 @@ class Connection:
             payload: JSON value of the body.
             model: For the error messages.
             repeat: Whether it may be sent again where it reached the server but no reply began.
+            silence_s: How long the server may say nothing, where that is longer than the setting.
 
         Raises:
             ModelError: The request failed before the stream, or the stream ended with an error
                 or within a line.
         """
-        response = self._transport.stream(Request("POST", path, payload, repeat=repeat))
+        silence_s = max(silence_s, self.settings.read_timeout_s)
+        limits = (self.settings.connect_timeout_s, silence_s)
+        request = Request("POST", path, payload, repeat=repeat, timeout=limits)
+        response = self._transport.stream(request)
         if isinstance(response, Problem):
             raise response.to_error(model, self.address)
         with response:
@@ -123,7 +130,7 @@ class Connection:
                 for line, ended in split_lines(response.iter_content(chunk_size=None)):
                     yield self._event(line, model, ended=ended)
             except requests.RequestException as exc:
-                raise to_problem(exc).to_error(model, self.address) from exc
+                raise to_problem(exc, silence_s).to_error(model, self.address) from exc
 
     def events_until(
         self,

@@ -18,7 +18,7 @@ _HIGHEST_PORT = 65535
 _CONNECTABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- not bound
 
 
-def parse_host(text: str) -> str:
+def parse_host(text: str, *, setting: str = "models.ollama_host") -> str:
     """Turn an address as people write it into a base URL.
 
     Without a scheme the port defaults to 11434, with one to the scheme's own; a path is kept as
@@ -26,12 +26,13 @@ def parse_host(text: str) -> str:
 
     Args:
         text: e.g. ``""``, ``example.com``, ``0.0.0.0:8080``, ``[::1]``, ``https://host/ollama``.
+        setting: Where it was read, for the error message.
 
     Returns:
         Scheme, host, port and path without a trailing slash.
 
     Raises:
-        ConfigError: The scheme is not http or https, or the address names a user.
+        ConfigError: The scheme is not http or https, or it names a user or several addresses.
 
     >>> parse_host("0.0.0.0")
     'http://127.0.0.1:11434'
@@ -41,9 +42,9 @@ def parse_host(text: str) -> str:
     scheme = scheme.lower()
     if not separator:
         scheme = "https" if rest.rstrip("/").lower() == "ollama.com" else "http"
-    if scheme not in _PORTS or "@" in rest:
+    if scheme not in _PORTS or "@" in rest or "," in rest:
         shown = re.sub(r"[^/]*@", "***@", text)  # what stands before it may be a password
-        msg = f"models.ollama_host = {shown!r}: expected [http[s]://]host[:port][/path]"
+        msg = f"{setting} = {shown!r}: expected [http[s]://]host[:port][/path]"
         raise ConfigError(msg)
     default = _PORTS[scheme] if separator or scheme == "https" else _OLLAMA_PORT
     place, _, path = rest.partition("/")
@@ -52,6 +53,24 @@ def parse_host(text: str) -> str:
     shown = f"[{name}]" if ":" in name else name
     path = path.strip("/")
     return f"{scheme}://{shown}:{_port(port, default)}" + (f"/{path}" if path else "")
+
+
+def parse_hosts(text: str) -> tuple[str, ...]:
+    """Turn a list of addresses, separated by commas, into base URLs; see `parse_host`.
+
+    Returns:
+        At least one, in order, each once.
+
+    Raises:
+        ConfigError: As `parse_host`.
+
+    >>> parse_hosts("127.0.0.1, gpu:8080, 0.0.0.0")
+    ('http://127.0.0.1:11434', 'http://gpu:8080')
+    """
+    # What names a user is refused whole: a password may hold a comma.
+    items = [text] if "@" in text else text.strip("\"' ").split(",")
+    given = [item for item in items if item.strip()] or [""]
+    return tuple(dict.fromkeys(parse_host(item) for item in given))
 
 
 def is_loopback(url: str) -> bool:

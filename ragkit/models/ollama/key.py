@@ -49,15 +49,15 @@ class ApiKey(AuthBase):
         return text.replace(self._value, _MASK)
 
 
-def key_for(base: str) -> ApiKey | None:
-    """The key in ``OLLAMA_API_KEY``, where it may be sent to a base URL.
+def key_for(base: str, variable: str = VARIABLE) -> ApiKey | None:
+    """The key in an environment variable, where it may be sent to a base URL.
 
     That is over https, or to this machine; in the clear over a network it is kept back.
 
     Raises:
         ConfigError: The variable holds what cannot be a key.
     """
-    value = os.environ.get(VARIABLE, "").strip()
+    value = os.environ.get(variable, "").strip()
     if value and (base.startswith("https:") or is_loopback(base)):
-        return ApiKey(value)
+        return ApiKey(value, variable)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ragkit.models.ollama.inventory import Inventory
 from ragkit.models.ollama.progress import SUCCESS, Progress
@@ -18,7 +18,14 @@ class Management(Inventory):
 
     The iterators end without an error exactly when the server said ``success``. A request that
     never reached the server is tried again; one that did is not.
+
+    Attributes:
+        silence_s: How long the server may say nothing meanwhile, where the setting
+            ``models.read_timeout_s`` is shorter. It verifies or quantises a layer without a word,
+            which takes minutes for one of tens of gigabytes on a slow disk.
     """
+
+    silence_s: ClassVar[float] = 3600.0
 
     def pull(self, name: str, *, insecure: bool = False) -> Generator[Progress, None, None]:
         """Fetch a model from its registry. ``POST /api/pull``.
@@ -72,7 +79,13 @@ class Management(Inventory):
     ) -> Generator[Progress, None, None]:
         return self.events_until(
             ("status", SUCCESS),
-            self.events(path, {**body, "stream": True}, model=model, repeat=False),
+            self.events(
+                path,
+                {**body, "stream": True},
+                model=model,
+                repeat=False,
+                silence_s=self.silence_s,
+            ),
             Progress.read,
             unfinished=self.unfinished(model, f"the {path.rpartition('/')[2]}"),
         )

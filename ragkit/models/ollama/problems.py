@@ -35,7 +35,9 @@ Kind = Literal[
 
 # Of these kinds another text may be free, so the rest of a batch goes on.
 TEXT_KINDS: frozenset[Kind] = frozenset({"too_long", "crashed", "nan", "unsendable", "fault"})
-_UNAVAILABLE: frozenset[Kind] = frozenset({"crashed", "busy", "unreachable", "broken", "timeout"})
+UNAVAILABLE_KINDS: frozenset[Kind] = frozenset(
+    {"crashed", "busy", "unreachable", "broken", "timeout"}
+)
 
 _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
@@ -82,7 +84,9 @@ class Problem:
         """The error that a caller of the library sees."""
         if self.kind == "missing":
             short = model.removesuffix(":latest")
-            message = f"model {short!r} is not installed on {address}; try: ollama pull {short}"
+            message = (
+                f"model {short!r} is not installed on {address}; try: ragkit models pull {short}"
+            )
             return ModelNotFoundError(message, model)
         if self.kind == "unreachable":
             message = (
@@ -91,7 +95,7 @@ class Problem:
             )
             return ModelUnavailableError(message, model)
         message = f"{model or 'request'} at {address}: {self.text}"
-        if self.kind in _UNAVAILABLE:
+        if self.kind in UNAVAILABLE_KINDS:
             return ModelUnavailableError(message, model)
         return ModelResponseError(message, model)
 

@@ -197,10 +197,6 @@ class InstalledModel:
             remote_host=wire.text(fields, "remote_host"),
         )
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 -- whatever the field holds
-        """A field by its name, as when a model was the JSON object of the wire."""
-        return getattr(self, name)
-
 
 @dataclass(frozen=True, slots=True)
 class RunningModel:

@@ -12,13 +12,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
 from ragkit.models.ollama.host import is_loopback
-from ragkit.models.ollama.key import key_for
 from ragkit.models.ollama.problems import Kind, Problem, classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ragkit.config import ModelSettings
+    from ragkit.models.ollama.key import ApiKey
 
 _BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 5.0
@@ -64,16 +64,22 @@ class Transport:
     Args:
         base: As `parse_host` gives it.
         settings: Timeouts, tries, and how many connections to keep.
-
-    Raises:
-        ConfigError: ``OLLAMA_API_KEY`` is set to what cannot be a key.
+        key: Sent along, to this server only.
+        classify: Tells what an error reply means, from its status and body.
     """
 
-    def __init__(self, base: str, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        base: str,
+        settings: ModelSettings,
+        *,
+        key: ApiKey | None = None,
+        classify: Callable[[int, bytes], Problem] = classify,
+    ) -> None:
         self.base = base
         self._tries = settings.retries
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
-        self._key = key_for(base)
+        self._key, self._classify = key, classify
         self._session = requests.Session()
         self._session.auth = self._key
         size = settings.embed_concurrency + _SPARE_CONNECTIONS
@@ -99,7 +105,7 @@ class Transport:
 
     def problem(self, status: int, body: bytes) -> Problem:
         """Tell what an error reply means; the key does not occur in it."""
-        found = classify(status, body)
+        found = self._classify(status, body)
         return replace(found, text=self.mask(found.text))
 
     def mask(self, text: str) -> str:
@@ -155,7 +161,7 @@ class Transport:
             with reply:
                 return self.problem(reply.status_code, reply.content)
         except requests.RequestException as exc:
-            return to_problem(exc)
+            return to_problem(exc, timeout[1])
 
 
 def _beheaded(reply: requests.Response) -> bool:
@@ -164,12 +170,12 @@ def _beheaded(reply: requests.Response) -> bool:
     return not announced and not reply.content and reply.request.method != "HEAD"
 
 
-def to_problem(exc: requests.RequestException) -> Problem:
-    """Tell what a failure of `requests` means."""
+def to_problem(exc: requests.RequestException, read_timeout_s: float) -> Problem:
+    """Tell what a failure of `requests` means, with the longest silence that was allowed."""
     if isinstance(exc, requests.ConnectTimeout):
         return Problem("unreachable", "no connection within the time allowed")
     if isinstance(exc, requests.Timeout) or "Read timed out" in str(exc):
-        return Problem("timeout", "no reply within models.read_timeout_s")
+        return Problem("timeout", f"silent for {read_timeout_s:g} s (models.read_timeout_s)")
     cut = isinstance(exc, requests.exceptions.ChunkedEncodingError)
     if cut or (exc.args and isinstance(exc.args[0], ProtocolError)):
         return Problem("broken", _CUT)

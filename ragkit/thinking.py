@@ -1,4 +1,4 @@
-"""Separates reasoning that older models leak into their reply from the reply itself."""
+"""Separates reasoning that models leak into their reply from the reply itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from ragkit.protocols import TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterable, Iterator
+
+    from ragkit.protocols import ChatEvent
 
 _OPEN, _CLOSE = "<think>", "</think>"
 
@@ -75,3 +77,18 @@ class ThinkFilter:
 def _overlap(text: str, tag: str) -> int:
     """How many characters at the end of a text may be the beginning of a tag."""
     return next((n for n in range(len(tag) - 1, 0, -1) if text.endswith(tag[:n])), 0)
+
+
+def without_thinking(events: Iterable[ChatEvent]) -> Generator[ChatEvent, None, None]:
+    """Turn reasoning that a model leaks into its reply back into `ThinkingDelta`.
+
+    Only a ``<think>`` at the very beginning counts; one that is never closed was all thinking.
+    """
+    split = ThinkFilter()
+    for event in events:
+        if isinstance(event, TextDelta):
+            yield from split.feed(event.text)
+            continue
+        if not isinstance(event, ThinkingDelta):
+            yield from split.end()
+        yield event

@@ -1,0 +1,198 @@
+"""Requests to an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+import numpy as np
+import orjson
+import requests
+
+from ragkit.errors import ModelResponseError, ModelUnavailableError
+from ragkit.models.ollama.host import parse_host
+from ragkit.models.ollama.key import key_for
+from ragkit.models.ollama.lines import split_lines
+from ragkit.models.ollama.problems import TEXT_KINDS, Problem
+from ragkit.models.ollama.transport import Request, Transport, to_problem
+from ragkit.models.openai.problems import classify, to_error
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from ragkit.config import ModelSettings
+    from ragkit.protocols import Vectors
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+_IN_STREAM = 200
+_DONE = b"[DONE]"
+# Names that servers give to a model's window: vLLM, LM Studio and others, llama.cpp's `meta`.
+_WINDOWS = ("max_model_len", "max_context_length", "context_length", "n_ctx", "n_ctx_train")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model that a server lists; ``context_tokens`` is None where it does not say."""
+
+    name: str
+    context_tokens: int | None
+
+
+class OpenAIClient:
+    """One server. Opens no connection until a method is called; safe in several threads.
+
+    Every method raises ModelUnavailableError where nothing answers, ModelNotFoundError where the
+    server has no such model, ModelResponseError where it refuses or its reply is odd.
+
+    Args:
+        url: e.g. ``http://127.0.0.1:1234/v1``; ``/v1`` is added where there is no path.
+        settings: Timeouts, tries, concurrency.
+
+    Raises:
+        ConfigError: The address or ``OPENAI_API_KEY`` cannot be used.
+    """
+
+    def __init__(self, url: str, *, settings: ModelSettings) -> None:
+        self.settings = settings
+        given = url.strip() if "://" in url else f"http://{url.strip()}"
+        base = parse_host(given, setting="models.openai_url")
+        self.address = base if urlsplit(base).path else f"{base}/v1"
+        key = key_for(self.address, KEY_VARIABLE)
+        self._transport = Transport(self.address, settings, key=key, classify=classify)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._transport.close()
+
+    def is_available(self) -> bool:
+        """Whether a server lists its models there; a quick look without further tries."""
+        limits = (self.settings.connect_timeout_s,) * 2
+        got = self._transport.call(Request("GET", "/models", timeout=limits, tries=0))
+        return not isinstance(got, Problem)
+
+    def models(self) -> list[ListedModel]:
+        """The models that the server lists: ``GET /models``."""
+        reply = self._parsed(self._transport.call(Request("GET", "/models")), "")
+        return [_listed(entry) for entry in reply.get("data") or () if isinstance(entry, dict)]
+
+    def model(self, name: str) -> ListedModel | None:
+        """The entry of one model, None where the server does not list it."""
+        return next((model for model in self.models() if model.name == name), None)
+
+    def embeddings(self, model: str, texts: Sequence[str]) -> list[Vectors] | Problem:
+        """Have texts embedded: ``POST /embeddings``.
+
+        Args:
+            model: Its name there.
+            texts: One or more, none empty.
+
+        Returns:
+            One vector a text, float32, of any norm, in order; or the problem where another text
+            may be free of it.
+
+        Raises:
+            ModelResponseError: The vectors are not as many as the texts.
+        """
+        body = {"model": model, "input": list(texts), "encoding_format": "float"}
+        got = self._transport.call(Request("POST", "/embeddings", body))
+        if isinstance(got, Problem) and got.kind in TEXT_KINDS:
+            return got
+        rows = self._parsed(got, model).get("data") or []
+        try:
+            rows = sorted(rows, key=lambda row: row["index"])
+            if [row["index"] for row in rows] != list(range(len(texts))):
+                msg = f"{model} at {self.address} gave {len(rows)} vectors for {len(texts)} texts"
+                raise ModelResponseError(msg, model)
+            return [_vector(row["embedding"]) for row in rows]
+        except (KeyError, TypeError, ValueError) as exc:
+            msg = f"{model} at {self.address}: a reply without vectors: {exc!r}"
+            raise ModelResponseError(msg, model) from exc
+
+    def chat(self, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """Stream a reply: ``POST /chat/completions``; closing it ends the request.
+
+        Args:
+            body: The request; ``stream`` is set here.
+
+        Yields:
+            The chunks as they come.
+
+        Raises:
+            ModelUnavailableError: The stream ended without ``[DONE]``: it is not whole.
+        """
+        model = str(body["model"])
+        request = Request("POST", "/chat/completions", body | {"stream": True})
+        response = self._transport.stream(request)
+        if isinstance(response, Problem):
+            raise to_error(response, model, self.address)
+        with response:
+            try:
+                pieces = response.iter_content(chunk_size=None)
+                with closing(_events(pieces)) as events:
+                    for data in events:
+                        if data == _DONE:
+                            return
+                        yield self._chunk(data, model)
+            except requests.RequestException as exc:
+                problem = to_problem(exc, self.settings.read_timeout_s)
+                raise to_error(problem, model, self.address) from exc
+        msg = f"{model} at {self.address}: the stream ended without [DONE], so it is not whole"
+        raise ModelUnavailableError(msg, model)
+
+    def _chunk(self, data: bytes, model: str) -> dict[str, Any]:
+        chunk = self._parsed(data, model)
+        if chunk.get("error"):
+            raise to_error(self._transport.problem(_IN_STREAM, data), model, self.address)
+        return chunk
+
+    def _parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
+        if isinstance(got, Problem):
+            raise to_error(got, model, self.address)
+        try:
+            value = orjson.loads(got)
+        except orjson.JSONDecodeError as exc:
+            value = exc
+        if not isinstance(value, dict):
+            shown = self._transport.mask(got[:80].decode("utf-8", "replace"))
+            msg = f"{self.address} gave {shown!r}, which is not a JSON object; is this its address?"
+            raise ModelResponseError(msg, model)
+        return value
+
+
+def _events(pieces: Any) -> Generator[bytes, None, None]:  # noqa: ANN401 -- an iterator of bytes
+    """The data of server-sent events; one that was cut off at the end is left out.
+
+    Servers of this interface write each event as one ``data`` line, so that a blank line need
+    not be waited for; comments and other fields are passed over.
+    """
+    for line, ended in split_lines(pieces):
+        if ended and line.startswith(b"data:"):
+            yield line.removeprefix(b"data:").strip()
+
+
+def _vector(value: Any) -> Vectors:  # noqa: ANN401 -- JSON
+    if isinstance(value, str):  # base64, little-endian float32, though floats were asked for
+        return np.frombuffer(b64decode(value, validate=True), "<f4").astype(np.float32)
+    vector = np.array([np.nan if x is None else x for x in value], np.float32)
+    if not len(vector):
+        msg = "an empty vector"
+        raise ValueError(msg)
+    return vector
+
+
+def _listed(entry: dict[str, Any]) -> ListedModel:
+    known = entry | (entry.get("meta") or {})
+    window = next((known[name] for name in _WINDOWS if isinstance(known.get(name), int)), None)
+    return ListedModel(str(entry.get("id", "")), window)

@@ -1,0 +1,84 @@
+"""An embedding model on an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from ragkit.models.ollama.problems import Problem
+from ragkit.models.served import ServedEmbedder, chosen_prefixes
+from ragkit.text import estimate_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragkit.models.openai.client import OpenAIClient
+    from ragkit.protocols import Vectors
+
+# Where the server says nothing, the smallest window among known embedding models.
+_UNKNOWN_TOKENS = 512
+_BOUNDARY_TOKENS = 2
+
+
+class OpenAIEmbedder(ServedEmbedder):
+    """Satisfies `ragkit.protocols.Embedder`. Nothing is sent until something is asked for.
+
+    The interface gives no digest: ``digest`` is made of the model's name, so that another model
+    under the same name is not noticed. Some servers cut an over-long text without a word: one
+    that is estimated above ``max_tokens`` is never sent whole.
+
+    Args:
+        client: The server; its settings choose batch and concurrency.
+        name: The model's name there, exactly.
+        query_prefix, document_prefix: None or ``auto``: the setting, or what is known of the model.
+        dim, max_tokens: If they are known already, e.g. from an index.
+    """
+
+    backend = "openai"
+
+    def __init__(
+        self,
+        client: OpenAIClient,
+        name: str,
+        *,
+        query_prefix: str | None = None,
+        document_prefix: str | None = None,
+        dim: int | None = None,
+        max_tokens: int | None = None,
+    ) -> None:
+        settings = client.settings
+        super().__init__(
+            name,
+            prefixes=chosen_prefixes(name, settings, query_prefix, document_prefix),
+            dim=dim,
+            batch=settings.embed_batch,
+            requests=settings.embed_concurrency,
+        )
+        self._client = client
+        self._max_tokens = max_tokens
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What changes a vector besides the weights; known without the server."""
+        return {"query_prefix": self._query_prefix, "document_prefix": self._document_prefix}
+
+    @property
+    def digest(self) -> str:
+        """Stands for the weights; 64 hexadecimal digits made of the name."""
+        return hashlib.sha256(f"openai\0{self.name}".encode()).hexdigest()
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text embedded whole, in tokens, prefix and boundary tokens already taken off."""
+        if self._max_tokens is None:
+            listed = self._client.model(self.name)
+            window = (listed and listed.context_tokens) or _UNKNOWN_TOKENS
+            prefix = max(len(self._document_prefix.encode()), len(self._query_prefix.encode()))
+            self._max_tokens = max(1, window - _BOUNDARY_TOKENS - (prefix + 2) // 3)
+        return self._max_tokens
+
+    def _request(self, texts: Sequence[str]) -> list[Vectors] | Problem:
+        prefix = max(len(self._document_prefix), len(self._query_prefix))
+        if any(estimate_tokens(text[prefix:]) > self.max_tokens for text in texts):
+            return Problem("too_long", "the text is longer than the model's window")
+        return self._client.embeddings(self.name, texts)

@@ -1,0 +1,72 @@
+"""What can go wrong with a request to an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ragkit.errors import (
+    ModelError,
+    ModelNotFoundError,
+    ModelResponseError,
+    ModelUnavailableError,
+)
+from ragkit.models.ollama.problems import UNAVAILABLE_KINDS, Problem
+
+if TYPE_CHECKING:
+    from ragkit.models.ollama.problems import Kind
+
+_TOO_LONG = re.compile(
+    r"context (length|size|window)|too (long|large)|maximum.*tokens|exceeds?.*tokens", re.IGNORECASE
+)
+_UNKNOWN_MODEL = re.compile(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
+_UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
+_BUSY = frozenset({408, 429, 502, 503, 504})
+_SHOWN_CHARS = 300
+
+
+def classify(status: int, body: bytes) -> Problem:
+    """Tell what an error reply means. A status of 200 stands for an error inside a stream."""
+    text = _error_text(body)
+    kind: Kind = "refused"
+    if status in _UNAUTHORISED:
+        text += "; the key in OPENAI_API_KEY is missing, wrong, or has no right to this"
+    elif _TOO_LONG.search(text):
+        kind = "too_long"
+    elif _UNKNOWN_MODEL.search(text):
+        kind = "missing"
+    elif status == _NOT_FOUND:
+        text += "; is models.openai_url right? It mostly ends in /v1"
+    elif status in _BUSY:
+        kind = "busy"
+    elif status >= _SERVER_ERROR:
+        kind = "fault"
+    return Problem(kind, f"{text} (HTTP {status})", status)
+
+
+def to_error(problem: Problem, model: str, address: str) -> ModelError:
+    """The error that a caller of the library sees."""
+    if problem.kind == "unreachable":
+        message = (
+            f"nothing answers at {address} ({problem.text}); start the server, or set "
+            "models.openai_url to its address"
+        )
+        return ModelUnavailableError(message, model)
+    message = f"{model or 'request'} at {address}: {problem.text}"
+    if problem.kind == "missing":
+        return ModelNotFoundError(f"{message}; `ragkit doctor` lists the models there", model)
+    if problem.kind in UNAVAILABLE_KINDS:
+        return ModelUnavailableError(message, model)
+    return ModelResponseError(message, model)
+
+
+def _error_text(body: bytes) -> str:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = body.decode("utf-8", "replace")
+    while isinstance(value, dict):  # {"error": {"message": ...}}, {"error": ...}, {"message": ...}
+        value = value.get("error", value.get("message", value.get("detail", "")))
+    return str(value).strip()[:_SHOWN_CHARS] or "an error without words"
