@@ -35,24 +35,32 @@ def _setting(
 class ModelSettings:
     """Which models, where, and how they are called."""
 
-    backend: Literal["auto", "ollama", "embedded"] = _setting(
+    backend: Literal["auto", "ollama", "openai", "embedded"] = _setting(
         "auto",
-        "Where a new index gets its vectors: `ollama`, `embedded` (in-process), or `auto`: "
-        "Ollama if it answers, else embedded.",
+        "Where a new index gets its vectors: `ollama`, `openai` (any server of that interface), "
+        "`embedded` (in-process), or `auto`: Ollama if it answers, else embedded.",
     )
     ollama_host: str = _setting(
-        "http://127.0.0.1:11434", "Address of the Ollama server; `OLLAMA_HOST` sets it too."
+        "http://127.0.0.1:11434",
+        "Address of the Ollama server; `OLLAMA_HOST` sets it too. Several, separated by commas, "
+        "share the embedding; the first does the rest.",
+    )
+    openai_url: str = _setting(
+        "http://127.0.0.1:8080/v1",
+        "Address of an OpenAI-compatible server; its key is taken from `OPENAI_API_KEY`.",
     )
     embedder: str = _setting("nomic-embed-text", "Embedding model on the Ollama server.")
     chat: str = _setting(
         "llama3.2",
-        "Chat model: a name on the Ollama server, `gguf:PATH` for a model file "
+        "Chat model: a name on the Ollama server, `openai:NAME`, `gguf:PATH` for a model file "
         "(extra `gguf`), or `none` for extractive answers.",
     )
     embed_endpoint: Literal["/api/embeddings", "/api/embed"] = _setting(
         "/api/embeddings", "One text a request, or batches through `/api/embed`."
     )
-    embed_concurrency: int = _setting(8, "Embedding requests in flight at once.", least=1)
+    embed_concurrency: int = _setting(
+        8, "Embedding requests in flight at once, to each server.", least=1
+    )
     embed_batch: int = _setting(32, "Texts a request through `/api/embed`.", least=1)
     embed_num_ctx: int = _setting(
         0, "Window of the embedding model, tokens; 0: the server's.", least=0
@@ -108,6 +116,18 @@ class SearchSettings:
     depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.", least=1)
     keyword_weight: float = _setting(
         0.65, "Share of the words in a hybrid score, the rest is meaning.", least=0, most=1
+    )
+    diversity: float = _setting(
+        0.0,
+        "How much hits are kept from saying the same, in [0, 1]; chosen from the best `depth`.",
+        least=0,
+        most=1,
+    )
+    rerank: int = _setting(
+        0, "Hits, best first, that the chat model grades and orders anew; 0: none.", least=0
+    )
+    neighbours: int = _setting(
+        0, "Chunks before and after each hit that an answer may use too.", least=0
     )
 
 

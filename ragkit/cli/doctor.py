@@ -14,6 +14,7 @@ import typer
 
 from ragkit._version import __version__
 from ragkit.cli.doctor_models import about_models
+from ragkit.cli.doctor_openai import about_openai, uses_openai
 from ragkit.cli.doctor_server import about_helpers, about_server
 from ragkit.cli.finding import Finding
 from ragkit.cli.options import Json, Settings, configured
@@ -63,17 +64,23 @@ def _about_ragkit() -> Iterator[Finding]:
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
-    from ragkit.backends import ollama_clients
+    from ragkit.backends import ollama_clients, openai_client
 
     now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
+    if uses_openai(now):
+        with openai_client(now) as server:
+            yield from about_openai(server, now)
+    if now.backend == "openai":
+        yield from _about_packages(needed=False)
+        return
     with ExitStack() as opened:
         client, *helpers = (opened.enter_context(client) for client in ollama_clients(now))
-        server = list(about_server(client))
+        first = list(about_server(client))
         others = list(about_helpers(client, helpers, config.models.embedder))
-        yield from (*server, *others)
-        if server[0].state == "ok":
+        yield from (*first, *others)
+        if first[0].state == "ok":
             yield from about_models(client, config)
-    there = any(finding.state == "ok" for finding in (server[0], *others))
+    there = any(finding.state == "ok" for finding in (first[0], *others))
     yield from _about_packages(needed=not there)
 
 

@@ -24,7 +24,7 @@ def about_models(client: OllamaClient, config: Config) -> Iterator[Finding]:
     chat = config.models.chat
     if config.models.backend != "embedded":
         yield from _settled(_EMBEDDER, _about_embedder(client, config))
-    if chat not in {"", "none"} and not chat.startswith("gguf:"):
+    if chat not in {"", "none"} and not chat.startswith(("gguf:", "openai:")):
         yield from _settled(_CHAT, _about_chat(client, config))
 
 

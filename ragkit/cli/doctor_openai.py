@@ -1,0 +1,52 @@
+"""What ``ragkit doctor`` says of an OpenAI-compatible server and its models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ragkit.cli.finding import Finding
+from ragkit.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ragkit.config import ModelSettings
+    from ragkit.models.openai import ListedModel, OpenAIClient
+
+_SERVER = "OpenAI server"
+_NAMES_SHOWN = 12
+
+
+def uses_openai(settings: ModelSettings) -> bool:
+    """Whether a configured model is on an OpenAI-compatible server."""
+    return settings.backend == "openai" or settings.chat.startswith("openai:")
+
+
+def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Finding]:
+    """Look at the server, and whether it lists the configured models."""
+    from ragkit.models.ollama.host import is_loopback
+
+    try:
+        listed = client.models()
+    except ModelError as exc:
+        yield Finding(_SERVER, "problem", str(exc))
+        return
+    names = ", ".join(model.name for model in listed[:_NAMES_SHOWN]) or "none"
+    yield Finding(_SERVER, "ok", f"{client.address}, models: {names}")
+    if not is_loopback(client.address):
+        detail = f"texts and questions are sent to {client.address}"
+        yield Finding("privacy", "note", detail, "name a server of your own, if that is not meant")
+    if settings.backend == "openai":
+        yield _about("embedding model", settings.embedder, "models.embedder", listed)
+    if settings.chat not in {"", "none"} and not settings.chat.startswith("gguf:"):
+        chat = settings.chat.removeprefix("openai:")
+        yield _about("chat model", chat, "models.chat", listed)
+
+
+def _about(what: str, name: str, setting: str, listed: list[ListedModel]) -> Finding:
+    model = next((model for model in listed if model.name == name), None)
+    if model is None:
+        detail = f"the server does not list {name!r}"
+        return Finding(what, "problem", detail, f"set {setting} to one of the names above")
+    window = "window unknown" if model.context_tokens is None else f"{model.context_tokens} tokens"
+    return Finding(what, "ok", f"{name}, {window}")
