@@ -7,12 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.answer.cite import tie, withhold
-from ragkit.answer.figures import figures, figures_read, negated
-from ragkit.answer.markers import MarkFilter, find_marks, without_marks, without_thinking
-from ragkit.answer.support import answer_sentences, check_sentence
+from ragkit.answer.figures import figures, figures_missing
+from ragkit.answer.markers import MarkFilter, find_marks, without_marks
+from ragkit.answer.names import names_missing
+from ragkit.answer.negation import negated, opposed
+from ragkit.answer.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.errors import CitationError
 from ragkit.protocols import ChatDone, ChatEvent, TextDelta, ThinkingDelta
 from ragkit.records import Passage
+from ragkit.thinking import without_thinking
 
 HANDBOOK = (
     "Leaving the company.\nThe notice period is three months to the end of a quarter. "
@@ -182,7 +185,7 @@ def test_marks_and_the_space_before_them_can_be_removed() -> None:
         (["<th", "ink>hm", "m</think>", "Yes."], "hmm", "Yes."),
         (["Yes <think>"], "", "Yes <think>"),
         (["<b>Yes"], "", "<b>Yes"),
-        (["<think>never closed"], "<think>never closed", ""),
+        (["<think>never closed"], "never closed", ""),
         (["<thi"], "", "<thi"),
     ],
 )
@@ -204,13 +207,84 @@ def test_leaked_thinking_is_no_part_of_the_reply(
         ("共二十五人，一千二百元，二〇一九年", {"25", "1200", "2019"}),
         ("十分重要，一般如此", set()),
         ("十二万米", {"120000"}),
+        ("约1.5万人，2,020万户", {"15000", "20200000"}),
+        ("出口C2和G11公路", set()),
     ],
 )
 def test_figures_of_a_statement_are_read(text: str, expected: set[str]) -> None:
     assert figures(text) == expected
-    assert expected <= figures_read(text)
+    assert not figures_missing(text, text)
 
 
 def test_negated_words_are_found_past_function_words() -> None:
-    assert negated("It must not be terminated, and isn't possible") == {"terminat", "possibl"}
-    assert negated("不得解除合同，不仅如此") == {"解除"}
+    assert negated("It must not be terminated, and isn't possible") == [
+        ("terminat", "possibl"),
+        ("possibl",),
+    ]
+    assert [terms[0] for terms in negated("不得解除合同，不仅如此")] == ["得解"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence", "missing"),
+    [
+        ("It lasts 3 weeks.", "It lasts three months.", True),
+        ("It lasts 3 months.", "Three-month terms, 3 months at most.", False),
+        ("In 1990 it began.", "它始于1990年。", False),
+        ("面积1万平方米", "面积4万平方米", True),
+        ("面积4万平方米", "40,000 square metres", False),
+        ("有2个出口", "出口为C2和D1", True),
+    ],
+)
+def test_a_figure_counts_with_its_unit(sentence: str, evidence: str, missing: bool) -> None:  # noqa: FBT001 -- a table
+    assert figures_missing(sentence, evidence) is missing
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence", "missing"),
+    [
+        ("Rollo led them.", "They were led by Rollo.", False),
+        ("Charles led them.", "They were led by Rollo.", True),
+        ("Koreans sailed.", "Sailors of Korea sailed.", False),
+        ("作者是雷蒙·钱德勒。", "雷蒙·钱德勒写了这本书，是作者。", False),
+        ("作者是索尔·勒维特。", "雷蒙·钱德勒写了这本书，是作者。", True),
+        ("軟體由微軟公司開發。", "软体由微软公司开发。", False),
+        ("它用Python编写。", "它用Java编写。", True),
+        ("这个问题目前已经解决。", "此事已解决。", False),
+    ],
+)
+def test_a_foreign_name_is_missed(sentence: str, evidence: str, missing: bool) -> None:  # noqa: FBT001 -- a table
+    assert names_missing(sentence, evidence) is missing
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence", "against"),
+    [
+        ("Overtime is paid.", "Overtime is not paid.", True),
+        ("It is not true that overtime is paid.", "Overtime is paid.", True),
+        ("He refused to sign.", "He did not sign.", False),
+        ("Staff never pay.", "Staff do not pay.", False),
+        ("Prices rose after May.", "Prices rose before May.", True),
+        ("Prices rose after May.", "Prices rose after May, not before.", False),
+        ("公司并未支付加班费。", "公司支付加班费。", True),
+        ("公司不支付加班费。", "公司不予支付加班费。", False),
+        ("人口減少了。", "人口增加了。", True),
+    ],
+)
+def test_the_opposite_is_noticed(sentence: str, evidence: str, against: bool) -> None:  # noqa: FBT001 -- a table
+    assert opposed(sentence, evidence) is against
+
+
+def test_a_name_may_stand_in_the_title_but_a_quotation_may_not() -> None:
+    titled = [Evidence("It was founded in 1903.", ("Rome Works", "History of the works"))]
+    assert judge("Rome Works was founded in 1903.", titled).status == "supported"
+    assert judge("It has a “History of the works” of 1903.", titled).status == "unsupported"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(alphabet="ab Not 不是通知三3.。“”", max_size=40))
+def test_a_place_that_was_found_proves_as_much_by_itself(sentence: str) -> None:
+    given_ = passage(HANDBOOK + CHINESE)
+    found = check_sentence(sentence, [given_])
+    places = [Evidence(given_.text[p.start : p.end], ("", *given_.heading)) for p in found.places]
+    again = judge(sentence, places)
+    assert (again.status, again.score) == (found.status, found.score)

@@ -36,6 +36,20 @@ SELECT d.*, (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
 FROM documents d WHERE d.died IS NULL AND (?1 IS NULL OR d.root = ?1) ORDER BY d.path, d.root
 """
 
+_CHUNKS_AT = """
+SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document
+WHERE d.doc_id = ? AND d.died IS NULL AND c.died IS NULL AND c.char_start < ? AND c.char_end > ?
+ORDER BY c.ordinal
+"""
+
+_NEIGHBOURS = """
+SELECT n.id FROM documents d
+JOIN chunks c ON c.document = d.id AND c.char_start = ?3 AND c.char_end = ?4
+JOIN chunks n ON n.document = d.id AND n.ordinal BETWEEN c.ordinal - ?5 AND c.ordinal + ?5
+WHERE d.doc_id = ?1 AND d.file_sha256 = ?2 AND d.died IS NULL AND n.id != c.id
+ORDER BY abs(n.ordinal - c.ordinal), n.ordinal
+"""
+
 
 class LocalStore:
     """Satisfies `ragkit.protocols.VectorStore`; opening never writes.
@@ -127,6 +141,26 @@ class LocalStore:
             if self._reader is None:
                 self._reader = Reader(self._connection, self.path, self.dim)
             return self._reader.search(request)
+
+    def chunks_at(self, doc_id: str, start: int, end: int) -> list[Hit]:
+        """The living chunks of a document that touch a range of its text, in order; no ranks."""
+        return self._chunks(_CHUNKS_AT, doc_id, end, start)
+
+    def neighbours(self, hit: Hit, count: int) -> list[Hit]:
+        """The chunks within `count` places of a hit in its document, the nearest first; no ranks.
+
+        None where the document has changed since the hit was found.
+        """
+        place = (hit.doc_id, hit.file_sha256, hit.start, hit.end)
+        return self._chunks(_NEIGHBOURS, *place, count)
+
+    def _chunks(self, query: str, *values: str | int) -> list[Hit]:
+        from ragkit.store.hits import fetch_hits
+
+        with self._lock, translated(self.path), reading(self._connection):
+            ids = [row[0] for row in self._connection.execute(query, values)]
+            hits = fetch_hits(self._connection, self.path, ids)
+        return [hits[chunk] for chunk in ids]
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         """The vectors that are stored under those cache keys: float32, shape (dim,), unit rows.

@@ -1,0 +1,108 @@
+"""``ragkit verify``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
+from ragkit.cli.output import place, print_json, shortened
+from ragkit.errors import LoadError
+
+if TYPE_CHECKING:
+    from ragkit.cited import CitationCheck
+    from ragkit.verify import SentenceCheck, Verification
+
+FAILED = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command("verify")(verify)
+
+
+def verify(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="What `ragkit ask --json` printed; `-` for stdin."),
+    ],
+    index: IndexName = "",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Fail as well where a sentence is not shown to be in the documents."
+        ),
+    ] = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Check an answer again: its quotes, its documents, and each of its sentences.
+
+    Needs no model. The index is the one that the answer names. Exit code 1 where something is
+    no longer as the answer records it: a document changed or vanished, a quote does not stand at
+    its place, a sentence is not what it was judged to be.
+    """
+    from ragkit.records import to_json
+    from ragkit.verify import read_answer
+
+    answer = read_answer(_read(file), file)
+    config, _ = configured(settings)
+    with open_pipeline(index or _as_path(answer.index), config) as rag:
+        found = rag.verify(answer)
+    if json:
+        print_json({"holds": found.holds, "proved": found.proved, **to_json(found)})
+    else:
+        typer.echo(f"{shortened(answer.question)}\n")
+        _print(found)
+    if not found.holds or (strict and not found.proved):
+        raise typer.Exit(FAILED)
+
+
+def _read(file: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as exc:
+        msg = f"{file} cannot be read: {exc.strerror}"
+        raise LoadError(msg, file) from exc
+
+
+def _as_path(index: str) -> str:
+    """The recorded index as a path, also where it is a bare folder name."""
+    return str(Path.cwd() / index)
+
+
+def _print(found: Verification) -> None:
+    for sentence in found.sentences:
+        typer.echo(f"{sentence.status:<12} {shortened(sentence.text)}{_recorded(sentence)}")
+    for check in found.citations:
+        _print_citation(check)
+    if not (found.sentences or found.citations):
+        typer.echo("It says that the documents do not answer; there is nothing to verify.")
+        return
+    proved = sum(s.status in ("quoted", "supported") for s in found.sentences)
+    typer.echo(
+        f"\n{'Everything' if found.holds else 'NOT everything'} is as the answer records it; "
+        f"{proved} of {len(found.sentences)} sentences are shown to be in the documents."
+    )
+
+
+def _recorded(sentence: SentenceCheck) -> str:
+    if sentence.recorded == sentence.status:
+        return ""
+    return f"  (recorded: {sentence.recorded or 'no such sentence'})"
+
+
+def _print_citation(check: CitationCheck) -> None:
+    cited = check.citation
+    detail = f": {check.detail}" if check.detail else ""
+    typer.echo(f"\n[{cited.number}] {place(cited)}")
+    typer.echo(f"    {check.state}{detail}")
+    if check.file:
+        line = f":{check.line}" if check.line else ""
+        typer.echo(f"    {check.file}{line}  characters {cited.start}-{cited.end}")
+    # What stands in the file is shown with its surroundings, what does not as it was recorded.
+    before, after = (" ".join(t.split()) for t in (check.before, check.after))
+    typer.echo(f"    {before} «{shortened(cited.quote)}» {after}".rstrip())

@@ -1,0 +1,110 @@
+"""Checks an answer again, without a model: does what it cites still stand, and say what it says?
+
+Each citation is looked up twice, in the indexed text and in the file as it is now. Each sentence is
+then judged anew, by the quotes that stand and by nothing else in the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragkit.answer.markers import find_marks
+from ragkit.answer.prompt import is_refusal
+from ragkit.answer.support import Evidence, answer_sentences, judge
+from ragkit.cited import CitationCheck, Library, check_citation
+from ragkit.decoding import from_json
+from ragkit.errors import LoadError
+from ragkit.load import Parser
+from ragkit.records import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ragkit.config import LoadSettings
+    from ragkit.records import SentenceStatus
+    from ragkit.store.local import LocalStore
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceCheck:
+    """A sentence judged anew. ``recorded`` is None where the answer records no such sentence."""
+
+    text: str
+    status: SentenceStatus
+    recorded: SentenceStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """An answer's sentences and citations, checked, in the answer's order."""
+
+    sentences: tuple[SentenceCheck, ...]
+    citations: tuple[CitationCheck, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Everything is as the answer records it."""
+        return all(c.state == "holds" for c in self.citations) and all(
+            s.status == s.recorded for s in self.sentences
+        )
+
+    @property
+    def proved(self) -> bool:
+        """All holds, and every sentence is quoted or supported."""
+        return self.holds and all(s.status in ("quoted", "supported") for s in self.sentences)
+
+
+def read_answer(data: bytes, name: str) -> Answer:
+    """Read an answer as ``ragkit ask --json`` prints it.
+
+    Args:
+        data: JSON in UTF-8.
+        name: How an error calls it.
+
+    Raises:
+        LoadError: It is no JSON, or not an answer.
+    """
+    try:
+        return from_json(Answer, json.loads(data.decode("utf-8-sig")))
+    except ValueError as exc:  # UnicodeDecodeError and JSONDecodeError are such
+        msg = f"{name} is not an answer of `ragkit ask --json`: {exc}"
+        raise LoadError(msg, name) from exc
+
+
+def verify(answer: Answer, store: LocalStore, settings: LoadSettings) -> Verification:
+    """Check an answer against the index that it came from, and against the files.
+
+    Args:
+        answer: Possibly edited by somebody.
+        store: The index; nothing is written.
+        settings: As for loading; they bound what a file's parser may take.
+    """
+    with Parser(settings) as parser:
+        library = Library(store, settings, parser)
+        checks = tuple(check_citation(c, library) for c in answer.citations)
+    return Verification(tuple(_sentences(answer, checks)), checks)
+
+
+def _sentences(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[SentenceCheck]:
+    """Judge the sentences that the text has, whatever sentences the record claims."""
+    if answer.refused and is_refusal(answer.text):
+        return
+    recorded = {(s.start, s.end): s for s in answer.sentences}
+    for start, end in answer_sentences(answer.text):
+        text = answer.text[start:end]
+        numbers = {mark.number for mark in find_marks(text)}
+        record = recorded.get((start, end))
+        named = [checks[i] for i in record.citations if i in range(len(checks))] if record else []
+        named = [check for check in named if check.citation.number in numbers]
+        verdict = judge(text, [_evidence(check) for check in named if check.start is not None])
+        # Marks whose places do not stand are no proof, but the sentence did cite.
+        status = "unsupported" if numbers and verdict.status == "uncited" else verdict.status
+        yield SentenceCheck(text, status, record.status if record else None)
+
+
+def _evidence(check: CitationCheck) -> Evidence:
+    """What a place says; its headings count only where they are those of the index."""
+    cited = check.citation
+    return Evidence(cited.quote, (cited.title, *cited.heading) if check.state == "holds" else ())
