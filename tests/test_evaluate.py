@@ -1,93 +1,36 @@
-"""Evaluation: every figure against a hand count or another library, and the command as used."""
+"""The figures of an evaluation, each against a count by hand, and what may be asked of them."""
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from itertools import product
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Shell, write_files
-from hash_embedder import HashEmbedder
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ragkit.config import Config
-from ragkit.errors import ConfigError, LoadError
-from ragkit.evaluate import (
-    Trial,
-    changes,
-    differences,
-    evaluate,
-    figures,
-    gate_failures,
-    opened,
-    read_questions,
-    save,
-)
-from ragkit.evaluate.cache import CachedEmbedder
+from ragkit.errors import ConfigError
+from ragkit.evaluate import Trial, differences, figures, gate_failures
 from ragkit.evaluate.correct import answer_tokens, contains, exact_match, f1
 from ragkit.evaluate.dataset import Evidence, Question
-from ragkit.evaluate.figures import rank_values
-from ragkit.evaluate.trial import span_recall
-from ragkit.records import Hit
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-DOCS = {
-    "docs/notice.md": "# Notice\n\nThe notice period is three months..\n",
-    "docs/leave.md": "# Leave\n\nAnnual leave amounts to thirty working days a year.\n",
-    "docs/travel.txt": "Rail travel is booked by the office, second class.\n",
-    "docs/rent.md": "# 租房\n\n房东应当在两周内退还押金。租客提前一个月通知。\n",
-}
-QUESTIONS = [
-    {
-        "_id": "n",
-        "text": "How long is the notice period?",
-        "answers": ["three months"],
-        "evidence": [{"doc": "notice.md", "text": "The notice period is three months.",
-                      "start": 10, "end": 44}],
-        "metadata": {"small": True},
-    },
-    {
-        "_id": "r",
-        "text": "房东应当在多久内退还押金？",
-        "answers": ["两周"],
-        "evidence": [{"doc": "rent.md"}],
-    },
-    {"_id": "x", "text": "Which zebra crossed?", "metadata": {"answerable": False}},
-]  # fmt: skip
-
-
-def lines(records: Sequence[object]) -> str:
-    return "\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_files(tmp_path / "handbook", DOCS | {"questions.jsonl": lines(QUESTIONS)})
+from ragkit.evaluate.figures import ORDER
+from ragkit.evaluate.measures import answer_values, passage_values, span_recall
+from ragkit.evaluate.rank import rank_values
+from ragkit.records import Answer, Citation, Hit, Page, Receipt, Sentence
 
 
 def trial(name: str, **values: object) -> Trial:
-    blank = {"documents": (), "evidence": (), "certainty": 0.5, "refused": False, "seconds": 0.01}
+    blank = {"documents": (), "evidence": (), "certainty": 0.5, "refused": False, "search_s": 0.01}
     return Trial(**({"id": name, "text": name, "answerable": True} | blank | values))  # type: ignore[arg-type]  # any of its fields
 
 
-def ranked(*grades: int) -> tuple[Trial, Question]:
-    """A ranking of documents d1, d2, ... with those grades, 0 for irrelevant."""
-    names = tuple(f"d{i}" for i in range(1, len(grades) + 1))
-    relevant = {n: g for n, g in zip(names, grades, strict=True) if g}
-    return trial("q", documents=names), Question("q", "q", relevant=relevant)
-
-
-# Figures -------------------------------------------------------------------------------------
-
-
 def test_ranking_measures_are_those_of_their_formulas() -> None:
-    found, question = ranked(0, 2, 0, 1, 0, 0, 1)
-    (values,) = rank_values([found], [question])
+    ranking, grades = [f"d{i}" for i in range(1, 8)], {"d2": 2, "d4": 1, "d7": 1}
+
+    (values,) = rank_values([ranking], [grades])
 
     gain = 2 / math.log2(3) + 1 / math.log2(5) + 1 / math.log2(8)
     ideal = 2 / math.log2(2) + 1 / math.log2(3) + 1 / math.log2(4)
@@ -96,20 +39,107 @@ def test_ranking_measures_are_those_of_their_formulas() -> None:
     )
 
 
+@given(st.permutations(range(30)), st.dictionaries(st.integers(0, 40), st.integers(1, 3)))
+def test_ranking_measures_agree_with_a_count_by_hand(
+    order: list[int], graded: dict[int, int]
+) -> None:
+    ranking, grades = [str(d) for d in order], {str(d): grade for d, grade in graded.items()}
+
+    (values,) = rank_values([ranking], [grades])
+
+    found = [rank for rank, document in enumerate(ranking, 1) if document in grades]
+    ideal = sum(g / math.log2(i + 1) for i, g in enumerate(sorted(grades.values())[:-11:-1], 1))
+    gain = sum(grades[ranking[rank - 1]] / math.log2(rank + 1) for rank in found if rank <= 10)
+    by_hand = {f"R@{k}": sum(r <= k for r in found) / max(1, len(grades)) for k in (5, 10, 20)}
+    by_hand |= {"RR": 1 / min(found, default=math.inf), "Success@1": float(1 in found)}
+    assert values == pytest.approx(by_hand | {"nDCG@10": gain / ideal} if grades else {})
+
+
 def test_a_question_that_finds_nothing_counts_as_zero_and_one_without_grades_not_at_all() -> None:
-    nothing, asked = trial("q"), Question("q", "q", relevant={"d": 1})
-    unknown = Question("u", "u")
-    first, second = rank_values([nothing, trial("u")], [asked, unknown])
+    first, second = rank_values([(), ()], [{"d": 1}, {}])
     assert set(first.values()) == {0.0}
     assert second == {}
 
 
-def test_span_recall_counts_each_character_once() -> None:
-    def hit(path: str, start: int, end: int) -> Hit:
-        return Hit(1, 1.0, "", "", "", path, "", "", (), None, start, end, "", "")
+def hit(path: str, start: int, end: int, text: str = "", pages: tuple[Page, ...] = ()) -> Hit:
+    return Hit(1, 1.0, "", "", "", path, "", "", (), None, start, end, text, "", pages=pages)
 
+
+def test_span_recall_counts_each_character_once() -> None:
     spans = [Evidence("a", start=10, end=20), Evidence("b", start=0, end=10)]
     assert span_recall(spans, [hit("a", 0, 15), hit("a", 12, 16), hit("c", 0, 99)]) == 0.3
+
+
+def test_passages_are_judged_by_their_words_pages_and_places_to_the_depth_named() -> None:
+    question = Question(
+        "q", "q", answers=("two weeks",), evidence=(Evidence("a", "", 10, 20, pages=(3,)),)
+    )
+    top = [hit("b", 0, 50, "within two weeks"), *(hit("c", 0, 10) for _ in range(4))]
+    ranked = [*top, hit("a", 15, 30, pages=(Page(2, 0, 16), Page(3, 16, 40)))]
+
+    assert dict(passage_values(question, ranked)) == {
+        "span recall@5": 0.0,
+        "characters@5": 90.0,
+        "answer in top 5": 1.0,
+        "page in top 5": 0.0,
+        "span recall@20": 0.5,
+        "characters@20": 105.0,
+        "answer in top 20": 1.0,
+        "page in top 20": 1.0,
+    }
+
+
+def answered(text: str, *cited: tuple[str, int, str]) -> Answer:
+    """An answer of one sentence with citations: path, start, quote."""
+    citations = tuple(
+        Citation(1, "", "", path, "", (), 3, start, start + len(quote), quote, "")
+        for path, start, quote in cited
+    )
+    tied = (Sentence(0, len(text), "quoted", tuple(range(len(citations)))),)
+    receipt = Receipt(0, 0, 0)
+    return Answer("q", text, not text, tied, citations, "", "", None, None, "", 1, receipt)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "precision", "recall"),
+    [
+        ((Evidence("a", "", 30, 40),), 1 / 2, 1.0),
+        ((Evidence("a", "", 30, 40), Evidence("b", "", 0, 9)), 1 / 2, 1 / 2),
+        ((Evidence("a", "First, THREE\n  months notice are given."),), 1 / 2, 1.0),
+        ((Evidence("a", "Nothing of this kind."),), 0.0, 0.0),
+        ((Evidence("a", pages=(4,)), Evidence("c")), 1 / 2, 1 / 2),
+    ],
+    ids=["places", "one of two places", "words", "other words", "pages and documents"],
+)
+def test_citations_are_right_where_they_overlap_the_evidence(
+    evidence: tuple[Evidence, ...], precision: float, recall: float
+) -> None:
+    answer = answered(
+        "Three months. [1]",
+        ("a", 20, "Three months notice are given."),
+        ("c", 30, "Rail travel is second class."),
+    )
+    told = dict(answer_values(Question("q", "q", evidence=evidence), answer, []))
+    assert (told["citation precision"], told["citation recall"]) == (precision, recall)
+
+
+def test_an_answer_is_judged_against_the_reference_and_its_passages() -> None:
+    question = Question("q", "q", answers=("three months",))
+    given = hit("a", 0, 40, "The period is three months. Or so.")
+    said = answered("The period is three months. [1]")
+
+    assert dict(answer_values(question, said, [given])) == {
+        "exact match": 0.0,
+        "F1": pytest.approx(2 * (2 / 4) * 1 / (2 / 4 + 1)),
+        "answer contains the reference": 1.0,
+        "verbatim share": 1.0,
+    }
+    assert dict(answer_values(question, said, []))["verbatim share"] == 0.0
+
+
+def test_refusing_a_question_that_has_an_answer_counts_as_an_empty_answer() -> None:
+    told = dict(answer_values(Question("q", "q", answers=("three months",)), answered(""), []))
+    assert set(told.values()) == {0.0}
 
 
 @pytest.mark.parametrize(
@@ -117,13 +147,14 @@ def test_span_recall_counts_each_character_once() -> None:
     [
         ("The three months.", "three months", 1, 1.0),
         ("It is three months", "three months", 0, 2 * (2 / 4) * 1 / (2 / 4 + 1)),
+        ("the U.S.", "US", 1, 1.0),
         ("两周内", "两周", 0, 2 * (2 / 3) / (2 / 3 + 1)),
         ("两　周。", "两周", 1, 1.0),
         ("", "两周", 0, 0.0),
         ("years", "months", 0, 0.0),
     ],
 )
-def test_answers_are_compared_as_squad_and_cmrc_do(
+def test_answers_are_compared_as_squad_and_mlqa_do(
     said: str, reference: str, same: int, score: float
 ) -> None:
     assert exact_match(said, [reference]) == same
@@ -134,7 +165,8 @@ def test_a_text_contains_a_reference_only_in_whole_tokens() -> None:
     assert contains("It takes three months.", ["Three months"])
     assert not contains("It takes thirteen months", ["three months"])
     assert contains("应当在两周内退还", ["两周"])
-    assert answer_tokens("A 3.5% rise — an IPO") == ["3", "5", "rise", "ipo"]
+    assert contains("within three months—or less", ["three months"])
+    assert answer_tokens("A 3.5% rise — an IPO") == ["35", "rise", "ipo"]
 
 
 def test_refusal_is_judged_over_answerable_and_unanswerable_questions() -> None:
@@ -151,6 +183,20 @@ def test_refusal_is_judged_over_answerable_and_unanswerable_questions() -> None:
     assert told["refusal recall"].value == pytest.approx(1 / 3)
     assert told["answerable kept"].value == pytest.approx(3 / 4)
     assert told["refusal AUC"].low < wins / 12 < told["refusal AUC"].high
+    assert told["search ms p50"].value == pytest.approx(10)
+
+
+def test_figures_come_in_a_fixed_order_whatever_the_first_question_has() -> None:
+    first = trial("a", values={"F1": 1.0})
+    second = trial("b", values={"F1": 0.0, "nDCG@10": 1.0})
+    assert list(figures([first, second]))[:2] == ["nDCG@10", "F1"]
+    assert list(differences([first, second], [first, second])) == ["nDCG@10", "F1"]
+
+
+def test_every_figure_is_explained_in_the_documentation() -> None:
+    page = (Path(__file__).parent.parent / "docs/evaluate.md").read_text("utf-8")
+    stems = {re.sub(r"( top|@| ms p?).*", "", name) for name in ORDER}
+    assert {stem for stem in stems if stem not in page} == set()
 
 
 def test_an_interval_agrees_with_the_normal_approximation_and_is_the_same_each_time() -> None:
@@ -181,6 +227,12 @@ def test_two_settings_are_compared_question_by_question() -> None:
     assert shuffled["RR"].p > told["RR"].p  # other pairs: the noise is no longer common to both
 
 
+def test_one_question_has_neither_an_interval_nor_a_significant_difference() -> None:
+    one, other = [trial("a", values={"RR": 0.5})], [trial("a", values={"RR": 1.0})]
+    assert (figures(one)["RR"].low, figures(one)["RR"].high) == (0.5, 0.5)
+    assert differences(one, other)["RR"].p == 1.0
+
+
 @pytest.mark.parametrize(
     ("gate", "failures"),
     [
@@ -198,147 +250,3 @@ def test_a_gate_holds_or_tells_the_value_it_failed_on(gate: str, failures: list[
 def test_a_gate_that_cannot_be_judged_is_an_error_and_not_a_pass(gate: str) -> None:
     with pytest.raises(ConfigError, match="--gate"):
         gate_failures([gate], figures([trial("a", values={"F1": 0.6})]))
-
-
-# Sets ----------------------------------------------------------------------------------------
-
-
-def test_a_beir_folder_becomes_documents_with_their_evidence_in_place(tmp_path: Path) -> None:
-    title, text = "On\u2028Notice", "Three months.\u2028Or less."
-    corpus = [{"_id": "a/1", "title": title, "text": text}, {"_id": "b", "text": "Nothing."}]
-    metadata = {"evidence": [{"doc": "a/1", "text": "Or less.", "start": 14}]}
-    queries = [{"_id": "q1", "text": "How long?", "answers": ["x"], "metadata": metadata}]
-    qrels = "query-id\tcorpus-id\tscore\nq1\ta/1\t2\nq1\tb\t0\n"
-    source = write_files(
-        tmp_path / "beir",
-        {"corpus.jsonl": lines(corpus), "queries.jsonl": lines(queries), "qrels.tsv": qrels},
-    )
-
-    asked = read_questions(source, tmp_path / "work")
-
-    (question,) = asked.questions
-    (span,) = question.evidence
-    assert asked.folder is not None
-    written = (asked.folder / span.path).read_text("utf-8")
-    assert written[span.start : span.end] == "Or less."
-    assert written.startswith("# On Notice\n\nThree months.")
-    assert question.relevant == {span.path: 2}
-
-
-def test_a_file_of_questions_may_be_as_short_as_its_author_likes(tmp_path: Path) -> None:
-    file = tmp_path / "mine.jsonl"
-    file.write_text('{"text": "How long?", "source": "notice.md", "answer": "3"}\n\n', "utf-8")
-    asked = read_questions(file, tmp_path)
-    assert asked.folder is None
-    assert asked.questions[0].relevant == {"notice.md": 1}
-    assert asked.questions[0].answers == ("3",)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"), [("{broken", "line 1: not JSON"), ('{"a": 1}', "no `text`")]
-)
-def test_a_line_that_is_no_question_is_named(tmp_path: Path, content: str, message: str) -> None:
-    file = write_files(tmp_path, {"q.jsonl": content}) / "q.jsonl"
-    with pytest.raises(LoadError, match=message):
-        read_questions(file, tmp_path)
-
-
-def test_a_folder_of_no_known_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(LoadError, match="is no question set"):
-        read_questions(tmp_path, tmp_path)
-
-
-def test_vectors_are_kept_between_runs_and_a_torn_record_is_cut_off(tmp_path: Path) -> None:
-    first = HashEmbedder()
-    cached = CachedEmbedder(first, tmp_path)
-    expected = cached.embed_documents(["a", "b", "a"])
-    asked = cached.embed_query("a")
-    (file,) = tmp_path.iterdir()
-    with file.open("ab") as torn:
-        torn.write(b"half a record")
-
-    second = HashEmbedder()
-    again = CachedEmbedder(second, tmp_path)
-
-    np.testing.assert_array_equal(again.embed_documents(["a", "b", "a"]), expected)
-    np.testing.assert_array_equal(again.embed_query("a"), asked)
-    assert (first.sent, second.sent) == (["a", "b"], [])
-
-
-# The whole -----------------------------------------------------------------------------------
-
-
-def test_a_set_is_indexed_asked_and_measured(tmp_path: Path, folder: Path) -> None:
-    asked = read_questions(folder, tmp_path / "work")
-    config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
-    embedder = HashEmbedder()
-    for _ in range(2):
-        with opened(asked, config, tmp_path / "work", embedder=embedder) as rag:
-            trials = evaluate(asked, rag, answers=True)
-    told = figures(trials)
-
-    assert [t.documents[0] for t in trials[:2]] == ["notice.md", "rent.md"]
-    assert told["nDCG@10"].value == 1.0
-    assert told["span recall@5"].value == 1.0
-    assert told["answer in top 5"].value == 1.0
-    assert (told["refusal precision"].value, told["refusal recall"].value) == (1.0, 1.0)
-    assert told["verbatim share"].value == 1.0
-    assert 0 < told["citation recall"].value <= 1.0
-    assert len(embedder.sent) == len(set(embedder.sent))  # the second run embedded nothing again
-
-
-def test_what_changed_since_it_was_saved_is_told_question_by_question(
-    tmp_path: Path, folder: Path
-) -> None:
-    config = Config().with_values({"search.mode": "keyword", "search.k": 1, "models.chat": "none"})
-
-    def run() -> list[Trial]:
-        asked = read_questions(folder, tmp_path / "work")
-        with opened(asked, config, tmp_path / "work", embedder=HashEmbedder()) as rag:
-            return evaluate(asked, rag, answers=True)
-
-    before = run()
-    save(before, tmp_path / "before.json")
-    assert changes(tmp_path / "before.json", before) == []
-    write_files(folder, {"docs/notice.md": "# Notice\n\nThe notice period is four months.\n"})
-
-    (change,) = changes(tmp_path / "before.json", run())
-
-    assert change.id == "n"
-    assert [e.split()[0] for e in (*change.lost, *change.gained)] == ["notice.md", "notice.md"]
-    assert "three months" in (change.before or "")
-    assert "four months" in (change.after or "")
-    with pytest.raises(LoadError, match="no file of `ragkit evaluate --save`"):
-        changes(folder / "questions.jsonl", before)
-
-
-def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folder: Path) -> None:
-    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
-    options = ("--work", "work", "--save", "before.json", "--plot", "figures.svg")
-
-    first = shell("evaluate", folder, *options, "--compare", "search.mode=keyword")
-    assert first.out.startswith("handbook: 3 questions\n")
-    assert "nDCG@10 " in first.out
-    assert "With search.mode=keyword" in first.out
-    assert (tmp_path / "figures.svg").read_text("utf-8").count("refusal AUC") >= 1
-
-    told = shell("evaluate", folder, "--work", "work", "--against", "before.json", "--json").json
-    assert told["changes"] == []
-    assert told["figures"]["Success@1"] == {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}
-
-    small = shell("evaluate", folder, "--work", "work", "--small", "--gate", "R@5>=1").out
-    assert small.startswith("handbook: 1 questions\n")
-    failed = shell("evaluate", folder, "--work", "work", "--gate", "RR<=0.5", code=1)
-    assert "ragkit: gate: RR is 1.0000, not <= 0.5" in failed.err
-    assert not (tmp_path / "indexes").exists()
-
-
-def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Path) -> None:
-    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
-    shell("index", folder / "docs", "--index", "mine")
-    write_files(tmp_path, {"q.jsonl": '{"text": "Who books rail travel?", "source": "travel.txt"}'})
-
-    told = shell("evaluate", "q.jsonl", "--json").json
-
-    assert told["figures"]["Success@1"]["value"] == 1.0
-    assert shell("evaluate", "nowhere", code=1).err.startswith("ragkit: nowhere is no question set")

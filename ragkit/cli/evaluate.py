@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.figures import plain, print_changes, print_differences, print_figures
 from ragkit.cli.options import IndexName, Json, K, SearchMode, Settings, configured
-from ragkit.cli.output import on_terminal, print_json, print_table, say, shortened
+from ragkit.cli.output import on_terminal, print_json, say
 from ragkit.cli.progress import LINE_EVERY_S, progress_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ragkit.config import Config
-    from ragkit.evaluate import Change, QuestionSet, Trial
+    from ragkit.evaluate import QuestionSet, Trial
 
 WORK = ".evaluate"
+MISSING_NAMED = 5
+
+
+def _writable(file: Path | None) -> Path | None:
+    if file and not file.parent.is_dir():
+        msg = f"there is no folder {file.parent}"
+        raise typer.BadParameter(msg)
+    return file
+
+
+def _picture(file: Path | None) -> Path | None:
+    from ragkit.evaluate import check_picture
+
+    if file:
+        check_picture(file)
+    return _writable(file)
+
+
+def _gates(gates: list[str]) -> list[str]:
+    from ragkit.evaluate import parse_gate
+
+    for gate in gates:
+        parse_gate(gate)
+    return gates
+
 
 Source = Annotated[
     Path,
@@ -41,19 +67,29 @@ Compare = Annotated[
 ]
 Gate = Annotated[
     list[str],
-    typer.Option(metavar="FIGURE>=VALUE", help="End in code 1 unless this holds; also <=."),
+    typer.Option(
+        metavar="FIGURE>=VALUE",
+        help="End in code 1 unless this holds; also <=.",
+        callback=_gates,
+    ),
 ]
 Save = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Keep what was found and answered.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Keep what was found and answered.", callback=_writable),
 ]
 Against = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Tell what has changed since --save.")
 ]
-Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the figures: .png or .svg.")]
+Plot = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw the figures: .png or .svg.", callback=_picture),
+]
 Small = Annotated[
     bool, typer.Option("--small", help="Only the questions that the set marks as its sample.")
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many questions.")]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Only so many questions, from all of the set.")
+]
 Work = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Where indexes and vectors are kept between runs."),
@@ -91,31 +127,44 @@ def evaluate(
     """
     from ragkit import evaluate as stage
 
-    named = {"search__mode": mode, "search__k": k, "models__chat": chat}
-    config, _ = configured(settings, **named)
+    stage.need_extra()  # as all that can be wrong, told before an hour of work and not after it
+    saved = stage.read_saved(against) if against else None
+    given = [*settings, *_as_settings({"search.mode": mode, "search.k": k, "models.chat": chat})]
+    config, other = (configured([*given, *more])[0] for more in ([], compare))
     work = work or config.indexes / WORK
     asked = _chosen(stage.read_questions(source, work / source.name), small=small, limit=limit)
     run = _Run(asked, index, work, answers=answers, quiet=quiet or json)
     trials = run.trials(config)
-    report: dict[str, Any] = {"set": asked.name, "questions": len(trials)}
-    report["figures"] = stage.figures(trials)
-    series = {asked.name: report["figures"]}
+    report = {"set": asked.name, "settings": given, **_told(trials)}
     if compare:
-        label = " ".join(compare)
-        others = run.trials(configured([*settings, *compare], **named)[0])
-        series[label] = stage.figures(others)
-        report["compared"] = {"with": label, "differences": stage.differences(trials, others)}
-    if against:
-        report["changes"] = stage.changes(against, trials)
+        others = run.trials(other)
+        differences = stage.differences(trials, others)
+        report["compared"] = {"settings": compare, **_told(others), "differences": differences}
+    if saved is not None:
+        report["changes"] = stage.changes(saved, trials)
     if save:
         stage.save(trials, save)
     if plot:
-        stage.plot(series, plot)
-    if json:
-        print_json(_plain(report))
-    else:
-        _print(report)
+        stage.plot(_series(report), plot)
+    _print(report, as_json=json)
     _judge(stage.gate_failures(gate, report["figures"]))
+
+
+def _told(trials: Sequence[Trial]) -> dict[str, Any]:
+    from ragkit.evaluate import figures
+
+    return {"questions": len(trials), "figures": figures(trials)}
+
+
+def _series(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures by what they are of, for the plot."""
+    compared = report.get("compared")
+    further = {" ".join(compared["settings"]): compared["figures"]} if compared else {}
+    return {report["set"]: report["figures"], **further}
+
+
+def _as_settings(values: Mapping[str, object]) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items() if value is not None]
 
 
 class _Run:
@@ -128,21 +177,29 @@ class _Run:
         self._answers, self._quiet = answers, quiet
 
     def trials(self, config: Config) -> list[Trial]:
-        from ragkit.evaluate import evaluate, opened
+        from ragkit.evaluate import evaluate, missing_documents, opened
 
         with (
             progress_shown(quiet=self._quiet) as show,
             opened(self._asked, config, self._work, index=self._index, on_progress=show) as rag,
             _questions_shown(len(self._asked.questions), quiet=self._quiet) as step,
         ):
+            if missing := missing_documents(self._asked, rag):
+                more = len(missing) - MISSING_NAMED
+                named = ", ".join(missing[:MISSING_NAMED]) + (
+                    f" and {more} more" if more > 0 else ""
+                )
+                say(f"expected, but not in the index: {named}")
             return evaluate(self._asked, rag, answers=self._answers, on_question=step)
 
 
 def _chosen(asked: QuestionSet, *, small: bool, limit: int | None) -> QuestionSet:
-    questions = [q for q in asked.questions if q.is_small or not small][:limit]
+    questions = [q for q in asked.questions if q.is_small or not small]
     if not questions:
-        msg = "the set has no such questions"
+        msg = "no question of this set is marked as small" if small else "the set is empty"
         raise typer.BadParameter(msg)
+    if limit and limit < len(questions):  # from all of the set: it may be ordered by subject
+        questions = [questions[i * len(questions) // limit] for i in range(limit)]
     return replace(asked, questions=tuple(questions))
 
 
@@ -171,52 +228,18 @@ def _questions_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]
         yield line
 
 
-def _print(report: Mapping[str, Any]) -> None:
+def _print(report: Mapping[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(plain(report))
+        return
     typer.echo(f"{report['set']}: {report['questions']} questions\n")
-    rows = [("figure", "value", "95 % interval", "questions")]
-    for name, figure in report["figures"].items():
-        form = _form(name)
-        interval = f"{figure.low:{form}} to {figure.high:{form}}"
-        rows.append((name, f"{figure.value:{form}}", interval, str(figure.count)))
-    print_table(rows)
+    print_figures(report["figures"])
     if compared := report.get("compared"):
-        typer.echo(f"\nWith {compared['with']}\n")
-        table = [("figure", "before", "after", "difference, 95 % interval", "p")]
-        for name, d in compared["differences"].items():
-            form = _form(name)
-            change = f"{d.second - d.first:+{form}}, {d.low:+{form}} to {d.high:+{form}}"
-            table.append((name, f"{d.first:{form}}", f"{d.second:{form}}", change, f"{d.p:.3f}"))
-        print_table(table)
+        typer.echo(f"\nWith {' '.join(compared['settings'])}\n")
+        print_differences(compared["differences"])
     if "changes" in report:
-        _print_changes(report["changes"])
-
-
-def _form(name: str) -> str:
-    from ragkit.evaluate import is_share
-
-    return ".4f" if is_share(name) else ".1f"
-
-
-def _print_changes(changes: Sequence[Change]) -> None:
-    typer.echo(f"\n{len(changes)} questions are dealt with otherwise than before")
-    for change in changes:
-        typer.echo(f"\n{shortened(change.text)}")
-        if change.refused is not None:
-            typer.echo("  now refused" if change.refused else "  no longer refused")
-        for sign, passages in (("-", change.lost), ("+", change.gained)):
-            for passage in passages:
-                typer.echo(f"  {sign} {passage}")
-        if change.before is not None and change.after is not None:
-            typer.echo(f"  before: {shortened(change.before)}")
-            typer.echo(f"  now:    {shortened(change.after)}")
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever a report holds
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+        typer.echo()
+        print_changes(report["changes"])
 
 
 def _judge(failures: Sequence[str]) -> None:

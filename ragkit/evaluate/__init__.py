@@ -10,17 +10,13 @@ docs/evaluate.md explains every figure.
 """
 
 from ragkit.evaluate.dataset import Question, QuestionSet, read_questions
-from ragkit.evaluate.figures import (
-    Difference,
-    Figure,
-    differences,
-    figures,
-    gate_failures,
-    is_share,
-)
-from ragkit.evaluate.plot import plot
-from ragkit.evaluate.regression import Change, changes, save
-from ragkit.evaluate.run import evaluate, opened
+from ragkit.evaluate.extra import need_extra
+from ragkit.evaluate.figures import differences, figures, is_share
+from ragkit.evaluate.gate import gate_failures, parse_gate
+from ragkit.evaluate.intervals import Difference, Figure
+from ragkit.evaluate.plot import check_picture, plot
+from ragkit.evaluate.regression import Change, changes, read_saved, save
+from ragkit.evaluate.run import evaluate, missing_documents, opened
 from ragkit.evaluate.trial import Trial
 
 __all__ = [
@@ -31,13 +27,18 @@ __all__ = [
     "QuestionSet",
     "Trial",
     "changes",
+    "check_picture",
     "differences",
     "evaluate",
     "figures",
     "gate_failures",
     "is_share",
+    "missing_documents",
+    "need_extra",
     "opened",
+    "parse_gate",
     "plot",
     "read_questions",
+    "read_saved",
     "save",
 ]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragkit.errors import EmbeddingFailedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -51,10 +53,11 @@ class CachedEmbedder:
         keys = [_key("document", text) for text in texts]
         new = {k: t for k, t in zip(keys, texts, strict=True) if k not in self._known}
         if new:
-            self._keep(list(new), self._embedder.embed_documents(list(new.values())))
-        if not keys:
-            return np.zeros((0, self.dim), np.float32)
-        return np.stack([self._known[key] for key in keys])
+            try:
+                self._keep(list(new), self._embedder.embed_documents(list(new.values())))
+            except EmbeddingFailedError as exc:
+                raise self._told_of(keys, list(new), exc) from exc
+        return self._vectors(keys)
 
     def embed_query(self, text: str) -> Vectors:
         """Embed a question; see `ragkit.protocols.Embedder.embed_query`."""
@@ -62,6 +65,23 @@ class CachedEmbedder:
         if key not in self._known:
             self._keep([key], self._embedder.embed_query(text)[np.newaxis])
         return self._known[key]
+
+    def _told_of(
+        self, keys: Sequence[bytes], asked: Sequence[bytes], exc: EmbeddingFailedError
+    ) -> EmbeddingFailedError:
+        """Keep what was embedded, and name the others by their positions among all texts."""
+        done = [i for i in range(len(asked)) if i not in exc.failed]
+        self._keep([asked[i] for i in done], exc.vectors[done])
+        reasons = {asked[i]: reason for i, reason in exc.failed.items()}
+        failed = {i: reasons[key] for i, key in enumerate(keys) if key in reasons}
+        return EmbeddingFailedError(str(exc), exc.model, failed=failed, vectors=self._vectors(keys))
+
+    def _vectors(self, keys: Sequence[bytes]) -> Vectors:
+        """The vectors of keys, zero where there is none."""
+        rows = np.zeros((len(keys), self.dim), np.float32)
+        for row, key in zip(rows, keys, strict=True):
+            row[:] = self._known.get(key, 0.0)
+        return rows
 
     def _read(self) -> dict[bytes, Vectors]:
         data = self._file.read_bytes() if self._file.is_file() else b""

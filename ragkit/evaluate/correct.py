@@ -1,13 +1,15 @@
 """Is an answer right? Exact match and F1 against reference answers, in English and Chinese.
 
-The formulas are those of SQuAD (Rajpurkar et al. 2016): both texts are lower-cased and lose
-punctuation and English articles, and F1 compares bags of tokens. A token is a word, or one CJK
-character, as the evaluation of CMRC 2018 counts them. Of several references the best counts.
+The formulas are those of MLQA (Lewis et al. 2020), which are SQuAD's (Rajpurkar et al. 2016) for
+any language: both texts are lower-cased and lose punctuation and English articles, and F1 compares
+bags of tokens. A token is a word, or one CJK character. Of several references the best counts.
+Beyond them, full-width letters and digits are those of ASCII.
 """
 
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -20,14 +22,14 @@ _TOKEN = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
-def answer_tokens(text: str) -> list[str]:
-    """The tokens of an answer that count.
+def answer_tokens(text: str, *, gap: str = "") -> list[str]:
+    """The tokens of an answer that count; each punctuation mark becomes a gap.
 
-    >>> answer_tokens("The 3 Months, 三个月。")
-    ['3', 'months', '三', '个', '月']
+    >>> answer_tokens("The 3.5 Months, 三个月。")
+    ['35', 'months', '三', '个', '月']
     """
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    bare = "".join(" " if unicodedata.category(c)[0] in "PS" else c for c in plain)
+    plain = unicodedata.normalize("NFKC", text).lower()
+    bare = "".join(gap if _is_punctuation(c) else c for c in plain)
     return [t for t in _TOKEN.findall(bare) if t not in _ARTICLES]
 
 
@@ -44,13 +46,17 @@ def f1(answer: str, references: Sequence[str]) -> float:
 
 
 def contains(text: str, references: Sequence[str]) -> bool:
-    """Whether a text holds a reference's tokens in one run."""
-    said = _spaced(answer_tokens(text))
-    return any(_spaced(answer_tokens(reference)) in said for reference in references)
+    """Whether a text holds a reference's tokens in one run; punctuation parts tokens here."""
+    said = _spaced(text)
+    return any(_spaced(reference) in said for reference in references)
 
 
-def _spaced(tokens: Sequence[str]) -> str:
-    return f" {' '.join(tokens)} "
+def _is_punctuation(character: str) -> bool:
+    return character in string.punctuation or unicodedata.category(character).startswith("P")
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(answer_tokens(text, gap=' '))} "
 
 
 def _f1(said: list[str], reference: list[str]) -> float:

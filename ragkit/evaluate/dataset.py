@@ -2,7 +2,8 @@
 
 Three forms are read:
 
-- a BEIR folder: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels.tsv`` (Thakur et al. 2021);
+- a BEIR folder (Thakur et al. 2021): ``corpus.jsonl``, ``queries.jsonl``, and ``qrels/test.tsv`` or
+  ``qrels.tsv``;
 - a folder with documents in ``docs/`` and their questions in ``questions.jsonl``;
 - a file of questions, one JSON object a line, about an index that exists.
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
@@ -48,13 +49,14 @@ class Question:
 
     ``relevant`` maps relative paths to grades of relevance, 1 or more. ``answers`` are
     alternatives. An ``answerable`` question without relevant documents is judged by nothing but
-    whether it was refused.
+    whether it was refused. ``group`` is common to questions about one article, ``is_small`` marks
+    a sample for runs that are slow.
     """
 
     id: str
     text: str
     answers: tuple[str, ...] = ()
-    relevant: Mapping[str, int] | None = None
+    relevant: Mapping[str, int] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     answerable: bool = True
     group: str = ""
@@ -72,6 +74,9 @@ class QuestionSet:
 
 def read_questions(source: Path, work: Path) -> QuestionSet:
     """Read a question set in any of the forms above.
+
+    Questions of a BEIR folder that have no grade are left out, as they are not of its split,
+    unless their metadata say that they have no answer.
 
     Args:
         source: A folder, or a file of questions.
@@ -97,18 +102,20 @@ def read_questions(source: Path, work: Path) -> QuestionSet:
 def _beir(source: Path, folder: Path) -> QuestionSet:
     places = {}
     folder.mkdir(parents=True, exist_ok=True)
-    for number, document in enumerate(_lines(source / "corpus.jsonl")):
+    for number, document in enumerate(_lines(source / "corpus.jsonl", "_id")):
         path, head = _file_of(document, number)
         _write(folder / path, head + document["text"] + "\n")
         places[document["_id"]] = path, len(head)
     for stray in {p.name for p in folder.iterdir()} - {path for path, _ in places.values()}:
         (folder / stray).unlink()
-    grades = _grades(source / "qrels.tsv", places)
-    questions = tuple(
+    grades = _grades(source, places)
+    questions = (
         _beir_question(line, grades.get(line["_id"], {}), places)
-        for line in _lines(source / "queries.jsonl")
+        for line in _lines(source / "queries.jsonl", "_id")
     )
-    return QuestionSet(source.name, folder, questions)
+    return QuestionSet(
+        source.name, folder, tuple(q for q in questions if q.relevant or not q.answerable)
+    )
 
 
 def _file_of(document: Mapping[str, Any], number: int) -> tuple[str, str]:
@@ -125,12 +132,19 @@ def _write(file: Path, text: str) -> None:
         file.write_bytes(data)
 
 
-def _grades(file: Path, places: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, int]]:
+def _grades(source: Path, places: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, int]]:
+    """For each question the documents that answer it, with grades from 1."""
+    files = (source / "qrels.tsv", source / "qrels" / "test.tsv")
+    file = next((f for f in files if f.is_file()), files[0])
     grades: dict[str, dict[str, int]] = {}
-    for line in file.read_text("utf-8").splitlines()[1:]:
-        question, document, grade = line.split("\t")
-        if int(grade) > 0 and document in places:
-            grades.setdefault(question, {})[places[document][0]] = int(grade)
+    for number, line in enumerate(_text(file).splitlines()[1:], 2):
+        try:
+            question, document, grade = line.split("\t")
+            if int(grade) > 0 and document in places:
+                grades.setdefault(question, {})[places[document][0]] = int(grade)
+        except ValueError as exc:
+            msg = f"{file}, line {number}: expected question, document and grade, tabs between"
+            raise LoadError(msg, file) from exc
     return grades
 
 
@@ -175,28 +189,35 @@ def _question(line: Mapping[str, Any]) -> Question:
     )
 
 
-def _with_text(line: Any, where: str, file: Path) -> dict[str, Any]:  # noqa: ANN401 -- any JSON
-    if not isinstance(line, dict) or not isinstance(line.get("text"), str):
-        msg = f"{where}: no `text`"
-        raise LoadError(msg, file)
-    return line
-
-
 def _listed(line: Mapping[str, Any], name: str) -> tuple[str, ...]:
     value = line.get(name, ())
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, one a line; empty lines are passed over."""
+def _lines(file: Path, *needed: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file, one a line; empty lines are passed over.
+
+    Raises:
+        LoadError: A line is none, or lacks ``text`` or what else is needed.
+    """
+    for number, line in enumerate(_text(file).split("\n"), 1):
+        if not line.strip():  # JSON text may hold U+2028, where splitlines() would cut it
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as exc:
+            msg = f"{file}, line {number}: not JSON: {exc}"
+            raise LoadError(msg, file) from exc
+        for name in (*needed, "text"):
+            if not isinstance(record, dict) or not isinstance(record.get(name), str):
+                msg = f"{file}, line {number}: no `{name}`"
+                raise LoadError(msg, file)
+        yield record
+
+
+def _text(file: Path) -> str:
     try:
-        for number, line in enumerate(file.read_text("utf-8").split("\n"), 1):
-            if line.strip():  # JSON text may hold U+2028, where splitlines() would cut it
-                where = f"{file}, line {number}"
-                yield _with_text(json.loads(line), where, file)
+        return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         msg = f"{file} cannot be read: {exc}"
-        raise LoadError(msg, file) from exc
-    except json.JSONDecodeError as exc:
-        msg = f"{where}: not JSON: {exc}"
         raise LoadError(msg, file) from exc

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
-from ragkit.evaluate.figures import MISSING, is_share
+from ragkit.evaluate.extra import need_extra
+from ragkit.evaluate.figures import is_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ragkit.evaluate.figures import Figure
+    from ragkit.evaluate.intervals import Figure
 
+ENDINGS = (".png", ".svg")
 INCHES_A_ROW = 0.35
 
 
@@ -26,13 +28,10 @@ def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
     Raises:
         ConfigError: The extra ``evaluate`` is not installed, or the file's ending is another.
     """
-    if file.suffix not in {".png", ".svg"}:
-        msg = f"--plot {file}: the file must end in .png or .svg"
-        raise ConfigError(msg)
-    try:
-        from matplotlib.figure import Figure as Canvas
-    except ImportError as exc:
-        raise ConfigError(MISSING) from exc
+    check_picture(file)
+    need_extra()
+    from matplotlib.figure import Figure as Canvas
+
     names = list(dict.fromkeys(n for told in series.values() for n in told if is_share(n)))
     canvas = Canvas(figsize=(8, 1.5 + INCHES_A_ROW * len(names) * max(1, len(series) / 2)))
     axes = canvas.subplots()
@@ -49,8 +48,19 @@ def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
         )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.02)
+    axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel("value, with its 95 % interval")
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False)
     canvas.savefig(file, bbox_inches="tight", dpi=150)
+
+
+def check_picture(file: Path) -> None:
+    """Ask whether a picture can be drawn to a file, before it takes an hour to have one.
+
+    Raises:
+        ConfigError: The file's ending is not one of `ENDINGS`.
+    """
+    if file.suffix not in ENDINGS:
+        msg = f"--plot {file}: the file must end in {' or '.join(ENDINGS)}"
+        raise ConfigError(msg)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ragkit.evaluate.trial import Trial
 
+    Saved = Mapping[str, Mapping[str, Any]]
+
 VERSION = 1
 
 
@@ -36,23 +38,23 @@ class Change:
 
 
 def save(trials: Sequence[Trial], file: Path) -> None:
-    """Write trials to a JSON file, to be compared with later ones by `changes`."""
+    """Write trials to a JSON file, to be read by `read_saved` and compared with later ones."""
     record = {"version": VERSION, "questions": [asdict(trial) for trial in trials]}
     file.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def changes(file: Path, trials: Sequence[Trial]) -> list[Change]:
-    """Compare trials with saved ones, question by question; new questions are passed over.
-
-    Raises:
-        LoadError: The file cannot be read or was not written by `save`.
-    """
-    saved = _read(file)
+def changes(saved: Saved, trials: Sequence[Trial]) -> list[Change]:
+    """Compare trials with saved ones, question by question; new questions are passed over."""
     found = (_change(saved[trial.id], trial) for trial in trials if trial.id in saved)
     return [change for change in found if change is not None]
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
+def read_saved(file: Path) -> Saved:
+    """Read what `save` has written, by the questions' ids.
+
+    Raises:
+        LoadError: The file cannot be read or was not written by `save`.
+    """
     try:
         record = json.loads(file.read_text("utf-8"))
         if record["version"] != VERSION:

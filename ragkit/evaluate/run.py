@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.backends import new_embedder
 from ragkit.evaluate.cache import CachedEmbedder
-from ragkit.evaluate.figures import rank_values
+from ragkit.evaluate.rank import DEPTH, rank_values
 from ragkit.evaluate.trial import ask
 from ragkit.locate import index_path
 from ragkit.pipeline import Pipeline
@@ -76,7 +76,7 @@ def evaluate(
     """Ask every question of a set and measure what is found, and what is answered.
 
     Args:
-        asked: The questions.
+        asked: The questions, at least one.
         rag: Over the documents that they are about; its settings are what is measured.
         answers: Answer the questions too, as ``rag`` is configured to.
         on_question: Called after every question.
@@ -87,9 +87,17 @@ def evaluate(
     Raises:
         ConfigError: The extra ``evaluate`` is not installed.
     """
+    documents = min(DEPTH, rag.stats().documents)
+    rag.search(asked.questions[0].text)  # a first search loads what all need: it is not timed
     trials = []
     for question in asked.questions:
-        trials.append(ask(question, rag, answers=answers))
+        trials.append(ask(question, rag, documents=documents, answers=answers))
         on_question()
-    ranked = rank_values(trials, asked.questions)
+    ranked = rank_values([t.documents for t in trials], [q.relevant for q in asked.questions])
     return [replace(t, values=v | t.values) for t, v in zip(trials, ranked, strict=True)]
+
+
+def missing_documents(asked: QuestionSet, rag: Pipeline) -> list[str]:
+    """The documents that a set expects and the index does not have, sorted."""
+    expected = {path for question in asked.questions for path in question.relevant}
+    return sorted(expected - {document.path for document in rag.documents()})

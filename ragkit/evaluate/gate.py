@@ -1,0 +1,55 @@
+"""Gates: conditions on figures that a build must meet."""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import TYPE_CHECKING
+
+from ragkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ragkit.evaluate.intervals import Figure
+
+_HOLDS = {">=": operator.ge, "<=": operator.le}
+_GATE = re.compile(r"(?P<name>.+?)\s*(?P<sign>>=|<=)\s*(?P<bound>[-+]?\d*\.?\d+)\s*")
+
+
+def gate_failures(gates: Sequence[str], told: Mapping[str, Figure]) -> list[str]:
+    """The gates that do not hold, each with the value that it failed on.
+
+    Args:
+        gates: ``NAME>=VALUE`` or ``NAME<=VALUE``, the name as printed.
+        told: The figures.
+
+    Raises:
+        ConfigError: A gate cannot be read or names a figure that was not measured.
+    """
+    failed = []
+    for gate in gates:
+        name, sign, bound = parse_gate(gate)
+        if name not in told:
+            msg = f"--gate {gate!r}: no figure has this name; there are {', '.join(told)}"
+            raise ConfigError(msg)
+        value = told[name].value
+        if not _HOLDS[sign](value, bound):
+            failed.append(f"{name} is {value:.4f}, not {sign} {bound:g}")
+    return failed
+
+
+def parse_gate(gate: str) -> tuple[str, str, float]:
+    """The name, sign and bound of a gate.
+
+    >>> parse_gate("nDCG@10 >= 0.9")
+    ('nDCG@10', '>=', 0.9)
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    found = _GATE.fullmatch(gate)
+    if not found:
+        msg = f"--gate {gate!r}: expected NAME>=VALUE or NAME<=VALUE"
+        raise ConfigError(msg)
+    return found["name"].strip(), found["sign"], float(found["bound"])
