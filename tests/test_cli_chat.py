@@ -132,6 +132,20 @@ def test_the_oldest_turns_are_dropped_with_a_notice(tmp_path: Path, ollama: Olla
     assert last == [SYSTEM, user(lines[1].strip()), assistant("Second."), user(lines[2].strip())]
 
 
+def test_a_turn_of_which_the_model_read_too_little_is_told(
+    tmp_path: Path, ollama: OllamaServer
+) -> None:
+    ollama.script(Reply(("First.",), prompt_tokens=100), Reply(("Second.",), prompt_tokens=700))
+    given = ("with many words " * 150 + "\n").encode() * 2
+
+    run = piped(Shell(tmp_path, ollama.url), given, *CHAT)
+
+    assert (run.returncode, run.stdout) == (0, b"First.\nSecond.\n")
+    (warning,) = run.stderr.decode().splitlines()
+    assert warning.startswith("ragkit: warning: the model read 100 tokens of a prompt of about ")
+    assert "(window 8192)" in warning
+
+
 def test_a_message_over_the_window_and_a_broken_reply_end_a_pipe_with_an_error(
     tmp_path: Path, ollama: OllamaServer
 ) -> None:
@@ -150,12 +164,13 @@ def test_a_message_over_the_window_and_a_broken_reply_end_a_pipe_with_an_error(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("chat",), 2, "`ragkit chat --plain`"),
+        (("chat",), 10, "there is no index in"),
+        (("chat", "--option", "seed=1"), 2, "add --plain"),
         (("chat", "--plain", "--option", "num_ctx=100"), 2, "leaves no room for a message"),
         (("chat", "--plain", "--model", "nope"), 13, "is not installed"),
         (("chat", "--plain", "--model", "x:cloud"), 2, "models.allow_remote"),
     ],
-    ids=["not plain", "no window", "not installed", "remote"],
+    ids=["no index", "option without plain", "no window", "not installed", "remote"],
 )
 def test_what_cannot_begin_is_told_at_once(
     tmp_path: Path, ollama: OllamaServer, words: tuple[str, ...], code: int, said: str

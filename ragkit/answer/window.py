@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.prompt import build_messages
+from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
 from ragkit.protocols import ChatRequest
 from ragkit.records import Receipt
@@ -27,8 +28,8 @@ about half of its window, which is often a quarter of ours (ollama/ollama issues
 _WORTH_CHECKING = 200
 """Below this many tokens a chat template's own text blurs the comparison."""
 
-_TOKENS_PER_MESSAGE = 8
-"""What a chat template adds around a message; common ones take 3 to 7 tokens."""
+LEAST_PASSAGE_SHARE = 0.5
+"""Share of the window, less rules, question and reserve, that history leaves to the passages."""
 
 
 def passage_budget(
@@ -36,7 +37,7 @@ def passage_budget(
     settings: AnswerSettings,
     *,
     context_tokens: int,
-    history: Sequence[ChatMessage] = (),
+    talk: Talk = NO_TALK,
 ) -> int:
     """Count the tokens that passages may take: the window less rules, question and reserve.
 
@@ -44,13 +45,14 @@ def passage_budget(
         question: As the user asked it.
         settings: Window and reserve.
         context_tokens: The largest window of the chat model.
-        history: Earlier turns that will be sent along.
+        talk: What will be sent along.
 
     Raises:
         ConfigError: The reserve leaves nothing of the window for a prompt.
         PromptTruncatedError: Question and history alone are too long for the window.
     """
-    left = _room(settings, context_tokens) - _estimate(build_messages(question, (), history))
+    rest = talk.scale.estimate_all(build_messages(question, (), talk.history, talk.system))
+    left = _room(settings, context_tokens) - rest
     if left <= 0:
         msg = (
             f"the question is {-left} tokens too long for the window; "
@@ -60,12 +62,34 @@ def passage_budget(
     return left
 
 
+def fitted(question: str, talk: Talk, settings: AnswerSettings, *, context_tokens: int) -> Talk:
+    """Leave out the oldest turns of a conversation until the passages have their share.
+
+    Args:
+        question: As the user asked it.
+        talk: With all turns.
+        settings: Window and reserve.
+        context_tokens: The largest window of the chat model.
+
+    Returns:
+        The latest whole turns that take at most `LEAST_PASSAGE_SHARE` less than everything of
+        what passages could take without them. Errors are those of `passage_budget`.
+    """
+    alone = replace(talk, turns=())
+    budget = passage_budget(question, settings, context_tokens=context_tokens, talk=alone)
+    left = budget * (1 - LEAST_PASSAGE_SHARE)
+    first = len(talk.turns)
+    while first and (left := left - talk.scale.estimate_all(talk.turns[first - 1])) >= 0:
+        first -= 1
+    return replace(talk, turns=talk.turns[first:], turns_dropped=talk.turns_dropped + first)
+
+
 def plan_request(
     question: str,
     context: Context,
     model: ChatModel,
     settings: AnswerSettings,
-    history: Sequence[ChatMessage],
+    talk: Talk = NO_TALK,
 ) -> tuple[ChatRequest, Receipt]:
     """Compose the request to a chat model, and the receipt of it as far as it is known.
 
@@ -74,8 +98,8 @@ def plan_request(
         PromptTruncatedError: The prompt does not fit.
     """
     room = _room(settings, model.context_tokens)
-    messages = build_messages(question, context.passages, history)
-    estimated = _estimate(messages)
+    messages = build_messages(question, context.passages, talk.history, talk.system)
+    estimated = talk.scale.estimate_all(messages)
     if estimated > room:
         msg = (
             f"the prompt takes about {estimated} tokens, the window has room for {room}; "
@@ -97,18 +121,21 @@ def plan_request(
         estimated,
         passages_given=len(context.passages),
         dropped=context.dropped,
+        turns_given=len(talk.turns),
+        turns_dropped=talk.turns_dropped,
     )
     return request, receipt
 
 
-def checked_receipt(planned: Receipt, done: ChatDone | None, model: ChatModel) -> Receipt:
+def checked_receipt(
+    planned: Receipt, messages: Sequence[ChatMessage], done: ChatDone | None, model: ChatModel
+) -> Receipt:
     """Complete the receipt with the model's counts, or raise where they show a cut prompt."""
     if done is None:
         msg = "the reply ended without its last event"
         raise ModelResponseError(msg, model.name)
-    estimated, read = planned.prompt_tokens_estimated, done.prompt_tokens
-    short = read is not None and estimated > _WORTH_CHECKING and read < _LEAST_READ * estimated
-    if read is not None and (short or read >= planned.num_ctx):
+    estimated, read = sum(estimate_tokens(m.content) for m in messages), done.prompt_tokens
+    if was_cut(estimated, read, planned.num_ctx):
         msg = (
             f"the model read {read} tokens of a prompt of about {estimated} (window "
             f"{planned.num_ctx}): it was cut on the way, so the answer is not given; check the "
@@ -123,6 +150,25 @@ def checked_receipt(planned: Receipt, done: ChatDone | None, model: ChatModel) -
     )
 
 
+def was_cut(estimated: int, read: int | None, num_ctx: int) -> bool:
+    """Tell from a model's own count whether it was given less than the whole prompt.
+
+    Args:
+        estimated: What the prompt should take, tokens.
+        read: What the model counted; None where it does not say.
+        num_ctx: The window asked for, tokens.
+    """
+    if read is None:
+        return False
+    short = estimated > _WORTH_CHECKING and read < _LEAST_READ * estimated
+    return short or read >= num_ctx
+
+
+def window_of(settings: AnswerSettings, model: ChatModel) -> int:
+    """The window asked of a model, tokens: the same in every request, or it is loaded anew."""
+    return min(settings.num_ctx, model.context_tokens)
+
+
 def _room(settings: AnswerSettings, context_tokens: int) -> int:
     room = min(settings.num_ctx, context_tokens) - settings.reserve_tokens
     if room <= 0:
@@ -132,7 +178,3 @@ def _room(settings: AnswerSettings, context_tokens: int) -> int:
         )
         raise ConfigError(msg)
     return room
-
-
-def _estimate(messages: Sequence[ChatMessage]) -> int:
-    return sum(estimate_tokens(m.content) + _TOKENS_PER_MESSAGE for m in messages)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from ragkit.cli.options import Settings, configured
-from ragkit.cli.values import ModelName, Options, System, Think, chat_name, typed_values
+from ragkit.cli.options import (
+    Explain,
+    IndexName,
+    K,
+    Kinds,
+    Paths,
+    SearchMode,
+    Settings,
+    configured,
+    open_pipeline,
+    restriction,
+)
+from ragkit.cli.values import ModelName, Options, Think, chat_name, typed_values
 
 
 def register(app: typer.Typer) -> None:
@@ -17,31 +27,54 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
+    index: IndexName = "",
+    k: K = None,
+    mode: SearchMode = None,
+    model: ModelName = None,
+    extractive: Annotated[
+        bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
+    ] = False,
     plain: Annotated[
         bool, typer.Option("--plain", help="With the model itself; no document is looked at.")
     ] = False,
-    model: ModelName = None,
-    system: System = "",
+    system: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="System text; with --plain in place of the model's own, else besides the rules.",
+        ),
+    ] = "",
     option: Options = [],  # noqa: B006 -- typer copies it
     think: Think = None,
+    path: Paths = [],  # noqa: B006 -- typer copies it
+    kind: Kinds = [],  # noqa: B006 -- typer copies it
+    explain: Explain = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Talk with a chat model. `/help` lists what can be said besides.
+    """Talk about the documents of an index. `/help` lists what can be said besides.
 
-    Ctrl-C stops an answer, Ctrl-D ends the conversation; nothing of it is kept. Where standard
-    input is no terminal, each of its lines is a turn.
+    Questions may lean on those before them; every answer has its sources. Ctrl-C stops an answer,
+    Ctrl-D ends the conversation; nothing of it is kept unless it is saved. Where standard input
+    is no terminal, each of its lines is a turn. `--option` goes with `--plain` only.
     """
-    if not plain:
-        msg = "in this version a conversation is with the model itself: `ragkit chat --plain`"
-        raise typer.BadParameter(msg, param_hint="--plain")
-    from ragkit.backends import ollama_client
-    from ragkit.cli.chat_session import Session, converse, read_turns
+    from ragkit.cli.chat_turns import talk
 
-    config, _ = configured(settings, models__chat=model)
-    name, options = chat_name(config), typed_values(option, "--option")
-    with ollama_client(config.models) as client:
-        session = Session(client, name, config, system=system, options=options, think=think)
-        if sys.stdin.isatty():
-            converse(session)
-        else:
-            read_turns(session)
+    named = "none" if extractive else model
+    if plain:
+        from ragkit.backends import ollama_client
+        from ragkit.cli.chat_session import Session
+
+        config, _ = configured(settings, models__chat=named)
+        name, options = chat_name(config), typed_values(option, "--option")
+        with ollama_client(config.models) as client:
+            talk(Session(client, name, config, system=system, options=options, think=think))
+        return
+    if option:
+        msg = "only a conversation with the model itself takes it: add --plain, or use --set"
+        raise typer.BadParameter(msg, param_hint="--option")
+    from ragkit.cli.chat_index import IndexSession
+
+    config, _ = configured(settings, models__chat=named, search__mode=mode, answer__think=think)
+    with open_pipeline(index, config) as rag:
+        conversation = rag.chat(system=system, k=k, **restriction(path, kind))
+        talk(IndexSession(rag, conversation, explain=explain))

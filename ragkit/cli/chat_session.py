@@ -1,20 +1,16 @@
-"""A conversation with a chat model: at a terminal, or by the lines of a pipe."""
+"""A conversation with a chat model itself, line by line."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import closing, suppress
-from io import TextIOWrapper
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ragkit.cli.conversation import Conversation
-from ragkit.cli.generate import say_if_cut, with_window
-from ragkit.cli.output import end_interrupted, say
+from ragkit.cli.generate import say_if_cut, say_if_prompt_cut, with_window
+from ragkit.cli.output import say
 from ragkit.cli.stream import ReplyPrinter
-from ragkit.cli.values import clean, stdin_lines
-from ragkit.errors import ConfigError, ModelError
+from ragkit.cli.values import clean
+from ragkit.errors import ConfigError
 from ragkit.models.ollama import ChatCall
 
 if TYPE_CHECKING:
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.models.ollama import ChatReply, OllamaClient
 
-_PROMPT = "> "
 _HELP = """\
 /clear  forget what was said; the system text stays
 /help   this
@@ -64,6 +59,11 @@ class Session:
         self._conversation = Conversation(self._room(config), system)
 
     @property
+    def greeting(self) -> str:
+        """With whom one talks."""
+        return f"{self.name}, window {self.window} tokens."
+
+    @property
     def window(self) -> Any:  # noqa: ANN401 -- as given by the user, or a count of tokens
         """The window asked for, tokens."""
         return self._options["num_ctx"]
@@ -101,7 +101,9 @@ class Session:
             if printer.text:
                 self._conversation.add(question, printer.text, None)
             raise
-        self._conversation.add(question, printer.text, last.metrics.prompt_tokens)
+        read = last.metrics.prompt_tokens
+        say_if_prompt_cut(self._conversation.estimate(question), read, self.window)
+        self._conversation.add(question, printer.text, read)
         say_if_cut(last.done_reason)
 
     def _stream(self, question: str, printer: ReplyPrinter) -> ChatReply:
@@ -132,33 +134,3 @@ class Session:
             )
             raise ConfigError(msg)
         return window - reserve
-
-
-def converse(session: Session) -> None:
-    """Hold a conversation at a terminal; an error ends a turn, not the conversation."""
-    with suppress(ImportError):  # not on Windows, whose console edits lines itself
-        import readline  # noqa: F401 -- its import gives input() line editing and a history
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
-    say(f"{session.name}, window {session.window} tokens. /help for help, /quit or Ctrl-D to end.")
-    while True:
-        try:
-            if not session.take(input(_PROMPT)):
-                return
-        except EOFError:
-            typer.echo()
-            return
-        except KeyboardInterrupt:
-            say("\n(stopped; /quit ends)")
-        except ModelError as exc:
-            say(f"ragkit: {exc}")
-
-
-def read_turns(session: Session) -> None:
-    """Take each line of standard input as a turn. An error, or Ctrl-C, ends it."""
-    try:
-        for line in stdin_lines():
-            if not session.take(line):
-                return
-    except KeyboardInterrupt:
-        end_interrupted("the model was stopped")

@@ -34,6 +34,10 @@ class Conversation:
         said = [message for turn in self._turns for message in turn]
         return [*self._system, *said, Message("user", question)]
 
+    def estimate(self, question: str) -> int:
+        """How many tokens the messages with a question should take."""
+        return _estimate(self.messages(question))
+
     def make_room(self, question: str) -> int:
         """Drop the oldest turns until the rest and a question fit the window.
 
@@ -51,7 +55,7 @@ class Conversation:
             )
             raise PromptTruncatedError(msg)
         dropped = 0
-        while self._turns and _estimate(self.messages(question)) + self._excess > self._room:
+        while self._turns and self.estimate(question) + self._excess > self._room:
             self._turns.pop(0)
             dropped += 1
         return dropped
@@ -59,7 +63,7 @@ class Conversation:
     def add(self, question: str, answer: str, prompt_tokens: int | None) -> None:
         """Take a turn; ``prompt_tokens`` is what the model read for it, if it says."""
         if prompt_tokens is not None:
-            self._excess = max(0, prompt_tokens - _estimate(self.messages(question)))
+            self._excess = max(0, prompt_tokens - self.estimate(question))
         self._turns.append((Message("user", question), Message("assistant", answer)))
 
 

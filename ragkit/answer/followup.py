@@ -1,0 +1,150 @@
+"""Follow-up questions: "and for apprentices?" says nothing to a search that knows no conversation.
+
+A question that leans on earlier ones is completed before it is searched for: by the chat model in
+one short request, or by rules where there is none, or where its reply is of no use.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from ragkit.answer.markers import find_marks
+from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal
+from ragkit.answer.terms import content_terms
+from ragkit.answer.window import window_of
+from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
+from ragkit.text import language
+from ragkit.thinking import without_thinking
+
+if TYPE_CHECKING:
+    from ragkit.answer.talk import Talk
+    from ragkit.config import AnswerSettings
+    from ragkit.protocols import ChatModel
+
+_OPENER = re.compile(
+    r"(?:(?:and|but|or|so|then|also|what\s+(?:about|if)|how\s+about|same)\b[\s,]*)+", re.IGNORECASE
+)
+_PREPOSITION = re.compile(
+    r"(for|of|in|at|on|by|with|from|to|under|after|before|during|as)\s+\S.*", re.IGNORECASE
+)
+_REFERRING = re.compile(
+    r"\b(?:it|its|they|them|theirs?|this|that|these|those|he|him|his|she|hers?|there|ones?|same"
+    r"|former|latter|above|others?|another|else)\b",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"(?:what|who|whose|where|when|why|which|how)\b.*\b(?:is|are|was|were|do|does|did|can|could"
+    r"|may|must|should|will|would|has|have|had)\b",
+    re.IGNORECASE,
+)
+_FEW_TERMS, _FRAGMENT_TERMS = 5, 2
+"""A word such as "it" points back in a question of few content terms; a longer one holds what it
+points at. A question without a verb is a fragment up to the second."""
+
+_CHINESE_OPENER = re.compile(
+    "(?:那么|那麼|那|还有|還有|另外|至于|至於|换成|換成|如果是|要是|而|和|跟)[，,]?"
+)
+_CHINESE_CLOSER = re.compile(r"\s*呢?[？?。！!]*\s*$")
+_CHINESE_REFERRING = re.compile(
+    "(?<!其)[它他她]|[这這那](?:个|個|种|種|些|样|樣|里|裡|家|项|項|份|条|條|次|时|時|段)"
+    "|(?<![应應])[该該]|上述|前者|后者|後者|刚才|剛才|前面|同样|同樣|其(?![他它中余实實])"
+)
+_CHINESE_FRAGMENT, _CHINESE_ASIDE = 5, 10
+"""Ideographs: "为什么？", "要多久？"; where it ends in 呢: "正式员工辞职呢？"."""
+
+_LONGEST = 300
+_REWRITE_TOKENS = 128
+_LABEL = re.compile(
+    r"^[\W_]*(?:(?:standalone|rewritten)\s+)?(?:question|问题|問題)\s*[:：]\s*", re.I
+)
+_QUOTES = " \t\"'“”‘’「」『』`*"
+_ASK = (
+    "Do not answer yet. Rewrite my next question so that it can be understood without this "
+    "conversation: put the names and things that it refers to into it, and keep its language. "
+    "If it can be understood already, repeat it. Reply with that one question and nothing else.\n"
+    "Next question: {question}"
+)
+
+
+def leans_on_earlier(question: str) -> bool:
+    """Tell whether a question can hardly be understood without those before it.
+
+    >>> leans_on_earlier("and for apprentices?"), leans_on_earlier("那学徒呢？")
+    (True, True)
+    >>> leans_on_earlier("How long is the notice period?"), leans_on_earlier("通知期有多长时间？")
+    (False, False)
+    """
+    asked = question.strip()
+    if language(asked) != "en":
+        ideographs = sum(1 for char in asked if char.isalnum())
+        return bool(
+            _CHINESE_OPENER.match(asked)
+            or _CHINESE_REFERRING.search(asked)
+            or ideographs <= (_CHINESE_ASIDE if "呢" in asked[-2:] else _CHINESE_FRAGMENT)
+        )
+    terms = len(content_terms(asked))
+    refers = terms <= _FEW_TERMS and _REFERRING.search(asked)
+    fragment = terms <= _FRAGMENT_TERMS and not _CLAUSE.match(asked)
+    return bool(_OPENER.match(asked) or refers or fragment)
+
+
+def combined(question: str, earlier: str) -> str:
+    """Complete a follow-up question with the words of an earlier one, by rule.
+
+    >>> combined("And for apprentices?", "How long is the notice period for permanent staff?")
+    'How long is the notice period for apprentices?'
+    >>> combined("那学徒呢？", "正式员工的通知期是多久？")
+    '学徒：正式员工的通知期是多久？'
+    """
+    asked = question.strip()
+    if language(asked) != "en":
+        opener = _CHINESE_OPENER.match(asked)
+        kept = _CHINESE_CLOSER.sub("", asked[opener.end() :] if opener else asked)
+        return f"{kept}：{earlier}" if kept else earlier
+    opener = _OPENER.match(asked)
+    kept = (asked[opener.end() :] if opener else asked).rstrip("?!. ")
+    phrase = _PREPOSITION.fullmatch(kept)
+    if phrase:  # takes the place of the phrase that began with the same word
+        replaced = re.sub(rf"\b{phrase[1]}\s.*", kept + "?", earlier, count=1, flags=re.I | re.S)
+        if replaced != earlier:
+            return replaced
+    return f"{kept}: {earlier}" if kept else earlier
+
+
+def rewritten(
+    question: str, earlier: str, talk: Talk, model: ChatModel, settings: AnswerSettings
+) -> str:
+    """Have a chat model complete a follow-up question; by rule where its reply is of no use.
+
+    The request begins as the one for the answer will, so that a server reads rules and history
+    once for both.
+
+    Args:
+        question: As the user asked it.
+        earlier: What the rule completes it with.
+        talk: Turns that fit the window.
+        model: Asked once, for a short reply. Errors are its own.
+        settings: Window, reserve and seed.
+    """
+    *before, _ = build_messages(question, (), talk.history, talk.system)
+    request = ChatRequest(
+        (*before, ChatMessage("user", _ASK.format(question=question))),
+        num_ctx=window_of(settings, model),
+        num_predict=min(_REWRITE_TOKENS, settings.reserve_tokens),
+        seed=settings.seed,
+    )
+    with closing(without_thinking(model.chat(request))) as events:
+        said = "".join(e.text for e in events if isinstance(e, TextDelta))
+    return _usable(said, question) or combined(question, earlier)
+
+
+def _usable(said: str, question: str) -> str:
+    """The question in a model's reply, or "" where it answered, refused or lost the subject."""
+    line = next((line for line in said.splitlines() if line.strip()), "")
+    line = _LABEL.sub("", line).strip(_QUOTES)
+    asked = set(content_terms(question))
+    lost = asked and not asked & set(content_terms(line))
+    useless = SENTINEL in said or is_refusal(line) or find_marks(line) or len(line) > _LONGEST
+    return "" if lost or useless else line
