@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ragkit.answer.cite import cite, tie, withhold
 from ragkit.answer.extract import extract
-from ragkit.answer.markers import MarkFilter, find_marks, without_thinking
-from ragkit.answer.prompt import is_refusal, refusal
+from ragkit.answer.links import LinkFilter
+from ragkit.answer.markers import MarkFilter, find_marks
+from ragkit.answer.prompt import is_refusal, refusal, without_references
+from ragkit.answer.support import check_sentence
+from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import checked_receipt, plan_request
 from ragkit.errors import ModelResponseError
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.records import Answer, Receipt, Sentence
+from ragkit.thinking import without_thinking
+from ragkit.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
     from ragkit.config import AnswerSettings
-    from ragkit.protocols import ChatMessage, ChatModel, Embedder
-    from ragkit.records import Citation, Context
+    from ragkit.protocols import ChatModel, Embedder
+    from ragkit.records import Citation, Context, Passage, SentenceStatus
 
 AnswerEvent: TypeAlias = TextDelta | ThinkingDelta | Answer
 
@@ -47,11 +52,12 @@ def answer(
     source: Provenance,
     settings: AnswerSettings,
     *,
-    history: Sequence[ChatMessage] = (),
-) -> Iterator[AnswerEvent]:
+    talk: Talk = NO_TALK,
+) -> Generator[AnswerEvent, None, None]:
     """Answer from passages with a chat model.
 
-    What is streamed is final: a mark that names no given passage is left out before it is shown.
+    What is streamed is final: a mark that names no given passage is left out before it is shown,
+    and so is a link that stands in none.
     With ``settings.strict`` the text comes in one piece, less what no passage proves. An empty
     context is refused unasked. Closing the iterator cancels the generation.
 
@@ -61,7 +67,7 @@ def answer(
         model: Asked once.
         source: Copied into the answer.
         settings: Window, reserve, temperature, seed, strictness.
-        history: Earlier turns, oldest first.
+        talk: Earlier turns and what else is sent along.
 
     Yields:
         Text and thinking as they come, then exactly one `Answer`.
@@ -76,15 +82,15 @@ def answer(
         yield _unasked(question, context, model, source, settings)
         return
     started = time.perf_counter()
-    request, planned = plan_request(question, context, model, settings, history)
-    reply = _Reply(MarkFilter(len(context.passages)), live=not settings.strict)
+    request, planned = plan_request(question, context, model, settings, talk)
+    reply = _Reply(context, live=not settings.strict)
     with closing(without_thinking(model.chat(request))) as events:
         for event in events:
             if isinstance(event, ThinkingDelta):
                 yield event
             elif shown := reply.take(event):
                 yield TextDelta(shown)
-    receipt = checked_receipt(planned, reply.done, model)
+    receipt = checked_receipt(planned, request.messages, reply.done, model)
     blank = replace(_blank(question, source, model), receipt=receipt)
     finished = _finish(blank, reply, context, model, strict=settings.strict)
     if not reply.shown:
@@ -100,6 +106,9 @@ def answer_extractively(
     settings: AnswerSettings,
 ) -> Answer:
     """Answer by quoting the best sentences of the passages, word for word, without a chat model.
+
+    Only what could pass for a citation, an image or HTML is not shown as it stands; the citation's
+    quote holds it exactly.
 
     Errors are those of `Embedder.embed_documents`.
     """
@@ -118,8 +127,9 @@ def answer_extractively(
         passage = context.passages[place.number - 1]
         citation = cite(passage, place.start, place.end)
         begin = len(text) + (1 if text else 0)
-        text = f"{text}\n{citation.quote} [{place.number}]".lstrip("\n")
-        tied.append(Sentence(begin, len(text), "quoted", (len(citations),)))
+        shown, status = _shown(citation.quote, passage)
+        text = f"{text}\n{shown} [{place.number}]".lstrip("\n")
+        tied.append(Sentence(begin, len(text), status, (len(citations),)))
         citations.append(citation)
     found = replace(_blank(question, source, None), receipt=receipt)
     if citations:
@@ -133,6 +143,13 @@ def answer_extractively(
     return replace(found, seconds=time.perf_counter() - started)
 
 
+def _shown(quote: str, passage: Passage) -> tuple[str, SentenceStatus]:
+    """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML."""
+    links = LinkFilter([quote])
+    shown = links.feed(without_references(visible(quote))) + links.close()
+    return shown, check_sentence(shown, [passage]).status if links.removed else "quoted"
+
+
 def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:
     """Say that the documents do not answer a question, without asking a model."""
     receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0)
@@ -142,8 +159,10 @@ def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answe
 class _Reply:
     """A reply as it comes in: what of it may be shown, all of its text, its last event."""
 
-    def __init__(self, marks: MarkFilter, *, live: bool) -> None:
-        self.marks = marks
+    def __init__(self, context: Context, *, live: bool) -> None:
+        self.marks = MarkFilter(len(context.passages))
+        # The last one: a mark that is taken out may join the halves of a link.
+        self._links = LinkFilter(_texts(context))
         self.text = ""
         self.shown = False
         self.done: ChatDone | None = None
@@ -153,9 +172,9 @@ class _Reply:
         """Add an event; returns the text that can be shown for it, "" where none can yet."""
         if isinstance(event, ChatDone):
             self.done = event
-            piece = self.marks.close()
+            piece = self._links.feed(self.marks.close()) + self._links.close()
         else:
-            piece = self.marks.feed(event.text)
+            piece = self._links.feed(self.marks.feed(visible(event.text)))
         if not self.text:
             piece = piece.lstrip()
         self.text += piece
@@ -163,6 +182,12 @@ class _Reply:
             return ""
         self.shown = self.shown or bool(piece)
         return piece
+
+
+def _texts(context: Context) -> Iterator[str]:
+    """All that a model is shown of the passages."""
+    for passage in context.passages:
+        yield from (passage.path, passage.title, *passage.heading, passage.text)
 
 
 def _unasked(

@@ -8,27 +8,19 @@ left out before anyone sees it. Code spans pass untouched: ``items[3]`` is no ci
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ragkit.answer.prompt import SENTINEL
-from ragkit.protocols import TextDelta, ThinkingDelta
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
-    from ragkit.protocols import ChatEvent
+from ragkit.answer.prompt import MARK, SENTINEL
 
 _WORDS = SENTINEL.strip("[]")
 _BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)
 _CODE = r"(?P<code>```.*?```|`[^`\n]+`)"
-_NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
-_MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{_NUMBERS}\s*[\]］】]"
-_MARKS = rf"(?P<space>[ \t]*)(?P<marks>{_MARK}(?:[ \t]*{_MARK})*)"
+_MARKS = rf"(?P<space>[ \t]*)(?P<marks>{MARK}(?:[ \t]*{MARK})*)"
 _NO_ANSWER = rf"(?P<none>\[(?i:{_WORDS})\]|{_WORDS})"
 _OPEN = (
     # a fence, a code span, marks (more may follow) with what may become another, the sentinel
     r"(?P<open>```.*\Z|`{1,2}\Z|`[^`\n]*\Z|"
-    rf"(?=[ \t\[［【])(?:[ \t]*{_MARK})*[ \t]*(?:[\[［【][^\]］】\n]{{0,80}})?\Z|"
+    rf"(?=[ \t\[［【])(?:[ \t]*{MARK})*[ \t]*(?:[\[［【][^\]］】\n]{{0,80}})?\Z|"
     rf"\[(?i:{_WORDS})\]\Z|(?=.){_BEGUN}\Z)"
 )
 _TOKEN = re.compile("|".join((_CODE, _OPEN, _NO_ANSWER, _MARKS)), re.DOTALL)
@@ -107,37 +99,3 @@ def _numbers(listed: str) -> list[int]:
         spread = range(first, last + 1) if last - first < _WIDEST_RANGE else (first, last)
         numbers += [n for n in spread or (first, last) if n not in numbers]
     return numbers
-
-
-_THINK, _THOUGHT = "<think>", "</think>"
-
-
-def without_thinking(events: Iterable[ChatEvent]) -> Generator[ChatEvent, None, None]:
-    """Turn reasoning that a model leaks into its reply back into `ThinkingDelta`.
-
-    Only a ``<think>`` at the very beginning counts; one that is never closed was all thinking.
-    """
-    head, state = "", "start"
-    for event in events:
-        if state == "reply" or not isinstance(event, TextDelta):
-            if head and not isinstance(event, (TextDelta, ThinkingDelta)):
-                yield TextDelta(head) if state == "start" else ThinkingDelta(head)
-            yield event
-            continue
-        head += event.text
-        if state == "start":
-            state = _begun(head)
-        if state == "thinking" and _THOUGHT in head:
-            thought, _, head = head.partition(_THOUGHT)
-            yield ThinkingDelta(thought.lstrip().removeprefix(_THINK))
-            state = "reply"
-        if state == "reply" and head:
-            yield TextDelta(head)
-            head = ""
-
-
-def _begun(head: str) -> str:
-    begun = head.lstrip()
-    if begun.startswith(_THINK):
-        return "thinking"
-    return "start" if _THINK.startswith(begun) else "reply"

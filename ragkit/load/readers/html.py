@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.load.encoding import decode, looks_binary
 from ragkit.load.parsed import Parsed, normalise
+from ragkit.load.readers.concealed import concealed, with_text
 from ragkit.load.readers.lines import LineWriter
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 
 _META_WINDOW = 1024  # bytes in which a charset declaration must lie (HTML Standard)
 _CHARSET = re.compile(rb"""<meta[^>]{0,256}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-_HIDING = re.compile(
-    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d]*[1-9])"
-    r"|opacity\s*:\s*0(?![.\d]*[1-9]))",
-    re.IGNORECASE,
-)
 _DROPPED = frozenset(
     ("script", "style", "noscript", "template", "head", "iframe", "object", "svg", "canvas")
 )
@@ -41,7 +37,8 @@ _LINES = frozenset(
 def read_html(data: bytes, name: str) -> Parsed:
     """Read an HTML page.
 
-    Scripts, styles, templates and elements hidden by attribute or inline style are left out.
+    Scripts, styles, templates and what nobody sees (`concealed`) are left out; where that held
+    text, ``metadata["hidden"]`` counts the elements.
     Headings become ``# `` lines of their level, list items ``- `` lines, table rows one line
     with `` | `` between the cells; ``pre`` is kept verbatim between two fences.
 
@@ -58,8 +55,11 @@ def read_html(data: bytes, name: str) -> Parsed:
     if root is None:
         return Parsed("", "", encoding)
     writer = LineWriter()
-    _write(root, writer, _layout_tables(root))
-    return Parsed(normalise(writer.text()), normalise(_title(root)), encoding)
+    hidden = concealed(root)
+    _write(root, writer, _layout_tables(root), hidden)
+    metadata = {"hidden": count} if (count := with_text(hidden)) else {}
+    title = normalise(_title(root, hidden))
+    return Parsed(normalise(writer.text()), title, encoding, metadata=metadata)
 
 
 def _tree(text: str, name: str) -> Element | None:
@@ -82,11 +82,11 @@ def _tree(text: str, name: str) -> Element | None:
     return root
 
 
-def _title(root: Element) -> str:
+def _title(root: Element, hidden: set[Element]) -> str:
     for tag in ("title", "h1"):
         for element in root.iter(tag):
             title = " ".join("".join(map(str, element.itertext())).split())
-            if title and not any(_hidden(e) for e in (element, *element.iterancestors())):
+            if title and hidden.isdisjoint((element, *element.iterancestors())):
                 return title
     return ""
 
@@ -102,19 +102,14 @@ def _layout_tables(root: Element) -> set[Element]:
     return found
 
 
-def _hidden(element: Element) -> bool:
-    attributes = element.attrib
-    return "hidden" in attributes or bool(_HIDING.search(attributes.get("style", "")))
-
-
-def _write(root: Element, writer: LineWriter, layout: set[Element]) -> None:
+def _write(root: Element, writer: LineWriter, layout: set[Element], hidden: set[Element]) -> None:
     """Walk the tree without recursion: pages may be nested thousands deep."""
     from lxml import etree
 
     walk: Any = etree.iterwalk(root, events=("start", "end"))
     tables: list[bool] = []  # for each open table: is it one of data?
     for event, element in walk:
-        dropped = element.tag in _DROPPED or _hidden(element)
+        dropped = element.tag in _DROPPED or element in hidden
         if event == "start":
             if dropped:
                 walk.skip_subtree()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
 from ragkit.load.parsed import Parsed, normalise
+from ragkit.load.readers.pdf_unseen import seen_text
 from ragkit.records import Page
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def read_pdf(data: bytes, name: str) -> Parsed:
     """Read a PDF; its pages are joined by a blank line.
 
     A page whose content cannot be read counts as a page without text, and
-    ``metadata["failed_pages"]`` maps its number to the reason.
+    ``metadata["failed_pages"]`` maps its number to the reason. Text that nobody sees is left out
+    (`seen_text`), and ``metadata["hidden"]`` counts it.
 
     Raises:
         LoadError: The file is encrypted, broken, or none of its pages can be read.
@@ -28,7 +30,7 @@ def read_pdf(data: bytes, name: str) -> Parsed:
 
     try:
         reader = _open(data, name)
-        texts, failed = _texts(reader)
+        texts, failed, hidden = _texts(reader)
         title = reader.metadata.title if reader.metadata else None
     except DependencyError as exc:
         msg = f"is encrypted in a way that needs another package: {exc}"
@@ -40,7 +42,9 @@ def read_pdf(data: bytes, name: str) -> Parsed:
         number, reason = next(iter(failed.items()))
         msg = f"no page can be read; page {number}: {reason}"
         raise LoadError(msg, name)
-    metadata = {"failed_pages": failed} if failed else {}
+    metadata: dict[str, Any] = {"failed_pages": failed} if failed else {}
+    if hidden:
+        metadata["hidden"] = hidden
     pages = tuple(_pages(texts))
     return Parsed(PAGE_BREAK.join(texts), _title(title), None, pages, metadata)
 
@@ -55,18 +59,21 @@ def _open(data: bytes, name: str) -> PdfReader:
     return reader
 
 
-def _texts(reader: PdfReader) -> tuple[list[str], dict[str, str]]:
+def _texts(reader: PdfReader) -> tuple[list[str], dict[str, str], int]:
+    """Read all pages: their texts, why pages failed, how much of the texts nobody sees."""
     texts: list[str] = []
+    hidden = 0
     failed: dict[str, str] = {}
     for number in range(1, len(reader.pages) + 1):
         try:
-            text = reader.pages[number - 1].extract_text()
+            text, unseen = seen_text(reader.pages[number - 1])
         except MemoryError:
             raise
         except Exception as exc:  # noqa: BLE001 -- pypdf fails on odd pages in any manner
-            text, failed[str(number)] = "", f"{type(exc).__name__}: {exc}"
+            text, unseen, failed[str(number)] = "", 0, f"{type(exc).__name__}: {exc}"
         texts.append(normalise(text).strip())
-    return texts, failed
+        hidden += unseen
+    return texts, failed, hidden
 
 
 def _pages(texts: list[str]) -> list[Page]:
