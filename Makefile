@@ -11,7 +11,7 @@ QUESTION_EN := "How long had the pilot at White Plains flown his newly bought ai
 QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types docs fmt bench picture clean
+.PHONY: help install demo test lint types docs fmt bench attacks quality picture clean
 
 help: ## Print this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -60,6 +60,12 @@ fmt: $(VENV)/dev ## Format the code and write the generated parts of the docs
 
 bench: $(VENV)/dev ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python benchmarks/run.py
+
+attacks: $(VENV)/dev ## Measure how often attacking documents get their way; writes benchmarks/ATTACKS.md
+	$(BIN)/python benchmarks/attacks.py
+
+quality: $(VENV)/dev ## Measure search and answers on the question sets in EVAL: `make quality EVAL=path`
+	$(BIN)/python benchmarks/quality.py $(EVAL)
 
 picture: $(VENV)/demo ## Draw docs/demo.svg, the terminal picture of the README
 	$(BIN)/python docs/picture.py

@@ -25,7 +25,7 @@ from typing import Any
 from corpus import SEED
 from harness import HERE, REPOSITORY
 
-SCRIPTS = ("helptime", "update", "kill", "ingest", "search")
+SCRIPTS = ("helptime", "update", "kill", "ingest", "servers", "search")
 HEADER = (
     "| what | at most | measured | floor | ragkit | met |\n| --- | --- | --- | --- | --- | --- |\n"
 )

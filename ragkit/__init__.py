@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ragkit._version import __version__
 
 if TYPE_CHECKING:
+    from ragkit.cited import CitationCheck
     from ragkit.config import Config
+    from ragkit.decoding import from_json
     from ragkit.errors import (
         CitationError,
         ConfigError,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         Dropped,
         FileOutcome,
         Filter,
+        Found,
         Hit,
         HitRanks,
         IndexReport,
@@ -68,6 +71,8 @@ if TYPE_CHECKING:
         Sentence,
         to_json,
     )
+    from ragkit.similarity import cosine_similarity
+    from ragkit.verify import SentenceCheck, Verification
 
 __all__ = [  # noqa: RUF022 -- grouped by stage
     "__version__",
@@ -89,6 +94,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "TextDelta",
     "ThinkingDelta",
     "ChatDone",
+    "cosine_similarity",
     # store and search
     "VectorStore",
     "StoreWriter",
@@ -103,9 +109,14 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Context",
     "Citation",
     "Sentence",
+    "Found",
     "Receipt",
     "Answer",
     "to_json",
+    "from_json",
+    "Verification",
+    "CitationCheck",
+    "SentenceCheck",
     # errors
     "RagkitError",
     "ConfigError",
@@ -129,7 +140,17 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
 ]
 
 # Where the names live, light modules first: the pipeline is loaded for nothing else.
-_HOMES = ("errors", "records", "config", "protocols", "pipeline")
+_HOMES = (
+    "errors",
+    "records",
+    "config",
+    "protocols",
+    "decoding",
+    "similarity",
+    "pipeline",
+    "cited",
+    "verify",
+)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any public name

@@ -69,7 +69,7 @@ class _Draft:
         if not hit.text.strip() or any(_repeats(hit, p) for p in self.passages):
             self._drop(hit, hit.start, "repeat")
             return
-        joined, touched = self._join(self._counted(_passage(hit)))
+        joined, touched = self._join(self._counted(as_passage(hit)))
         others = sum(p.tokens for p in self.passages if p not in touched)
         if others + joined.tokens <= self.budget_tokens:
             self._put(joined, touched)
@@ -124,9 +124,10 @@ def _first(passages: list[Passage], among: list[Passage]) -> Passage:
     return next(p for p in passages if p in among)
 
 
-def _passage(hit: Hit) -> Passage:
+def as_passage(hit: Hit, number: int = 0) -> Passage:
+    """A hit as the passage of a prompt, its tokens not counted."""
     return Passage(
-        number=0,
+        number=number,
         doc_id=hit.doc_id,
         root=hit.root,
         path=hit.path,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragkit.backends import check_embedder, new_embedder, stored_embedder
+from ragkit.backends import chat_model, check_embedder, new_embedder, stored_embedder
 from ragkit.config import Config
 from ragkit.locate import index_path, replaced_path
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ragkit.answer import AnswerEvent
+    from ragkit.config import ModelSettings
+    from ragkit.conversation import Conversation
     from ragkit.ingest import Progress
     from ragkit.protocols import ChatModel, Embedder, StoreStats
     from ragkit.records import DocumentInfo, Hit
+    from ragkit.verify import Verification
+    from ragkit.why_not import WhyNot
+
+_log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -55,6 +62,8 @@ class Pipeline:
         self._given_embedder = embedder
         self._given_chat = chat
         self._embedder: Embedder | None = None
+        self._chat: ChatModel | None = None
+        self._chat_settings: ModelSettings | None = None
         self._store: LocalStore | None = None
 
     @classmethod
@@ -232,7 +241,31 @@ class Pipeline:
             settings = replace(settings, k=k)
         store = self.store  # first, so that a missing index is reported as that
         embedder = None if settings.mode == "keyword" else self.embedder
-        return retrieve(question, store, embedder, settings, restrict=restrict, as_of=as_of)
+        wider = replace(settings, k=max(settings.k, settings.rerank))
+        hits = retrieve(question, store, embedder, wider, restrict=restrict, as_of=as_of)
+        if settings.rerank:
+            hits = self._reranked(question, hits[: settings.rerank]) + hits[settings.rerank :]
+        return hits[: settings.k]
+
+    def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
+        from ragkit.query import token_scale
+        from ragkit.rerank import rerank
+
+        model = self.chat_model()
+        if model is None:
+            _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
+            return hits
+        scale = token_scale(self.path, model)
+        return rerank(question, hits, model, self.config.answer, scale=scale)
+
+    def chat_model(self) -> ChatModel | None:
+        """The chat model, made when it is first needed; None for extractive answers."""
+        if self._given_chat is not None:
+            return self._given_chat
+        settings = self.config.models
+        if self._chat is None or self._chat_settings != settings:
+            self._chat, self._chat_settings = chat_model(settings), settings
+        return self._chat
 
     def ask(
         self,
@@ -264,9 +297,72 @@ class Pipeline:
             hits,
             self.store,
             self.config,
-            chat=self._given_chat,
+            chat=self.chat_model,
             embedder=lambda: self.embedder,
         )
+
+    def chat(
+        self, *, system: str = "", k: int | None = None, restrict: Filter = NO_FILTER
+    ) -> Conversation:
+        """Begin a conversation, in which questions may lean on those before them.
+
+        Args:
+            system: Instructions for the chat model besides ragkit's rules.
+            k: Most hits a question; the configured number where None.
+            restrict: Which documents may be found.
+        """
+        from ragkit.conversation import Conversation
+
+        return Conversation(self, chat=self._given_chat, system=system, k=k, restrict=restrict)
+
+    def why_not(
+        self,
+        question: str,
+        path: str,
+        *,
+        page: int | None = None,
+        text: str = "",
+        restrict: Filter = NO_FILTER,
+        answer: bool = False,
+    ) -> WhyNot:
+        """Tell at which stage a passage that should answer a question was lost.
+
+        Args:
+            question: In the words of its asker.
+            path: The document that should answer, or the end of its path.
+            page: The page that should answer.
+            text: Words of the passage that should answer.
+            restrict: Which documents may be found.
+            answer: Answer the question too, and tell whether the passage was used.
+
+        Raises:
+            ValueError: `path` fits more than one document.
+        """
+        from ragkit.why_not import why_not
+
+        given = self.ask(question, restrict=restrict) if answer else None
+        return why_not(
+            question,
+            path,
+            self.search(question, restrict=restrict),
+            self.store,
+            self.config,
+            None if self.config.search.mode == "keyword" else self.embedder,
+            page=page,
+            text=text,
+            restrict=restrict,
+            answer=given,
+        )
+
+    def verify(self, answer: Answer) -> Verification:
+        """Check an answer again, without a model: against the index and the files as they are.
+
+        Args:
+            answer: As `ask` gave it, or read back with `ragkit.from_json`.
+        """
+        from ragkit.verify import verify  # a search needs none of it
+
+        return verify(answer, self.store, self.config.load)
 
     def documents(self) -> list[DocumentInfo]:
         """The documents of the index, by path."""

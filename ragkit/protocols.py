@@ -173,6 +173,8 @@ class SearchRequest:
         as_of: A closed generation, or None for the newest commit.
         depth: Candidates that each side of a hybrid search contributes.
         keyword_weight: Share of the words in a hybrid score, in [0, 1].
+        diversity: How much hits are kept from saying the same, in [0, 1]; they are chosen from
+            the best ``depth``.
     """
 
     k: int
@@ -183,6 +185,7 @@ class SearchRequest:
     as_of: int | None = None
     depth: int = 100
     keyword_weight: float = 0.65
+    diversity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,13 +96,18 @@ class HitRanks:
     """Why a hit stands where it does. Ranks count from 1; None: not found that way.
 
     ``bm25`` is FTS5's score with its sign turned, higher is better; ``fused``, in [0, 1], is the
-    score that ordered a hybrid search.
+    score that ordered a hybrid search. ``by_score`` is the rank before diversity moved hits,
+    ``before_rerank`` that before a chat model's ``grade``, from 0 to 3, did; None where they did
+    not come into it.
     """
 
     dense: int | None = None
     keyword: int | None = None
     bm25: float | None = None
     fused: float | None = None
+    by_score: int | None = None
+    before_rerank: int | None = None
+    grade: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +220,27 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was sent to the model and what it said it read; None: it did not say.
+class Found:
+    """A hit that an answer could be given from: its place, and why it stands where it does."""
 
-    All counts are tokens. ``num_ctx`` is the window asked for, ``reserve_tokens`` the part of
-    it kept for the answer. ``prompt_tokens`` is the model's own count.
+    rank: int
+    score: float | None
+    chunk_id: str
+    path: str
+    page: int | None
+    start: int
+    end: int
+    ranks: HitRanks
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was found, what was sent to the model and what it said it read.
+
+    All counts are tokens; None: the model did not say. ``num_ctx`` is the window asked for,
+    ``reserve_tokens`` the part of it kept for the answer. ``prompt_tokens`` is the model's own
+    count. ``turns_given`` and ``turns_dropped`` are of the conversation's earlier turns.
+    ``found`` is in the order of ranks.
     """
 
     num_ctx: int
@@ -230,6 +251,9 @@ class Receipt:
     done_reason: str | None = None
     passages_given: int = 0
     dropped: tuple[Dropped, ...] = ()
+    turns_given: int = 0
+    turns_dropped: int = 0
+    found: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +261,8 @@ class Answer:
     """An answer with its proof: what was asked, said, cited, by which models, over what.
 
     ``refused`` is true where the documents do not say; the text then says so in the
-    question's language. ``chat_model`` is None for an extractive answer.
+    question's language. ``chat_model`` is None for an extractive answer. ``searched`` is the
+    question as it was searched for, where a conversation completed it; else empty.
     """
 
     question: str
@@ -253,6 +278,7 @@ class Answer:
     generation: int
     receipt: Receipt
     seconds: float = 0.0
+    searched: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,5 +57,6 @@ def retrieve(
             as_of=as_of,
             depth=settings.depth,
             keyword_weight=settings.keyword_weight,
+            diversity=settings.diversity,
         )
     )

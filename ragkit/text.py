@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Literal
 
 from ragkit.hanzi import simplified
+from ragkit.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,13 +262,14 @@ def _word() -> re.Pattern[str]:
 def words(text: str) -> list[str]:
     """List the words of a text in order, folded, for lexical comparison.
 
-    Folded are compatibility forms (NFKC), case, and traditional characters to simplified ones.
+    Folded are compatibility forms (NFKC), case, and traditional characters to simplified ones;
+    what nobody sees (soft hyphens, zero-width characters) parts no word.
 
     A run of CJK becomes its bigrams, a single character itself. Numbers lose the commas
     that group thousands and keep their decimals.
     """
     found: list[str] = []
-    folded = simplified(unicodedata.normalize("NFKC", text).casefold())
+    folded = simplified(unicodedata.normalize("NFKC", visible(text)).casefold())
     for word in _word().findall(folded):
         if len(word) > 1 and is_cjk(word):
             found.extend(word[i : i + 2] for i in range(len(word) - 1))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ragkit.answer import evidence, has_evidence, passage_budget
 from ragkit.answer.evidence import THRESHOLD
 from ragkit.ground import assemble
+from ragkit.neighbours import with_neighbours
 from ragkit.records import NO_FILTER, Filter
 from ragkit.retrieve import retrieve
 
@@ -81,6 +82,7 @@ class WhyNot:
 def why_not(
     question: str,
     path: str,
+    hits: Sequence[Hit],
     store: LocalStore,
     config: Config,
     embedder: Embedder | None,
@@ -95,6 +97,7 @@ def why_not(
     Args:
         question: In the words of its asker.
         path: The document that should answer: as `DocumentInfo.path` has it, or the end of that.
+        hits: What that search found.
         store: The index.
         config: The settings of the search and the answer that disappointed.
         embedder: The index's; None suffices in mode ``keyword``.
@@ -121,7 +124,7 @@ def why_not(
         stage, reason = _lost_words(whole, text)
         return replace(told, stage=stage, reason=reason)
     wanted = {hit.chunk_id for hit in expected if not text or _holds(hit.text, text)}
-    stage, reason = _searched(told, search, wanted, restrict, config, answer)
+    stage, reason = _searched(told, hits, search, wanted, restrict, config, answer)
     return replace(told, stage=stage, reason=reason)
 
 
@@ -135,7 +138,7 @@ class _Search:
         self._embedder = embedder
 
     def hits(self, restrict: Filter = NO_FILTER, **changed: object) -> list[Hit]:
-        settings = replace(self.settings, **changed)  # type: ignore[arg-type]  # its own fields
+        settings = replace(self.settings, **({"diversity": 0.0} | changed))  # type: ignore[arg-type]  # its own fields
         return retrieve(self.question, self.store, self._embedder, settings, restrict=restrict)
 
     def chunks(self, only: Filter, count: int) -> list[Hit]:
@@ -162,14 +165,17 @@ class _Search:
         return tuple(sorted(told, key=lambda s: (s.rank or DEEPEST + 1, s.start)))
 
     def _ranks(self, mode: str) -> dict[str, int]:
-        # A deeper hybrid search has other candidates, and so other scores and ranks.
-        depth = max(self.settings.k, self.settings.depth) if mode == "hybrid" else DEEPEST
-        found = self.hits(mode=mode, k=depth)
+        # Where scores depend on the other candidates, a deeper search would give other ranks.
+        diversity = self.settings.diversity if mode == self.settings.mode else 0.0
+        bound = mode == "hybrid" or diversity
+        depth = max(self.settings.k, self.settings.depth) if bound else DEEPEST
+        found = self.hits(mode=mode, k=depth, diversity=diversity)
         return {hit.chunk_id: hit.rank for hit in found}
 
 
 def _searched(
     told: WhyNot,
+    hits: Sequence[Hit],
     search: _Search,
     wanted: set[str],
     restrict: Filter,
@@ -178,7 +184,6 @@ def _searched(
 ) -> tuple[Stage, str]:
     if not any(hit.chunk_id in wanted for hit in search.hits(restrict, k=DEEPEST)) and restrict:
         return "filtered", "the document does not pass the given --path or --kind"
-    hits = search.hits(restrict)
     if not any(hit.chunk_id in wanted for hit in hits):
         return "not retrieved", _behind(told, search.settings)
     settings, name = config.answer, search.store.manifest["embedder"]["name"]
@@ -192,7 +197,10 @@ def _searched(
     asked = answer.receipt.num_ctx if answer else 0  # a model may know a smaller window
     window = asked or settings.num_ctx
     budget = passage_budget(search.question, settings, context_tokens=window)
-    return _given(assemble(hits, budget_tokens=budget), wanted, budget, answer)
+    context = assemble(
+        with_neighbours(hits, search.store, config.search.neighbours), budget_tokens=budget
+    )
+    return _given(context, wanted, budget, answer)
 
 
 def _given(
@@ -221,6 +229,8 @@ def _behind(told: WhyNot, settings: SearchSettings) -> str:
     best = told.standings[0] if told.standings else None
     if best is None:
         return "it shares no word with the question, and mode keyword knows words only"
+    if best.rank and best.rank <= settings.rerank:
+        return f"it was at rank {best.rank}, and the chat model graded others higher"
     ranks = {"by meaning": best.dense, "by words": best.keyword}
     sides = ", ".join(f"{side} {rank or 'not found'}" for side, rank in ranks.items())
     where = f"rank {best.rank}" if best.rank else "no rank that is looked at"

@@ -69,8 +69,8 @@ def settings_for(server: OllamaServer) -> Config:
         (("search", "  "), 2, "it is empty"),
         (("search", "x", "--k", "0"), 2, "'--k'"),
         (("search", "x", "--as-of", "77"), 1, "has no closed generation 77"),
-        (("index", "docs", "--embedder", "nope", "-i", "new"), 13, "try: ollama pull nope"),
-        (("ask", "Who?", "--chat", "nope"), 13, "try: ollama pull nope"),
+        (("index", "docs", "--embedder", "nope", "-i", "new"), 13, "try: ragkit models pull nope"),
+        (("ask", "Who?", "--chat", "nope"), 13, "try: ragkit models pull nope"),
         (("ask", "What of rail?", "--chat", "gguf:none.gguf"), 13, "none.gguf"),
     ],
 )
@@ -139,7 +139,7 @@ def test_a_server_that_is_down_is_said_at_creation_and_later(shell: Shell) -> No
     [
         (
             Fault("/api/embeddings", status=404, body={"error": 'model "m" not found'}),
-            "ollama pull",
+            "ragkit models pull",
         ),
         (Fault("/api/embeddings", status=404, body="404 page not found"), "404 page not found"),
         (Fault("/api/embeddings", status=500, body={"error": "no luck"}), "no luck"),

@@ -17,6 +17,7 @@ from ollama_server import Fault, OllamaServer, Reply, Settings
 from ragkit.cli.values import chat_name, reply_format, typed_values
 from ragkit.config import Config
 from ragkit.errors import ConfigError
+from ragkit.text import estimate_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,20 @@ def test_reasoning_goes_to_stderr_even_where_it_leaks_into_the_text(
     assert apart.out == "Yes.\n"
     assert apart.err.startswith("Hm\n\n(cut: the window")
     assert ollama.bodies("/api/generate")[1]["think"] is True
+
+
+def test_a_prompt_that_an_older_server_cuts_is_told(tmp_path: Path) -> None:
+    with OllamaServer(Settings(family="old")) as server:
+        server.script("Whatever.", "Whole.")
+        shell = Shell(tmp_path, server.url)
+        cut = shell("generate", "word " * 3000, "--option", "num_ctx=1000")
+        whole = shell("generate", "word " * 800, "--option", "num_ctx=1000")
+
+    assert (cut.out, whole.out, whole.err) == ("Whatever.\n", "Whole.\n", "")
+    estimated = estimate_tokens("word " * 3000)
+    assert cut.err.startswith(
+        f"ragkit: warning: the model read 500 tokens of a prompt of about {estimated} (window 1000)"
+    )
 
 
 @pytest.mark.parametrize(

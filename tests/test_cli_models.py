@@ -133,6 +133,8 @@ def test_a_pull_that_does_not_end_in_success_is_an_error(
 
     assert "pulling manifest" in run.err
     assert said in run.err.splitlines()[-1]
+    resumable = "(what was fetched is kept, and the same command goes on from there)"
+    assert (resumable in run.err) == (fault is not None)
     assert "success" not in run.err.splitlines()
     assert "Traceback" not in run.err
     assert ollama.paths().count("/api/pull") == 1

@@ -114,7 +114,7 @@ def test_a_model_that_is_not_installed_makes_no_index(
     unknown = over(ollama, **{"models.embedder": "no-such-model"})
 
     rag = Pipeline(tmp_path / "index", unknown)
-    with rag, pytest.raises(ModelNotFoundError, match="ollama pull no-such-model"):
+    with rag, pytest.raises(ModelNotFoundError, match="ragkit models pull no-such-model"):
         rag.index(docs)
 
     assert not (tmp_path / "index").exists()

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store_factory import doc_id_of, ingest, keyword, new_store
 
-from ragkit.store.keywords import FREQUENT_MIN, MAX_TERMS, index_text, query_terms, select_terms
+from ragkit.store.keywords import (
+    FREQUENT_MIN,
+    FREQUENT_MOST,
+    MAX_TERMS,
+    index_text,
+    query_terms,
+    select_terms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,6 +155,17 @@ def test_frequent_terms_are_left_out_while_rarer_ones_are_there(
     assert select_terms(counted, ['"common"', '"half"', '"rare"'], size)[0] == ['"rare"']
     assert select_terms(counted, ['"common"', '"half"'], size)[0] == ['"common"', '"half"']
     assert select_terms(counted, ['"common"', '"nowhere"'], size)[0] == ['"common"']
+
+
+def test_in_a_large_index_a_term_of_too_many_chunks_is_frequent_whatever_its_share() -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE VIRTUAL TABLE keywords USING fts5 (body, content='')")
+    rows = ((i, "often rare" if i < 9 else "often") for i in range(FREQUENT_MOST + 1))
+    connection.executemany("INSERT INTO keywords (rowid, body) VALUES (?, ?)", rows)
+    kept, _ = select_terms(connection, ['"often"', '"rare"'], 100 * FREQUENT_MOST)
+    alone, _ = select_terms(connection, ['"often"'], 100 * FREQUENT_MOST)
+    connection.close()
+    assert (kept, alone) == (['"rare"'], ['"often"'])
 
 
 def test_the_score_in_reach_counts_words_that_no_chunk_has(counted: sqlite3.Connection) -> None:

@@ -23,8 +23,11 @@ from ragkit.cli import (
     inspect,
     models,
     search,
+    verify,
+    why_not,
 )
-from ragkit.cli.output import end_interrupted
+from ragkit.cli.output import end_interrupted, say
+from ragkit.cli.terminal import VisibleFormatter, guard_stdout
 
 EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.RagkitError: 1,
@@ -76,7 +79,9 @@ for module in (
     index,
     search,
     ask,
+    why_not,
     chat,
+    verify,
     inspect,
     evaluate,
     config,
@@ -102,7 +107,7 @@ def _options(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on stderr."),
 ) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(VisibleFormatter("%(message)s"))
     logger = logging.getLogger("ragkit")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -110,8 +115,9 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with the code of what happened."""
+    guard_stdout()
     try:
         app()
     except errors.RagkitError as exc:
-        typer.echo(f"ragkit: {exc}", err=True)
+        say(f"ragkit: {exc}")
         sys.exit(EXIT_CODES[type(exc)])

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.cli.output import end_interrupted, on_terminal, say, size_text
+from ragkit.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -24,14 +25,20 @@ def follow(events: Generator[Progress, None, None], *, kept: str) -> None:
 
     Args:
         events: From `pull`, `push` or `create`. Ctrl-C closes it.
-        kept: What to tell after Ctrl-C.
+        kept: What to tell after Ctrl-C, or where the stream broke off.
     """
+    begun = False
     try:
         with closing(events), layers_shown() as show:
             for event in events:
+                begun = True
                 show(event)
     except KeyboardInterrupt:
         end_interrupted(kept)
+    except ModelUnavailableError:
+        if begun:
+            say(f"({kept})")
+        raise
 
 
 @contextmanager

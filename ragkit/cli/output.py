@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from ragkit.visible import escaped, visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ragkit.records import Answer, Citation, Hit, IndexReport, Passage
+    from ragkit.records import Answer, Citation, Found, Hit, IndexReport, Passage
 
 QUOTE_CHARS = 240
 INTERRUPTED = 130
@@ -21,7 +23,8 @@ _NEXT_UNIT = 1000
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
     """Print a value as JSON, one document, readable and in its own script."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    typer.echo(escaped(text))
 
 
 def _plain(value: object) -> str:
@@ -30,7 +33,7 @@ def _plain(value: object) -> str:
 
 def say(text: str) -> None:
     """Tell the person something that is not a result."""
-    typer.echo(text, err=True)
+    typer.echo(visible(text), err=True)
 
 
 def end_interrupted(kept: str) -> NoReturn:
@@ -89,7 +92,8 @@ def print_hits(hits: Sequence[Hit], *, explain: bool) -> None:
         typer.echo(f"   {shortened(hit.text)}\n")
 
 
-def _why(hit: Hit) -> str:
+def _why(hit: Hit | Found) -> str:
+    """The ranks and scores of a hit, and what moved it where."""
     ranks = hit.ranks
     parts = [
         "dense: not found" if ranks.dense is None else f"dense: rank {ranks.dense}",
@@ -99,6 +103,10 @@ def _why(hit: Hit) -> str:
     ]
     if ranks.fused is not None:
         parts.append(f"fused {ranks.fused:.5f}")
+    if ranks.by_score is not None:
+        parts.append(f"diversity: {ranks.by_score} → {ranks.before_rerank or hit.rank}")
+    if ranks.before_rerank is not None:
+        parts.append(f"rerank: {ranks.before_rerank} → {hit.rank}, grade {ranks.grade}")
     return " · ".join([*parts, f"characters {hit.start}-{hit.end}"])
 
 
@@ -108,23 +116,40 @@ def print_answer(answer: Answer, *, explain: bool, streamed: bool) -> None:
         typer.echo()
     else:
         typer.echo(answer.text)
-    doubtful = [s for s in answer.sentences if s.status in {"unsupported", "uncited"}]
     if answer.citations:
         typer.echo("\nSources")
-        for citation in answer.citations:
-            typer.echo(f"  [{citation.number}] {place(citation)}")
-            typer.echo(f"      “{shortened(citation.quote)}”")
+        print_sources(answer)
+    print_doubtful(answer)
+    if explain:
+        print_receipt(answer)
+
+
+def print_sources(answer: Answer) -> None:
+    """Print the places that an answer relies on, with their words."""
+    for citation in answer.citations:
+        typer.echo(f"  [{citation.number}] {place(citation)}")
+        typer.echo(f"      “{shortened(citation.quote)}”")
+
+
+def print_doubtful(answer: Answer) -> None:
+    """Print the sentences of an answer that the documents do not show to be true."""
+    doubtful = [s for s in answer.sentences if s.status in {"unsupported", "uncited"}]
     if doubtful and not answer.refused:
         typer.echo("\nNot shown to be in the documents")
         for sentence in doubtful:
             typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
-    if explain:
-        _print_receipt(answer)
 
 
-def _print_receipt(answer: Answer) -> None:
+def print_receipt(answer: Answer) -> None:
+    """Print who answered, from how much, and what was left out."""
     receipt = answer.receipt
     typer.echo("\nReceipt")
+    if answer.searched:
+        typer.echo(f"  searched  {answer.searched}")
+    typer.echo(f"  found     {len(receipt.found)}")
+    for found in receipt.found:
+        score = "" if found.score is None else f"  {found.score:.3f}"
+        typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
     typer.echo(f"  embedder  {answer.embedder}")
     typer.echo(f"  answer by {answer.chat_model or 'quoting (no chat model)'}")
     if answer.chat_model:
@@ -132,6 +157,10 @@ def _print_receipt(answer: Answer) -> None:
             f"  prompt    {_count(receipt.prompt_tokens)} tokens, estimated "
             f"{receipt.prompt_tokens_estimated}, window {receipt.num_ctx}, "
             f"{receipt.reserve_tokens} kept for the answer"
+        )
+    if receipt.turns_given or receipt.turns_dropped:
+        typer.echo(
+            f"  turns     {receipt.turns_given} sent along, {receipt.turns_dropped} left out"
         )
     typer.echo(f"  passages  {receipt.passages_given} given, {len(receipt.dropped)} left out")
     for dropped in receipt.dropped:

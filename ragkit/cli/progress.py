@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.cli.output import on_terminal, say
+from ragkit.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,11 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
         def show(step: Progress) -> None:
             rate = step.texts_embedded / max(time.monotonic() - started, 1e-3)
             bar.update(
-                task, completed=step.files_done, total=step.files_total, rate=rate, path=step.path
+                task,
+                completed=step.files_done,
+                total=step.files_total,
+                rate=rate,
+                path=visible(step.path),
             )
 
         yield show

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from ragkit.models.ollama.think import ThinkFilter
 from ragkit.protocols import TextDelta
+from ragkit.thinking import ThinkFilter
+from ragkit.visible import visible
 
 
 class ReplyPrinter:
@@ -55,4 +56,4 @@ class ReplyPrinter:
     def _think(self, text: str) -> None:
         self.thinking += text
         if self._show:
-            typer.echo(typer.style(text, dim=True), nl=False, err=True)
+            typer.echo(typer.style(visible(text), dim=True), nl=False, err=True)

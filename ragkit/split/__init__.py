@@ -13,6 +13,7 @@ from ragkit.split.packing import Piece, pack
 from ragkit.split.sections import Section, groups
 from ragkit.split.units import Limits, limits
 from ragkit.text import TOKEN_UNIT, estimate_tokens, fit, grapheme_start, token_weight
+from ragkit.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,7 +124,8 @@ def chunk_id(doc_id: str, start: int, end: int, text: str) -> str:
 def embedding_text(chunk: Chunk, title: str) -> str:
     """Give the text to embed for a chunk: a line of title and headings, then its own text.
 
-    What the chunk's own first line says is not said twice, nor a title that is the first heading.
+    What the chunk's own first line says is not said twice, nor a title that is the first heading;
+    characters that nobody sees are left out.
     The line costs at most `PREFIX_TOKENS`: outer headings go first, then the title.
     """
     parts = [" ".join(part.split()) for part in chunk.heading]
@@ -134,7 +136,8 @@ def embedding_text(chunk: Chunk, title: str) -> str:
     if parts and own.startswith(parts[-1]):
         parts.pop()
     prefix = _bounded([part for part in parts if part])
-    return f"{prefix}\n{chunk.text}" if prefix else chunk.text
+    text = f"{prefix}\n{chunk.text}" if prefix else chunk.text
+    return visible(text) if visible(text).strip() else text  # no embedder takes an empty text
 
 
 def _bounded(parts: list[str]) -> str:

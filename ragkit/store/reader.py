@@ -11,6 +11,7 @@ from ragkit.errors import IndexCorruptError, IndexMismatchError, StoreError
 from ragkit.records import HitRanks
 from ragkit.store.catalog import reading
 from ragkit.store.disk import MissingRowsError
+from ragkit.store.diversity import diversified
 from ragkit.store.fusion import fuse
 from ragkit.store.hits import fetch_hits
 from ragkit.store.keywords import MAX_TERMS, query_terms, select_terms
@@ -83,21 +84,38 @@ class Reader:
             raise StoreError(msg, self._path)
 
     def _search(self, request: SearchRequest) -> list[Hit]:
-        cosines: dict[int, float] = {}
+        if request.diversity:
+            among = replace(request, k=max(request.k, request.depth))
+            cosines, ranks = self._ranked(among)
+            ranks = self._diverse(request, cosines, ranks)
+        else:
+            cosines, ranks = self._ranked(request)
+        hits = fetch_hits(self._connection, self._path, list(ranks))
+        return [
+            replace(hits[chunk], rank=i, score=cosines.get(chunk), ranks=why)
+            for i, (chunk, why) in enumerate(ranks.items(), 1)
+        ]
+
+    def _ranked(self, request: SearchRequest) -> tuple[dict[int, float], dict[int, HitRanks]]:
+        """Cosines where the mode has them, and the best `request.k` chunks, best first."""
         if request.mode == "dense":
             cosines = self._dense(request, request.k)
-            ranks = {chunk: HitRanks(dense=i) for i, chunk in enumerate(cosines, 1)}
-        elif request.mode == "keyword":
+            return cosines, {chunk: HitRanks(dense=i) for i, chunk in enumerate(cosines, 1)}
+        if request.mode == "keyword":
             found, _ = self._keyword(request, request.k)
-            ranks = {c: HitRanks(keyword=i, bm25=s) for i, (c, s) in enumerate(found.items(), 1)}
-        else:
-            cosines, ranks = self._hybrid(request)
-        chosen = list(ranks)[: request.k]
-        hits = fetch_hits(self._connection, self._path, chosen)
-        return [
-            replace(hits[chunk], rank=i, score=cosines.get(chunk), ranks=ranks[chunk])
-            for i, chunk in enumerate(chosen, 1)
-        ]
+            ranks = enumerate(found.items(), 1)
+            return {}, {chunk: HitRanks(keyword=i, bm25=score) for i, (chunk, score) in ranks}
+        return self._hybrid(request)
+
+    def _diverse(
+        self, request: SearchRequest, cosines: dict[int, float], ranks: dict[int, HitRanks]
+    ) -> dict[int, HitRanks]:
+        """Those of the ranked chunks that say different things, the first chosen first."""
+        chunks = list(ranks)
+        relevance = [_score(ranks[chunk], cosines.get(chunk, 0.0)) for chunk in chunks]
+        rows = self._snapshot.checked_rows([*self._vectors_of(chunks).values()])
+        chosen = diversified(rows, relevance, count=request.k, diversity=request.diversity)
+        return {chunks[i]: replace(ranks[chunks[i]], by_score=i + 1) for i in chosen}
 
     def _dense(self, request: SearchRequest, count: int) -> dict[int, float]:
         """Chunk ids to cosines, best first."""
@@ -151,10 +169,20 @@ class Reader:
     def _cosines(self, vector: Vectors | None, chunks: list[int]) -> dict[int, float]:
         if vector is None or not chunks:
             return {}
+        named = self._vectors_of(chunks)
+        return dict(zip(named, self._snapshot.exact_scores(vector, [*named.values()]), strict=True))
+
+    def _vectors_of(self, chunks: list[int]) -> dict[int, tuple[int, int]]:
+        """For each chunk its vector's id and CRC-32, in the order given."""
         named = self._connection.execute(
             "SELECT c.id, v.id, v.crc32 FROM json_each(?) j "
-            "JOIN chunks c ON c.id = j.value JOIN vectors v ON v.id = c.vector",
+            "JOIN chunks c ON c.id = j.value JOIN vectors v ON v.id = c.vector ORDER BY j.key",
             (json.dumps(chunks),),
-        ).fetchall()
-        scores = self._snapshot.exact_scores(vector, [(v, crc) for _, v, crc in named])
-        return {chunk: score for (chunk, _, _), score in zip(named, scores, strict=True)}
+        )
+        return {chunk: (vector, crc) for chunk, vector, crc in named}
+
+
+def _score(ranks: HitRanks, cosine: float) -> float:
+    """What a mode ranks by: of a hybrid search the fused score, else BM25, else the cosine."""
+    scores = (ranks.fused, ranks.bm25, cosine)
+    return next(score for score in scores if score is not None)

@@ -150,6 +150,17 @@ class Snapshot:
         Raises:
             IndexCorruptError: A row does not match its checksum.
         """
+        # Not `rows @ query`: BLAS rounds a row by its place in the matrix, and ties would break.
+        products = np.einsum("ij,j->i", self.checked_rows(vectors), query)
+        scores: list[float] = np.clip(products, -1.0, 1.0).tolist()
+        return scores
+
+    def checked_rows(self, vectors: list[tuple[int, int]]) -> Vectors:
+        """The rows of vector ids, each checked by its CRC-32: float32, shape (n, dim).
+
+        Raises:
+            IndexCorruptError: A row does not match its checksum.
+        """
         rows = np.empty((len(vectors), self._dim), np.float32)
         for i, (vector, checksum) in enumerate(vectors):
             segment, number = segment_and_row(vector)
@@ -157,10 +168,7 @@ class Snapshot:
             if zlib.crc32(row) != checksum:
                 self._broken("row-checksum", f"segment {segment}, row {number}")
             rows[i] = row
-        # Not `rows @ query`: BLAS rounds a row by its place in the matrix, and ties would break.
-        products = np.einsum("ij,j->i", rows, query)
-        scores: list[float] = np.clip(products, -1.0, 1.0).tolist()
-        return scores
+        return rows
 
     def _broken(self, invariant: str, where: str) -> NoReturn:
         msg = (
