@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,8 +140,11 @@ def test_killed_at_random_with_garbage_behind_the_rows_nothing_committed_is_lost
     index, killed = folder / "index", 0
     state: State = {}
     chance = random.Random(11)  # noqa: S311 -- a fixed seed
+    started = time.monotonic()
+    assert worker.run(folder / "timed")[0] == 0
+    whole_s = time.monotonic() - started
     for _ in range(25):
-        code, notes = worker.run(index, kill_after_s=chance.uniform(0.005, 0.12))
+        code, notes = worker.run(index, kill_after_s=chance.uniform(0, whole_s))
         killed += code == KILLED
         state = assert_right_after_a_kill(index, state, notes)
         for file in (index / "vectors").glob("*.*"):
