@@ -97,11 +97,16 @@ class LoadSettings:
 
 @dataclass(frozen=True, slots=True)
 class SplitSettings:
-    """How documents become chunks. Stored with an index; changing them needs a rebuild."""
+    """How documents become chunks. Stored with an index; changing them needs a rebuild.
 
-    chunk_tokens: int = _setting(240, "Aimed size of a chunk, estimated tokens.", least=16)
+    The defaults were measured by the share of the evidence that stands in the first five chunks
+    (chunk-evidence, 173 questions, hybrid): 0.927 in 3,856 characters, against 0.908 in 4,602 at
+    240 and 40 tokens, and 0.907 in 3,879 at 200 without overlap.
+    """
+
+    chunk_tokens: int = _setting(200, "Aimed size of a chunk, estimated tokens.", least=16)
     overlap_tokens: int = _setting(
-        40, "Most tokens of whole sentences repeated from the chunk before.", least=0
+        30, "Most tokens of whole sentences repeated from the chunk before.", least=0
     )
 
 

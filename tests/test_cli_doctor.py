@@ -60,28 +60,35 @@ def test_models_of_other_backends_are_not_looked_for_on_the_server(ollama: Ollam
         ("models.chat", "gpt-oss:120b-cloud", "chat model", "problem",
          "gpt-oss:120b-cloud would send your text to another machine",
          "choose another model, or allow it: models.allow_remote = true"),
-        ("models.embedder", "mxbai-embed-large", "embedding model", "note",
-         "mxbai-embed-large:latest, 256 dimensions, 235 tokens at once: "
-         "fewer than a chunk has (240)",
-         "set split.chunk_tokens = 235, or choose another embedding model"),
         ("models.embed_num_ctx", 8192, "embedding window", "note",
          "models.embed_num_ctx = 8192, but nomic-embed-text was trained for 2048 tokens",
          "set models.embed_num_ctx = 2048"),
         ("answer.num_ctx", 2000, "chat model", "note",
-         "llama3.2:latest, window 2000 tokens: about 5 of 8 passages",
+         "llama3.2:latest, window 2000 tokens: about 6 of 8 passages",
          "raise answer.num_ctx, or choose a model with a larger window"),
         ("answer.num_ctx", 700, "chat model", "problem",
          "llama3.2:latest, window 700 tokens, of which 768 are for the answer",
          "choose a model with a larger window, or lower answer.reserve_tokens"),
     ],
     ids=["missing", "embedder that chats", "chat model that embeds", "remote by name",
-         "embedder below a chunk", "embedder above its training", "few passages", "no window"],
+         "embedder above its training", "few passages", "no window"],
 )  # fmt: skip
 def test_each_trouble_of_a_model_is_told_with_what_to_do(
     ollama: OllamaServer, name: str, value: Any, what: str, state: Any, detail: str, todo: str
 ) -> None:
     found = findings(ollama.url, **{name.replace(".", "__"): value})
     assert found[what] == Finding(what, state, detail, todo)
+
+
+def test_an_embedder_with_a_smaller_window_than_a_chunk_is_noted(ollama: OllamaServer) -> None:
+    found = findings(ollama.url, models__embedder="mxbai-embed-large", split__chunk_tokens=240)
+    assert found["embedding model"] == Finding(
+        "embedding model",
+        "note",
+        "mxbai-embed-large:latest, 256 dimensions, 235 tokens at once: "
+        "fewer than a chunk has (240)",
+        "set split.chunk_tokens = 235, or choose another embedding model",
+    )
 
 
 def test_a_remote_model_without_a_telling_name_is_recognised() -> None:

@@ -61,7 +61,7 @@ def test_info_tells_what_the_index_was_made_from(shell: Shell) -> None:
     assert info["embedder"]["options"]["query_prefix"] == "search_query: "
     assert [(run["state"], run["report"]["embedded"]) for run in info["runs"]] == [("closed", 2)]
     assert "embedder   nomic-embed-text:latest (ollama, 256 dimensions)" in text
-    assert "split      chunk_tokens 240, overlap_tokens 40" in text
+    assert "split      chunk_tokens 200, overlap_tokens 30" in text
 
 
 def test_check_and_doctor_say_that_all_is_well(shell: Shell) -> None:

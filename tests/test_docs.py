@@ -71,7 +71,7 @@ def test_links_lead_to_files(page: Path) -> None:
 
 @pytest.mark.parametrize(
     ("page", "said"),
-    [("README.md", "55 minutes prior to the accident. [1]"), ("README.zh-CN.md", "六个月内")],
+    [("README.md", "55 minutes prior to the accident. ["), ("README.zh-CN.md", "六个月内")],
 )
 def test_python_of_the_readme_runs(page: str, said: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "corpora", tmp_path / "corpora")

@@ -182,6 +182,31 @@ def test_evidence_is_the_larger_of_nearness_and_words(
     assert evidence(ASKED, found, "multilingual-e5-small-q4") == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("question", "text", "expected"),
+    [
+        ("Is the notice period long?", "The notice period is long.", 1.0),
+        ("Is the notice period not long?", "The notice period is long.", 0.5),
+        ("Is the notice period long in Berlin?", "The notice period is long.", 0.8),
+        ("Was the notice period long in 2019?", "The notice period is long.", 0.8),
+        ("Is the notice period not long in Berlin?", "The notice period is long.", 0.5),
+        ("Is the notice period long in Berlin?", "通知期很长。", 1.0),
+        ("通知期长吗？", "通知期很长。", 1.0),
+        ("学徒的通知期长吗？", "通知期很长。", 0.8),
+    ],
+)
+def test_a_passage_that_speaks_against_the_question_is_less_evidence(
+    question: str, text: str, expected: float
+) -> None:
+    found = [hit(1, 0, len(text), text, score=0.95)]
+    assert evidence(question, found, "multilingual-e5-small-q4") == pytest.approx(expected)
+
+
+def test_a_title_holds_names_too() -> None:
+    found = [hit(1, 0, 9, "It is long.", score=0.95, title="Notice in Berlin")]
+    assert evidence("Is it long in Berlin?", found, "multilingual-e5-small-q4") == 1.0
+
+
 def test_unknown_embedder_refuses_only_where_no_word_is_shared() -> None:
     assert evidence(ASKED, [hit(1, 0, 9, "Cats sleep.", score=0.9)], "other") == 0
     assert evidence(ASKED, [hit(1, 0, 9, "A period.", score=0.1)], "other") == 1

@@ -26,6 +26,8 @@ _PREFIXED = re.compile(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
 _STEM = 6
 _BOUND = 2
 """How many content words a negation binds: ``not yet been founded`` binds ``yet`` and ``found``."""
+_REACH = 8
+"""How many may answer a question's own negation: 未提出异议 answers 不提异议 with its third pair."""
 
 _PAIRS = """
     more/less|fewer most/least|fewest before/after above/below|under all|every/some|none
@@ -67,8 +69,10 @@ def denies(question: str, evidence: str) -> bool:
     True
     >>> denies("Which acts are unlawful?", "These acts are lawful.")
     True
+    >>> denies("不提异议算同意吗？", "未提出异议的，视为同意。")
+    False
     """
-    is_denied = _denies(negated(question), negated(evidence))
+    is_denied = _denies(negated(question), negated(evidence, bound=_REACH))
     return is_denied or _has_opposite(question, evidence) or _has_prefix(question, evidence)
 
 
@@ -85,15 +89,15 @@ def _has_prefix(question: str, evidence: str) -> bool:
     )
 
 
-def negated(text: str) -> list[tuple[str, ...]]:
-    """List for each negation the first content terms behind it, at most two; none: left out.
+def negated(text: str, *, bound: int = _BOUND) -> list[tuple[str, ...]]:
+    """List for each negation the first content terms behind it, at most `bound`; none: left out.
 
     >>> negated("It is not to be allowed."), negated("公司不允许。")
     ([('allow',)], [('允许',)])
     """
     folded = simplified(text.casefold())
     behind = [m[1] for pattern in (_NEGATION, _NEGATION_HAN) for m in pattern.finditer(folded)]
-    return [terms for terms in (tuple(content_terms(b)[:_BOUND]) for b in behind) if terms]
+    return [terms for terms in (tuple(content_terms(b)[:bound]) for b in behind) if terms]
 
 
 def _has_opposite(sentence: str, evidence: str) -> bool:
