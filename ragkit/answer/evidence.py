@@ -55,7 +55,7 @@ DENIED = 0.5
 """What is left of a passage's measure where the question is about the opposite."""
 
 FOREIGN = 0.8
-"""What is left of it where the passage, of the same script, lacks a name or figure of the question."""
+"""What is left of it where a passage of the same script lacks a name or figure of the question."""
 
 _CJK = frozenset({"zh", "ja", "ko"})
 

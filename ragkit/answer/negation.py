@@ -27,7 +27,7 @@ _STEM = 6
 _BOUND = 2
 """How many content words a negation binds: ``not yet been founded`` binds ``yet`` and ``found``."""
 _REACH = 8
-"""How many may answer a question's own negation: 未提出异议 answers 不提异议 with its third pair."""
+"""How many may answer a question's negation: 未提出异议 answers 不提异议 with its third pair."""
 
 _PAIRS = """
     more/less|fewer most/least|fewest before/after above/below|under all|every/some|none
