@@ -56,6 +56,7 @@ def test_show_tells_what_matters_of_a_model(tmp_path: Path) -> None:
     model = Model("mario:latest", "gemma3", 4096, ("completion",), parameters="num_ctx    2048",
                   template=template, system="You are Mario", license="MIT\nLong text")  # fmt: skip
     with OllamaServer(Settings(models=(model,))) as server:
+        server.faults = [Fault("/api/show", extra={"renderer": "gemma3", "requires": "0.14.0"})]
         shell = Shell(tmp_path, server.url)
         lines = shell("models", "show", "mario").out.splitlines()
         record = shell("models", "show", "Mario:latest", "--json").json
@@ -75,6 +76,8 @@ def test_show_tells_what_matters_of_a_model(tmp_path: Path) -> None:
         "settings": "num_ctx 2048",
         "system": "You are Mario",
         "licence": "MIT",
+        "needs": "Ollama 0.14.0",
+        "renderer": "gemma3",
         "template": "{{ .System }}",
     }
     assert lines[-1] == " " * 16 + "{{ .Prompt }}"
