@@ -122,6 +122,16 @@ def test_models_are_listed_with_the_window_where_the_server_tells_it(ollama: Oll
     assert client_of(ollama).models() == []
 
 
+def test_one_model_is_asked_for_by_its_name(ollama: OllamaServer) -> None:
+    assert client_of(ollama).retrieve("llama3.2") == ListedModel("llama3.2:latest", None)
+    with pytest.raises(ModelNotFoundError, match="'none-such' not found"):
+        client_of(ollama).retrieve("none-such")
+    own = {"id": "me/model a", "max_model_len": 8192}
+    path = f"{MODELS}/me%2Fmodel%20a"  # a name is one part of the path, whatever it holds
+    ollama.faults.append(Fault(path, status=200, body=own))
+    assert client_of(ollama).retrieve("me/model a") == ListedModel("me/model a", 8192)
+
+
 def test_vectors_come_in_the_order_of_their_index_as_numbers_or_base64(
     ollama: OllamaServer,
 ) -> None:
@@ -142,6 +152,7 @@ def test_vectors_come_in_the_order_of_their_index_as_numbers_or_base64(
         (None, "gave 0 vectors for 1 texts"),
         ([{"index": 0, "embedding": [1.0]}] * 2, "gave 2 vectors for 1 texts"),
         ([{"index": 0, "embedding": []}], "an empty vector"),
+        ([{"index": 0, "embedding": ""}], "an empty vector"),
         ([{"index": 0}], "a reply without vectors"),
         ([{"index": 0, "embedding": "not base64!"}], "a reply without vectors"),
     ],
@@ -222,6 +233,10 @@ def test_an_error_within_a_stream_is_an_error(ollama: OllamaServer) -> None:
     body = 'data: {"error": {"message": "out of memory", "code": 500}}\n\n'
     ollama.faults.append(Fault(CHAT, status=200, body=body))
     with pytest.raises(ModelError, match="out of memory"):
+        list(chat_of(ollama).chat(QUESTION))
+    body = 'error: {"code": 500, "message": "the slot is gone"}\n\n'  # older llama.cpp servers
+    ollama.faults.append(Fault(CHAT, status=200, body=body))
+    with pytest.raises(ModelError, match="the slot is gone$"):
         list(chat_of(ollama).chat(QUESTION))
 
 
