@@ -37,7 +37,7 @@ from ragkit.models.ollama import (
 from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
-    pass
+    from typing import Any
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,10 @@ def _closed_address() -> str:
 
 def test_a_redirect_is_not_followed(ollama: OllamaServer) -> None:
     ollama.faults.append(Fault("/api/tags", status=307, body=f"{ollama.url}/api/version"))
-    with pytest.raises(ModelResponseError, match="307"):
+    with pytest.raises(ModelResponseError) as caught:
         client_of(ollama).tags()
+    assert f"sends on to {ollama.url}/api/version, which is not followed" in str(caught.value)
+    assert "(HTTP 307)" in str(caught.value)
     assert ollama.paths() == ["/api/tags"]
 
 
@@ -253,3 +255,27 @@ def test_keep_alive_without_a_unit_is_sent_as_a_number(
 )
 def test_the_servers_words_are_told_apart(status: int, text: str, kind: str) -> None:
     assert classify(status, orjson.dumps({"error": text})).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "advice"),
+    [
+        (200, {"error": "pull model manifest: file does not exist"}, "check its name and tag"),
+        (200, {"error": "file does not exist"}, "`ragkit models list` names what is there"),
+        (200, {"error": "unauthorized: access denied"}, "sign the server in: `ollama signin`"),
+        (401, {"error": "unauthorized"}, "OLLAMA_API_KEY is missing, wrong, or has no right"),
+        (
+            401,
+            {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x"},
+            "sign the server in: https://ollama.com/connect?name=x",
+        ),
+        (501, {"error": "This server does not support embeddings."}, "`ragkit models list` tells"),
+        (400, {"error": '"bge-m3" does not support chat'}, "`ragkit models list` tells"),
+        (403, "", "`ragkit doctor` tells what to do"),
+        (400, {"error": 'time: missing unit in duration "300"'}, "give keep_alive a unit"),
+    ],
+)
+def test_what_the_servers_words_leave_unsaid_is_added(status: int, body: Any, advice: str) -> None:
+    text = classify(status, orjson.dumps(body) if body else b"").text
+    assert advice in text
+    assert text.count("; ") == 1 + text.count("empty reply; ")

@@ -120,6 +120,14 @@ def test_a_key_does_not_go_over_a_network_in_the_clear(
     (request,) = ollama.requests
     assert request.path == "http://ollama.invalid:11434/api/version"
     assert "sk-secret" not in str(request.headers)
+    unauthorised = {"error": "unauthorized"}
+    ollama.faults = [Fault(request.path, status=401, body=unauthorised, times=2)]
+    with pytest.raises(ModelResponseError, match="OLLAMA_API_KEY was not sent: without https"):
+        client.version()
+    monkeypatch.delenv("OLLAMA_API_KEY")
+    with pytest.raises(ModelResponseError) as caught:
+        OllamaClient("http://ollama.invalid:11434", settings=ModelSettings(retries=0)).version()
+    assert "was not sent" not in str(caught.value)
 
 
 def test_a_key_opens_its_server_and_follows_no_redirect(

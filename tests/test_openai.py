@@ -236,7 +236,7 @@ def test_an_error_within_a_stream_is_an_error(ollama: OllamaServer) -> None:
         list(chat_of(ollama).chat(QUESTION))
     body = 'error: {"code": 500, "message": "the slot is gone"}\n\n'  # older llama.cpp servers
     ollama.faults.append(Fault(CHAT, status=200, body=body))
-    with pytest.raises(ModelError, match="the slot is gone$"):
+    with pytest.raises(ModelError, match=r"the slot is gone$"):
         list(chat_of(ollama).chat(QUESTION))
 
 

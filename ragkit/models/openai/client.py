@@ -14,7 +14,7 @@ import requests
 
 from ragkit.errors import ModelResponseError, ModelUnavailableError
 from ragkit.models.ollama.host import parse_host
-from ragkit.models.ollama.key import key_for
+from ragkit.models.ollama.key import kept_back, key_for
 from ragkit.models.ollama.lines import split_lines
 from ragkit.models.ollama.problems import TEXT_KINDS, Problem
 from ragkit.models.ollama.transport import Request, Transport, to_problem
@@ -59,8 +59,13 @@ class OpenAIClient:
         given = url.strip() if "://" in url else f"http://{url.strip()}"
         base = parse_host(given, setting="models.openai_url")
         self.address = base if urlsplit(base).path else f"{base}/v1"
-        key = key_for(self.address, KEY_VARIABLE)
-        self._transport = Transport(self.address, settings, key=key, classify=classify)
+        self._transport = Transport(
+            self.address,
+            settings,
+            key=key_for(self.address, KEY_VARIABLE),
+            kept_back=kept_back(self.address, KEY_VARIABLE),
+            classify=classify,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
