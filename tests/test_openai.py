@@ -276,6 +276,13 @@ def test_a_busy_server_is_asked_again_and_a_server_that_is_not_there_is_named(
         client.models()
 
 
+def test_a_finished_stream_leaves_its_connection_to_the_next(ollama: OllamaServer) -> None:
+    chat = chat_of(ollama)
+    for _ in range(3):
+        list(chat.chat(QUESTION))
+    assert (ollama.connections, ollama.cancelled) == (1, 0)
+
+
 def test_leaving_a_reply_ends_it_at_the_server(ollama: OllamaServer) -> None:
     ollama.script(Reply(tuple("abcdefgh" * 2000)))
     stream = chat_of(ollama).chat(QUESTION)

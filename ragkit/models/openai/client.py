@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
@@ -21,7 +21,7 @@ from ragkit.models.ollama.transport import Request, Transport, to_problem
 from ragkit.models.openai.problems import IN_STREAM, classify, to_error
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from ragkit.config import ModelSettings
     from ragkit.protocols import Vectors
@@ -156,6 +156,7 @@ class OpenAIClient:
                 with closing(_events(pieces)) as events:
                     for data in events:
                         if data == _DONE:
+                            _read_out(events)
                             return
                         yield self._chunk(data, model)
             except requests.RequestException as exc:
@@ -182,6 +183,13 @@ class OpenAIClient:
             msg = f"{self.address} gave {shown!r}, which is not a JSON object; is this its address?"
             raise ModelResponseError(msg, model)
         return value
+
+
+def _read_out(events: Iterator[bytes]) -> None:
+    """Read the end of a whole reply, so that its connection is kept; nothing depends on it."""
+    with suppress(requests.RequestException):
+        for _ in events:
+            pass
 
 
 def _events(pieces: Any) -> Generator[bytes, None, None]:  # noqa: ANN401 -- an iterator of bytes
