@@ -363,6 +363,11 @@ def test_a_folder_is_indexed_and_asked_over_v1(tmp_path: Path, ollama: OllamaSer
     assert shell("info", "--json").json["embedder"]["backend"] == "openai"
     assert set(ollama.paths()) <= {CHAT, EMBEDDINGS, MODELS}
 
+    assert len(shell("embed", "a text", "--model", "all-minilm").json) == 1
+    shell("index", "docs", "--embedder", "bge-m3", RAGKIT_INDEXES="others")
+    assert {body["model"] for body in ollama.bodies(EMBEDDINGS)} >= {"all-minilm", "bge-m3"}
+    assert set(ollama.paths()) <= {CHAT, EMBEDDINGS, MODELS}
+
     unknown = shell("ask", "How long is the notice period?", "--chat", "openai:none-such", code=13)
     assert "none-such at " in unknown.err
     found = {f["what"]: f for f in shell("doctor", "--json", code=1).json}

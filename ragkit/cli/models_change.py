@@ -12,7 +12,7 @@ from ragkit.cli.installed import find_installed
 from ragkit.cli.layers import follow
 from ragkit.cli.options import Settings, configured
 from ragkit.cli.output import end_interrupted, say, size_text
-from ragkit.cli.values import stdin_lines, typed_values
+from ragkit.cli.values import model_options, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def create(
     if bool(base) == bool(file):
         msg = "a model is made --from another one or from each --file: give one of the two"
         raise ConfigError(msg)
-    parameters = typed_values(param, "--param")
+    parameters = model_options(param, "--param")
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         call = CreateCall(
