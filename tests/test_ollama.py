@@ -244,6 +244,7 @@ def test_keep_alive_without_a_unit_is_sent_as_a_number(
         (400, CRASH["error"], "crashed"),
         (500, "model runner has unexpectedly stopped, this may be due to", "crashed"),
         (500, "llama-server process has terminated: signal: killed", "busy"),
+        (500, "timed out waiting for llama-server to start: 5m0s", "timeout"),  # not once more
         (501, "This server does not support embeddings. Start it with", "refused"),
         (500, 'option "temperature" must be of type float32', "refused"),
         (404, "model 'x' not found", "missing"),

@@ -28,7 +28,7 @@ Kind = Literal[
     "busy",  # overloaded or still loading: again, later
     "unreachable",  # no connection
     "broken",  # the connection ended before the reply did
-    "timeout",  # no byte for too long
+    "timeout",  # no byte for too long, or the server itself gave up loading
     "missing",  # the model is not installed
     "refused",  # anything else: the request is wrong and stays so
 ]
@@ -50,7 +50,9 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("nan", re.compile(r"unsupported value: [-+]?(NaN|Inf)|NaN or Inf", re.IGNORECASE)),
     ("refused", re.compile(r"does not support|must be of type|invalid format|incompatible")),
-    ("busy", re.compile(r"server busy|process has terminated|timed out waiting for")),
+    # Each further try would wait for minutes again.
+    ("timeout", re.compile(r"timed out waiting for")),
+    ("busy", re.compile(r"server busy|process has terminated")),
     (
         "crashed",
         re.compile(
