@@ -52,7 +52,6 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
         template="{{ .Prompt }}",
         context=(1, 2),
         images=(b"\x89PNG",),
-        raw=True,
         options={"temperature": 0},
         format=SCHEMA,
         think="low",
@@ -62,8 +61,12 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
         truncate=False,
         shift=False,
     )
-    client_of(ollama).generate(call)
-    assert ollama.bodies(GENERATE) == [
+    client = client_of(ollama)
+    client.generate(call)
+    client.generate(GenerateCall("llama3.2", "Hi", raw=True))
+    with pytest.raises(ModelResponseError, match="raw .*; write all of it into the prompt"):
+        client.generate(GenerateCall("llama3.2", "Hi", raw=True, system="Be brief."))
+    assert ollama.bodies(GENERATE)[:2] == [
         {
             "model": "deepseek-r1",
             "prompt": "Hi",
@@ -72,7 +75,6 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
             "template": "{{ .Prompt }}",
             "context": [1, 2],
             "images": ["iVBORw=="],
-            "raw": True,
             "stream": False,
             "options": {"temperature": 0},
             "format": SCHEMA,
@@ -82,7 +84,8 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
             "shift": False,
             "think": "low",
             "keep_alive": "10m",
-        }
+        },
+        {"model": "llama3.2", "prompt": "Hi", "raw": True, "stream": False},
     ]
 
 

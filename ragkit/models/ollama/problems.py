@@ -66,6 +66,7 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 _HINTS = {
     "pull model manifest: file does not": "the registry has no such model: check its name and tag",
     "file does not exist": "`ragkit models list` names what is there",
+    "raw mode does not support": "write all of it into the prompt",
     "does not support": "`ragkit models list` tells what each model can do",
     "missing unit in duration": "give keep_alive a unit, as in 10m, or a plain number of seconds",
 }
