@@ -100,11 +100,9 @@ def test_each_command_asks_the_endpoint_that_the_table_names(
         shell("index", "docs")
         ollama.requests.clear()
     _run(shell, *command.split(), *ARGUMENTS[command])
-    asked = {
-        f"{request.method} {re.sub(r'sha256:.*', ':digest', request.path)}"
-        for request in ollama.requests
-    }
-    assert endpoint in asked
+    named = rf"^{re.sub(':[a-z]+', '[^/]+', endpoint)}$"
+    asked = [f"{request.method} {request.path}" for request in ollama.requests]
+    assert [line for line in asked if re.match(named, line)]
 
 
 def _run(shell: Shell, *words: str) -> None:

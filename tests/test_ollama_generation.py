@@ -64,7 +64,7 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
     client = client_of(ollama)
     client.generate(call)
     client.generate(GenerateCall("llama3.2", "Hi", raw=True))
-    with pytest.raises(ModelResponseError, match="raw .*; write all of it into the prompt"):
+    with pytest.raises(ModelResponseError, match=r"raw .*; write all of it into the prompt"):
         client.generate(GenerateCall("llama3.2", "Hi", raw=True, system="Be brief."))
     assert ollama.bodies(GENERATE)[:2] == [
         {
