@@ -24,6 +24,7 @@ from ollama_server import Fault, OllamaServer
 from ragkit.config import ModelSettings
 from ragkit.errors import (
     ConfigError,
+    ModelError,
     ModelResponseError,
     ModelUnavailableError,
 )
@@ -38,6 +39,12 @@ from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
     from typing import Any
+
+
+def test_an_address_that_cannot_be_asked_is_an_error_of_ours() -> None:
+    client = OllamaClient("*.example", settings=ModelSettings(retries=0))
+    with pytest.raises(ModelError, match="invalid label"):
+        client.version()
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,19 @@ def test_an_address_is_read_by_the_rules_of_ollama_host(text: str, url: str) -> 
     assert parse_host(url) == url
 
 
-@pytest.mark.parametrize("text", ["ftp://host", "http://user:secret@host"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://host",
+        "http://user:secret@host",
+        "my host",
+        "http://host?a=1",
+        "host#1",
+        "a\\b",
+        "a..b",
+        "x" * 64,
+    ],
+)
 def test_an_address_of_another_kind_is_a_config_error(text: str) -> None:
     with pytest.raises(ConfigError, match="ollama_host"):
         parse_host(text)

@@ -126,6 +126,8 @@ class Transport:
             prepared = self._prepare(request)
         except orjson.JSONEncodeError as exc:
             return Problem("unsendable", f"the text cannot be sent: {exc}")
+        except requests.RequestException as exc:  # an address that can be none
+            return Problem("refused", str(exc))
         limits = request.timeout or self._timeout
 
         def send() -> requests.Response | Problem:
