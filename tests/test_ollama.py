@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -190,6 +191,33 @@ def test_a_proxy_for_the_internet_is_not_used_for_this_machine(
     monkeypatch.setenv("HTTP_PROXY", _closed_address())
     monkeypatch.setenv("NO_PROXY", "")
     assert client_of(ollama).version() == "0.32.15"
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", _closed_address())
+    monkeypatch.setenv("NO_PROXY", "")
+    client = OllamaClient("http://ollama.invalid", settings=ModelSettings(retries=0))
+    with pytest.raises(ModelUnavailableError, match=r"ollama\.invalid:80 \(its proxy: "):
+        client.version()
+
+
+def test_a_server_without_encryption_is_not_asked_again_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked = threading.Thread(target=_speak_plainly, args=(listener,))
+        asked.start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ModelResponseError, match="no secure connection"):
+            OllamaClient(address, settings=ModelSettings(retries=2)).version()
+        asked.join(timeout=5)
+    assert not asked.is_alive()
+
+
+def _speak_plainly(listener: socket.socket) -> None:
+    """Answer one connection, whatever it says, without encryption."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_a_reply_that_is_not_json_is_named(ollama: OllamaServer) -> None:

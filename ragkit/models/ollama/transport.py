@@ -195,8 +195,11 @@ def to_problem(exc: requests.RequestException, read_timeout_s: float) -> Problem
     cut = isinstance(exc, requests.exceptions.ChunkedEncodingError)
     if cut or (exc.args and isinstance(exc.args[0], ProtocolError)):
         return Problem("broken", _CUT)
+    if isinstance(exc, requests.exceptions.SSLError):
+        return Problem("refused", f"no secure connection: {_innermost(exc)}")
     if isinstance(exc, requests.ConnectionError):
-        return Problem("unreachable", _innermost(exc))
+        proxied = isinstance(exc, requests.exceptions.ProxyError)
+        return Problem("unreachable", f"{'its proxy: ' if proxied else ''}{_innermost(exc)}")
     return Problem("refused", str(exc))
 
 
