@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Embedder, Vectors
 
+_log = logging.getLogger(__name__)
 _TEXT_CHARS = 60
 
 
@@ -59,8 +61,10 @@ def embed(
     from ragkit.backends import new_embedder
 
     config, _ = configured_embedder(settings, model, backend)
-    given = _texts(texts)
-    vectors = _embedded(new_embedder(config.models), given, query=query)
+    given, embedder = _texts(texts), new_embedder(config.models)
+    # Asked for first: a model that runs elsewhere is refused here, before it is sent a text.
+    _log.debug("Embedding with %s, digest %s", embedder.name, embedder.digest)
+    vectors = _embedded(embedder, given, query=query)
     if output:
         _save(vectors, output)
     if similarity:
