@@ -1,4 +1,4 @@
-"""Address, names and client: what goes over the wire, and what each fault becomes."""
+"""The client: what goes over the wire, and what each fault becomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from ollama_server import Fault, OllamaServer
 
 from ragkit.config import ModelSettings
 from ragkit.errors import (
-    ConfigError,
     ModelError,
     ModelResponseError,
     ModelUnavailableError,
@@ -32,110 +31,11 @@ from ragkit.errors import (
 from ragkit.models.ollama import (
     OllamaChat,
     OllamaClient,
-    normalise_name,
-    parse_host,
-    prefixes_of,
 )
 from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
     from typing import Any
-
-
-def test_an_address_that_cannot_be_asked_is_an_error_of_ours() -> None:
-    client = OllamaClient("*.example", settings=ModelSettings(retries=0))
-    with pytest.raises(ModelError, match="invalid label"):
-        client.version()
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("", "http://127.0.0.1:11434"),
-        ("1.2.3.4", "http://1.2.3.4:11434"),
-        ("example.com:56789/path", "http://example.com:56789/path"),
-        ("https://1.2.3.4", "https://1.2.3.4:443"),
-        ("http://1.2.3.4", "http://1.2.3.4:80"),
-        ("https://x/ollama/", "https://x:443/ollama"),
-        ("ollama.com", "https://ollama.com:443"),
-        (":56789", "http://127.0.0.1:56789"),
-        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 -- read, not bound
-        ("http://0.0.0.0:8080", "http://127.0.0.1:8080"),
-        ("[::]", "http://[::1]:11434"),
-        ("[::]:1337", "http://[::1]:1337"),
-        ("::1", "http://[::1]:11434"),
-        ("[::1]:1337", "http://[::1]:1337"),
-        ("http://[2001:db8::1]:1337", "http://[2001:db8::1]:1337"),
-        (' "host:1" ', "http://host:1"),
-        ("'host'", "http://host:11434"),
-        ("host:66000", "http://host:11434"),
-        ("https://host:abc", "https://host:443"),
-    ],
-)
-def test_an_address_is_read_by_the_rules_of_ollama_host(text: str, url: str) -> None:
-    assert parse_host(text) == url
-    assert parse_host(url) == url
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ftp://host",
-        "http://user:secret@host",
-        "my host",
-        "http://host?a=1",
-        "host#1",
-        "a\\b",
-        "a..b",
-        "x" * 64,
-    ],
-)
-def test_an_address_of_another_kind_is_a_config_error(text: str) -> None:
-    with pytest.raises(ConfigError, match="ollama_host"):
-        parse_host(text)
-
-
-@pytest.mark.parametrize(
-    ("name", "full"),
-    [
-        ("llama3.2", "llama3.2:latest"),
-        ("llama3.2:1b", "llama3.2:1b"),
-        ("host:5000/me/model", "host:5000/me/model:latest"),
-        (" m ", "m:latest"),
-    ],
-)
-def test_a_name_gets_its_tag(name: str, full: str) -> None:
-    assert normalise_name(name) == full
-
-
-@pytest.mark.parametrize("name", ["", "  ", "two words"])
-def test_an_impossible_name_is_a_config_error(name: str) -> None:
-    with pytest.raises(ConfigError, match="not the name of a model"):
-        normalise_name(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "query", "document"),
-    [
-        ("nomic-embed-text:v1.5", "search_query: ", "search_document: "),
-        ("hf.co/nomic-ai/nomic-embed-text-v1.5-GGUF:Q8_0", "search_query: ", "search_document: "),
-        ("mxbai-embed-large", "Represent this sentence for searching relevant passages: ", ""),
-        ("snowflake-arctic-embed2:568m", "query: ", ""),
-        (
-            "snowflake-arctic-embed:22m",
-            "Represent this sentence for searching relevant passages: ",
-            "",
-        ),
-        ("quentinz/bge-large-zh-v1.5", "为这个句子生成表示以用于检索相关文章：", ""),
-        ("bge-m3", "", ""),
-        ("embeddinggemma:300m", "task: search result | query: ", "title: none | text: "),
-        ("jeffh/intfloat-multilingual-e5-large:q8_0", "query: ", "passage: "),
-        ("all-minilm", "", ""),
-        ("unheard-of", "", ""),
-    ],
-)
-def test_prefixes_of_known_models(name: str, query: str, document: str) -> None:
-    assert prefixes_of(name) == (query, document)
 
 
 def test_version_tags_and_digest(ollama: OllamaServer) -> None:
@@ -218,6 +118,12 @@ def _speak_plainly(listener: socket.socket) -> None:
     with connection:
         connection.recv(65536)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_an_address_that_cannot_be_asked_is_an_error_of_ours() -> None:
+    client = OllamaClient("*.example", settings=ModelSettings(retries=0))
+    with pytest.raises(ModelError, match="invalid label"):
+        client.version()
 
 
 def test_a_reply_that_is_not_json_is_named(ollama: OllamaServer) -> None:
