@@ -108,7 +108,7 @@ def reply_format(text: str | None) -> Format | None:
 def model_options(texts: Sequence[str], option: str) -> dict[str, Any]:
     """As `typed_values`; what the server would pass over without a word is told on stderr."""
     values = typed_values(texts, option)
-    for name in values.keys() - KNOWN_OPTIONS:
+    for name in [name for name in values if name not in KNOWN_OPTIONS]:
         close = get_close_matches(name, KNOWN_OPTIONS, 1)
         meant = f"; did you mean {close[0]}?" if close else ""
         unknown = f"{option} {name}: Ollama knows no such option and passes it over"
