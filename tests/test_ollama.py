@@ -145,10 +145,17 @@ def test_a_slow_reply_is_given_up_and_not_asked_for_again(ollama: OllamaServer) 
     assert len(ollama.paths()) == 1
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_busy_server_is_asked_again(ollama: OllamaServer, status: int) -> None:
-    busy = {"error": "server busy, please try again.  maximum pending requests exceeded"}
-    ollama.faults.append(Fault(LEGACY, times=2, status=status, body=busy))
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+        (503, "<html>Service Unavailable</html>"),  # a proxy before the server
+        (502, "<html>Bad Gateway</html>"),
+        (504, ""),
+    ],
+)
+def test_a_busy_server_is_asked_again(ollama: OllamaServer, status: int, body: object) -> None:
+    ollama.faults.append(Fault(LEGACY, times=2, status=status, body=body))
     got = embedder_of(ollama).embed_query("hello")
     assert cosine(got, expected("hello", prefix="search_query: ")[0]) > 0.999
     assert len(ollama.paths()) == 3
