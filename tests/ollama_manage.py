@@ -185,6 +185,9 @@ class Models:
         self._state.fetched.pop(key)
 
     def _pushing(self, name: str) -> Iterator[Body]:
+        if not is_name(name):
+            yield {"error": "invalid model name"}
+            return
         yield {"status": "retrieving manifest"}
         if full_name(name) not in self._state.models:
             yield {"status": "couldn't retrieve manifest"}

@@ -54,6 +54,8 @@ class Words:
             return self._loaded(model, body, {"response": ""})
         if model.embeds:
             raise Refusal(400, f'"{body["model"]}" does not support generate')
+        if body.get("raw") and any(body.get(field) for field in ("template", "system", "context")):
+            raise Refusal(400, "raw mode does not support template, system, or context")
         if not prompt:
             return self._loaded(model, body, {"response": ""})
         system = body.get("system") or model.system

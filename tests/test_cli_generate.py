@@ -156,6 +156,32 @@ def test_what_is_no_model_of_the_server_is_refused(chat: str) -> None:
         chat_name(Config().with_values({"models.chat": chat}))
 
 
+def test_a_model_of_another_server_is_not_looked_for_on_ollamas(
+    tmp_path: Path, ollama: OllamaServer
+) -> None:
+    shell = Shell(tmp_path, ollama.url, RAGKIT_MODELS_BACKEND="openai")
+    for command in (("generate", "x"), ("chat", "--plain")):
+        refused = shell(*command, code=2).err
+        assert "models.chat = 'llama3.2' is no model on the Ollama server" in refused
+        refused = shell(*command, "-m", "openai:qwen3", code=2).err
+        assert "models.chat = 'openai:qwen3' is no model on the Ollama server" in refused
+    assert ollama.requests == []
+    assert shell("generate", "x", "-m", "llama3.2").out == "The documents do not say.\n"
+
+
+def test_an_option_that_the_server_would_pass_over_is_told(shell: Shell) -> None:
+    run = shell("generate", "x", "--option", "temprature=0", "--option", "seed=1")
+    assert run.out == "The documents do not say.\n"
+    assert run.err == (
+        "ragkit: warning: --option temprature: Ollama knows no such option and passes it over; "
+        "did you mean temperature?\n"
+    )
+    run = shell("models", "create", "cold", "--from", "llama3.2", "--param", "xyz=0")
+    assert run.err.startswith(
+        "ragkit: warning: --param xyz: Ollama knows no such option and passes it over\n"
+    )
+
+
 def test_values_are_typed_as_in_json_and_else_text() -> None:
     given = ["a=1", "b=1.5", "c=true", "d=x=y", 'e=["p"]', "f=NaN", "a=2", "stop=3", " g = "]
     typed = {"a": 2, "b": 1.5, "c": True, "d": "x=y", "e": ["p"], "f": "NaN", "stop": ["3"],
@@ -205,6 +231,7 @@ def test_embed_prints_a_table_of_cosines(shell: Shell) -> None:
         assert np.allclose(cosines, rows @ rows[i], atol=6e-4)
     assert record["texts"] == list(texts)
     assert np.allclose(record["cosine"], rows @ rows.T, atol=6e-5)
+    assert all(round(cosine, 4) == cosine for row in record["cosine"] for cosine in row)
 
 
 def test_embed_works_without_a_server(tmp_path: Path) -> None:

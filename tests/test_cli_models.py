@@ -56,6 +56,7 @@ def test_show_tells_what_matters_of_a_model(tmp_path: Path) -> None:
     model = Model("mario:latest", "gemma3", 4096, ("completion",), parameters="num_ctx    2048",
                   template=template, system="You are Mario", license="MIT\nLong text")  # fmt: skip
     with OllamaServer(Settings(models=(model,))) as server:
+        server.faults = [Fault("/api/show", extra={"renderer": "gemma3", "requires": "0.14.0"})]
         shell = Shell(tmp_path, server.url)
         lines = shell("models", "show", "mario").out.splitlines()
         record = shell("models", "show", "Mario:latest", "--json").json
@@ -75,6 +76,8 @@ def test_show_tells_what_matters_of_a_model(tmp_path: Path) -> None:
         "settings": "num_ctx 2048",
         "system": "You are Mario",
         "licence": "MIT",
+        "needs": "Ollama 0.14.0",
+        "renderer": "gemma3",
         "template": "{{ .System }}",
     }
     assert lines[-1] == " " * 16 + "{{ .Prompt }}"
@@ -229,9 +232,10 @@ def test_delete_asks_and_copy_does_not(shell: Shell, ollama: OllamaServer) -> No
     no = answered(shell, "n\n", "models", "delete", "mine")
     silent = answered(shell, "", "models", "delete", "mine")
 
-    assert (no.returncode, silent.returncode) == (1, 1)
-    assert no.stderr.startswith(f"Delete mine (274.3 MB) from {ollama.url}? [y/N]:")
-    assert no.stderr.endswith("Nothing was deleted.\n")
+    question = f"Delete mine (274.3 MB) from {ollama.url}? [y/N] "
+    assert (no.returncode, no.stdout, no.stderr) == (1, "", f"{question}Nothing was deleted.\n")
+    nobody = f"{question}\nNothing was deleted; --yes deletes without asking.\n"
+    assert (silent.returncode, silent.stdout, silent.stderr) == (1, "", nobody)
     assert ollama.installed()[0] == "mine:latest"
     assert "/api/delete" not in ollama.paths()
 
@@ -239,6 +243,19 @@ def test_delete_asks_and_copy_does_not(shell: Shell, ollama: OllamaServer) -> No
     assert "mine:latest" not in ollama.installed()
     shell("models", "delete", "bge-m3", "--yes")
     assert "bge-m3:latest" not in ollama.installed()
+
+
+def test_ctrl_c_at_the_question_deletes_nothing(shell: Shell, ollama: OllamaServer) -> None:
+    with at_terminal(shell, "models", "delete", "llama3.2") as terminal:
+        terminal.wait_for("[y/N] ")
+        terminal.keys("perhaps\n")
+        terminal.wait_for("[y/N] ")
+        terminal.keys(CTRL_C)
+        code, rest = terminal.end()
+
+    assert code == 130
+    assert rest.splitlines()[-1] == "ragkit: interrupted; nothing was deleted"
+    assert "/api/delete" not in ollama.paths()
 
 
 def test_a_file_is_uploaded_once_and_then_there(shell: Shell, ollama: OllamaServer) -> None:

@@ -1,8 +1,9 @@
-"""Address, names and client: what goes over the wire, and what each fault becomes."""
+"""The client: what goes over the wire, and what each fault becomes."""
 
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -23,99 +24,18 @@ from ollama_server import Fault, OllamaServer
 
 from ragkit.config import ModelSettings
 from ragkit.errors import (
-    ConfigError,
+    ModelError,
     ModelResponseError,
     ModelUnavailableError,
 )
 from ragkit.models.ollama import (
     OllamaChat,
     OllamaClient,
-    normalise_name,
-    parse_host,
-    prefixes_of,
 )
 from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("text", "url"),
-    [
-        ("", "http://127.0.0.1:11434"),
-        ("1.2.3.4", "http://1.2.3.4:11434"),
-        ("example.com:56789/path", "http://example.com:56789/path"),
-        ("https://1.2.3.4", "https://1.2.3.4:443"),
-        ("http://1.2.3.4", "http://1.2.3.4:80"),
-        ("https://x/ollama/", "https://x:443/ollama"),
-        ("ollama.com", "https://ollama.com:443"),
-        (":56789", "http://127.0.0.1:56789"),
-        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 -- read, not bound
-        ("http://0.0.0.0:8080", "http://127.0.0.1:8080"),
-        ("[::]", "http://[::1]:11434"),
-        ("[::]:1337", "http://[::1]:1337"),
-        ("::1", "http://[::1]:11434"),
-        ("[::1]:1337", "http://[::1]:1337"),
-        ("http://[2001:db8::1]:1337", "http://[2001:db8::1]:1337"),
-        (' "host:1" ', "http://host:1"),
-        ("'host'", "http://host:11434"),
-        ("host:66000", "http://host:11434"),
-        ("https://host:abc", "https://host:443"),
-    ],
-)
-def test_an_address_is_read_by_the_rules_of_ollama_host(text: str, url: str) -> None:
-    assert parse_host(text) == url
-    assert parse_host(url) == url
-
-
-@pytest.mark.parametrize("text", ["ftp://host", "http://user:secret@host"])
-def test_an_address_of_another_kind_is_a_config_error(text: str) -> None:
-    with pytest.raises(ConfigError, match="ollama_host"):
-        parse_host(text)
-
-
-@pytest.mark.parametrize(
-    ("name", "full"),
-    [
-        ("llama3.2", "llama3.2:latest"),
-        ("llama3.2:1b", "llama3.2:1b"),
-        ("host:5000/me/model", "host:5000/me/model:latest"),
-        (" m ", "m:latest"),
-    ],
-)
-def test_a_name_gets_its_tag(name: str, full: str) -> None:
-    assert normalise_name(name) == full
-
-
-@pytest.mark.parametrize("name", ["", "  ", "two words"])
-def test_an_impossible_name_is_a_config_error(name: str) -> None:
-    with pytest.raises(ConfigError, match="not the name of a model"):
-        normalise_name(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "query", "document"),
-    [
-        ("nomic-embed-text:v1.5", "search_query: ", "search_document: "),
-        ("hf.co/nomic-ai/nomic-embed-text-v1.5-GGUF:Q8_0", "search_query: ", "search_document: "),
-        ("mxbai-embed-large", "Represent this sentence for searching relevant passages: ", ""),
-        ("snowflake-arctic-embed2:568m", "query: ", ""),
-        (
-            "snowflake-arctic-embed:22m",
-            "Represent this sentence for searching relevant passages: ",
-            "",
-        ),
-        ("quentinz/bge-large-zh-v1.5", "为这个句子生成表示以用于检索相关文章：", ""),
-        ("bge-m3", "", ""),
-        ("embeddinggemma:300m", "task: search result | query: ", "title: none | text: "),
-        ("jeffh/intfloat-multilingual-e5-large:q8_0", "query: ", "passage: "),
-        ("all-minilm", "", ""),
-        ("unheard-of", "", ""),
-    ],
-)
-def test_prefixes_of_known_models(name: str, query: str, document: str) -> None:
-    assert prefixes_of(name) == (query, document)
+    from typing import Any
 
 
 def test_version_tags_and_digest(ollama: OllamaServer) -> None:
@@ -158,8 +78,10 @@ def _closed_address() -> str:
 
 def test_a_redirect_is_not_followed(ollama: OllamaServer) -> None:
     ollama.faults.append(Fault("/api/tags", status=307, body=f"{ollama.url}/api/version"))
-    with pytest.raises(ModelResponseError, match="307"):
+    with pytest.raises(ModelResponseError) as caught:
         client_of(ollama).tags()
+    assert f"sends on to {ollama.url}/api/version, which is not followed" in str(caught.value)
+    assert "(HTTP 307)" in str(caught.value)
     assert ollama.paths() == ["/api/tags"]
 
 
@@ -169,6 +91,39 @@ def test_a_proxy_for_the_internet_is_not_used_for_this_machine(
     monkeypatch.setenv("HTTP_PROXY", _closed_address())
     monkeypatch.setenv("NO_PROXY", "")
     assert client_of(ollama).version() == "0.32.15"
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", _closed_address())
+    monkeypatch.setenv("NO_PROXY", "")
+    client = OllamaClient("http://ollama.invalid", settings=ModelSettings(retries=0))
+    with pytest.raises(ModelUnavailableError, match=r"ollama\.invalid:80 \(its proxy: "):
+        client.version()
+
+
+def test_a_server_without_encryption_is_not_asked_again_for_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked = threading.Thread(target=_speak_plainly, args=(listener,))
+        asked.start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ModelResponseError, match="no secure connection"):
+            OllamaClient(address, settings=ModelSettings(retries=2)).version()
+        asked.join(timeout=5)
+    assert not asked.is_alive()
+
+
+def _speak_plainly(listener: socket.socket) -> None:
+    """Answer one connection, whatever it says, without encryption."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_an_address_that_cannot_be_asked_is_an_error_of_ours() -> None:
+    client = OllamaClient("*.example", settings=ModelSettings(retries=0))
+    with pytest.raises(ModelError, match="invalid label"):
+        client.version()
 
 
 def test_a_reply_that_is_not_json_is_named(ollama: OllamaServer) -> None:
@@ -190,10 +145,17 @@ def test_a_slow_reply_is_given_up_and_not_asked_for_again(ollama: OllamaServer) 
     assert len(ollama.paths()) == 1
 
 
-@pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_busy_server_is_asked_again(ollama: OllamaServer, status: int) -> None:
-    busy = {"error": "server busy, please try again.  maximum pending requests exceeded"}
-    ollama.faults.append(Fault(LEGACY, times=2, status=status, body=busy))
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+        (503, "<html>Service Unavailable</html>"),  # a proxy before the server
+        (502, "<html>Bad Gateway</html>"),
+        (504, ""),
+    ],
+)
+def test_a_busy_server_is_asked_again(ollama: OllamaServer, status: int, body: object) -> None:
+    ollama.faults.append(Fault(LEGACY, times=2, status=status, body=body))
     got = embedder_of(ollama).embed_query("hello")
     assert cosine(got, expected("hello", prefix="search_query: ")[0]) > 0.999
     assert len(ollama.paths()) == 3
@@ -242,6 +204,7 @@ def test_keep_alive_without_a_unit_is_sent_as_a_number(
         (400, CRASH["error"], "crashed"),
         (500, "model runner has unexpectedly stopped, this may be due to", "crashed"),
         (500, "llama-server process has terminated: signal: killed", "busy"),
+        (500, "timed out waiting for llama-server to start: 5m0s", "timeout"),  # not once more
         (501, "This server does not support embeddings. Start it with", "refused"),
         (500, 'option "temperature" must be of type float32', "refused"),
         (404, "model 'x' not found", "missing"),
@@ -253,3 +216,27 @@ def test_keep_alive_without_a_unit_is_sent_as_a_number(
 )
 def test_the_servers_words_are_told_apart(status: int, text: str, kind: str) -> None:
     assert classify(status, orjson.dumps({"error": text})).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "advice"),
+    [
+        (200, {"error": "pull model manifest: file does not exist"}, "check its name and tag"),
+        (200, {"error": "file does not exist"}, "`ragkit models list` names what is there"),
+        (200, {"error": "unauthorized: access denied"}, "sign the server in: `ollama signin`"),
+        (401, {"error": "unauthorized"}, "OLLAMA_API_KEY is missing, wrong, or has no right"),
+        (
+            401,
+            {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x"},
+            "sign the server in: https://ollama.com/connect?name=x",
+        ),
+        (501, {"error": "This server does not support embeddings."}, "`ragkit models list` tells"),
+        (400, {"error": '"bge-m3" does not support chat'}, "`ragkit models list` tells"),
+        (403, "", "`ragkit doctor` tells what to do"),
+        (400, {"error": 'time: missing unit in duration "300"'}, "give keep_alive a unit"),
+    ],
+)
+def test_what_the_servers_words_leave_unsaid_is_added(status: int, body: Any, advice: str) -> None:
+    text = classify(status, orjson.dumps(body) if body else b"").text
+    assert advice in text
+    assert text.count("; ") == 1 + text.count("empty reply; ")

@@ -1,19 +1,39 @@
-"""The page on Ollama names every endpoint, and what it names is there."""
+"""The pages on Ollama and OpenAI's interface name every endpoint, and what they name is true."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from commands import Shell, write_files
+from ollama_manage import WEIGHTS
 from ollama_server import OllamaServer
 
 from ragkit.models import ollama
 from ragkit.models.ollama import OllamaClient
+from ragkit.models.openai import OpenAIClient
 
-PAGE = (Path(__file__).parent.parent / "docs" / "ollama.md").read_text("utf-8")
-TABLE = PAGE.partition("## Endpoints")[2].partition("\n## ")[0]
-ROWS = re.findall(r"^\| `([A-Z]+ /[^`]*)`[^|]*\| ([^|]+) \|", TABLE, re.MULTILINE)
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE, OPENAI_PAGE = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("ollama", "openai"))
+
+
+def rows_of(page: str) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Endpoint, methods and commands of each row of a page's table of endpoints."""
+    rows = re.findall(r"^\| `([A-Z]+ /[^`]*)`[^|]*\|([^|]+)\|([^|]+)\|$", page, re.MULTILINE)
+    return [
+        (endpoint, tuple(re.findall(r"`(\w+)`", methods)), tuple(re.findall(r"`([^`.]+)`", names)))
+        for endpoint, methods, names in rows
+    ]
+
+
+ROWS, OPENAI_ROWS = rows_of(PAGE), rows_of(OPENAI_PAGE)
+METHODS = [(endpoint, methods) for endpoint, methods, _ in (*ROWS, *OPENAI_ROWS)]
+COMMANDS = [
+    (endpoint, command) for endpoint, _, names in (*ROWS, *OPENAI_ROWS) for command in names
+]
 # The endpoints of the contract that are to be covered.
 ENDPOINTS = {
     *(f"{verb} {path}" for verb in ("GET", "HEAD") for path in ("/", "/api/version", "/api/tags")),
@@ -22,21 +42,79 @@ ENDPOINTS = {
     *("GET /api/ps", "DELETE /api/delete"),
     *("HEAD /api/blobs/:digest", "POST /api/blobs/:digest"),
 }
+OPENAI_ENDPOINTS = {"GET /v1/models", "GET /v1/models/:model"} | {
+    f"POST /v1/{name}" for name in ("embeddings", "chat/completions")
+}
+# A whole command line for each command of the tables.
+FILE, DIGEST = "model.gguf", f"sha256:{WEIGHTS}"
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "ask": ("When is rent due?",),
+    "chat": (),
+    "chat --plain": (),
+    "doctor": (),
+    "embed": ("a text",),
+    "generate": ("Hi",),
+    "index": ("docs", "--index", "second"),
+    "search": ("rent",),
+    "models blob check": (DIGEST,),
+    "models blob upload": (FILE,),
+    "models copy": ("llama3.2", "mine"),
+    "models create": ("mine", "--from", "llama3.2"),
+    "models delete": ("llama3.2", "--yes"),
+    "models pull": ("smollm2:135m",),
+    "models push": ("llama3.2",),
+    "models show": ("llama3.2",),
+    "models stop": ("llama3.2",),
+    **dict.fromkeys(("models list", "models ping", "models ps"), ()),
+}
 
 
-def test_the_table_names_every_endpoint() -> None:
-    assert {endpoint for endpoint, _ in ROWS} == ENDPOINTS
+def test_the_tables_name_every_endpoint() -> None:
+    assert {endpoint for endpoint, _, _ in ROWS} == ENDPOINTS
+    assert {endpoint for endpoint, _, _ in OPENAI_ROWS} == OPENAI_ENDPOINTS
 
 
-@pytest.mark.parametrize(("endpoint", "methods"), ROWS)
-def test_each_endpoint_has_the_methods_that_the_table_names(endpoint: str, methods: str) -> None:
-    names = re.findall(r"`(\w+)`", methods)
-    assert names
-    for name in names:
-        documented = getattr(OllamaClient, name).__doc__
-        path = endpoint.partition(" ")[2]
-        assert path in documented, f"{name} does not name {endpoint}"
-        assert endpoint.partition(" ")[0] in documented
+@pytest.mark.parametrize(("endpoint", "methods"), METHODS)
+def test_each_endpoint_has_the_methods_that_the_table_names(
+    endpoint: str, methods: tuple[str, ...]
+) -> None:
+    verb, _, path = endpoint.partition(" ")
+    client = OpenAIClient if path.startswith("/v1") else OllamaClient
+    assert methods
+    for name in methods:
+        documented = getattr(client, name).__doc__
+        assert f"{path.removeprefix('/v1')}``" in documented, f"{name} does not name {endpoint}"
+        assert verb in documented
+
+
+@pytest.mark.parametrize(("endpoint", "command"), COMMANDS)
+def test_each_command_asks_the_endpoint_that_the_table_names(
+    tmp_path: Path, ollama: OllamaServer, endpoint: str, command: str
+) -> None:
+    write_files(tmp_path, {"docs/rent.md": "# Rent\n\nRent is due in May.\n", FILE: b"GGUF"})
+    v1 = {"RAGKIT_MODELS_BACKEND": "openai", "RAGKIT_MODELS_OPENAI_URL": ollama.url}
+    chosen = {"/api/embed": {"RAGKIT_MODELS_EMBED_ENDPOINT": "/api/embed"}}
+    path = endpoint.partition(" ")[2]
+    shell = Shell(tmp_path, ollama.url, **(v1 if "/v1/" in path else chosen.get(path, {})))
+    if command in {"ask", "chat", "search"}:
+        shell("index", "docs")
+        ollama.requests.clear()
+    _run(shell, *command.split(), *ARGUMENTS[command])
+    named = rf"^{re.sub(':[a-z]+', '[^/]+', endpoint)}$"
+    asked = [f"{request.method} {request.path}" for request in ollama.requests]
+    assert [line for line in asked if re.match(named, line)]
+
+
+def _run(shell: Shell, *words: str) -> None:
+    """Run a command; what it reads from standard input is one line."""
+    subprocess.run(
+        [sys.executable, "-m", "ragkit", *words],
+        cwd=shell.folder,
+        env=shell.env,
+        input=b"When is rent due?\n",
+        capture_output=True,
+        check=False,
+    )
 
 
 def test_every_public_method_of_the_client_is_on_the_page() -> None:

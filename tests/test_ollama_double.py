@@ -91,6 +91,22 @@ OTHERS: list[tuple[str, dict[str, Any], int, str]] = [
     ),
     ("embed", {"model": NOMIC, "input": 7}, 400, "invalid input type"),
     ("embed", {"model": 7}, 400, "json: cannot unmarshal"),
+    (
+        "generate",
+        {"model": "llama3.2", "prompt": "a", "raw": True, "context": [1]},
+        400,
+        "raw mode does not support template, system, or context",
+    ),
+    ("push", {"model": "a b", "stream": False}, 500, "invalid model name"),
+    ("push", {"model": "x", "stream": False}, 500, "file does not exist"),
+    ("pull", {"model": "x", "stream": False}, 500, "pull model manifest: file does not exist"),
+    (
+        "pull",
+        {"model": "http://host/me/x", "stream": False},
+        500,
+        "insecure protocol http",
+    ),
+    ("copy", {"source": "llama3.2", "destination": "a b"}, 400, 'destination "a b" is invalid'),
     ("create", {"model": "new"}, 400, "neither 'from' or 'files' was specified"),
 ]
 
@@ -148,6 +164,27 @@ def test_a_body_that_is_none_is_refused(shared: OllamaServer, name: str) -> None
             400,
             orjson.dumps({"error": words}),
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [({"input": ""}, 0), ({"input": []}, 0), ({}, 0), ({"input": "a"}, 1), ({"input": [""]}, 1)],
+)
+def test_no_input_loads_the_model_and_an_empty_text_is_one(
+    shared: OllamaServer, given: dict[str, Any], rows: int
+) -> None:
+    body = orjson.dumps({"model": NOMIC} | given)
+    status, reply = exchange(shared, "POST", "/api/embed", body)
+    found = orjson.loads(reply)
+    assert (status, len(found["embeddings"])) == (200, rows)
+    assert ("prompt_eval_count" in found) == bool(rows)
+
+
+@pytest.mark.parametrize("dimensions", [0, -1, 256, 9999])
+def test_dimensions_that_cannot_be_are_passed_over(shared: OllamaServer, dimensions: int) -> None:
+    body = {"model": NOMIC, "input": "a", "dimensions": dimensions}
+    _, reply = exchange(shared, "POST", "/api/embed", orjson.dumps(body))
+    assert len(orjson.loads(reply)["embeddings"][0]) == 256
 
 
 def test_unknown_paths_and_methods_are_plain_text(shared: OllamaServer) -> None:

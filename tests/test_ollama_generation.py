@@ -52,7 +52,6 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
         template="{{ .Prompt }}",
         context=(1, 2),
         images=(b"\x89PNG",),
-        raw=True,
         options={"temperature": 0},
         format=SCHEMA,
         think="low",
@@ -62,8 +61,12 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
         truncate=False,
         shift=False,
     )
-    client_of(ollama).generate(call)
-    assert ollama.bodies(GENERATE) == [
+    client = client_of(ollama)
+    client.generate(call)
+    client.generate(GenerateCall("llama3.2", "Hi", raw=True))
+    with pytest.raises(ModelResponseError, match=r"raw .*; write all of it into the prompt"):
+        client.generate(GenerateCall("llama3.2", "Hi", raw=True, system="Be brief."))
+    assert ollama.bodies(GENERATE)[:2] == [
         {
             "model": "deepseek-r1",
             "prompt": "Hi",
@@ -72,7 +75,6 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
             "template": "{{ .Prompt }}",
             "context": [1, 2],
             "images": ["iVBORw=="],
-            "raw": True,
             "stream": False,
             "options": {"temperature": 0},
             "format": SCHEMA,
@@ -82,7 +84,8 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
             "shift": False,
             "think": "low",
             "keep_alive": "10m",
-        }
+        },
+        {"model": "llama3.2", "prompt": "Hi", "raw": True, "stream": False},
     ]
 
 
@@ -93,7 +96,8 @@ def test_a_whole_reply_and_a_streamed_one_say_the_same(ollama: OllamaServer) -> 
     assert whole.text == "".join(piece.text for piece in pieces) == "Rent is due in May. [1]"
     assert whole.thinking == "".join(p.thinking for p in pieces) == "Which passage says it?"
     assert whole.logprobs == tuple(token for piece in pieces for token in piece.logprobs)
-    assert whole.logprobs[0] == TokenLogprob("Rent i", -0.25, (TokenLogprob("Rent i0", -0.25),))
+    other = TokenLogprob("Rent i0", -0.25, utf8=b"Rent i0")
+    assert whole.logprobs[0] == TokenLogprob("Rent i", -0.25, (other,), b"Rent i")
     assert [piece.done for piece in pieces] == [False] * (len(pieces) - 1) + [True]
     assert whole.metrics == pieces[-1].metrics
     assert whole.context == (1, 2, 3)
@@ -151,6 +155,7 @@ def test_thinking_and_the_text_of_the_last_piece_are_kept(ollama: OllamaServer) 
 
 
 def test_unknown_and_missing_fields_do_no_harm(ollama: OllamaServer) -> None:
+    assert TokenLogprob.read_all({"logprobs": [{"bytes": [256, "x"]}]}, "logprobs")[0].utf8 == b""
     bare = {"response": "x", "done": True, "new": {"a": 1}, "context": None, "created_at": "soon"}
     ollama.faults = [
         Fault(GENERATE, status=200, body=bare | {"total_duration": "?", "logprobs": 7}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama_helpers import client_of
 from ollama_models import CATALOGUE
-from ollama_server import OllamaServer, Settings
+from ollama_server import Fault, OllamaServer, Settings
 
 from ragkit.config import ModelSettings
 from ragkit.errors import (
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEW = "smollm2:135m"
+HOSTED = {
+    "name": "big:latest",
+    "remote_host": "https://ollama.com:443",
+    "remote_model": "big:480b",
+}
 BASE = "llama3.2"
 
 
@@ -57,6 +62,11 @@ def test_tags_are_records(ollama: OllamaServer) -> None:
     zone = timezone(timedelta(hours=-7))
     assert first.modified_at == datetime(2026, 5, 10, 8, 6, 48, 639712, zone)
     assert (first.details.family, first.details.quantization_level) == ("nomic-bert", "F16")
+    assert (first.details.context_tokens, first.details.embedding_length) == (2048, 256)
+    assert (first.remote_host, first.remote_model) == ("", "")
+    ollama.faults = [Fault("/api/tags", status=200, body={"models": [HOSTED]})]
+    (hosted,) = client_of(ollama).tags()
+    assert (hosted.remote_host, hosted.remote_model) == ("https://ollama.com:443", "big:480b")
 
 
 def test_odd_entries_are_read_as_far_as_they_go() -> None:
@@ -73,6 +83,7 @@ def test_show_tells_limits_parameters_and_more(ollama: OllamaServer) -> None:
     assert (shown.parameter("num_ctx"), shown.parameter("num_batch")) == (256, None)
     assert shown.template == "{{ .Prompt }}"
     assert not shown.tensors
+    assert (shown.renderer, shown.parser, shown.requires) == ("", "", "")
     full = client.show("mxbai-embed-large", verbose=True)
     assert full.model_info["tokenizer.ggml.tokens"] == ["<s>", "</s>", "▁the"]
     assert full.tensors[0]["name"] == "output.weight"
@@ -80,6 +91,10 @@ def test_show_tells_limits_parameters_and_more(ollama: OllamaServer) -> None:
         b'{"model":"mxbai-embed-large"}',
         b'{"model":"mxbai-embed-large","verbose":true}',
     ]
+    how = {"renderer": "qwen3-vl", "parser": "harmony", "requires": "0.14.0"}
+    ollama.faults = [Fault("/api/show", extra=how)]
+    rendered = client.show(BASE)
+    assert {name: getattr(rendered, name) for name in how} == how
 
 
 def test_a_pull_reports_each_layer_and_installs_the_model(ollama: OllamaServer) -> None:

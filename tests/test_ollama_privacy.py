@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import Shell, write_files
 from ollama_helpers import client_of
 from ollama_models import CATALOGUE, Model
 from ollama_script import Fault, Settings
@@ -27,8 +28,11 @@ from ragkit.protocols import ChatMessage, ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BASE = "llama3.2"
+KINDS = ("completion", "embedding")
+HOSTED = Model("hosted:latest", capabilities=KINDS, remote_host="https://elsewhere.example")
 
 
 @pytest.mark.parametrize(
@@ -48,14 +52,15 @@ def test_a_name_says_that_its_model_runs_elsewhere(name: str, *, remote: bool) -
 
 
 def test_nothing_is_sent_to_a_model_that_runs_elsewhere() -> None:
-    hosted = Model("hosted:latest", remote_host="https://elsewhere.example")
-    settings = Settings(models=(*CATALOGUE, hosted, Model("gpt:20b-cloud")))
+    settings = Settings(models=(*CATALOGUE, HOSTED, Model("gpt:20b-cloud")))
     question = ChatRequest((ChatMessage("user", "secret"),), num_ctx=4096, num_predict=9)
     asks: list[Callable[[OllamaClient, str], object]] = [
         lambda client, name: client.generate(GenerateCall(name, "secret")),
         lambda client, name: list(client.generate_stream(GenerateCall(name, "secret"))),
         lambda client, name: list(OllamaChat(client, name).chat(question)),
         lambda client, name: client.load(name),
+        lambda client, name: client.embed(name, ["secret"]),
+        lambda client, name: client.embeddings(name, "secret"),
     ]
     with OllamaServer(settings) as server:
         client = client_of(server)
@@ -63,7 +68,6 @@ def test_nothing_is_sent_to_a_model_that_runs_elsewhere() -> None:
             with pytest.raises(ConfigError, match=r"models\.allow_remote"):
                 ask(client, name)
         others: list[Callable[[], object]] = [
-            lambda: client.embed("gpt:20b-cloud", ["secret"]),
             lambda: OllamaEmbedder(client, "gpt:20b-cloud").embed_query("secret"),
             lambda: list(client.pull("gpt:20b-cloud")),
             lambda: list(client.create(CreateCall("mine", "gpt:20b-cloud"))),
@@ -76,6 +80,20 @@ def test_nothing_is_sent_to_a_model_that_runs_elsewhere() -> None:
         allowed = client_of(server, allow_remote=True)
         assert allowed.generate(GenerateCall("gpt:20b-cloud", "Hi")).done
         assert len(allowed.digest("hosted")) == 64
+
+
+def test_no_command_sends_a_text_to_a_model_that_runs_elsewhere(tmp_path: Path) -> None:
+    write_files(tmp_path, {"docs/a.md": "# A\n\nsecret\n"})
+    commands = (
+        ("embed", "secret", "--model", "hosted"),
+        ("generate", "secret", "--model", "hosted"),
+        ("chat", "--plain", "--model", "hosted"),
+        ("index", "docs", "--embedder", "hosted"),
+    )
+    with OllamaServer(Settings(models=(HOSTED,))) as server:
+        for words in commands:
+            assert "models.allow_remote" in Shell(tmp_path, server.url)(*words, code=2).err
+        assert not any(b"secret" in request.body for request in server.requests)
 
 
 def test_a_model_is_asked_about_once(ollama: OllamaServer) -> None:
@@ -120,6 +138,14 @@ def test_a_key_does_not_go_over_a_network_in_the_clear(
     (request,) = ollama.requests
     assert request.path == "http://ollama.invalid:11434/api/version"
     assert "sk-secret" not in str(request.headers)
+    unauthorised = {"error": "unauthorized"}
+    ollama.faults = [Fault(request.path, status=401, body=unauthorised, times=2)]
+    with pytest.raises(ModelResponseError, match="OLLAMA_API_KEY was not sent: without https"):
+        client.version()
+    monkeypatch.delenv("OLLAMA_API_KEY")
+    with pytest.raises(ModelResponseError) as caught:
+        OllamaClient("http://ollama.invalid:11434", settings=ModelSettings(retries=0)).version()
+    assert "was not sent" not in str(caught.value)
 
 
 def test_a_key_opens_its_server_and_follows_no_redirect(

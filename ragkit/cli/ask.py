@@ -21,6 +21,7 @@ from ragkit.cli.options import (
     restriction,
 )
 from ragkit.cli.output import print_answer, print_json
+from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,11 +80,16 @@ def _follow(events: Iterator[AnswerEvent], *, show: bool) -> tuple[Answer, bool]
     from ragkit.records import Answer
 
     streamed = False
-    for event in events:
-        if isinstance(event, Answer):
-            return event, streamed
-        if show and isinstance(event, TextDelta):
-            typer.echo(event.text, nl=False)
-            streamed = True
+    try:
+        for event in events:
+            if isinstance(event, Answer):
+                return event, streamed
+            if show and isinstance(event, TextDelta):
+                typer.echo(event.text, nl=False)
+                streamed = True
+    except (RagkitError, KeyboardInterrupt):
+        if streamed:
+            typer.echo()  # what is said of it begins a line
+        raise
     msg = "the stream ended without an answer"
     raise TypeError(msg)

@@ -18,7 +18,7 @@ from ragkit.cli.options import (
     open_pipeline,
     restriction,
 )
-from ragkit.cli.values import ModelName, Options, Think, chat_name, typed_values
+from ragkit.cli.values import ModelName, Options, Think, chat_name, model_options
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +65,7 @@ def chat(
         from ragkit.cli.chat_session import Session
 
         config, _ = configured(settings, models__chat=named)
-        name, options = chat_name(config), typed_values(option, "--option")
+        name, options = chat_name(config, named=bool(named)), model_options(option, "--option")
         with ollama_client(config.models) as client:
             talk(Session(client, name, config, system=system, options=options, think=think))
         return

@@ -81,7 +81,7 @@ def _tried(client: OllamaClient, config: Config) -> Finding:
 
 def _advice(failure: str, name: str) -> str:
     if "NaN" not in failure and "not finite" not in failure:
-        return "look into the server's log; `ollama ps` shows whether the model is loaded"
+        return "look into the server's log; `ragkit models ps` shows whether the model is loaded"
     short = name.removesuffix(":latest")
     return (
         "a newer Ollama or another quantisation may help, or the CPU: "

@@ -37,16 +37,18 @@ def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Find
         detail = f"texts and questions are sent to {client.address}"
         yield Finding("privacy", "note", detail, "name a server of your own, if that is not meant")
     if settings.backend == "openai":
-        yield _about("embedding model", settings.embedder, "models.embedder", listed)
+        yield _about(client, listed, settings.embedder, "embedder")
     if settings.chat not in {"", "none"} and not settings.chat.startswith("gguf:"):
-        chat = settings.chat.removeprefix("openai:")
-        yield _about("chat model", chat, "models.chat", listed)
+        yield _about(client, listed, settings.chat.removeprefix("openai:"), "chat")
 
 
-def _about(what: str, name: str, setting: str, listed: list[ListedModel]) -> Finding:
+def _about(client: OpenAIClient, listed: list[ListedModel], name: str, setting: str) -> Finding:
+    what = "embedding model" if setting == "embedder" else "chat model"
     model = next((model for model in listed if model.name == name), None)
-    if model is None:
-        detail = f"the server does not list {name!r}"
-        return Finding(what, "problem", detail, f"set {setting} to one of the names above")
+    try:
+        model = model or client.retrieve(name)  # Ollama knows names without their tag too
+    except ModelError:
+        todo = f"set models.{setting} to one of the names above"
+        return Finding(what, "problem", f"the server has no model {name!r}", todo)
     window = "window unknown" if model.context_tokens is None else f"{model.context_tokens} tokens"
-    return Finding(what, "ok", f"{name}, {window}")
+    return Finding(what, "ok", f"{model.name}, {window}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.options import Settings, configured
+from ragkit.cli.options import Backend, Settings, configured_embedder
 from ragkit.cli.output import print_json, say, shortened
 from ragkit.cli.values import STDIN, clean, stdin_lines
 from ragkit.errors import ConfigError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Embedder, Vectors
 
+_log = logging.getLogger(__name__)
 _TEXT_CHARS = 60
 
 
@@ -34,9 +36,7 @@ def embed(
         str | None,
         typer.Option("--model", "-m", metavar="MODEL", help="In place of `models.embedder`."),
     ] = None,
-    backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded.")
-    ] = None,
+    backend: Backend = None,
     query: Annotated[
         bool, typer.Option("--query", help="Embed as questions, with the prefix for these.")
     ] = False,
@@ -60,13 +60,11 @@ def embed(
     """
     from ragkit.backends import new_embedder
 
-    config, _ = configured(
-        settings,
-        models__embedder=model,
-        models__backend=backend or ("ollama" if model else None),
-    )
-    given = _texts(texts)
-    vectors = _embedded(new_embedder(config.models), given, query=query)
+    config, _ = configured_embedder(settings, model, backend)
+    given, embedder = _texts(texts), new_embedder(config.models)
+    # Asked for first: a model that runs elsewhere is refused here, before it is sent a text.
+    _log.debug("Embedding with %s, digest %s", embedder.name, embedder.digest)
+    vectors = _embedded(embedder, given, query=query)
     if output:
         _save(vectors, output)
     if similarity:
@@ -121,7 +119,7 @@ def _print_vectors(vectors: Vectors) -> None:
 def _print_similarity(vectors: Vectors, texts: Sequence[str], *, json: bool) -> None:
     from ragkit.similarity import cosine_similarity
 
-    table = cosine_similarity(vectors, vectors).round(4).tolist()
+    table = cosine_similarity(vectors, vectors).astype(float).round(4).tolist()
     if json:
         print_json({"texts": texts, "cosine": table})
         return

@@ -16,9 +16,9 @@ from ragkit.cli.values import (
     System,
     Think,
     chat_name,
+    model_options,
     prompt_text,
     reply_format,
-    typed_values,
 )
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def generate(
     from ragkit.text import estimate_tokens
 
     config, _ = configured(settings, models__chat=model)
-    name, text = chat_name(config), prompt_text(prompt)
-    options, shape = typed_values(option, "--option"), reply_format(form)
+    name, text = chat_name(config, named=bool(model)), prompt_text(prompt)
+    options, shape = model_options(option, "--option"), reply_format(form)
     images = [path.read_bytes() for path in image]
     with ollama_client(config.models) as client:
         call = GenerateCall(

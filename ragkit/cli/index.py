@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
+from ragkit.cli.options import (
+    Backend,
+    IndexName,
+    Json,
+    Settings,
+    configured,
+    configured_embedder,
+    open_pipeline,
+)
 from ragkit.cli.output import print_json, print_report, say
 from ragkit.cli.progress import progress_shown
 
@@ -36,13 +44,9 @@ def index(
     index: IndexName = "",
     embedder: Annotated[
         str | None,
-        typer.Option(
-            metavar="MODEL", help="Embedding model of the Ollama server, for a new index."
-        ),
+        typer.Option(metavar="MODEL", help="Embedding model of the server, for a new index."),
     ] = None,
-    backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded, for a new index.")
-    ] = None,
+    backend: Backend = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
     ] = None,
@@ -66,12 +70,8 @@ def index(
     Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
     The first index is named after its folder.
     """
-    config, _ = configured(
-        settings,
-        models__embedder=embedder,
-        models__backend=backend or ("ollama" if embedder else None),
-        load__include=include,
-        load__exclude=exclude,
+    config, _ = configured_embedder(
+        settings, embedder, backend, load__include=include, load__exclude=exclude
     )
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
@@ -132,11 +132,9 @@ def remove(
 def rebuild(
     index: IndexName = "",
     embedder: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Embedding model of the Ollama server.")
+        str | None, typer.Option(metavar="MODEL", help="Embedding model of the server.")
     ] = None,
-    backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded.")
-    ] = None,
+    backend: Backend = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
@@ -148,11 +146,7 @@ def rebuild(
     """
     from ragkit.backends import as_built
 
-    config, sources = configured(
-        settings,
-        models__embedder=embedder,
-        models__backend=backend or ("ollama" if embedder else None),
-    )
+    config, sources = configured_embedder(settings, embedder, backend)
     with open_pipeline(index, config) as rag, progress_shown(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)

@@ -121,6 +121,8 @@ def _shown(model: ShownModel) -> Iterator[tuple[str, str]]:
     yield "settings", "\n".join(" ".join(line.split()) for line in model.parameters.splitlines())
     yield "system", model.system
     yield "licence", model.license.strip().partition("\n")[0]
+    yield "needs", f"Ollama {model.requires}" if model.requires else ""
+    yield "renderer", model.renderer
     yield "template", model.template
 
 

@@ -11,8 +11,8 @@ from ragkit.cli.blobs import upload
 from ragkit.cli.installed import find_installed
 from ragkit.cli.layers import follow
 from ragkit.cli.options import Settings, configured
-from ragkit.cli.output import say, size_text
-from ragkit.cli.values import typed_values
+from ragkit.cli.output import end_interrupted, say, size_text
+from ragkit.cli.values import model_options, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ Adapters = Annotated[
         "--adapter", metavar="FILE", help="A LoRA adapter; repeatable.", exists=True, dir_okay=False
     ),
 ]
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
 _KEPT = "what was fetched is kept, and the same command goes on from there"
 
 
@@ -108,7 +109,7 @@ def create(
     if bool(base) == bool(file):
         msg = "a model is made --from another one or from each --file: give one of the two"
         raise ConfigError(msg)
-    parameters = typed_values(param, "--param")
+    parameters = model_options(param, "--param")
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         call = CreateCall(
@@ -156,11 +157,40 @@ def delete(
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        if not yes and not typer.confirm(f"Delete {_described(client, name)}?", err=True):
-            say("Nothing was deleted.")
-            raise typer.Exit(1)
+        if not yes:
+            _ask_first(f"Delete {_described(client, name)}?")
         client.delete(name)
     say(f"{name} was deleted from {client.address}")
+
+
+def _ask_first(question: str) -> None:
+    """Ask the person, who has to say yes.
+
+    Raises:
+        typer.Exit: The answer is no; nobody is there to give one; Ctrl-C.
+    """
+    try:
+        agreed = _agreed(question)
+    except KeyboardInterrupt:
+        say("")
+        end_interrupted("nothing was deleted")
+    if agreed is None:
+        say("\nNothing was deleted; --yes deletes without asking.")
+    elif not agreed:
+        say("Nothing was deleted.")
+    if not agreed:
+        raise typer.Exit(1)
+
+
+def _agreed(question: str) -> bool | None:
+    """Whether the person said yes, asked until it is clear; None at the end of input."""
+    while True:
+        typer.echo(f"{question} [y/N] ", nl=False, err=True)
+        line = next(stdin_lines(), None)
+        if line is None:
+            return None
+        if (answer := line.strip().lower()) in _ANSWERS:
+            return _ANSWERS[answer]
 
 
 def _described(client: OllamaClient, name: str) -> str:

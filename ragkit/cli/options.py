@@ -33,6 +33,10 @@ IndexName = Annotated[
         "--index", "-i", metavar="NAME|PATH", help="The index; not needed where there is one only."
     ),
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Where vectors come from: auto, ollama, openai or embedded."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Settings = Annotated[
     list[str],
@@ -78,6 +82,27 @@ def configured(settings: Sequence[str], **named: Any) -> tuple[Config, dict[str,
         values[name.strip()] = value.strip()
     values |= {k.replace("__", "."): v for k, v in named.items() if v is not None}
     return load_config(values)
+
+
+def configured_embedder(
+    settings: Sequence[str],
+    name: str | None,
+    backend: str | None,
+    **named: Any,  # noqa: ANN401 -- values of any setting
+) -> tuple[Config, dict[str, str]]:
+    """As `configured`, with an embedding model named on the command line.
+
+    Args:
+        settings: ``name=value`` texts.
+        name: The model. Without a backend it is one on the configured server, else on Ollama's.
+        backend: Where it is.
+        named: Further settings.
+    """
+    chosen = named | {"models__embedder": name, "models__backend": backend}
+    config, sources = configured(settings, **chosen)
+    if name and not backend and config.models.backend not in {"ollama", "openai"}:
+        return configured(settings, **chosen | {"models__backend": "ollama"})
+    return config, sources
 
 
 def open_pipeline(

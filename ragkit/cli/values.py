@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.output import say
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from ragkit.models.ollama.calls import Format
 
 STDIN = "-"
+# The server's options; what older versions had besides (mirostat, tfs_z...) newer ones pass over.
+KNOWN_OPTIONS = frozenset({
+    "draft_num_predict", "frequency_penalty", "main_gpu", "min_p", "num_batch", "num_ctx",
+    "num_gpu", "num_keep", "num_predict", "num_thread", "presence_penalty", "repeat_last_n",
+    "repeat_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p", "use_mmap",
+})  # fmt: skip
 ModelName = Annotated[
     str | None, typer.Option("--model", "-m", metavar="MODEL", help="In place of `models.chat`.")
 ]
@@ -97,14 +105,30 @@ def reply_format(text: str | None) -> Format | None:
     return schema
 
 
-def chat_name(config: Config) -> str:
+def model_options(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """As `typed_values`; what the server would pass over without a word is told on stderr."""
+    values = typed_values(texts, option)
+    for name in [name for name in values if name not in KNOWN_OPTIONS]:
+        close = get_close_matches(name, KNOWN_OPTIONS, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        unknown = f"{option} {name}: Ollama knows no such option and passes it over"
+        say(f"ragkit: warning: {unknown}{meant}")
+    return values
+
+
+def chat_name(config: Config, *, named: bool = False) -> str:
     """The chat model on the Ollama server.
 
+    Args:
+        config: Where it is set.
+        named: It was named for this command, which speaks to that server only.
+
     Raises:
-        ConfigError: The setting names none, or a model file.
+        ConfigError: The setting names none, a model file, or a model on another server.
     """
     name = config.models.chat
-    if name in {"", "none"} or name.startswith("gguf:"):
+    elsewhere = config.models.backend == "openai" and not named
+    if elsewhere or name in {"", "none"} or name.startswith(("gguf:", "openai:")):
         msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
         raise ConfigError(msg)
     return name

@@ -73,7 +73,8 @@ class GenerateCall(_Call):
         template: In place of the model's own template.
         context: Tokens of an earlier reply to go on from.
         images: Bytes of image files, for a model with the capability ``vision``.
-        raw: The prompt is sent to the model as it is, without its template.
+        raw: The prompt is sent to the model as it is, without its template; goes without
+            ``system``, ``template`` and ``context``.
     """
 
     model: str

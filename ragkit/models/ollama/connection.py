@@ -11,7 +11,7 @@ import requests
 
 from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
 from ragkit.models.ollama.host import parse_host
-from ragkit.models.ollama.key import key_for
+from ragkit.models.ollama.key import kept_back, key_for
 from ragkit.models.ollama.lines import split_lines
 from ragkit.models.ollama.problems import Problem
 from ragkit.models.ollama.transport import Request, Transport, to_problem
@@ -42,7 +42,12 @@ class Connection:
     def __init__(self, host: str, *, settings: ModelSettings) -> None:
         self.settings = settings
         self.address = parse_host(host)
-        self._transport = Transport(self.address, settings, key=key_for(self.address))
+        self._transport = Transport(
+            self.address,
+            settings,
+            key=key_for(self.address),
+            kept_back=kept_back(self.address),
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"

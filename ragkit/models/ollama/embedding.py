@@ -119,6 +119,7 @@ class Embedding(Inventory):
         self, endpoint: Endpoint, body: Mapping[str, Any], count: int
     ) -> tuple[Vectors, dict[str, Any]]:
         model = str(body["model"])
+        self.refuse_remote(model)
         reply = self.parsed(self._asked(endpoint, body), model)
         rows = self._rows(endpoint, reply, model, count)
         if len({len(row) for row in rows}) > 1:

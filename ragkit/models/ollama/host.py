@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 _PORTS = {"http": 80, "https": 443}
 _OLLAMA_PORT = 11434
 _HIGHEST_PORT = 65535
+_IMPOSSIBLE = re.compile(r"[@,?#\\\s]")  # a user, a list, a query, a blank
 # A server that listens on every address is reached on loopback.
 _CONNECTABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- not bound
 
@@ -42,13 +43,13 @@ def parse_host(text: str, *, setting: str = "models.ollama_host") -> str:
     scheme = scheme.lower()
     if not separator:
         scheme = "https" if rest.rstrip("/").lower() == "ollama.com" else "http"
-    if scheme not in _PORTS or "@" in rest or "," in rest:
+    place, _, path = rest.partition("/")
+    name, port = _split_port(place)
+    if scheme not in _PORTS or _IMPOSSIBLE.search(rest) or not _is_host(name):
         shown = re.sub(r"[^/]*@", "***@", text)  # what stands before it may be a password
         msg = f"{setting} = {shown!r}: expected [http[s]://]host[:port][/path]"
         raise ConfigError(msg)
     default = _PORTS[scheme] if separator or scheme == "https" else _OLLAMA_PORT
-    place, _, path = rest.partition("/")
-    name, port = _split_port(place)
     name = _CONNECTABLE.get(name, name)
     shown = f"[{name}]" if ":" in name else name
     path = path.strip("/")
@@ -82,6 +83,15 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:  # a name, not an address
         return False
+
+
+def _is_host(name: str) -> bool:
+    """False where a part between dots is empty or too long, which no request survives."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return ":" in name  # an IPv6 address
+    return True
 
 
 def _split_port(place: str) -> tuple[str, str]:

@@ -58,6 +58,13 @@ def key_for(base: str, variable: str = VARIABLE) -> ApiKey | None:
         ConfigError: The variable holds what cannot be a key.
     """
     value = os.environ.get(variable, "").strip()
-    if value and (base.startswith("https:") or is_loopback(base)):
-        return ApiKey(value, variable)
-    return None
+    return ApiKey(value, variable) if value and _is_safe(base) else None
+
+
+def kept_back(base: str, variable: str = VARIABLE) -> str:
+    """The variable if it holds a key that may not be sent to a base URL, else nothing."""
+    return variable if os.environ.get(variable, "").strip() and not _is_safe(base) else ""
+
+
+def _is_safe(base: str) -> bool:
+    return base.startswith("https:") or is_loopback(base)

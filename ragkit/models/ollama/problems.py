@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -28,7 +28,7 @@ Kind = Literal[
     "busy",  # overloaded or still loading: again, later
     "unreachable",  # no connection
     "broken",  # the connection ended before the reply did
-    "timeout",  # no byte for too long
+    "timeout",  # no byte for too long, or the server itself gave up loading
     "missing",  # the model is not installed
     "refused",  # anything else: the request is wrong and stays so
 ]
@@ -50,7 +50,9 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("nan", re.compile(r"unsupported value: [-+]?(NaN|Inf)|NaN or Inf", re.IGNORECASE)),
     ("refused", re.compile(r"does not support|must be of type|invalid format|incompatible")),
-    ("busy", re.compile(r"server busy|process has terminated|timed out waiting for")),
+    # Each further try would wait for minutes again.
+    ("timeout", re.compile(r"timed out waiting for")),
+    ("busy", re.compile(r"server busy|process has terminated")),
     (
         "crashed",
         re.compile(
@@ -60,14 +62,19 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
 )
-# What the server's words leave unsaid.
+# What the server's words leave unsaid; the first that fits.
 _HINTS = {
-    "file does not exist": "the registry has no such model: check its name and tag",
-    "unauthorized": "the key in OLLAMA_API_KEY is missing, wrong, or has no right to this",
+    "pull model manifest: file does not": "the registry has no such model: check its name and tag",
+    "file does not exist": "`ragkit models list` names what is there",
+    "raw mode does not support": "write all of it into the prompt",
+    "does not support": "`ragkit models list` tells what each model can do",
     "missing unit in duration": "give keep_alive a unit, as in 10m, or a plain number of seconds",
 }
+_KEY = "the key in OLLAMA_API_KEY is missing, wrong, or has no right to this"
+_SIGN_IN = "sign the server in: "
 _IN_STREAM = 200
-_NOT_FOUND, _SERVER_ERROR, _NOT_IMPLEMENTED = 404, 500, 501
+_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_SERVER_ERROR, _NOT_IMPLEMENTED = 500, 501
 _BUSY = frozenset({502, 503, 504})
 _SHOWN_CHARS = 300
 
@@ -102,13 +109,26 @@ class Problem:
 
 def classify(status: int, body: bytes) -> Problem:
     """Tell what an error reply means. A status of 200 stands for an error inside a stream."""
-    text, from_server = _error_text(body)
+    value = _parsed(body)
+    text, from_server = _error_text(value)
     kind = next((kind for kind, mark in _MARKS if mark.search(text)), None)
     if kind is None:
         kind = _kind_of_status(status, missing=from_server and "not found" in text)
-    hint = next((f"; {hint}" for mark, hint in _HINTS.items() if mark in text), "")
+    hint = _hint(status, text, value)
     shown = text if status == _IN_STREAM else f"{text} (HTTP {status})"
-    return Problem(kind, shown + hint, status)
+    return Problem(kind, f"{shown}; {hint}" if hint else shown, status)
+
+
+def _hint(status: int, text: str, value: Any) -> str:  # noqa: ANN401 -- any JSON value
+    """What to do about an error, where more can be said than the server does."""
+    if status == _UNAUTHORISED:
+        page = value.get("signin_url") if isinstance(value, dict) else None
+        return f"{_SIGN_IN}{page}" if page else _KEY
+    if "unauthorized" in text:  # within a stream: the registry says so, not this server
+        return f"{_SIGN_IN}`ollama signin`"
+    if status == _FORBIDDEN and not isinstance(value, dict):
+        return "`ragkit doctor` tells what to do"
+    return next((hint for mark, hint in _HINTS.items() if mark in text), "")
 
 
 def _kind_of_status(status: int, *, missing: bool) -> Kind:
@@ -121,16 +141,22 @@ def _kind_of_status(status: int, *, missing: bool) -> Kind:
     return "refused"
 
 
-def _error_text(body: bytes) -> tuple[str, bool]:
-    """The error's words, and whether they came as the server's JSON (not from a proxy)."""
+def _parsed(body: bytes) -> Any:  # noqa: ANN401 -- any JSON value
+    """The JSON value of a body, or the body as text."""
     try:
-        value = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body.decode("utf-8", "replace").strip()[:_SHOWN_CHARS]
+        return body.decode("utf-8", "replace")
+
+
+def _error_text(value: Any) -> tuple[str, bool]:  # noqa: ANN401 -- any JSON value
+    """The error's words, and whether they came as the server's JSON (not from a proxy)."""
+    if isinstance(value, str):
+        text = value.strip()[:_SHOWN_CHARS]
         return text or "an empty reply; is this an Ollama server?", False
     while isinstance(value, dict):  # {"error": {"message": ...}} of inner servers too
         value = value.get("error", value.get("message", ""))
     text = str(value).strip()
     if text.startswith('{"'):  # an inner server's reply, quoted whole
-        return _error_text(text.encode())[0], True
+        return _error_text(_parsed(text.encode()))[0], True
     return text[:_SHOWN_CHARS] or "an error without words", True

@@ -62,12 +62,15 @@ class Metrics:
 class TokenLogprob:
     """A token that was written, or might have been: its natural log probability, at most 0.
 
-    ``top`` are the likeliest tokens at its place, where they were asked for, best first.
+    ``top`` are the likeliest tokens at its place, where they were asked for, best first. ``utf8``
+    are its bytes, empty where the server does not say: a token may be a part of a character,
+    which ``token`` cannot show.
     """
 
     token: str
     logprob: float
     top: tuple[TokenLogprob, ...] = ()
+    utf8: bytes = b""
 
     @classmethod
     def read_all(cls, fields: Mapping[str, Any], name: str) -> tuple[TokenLogprob, ...]:
@@ -77,6 +80,7 @@ class TokenLogprob:
                 token=wire.text(item, "token"),
                 logprob=wire.number(item, "logprob") or 0.0,
                 top=cls.read_all(item, "top_logprobs"),
+                utf8=wire.octets(item, "bytes"),
             )
             for item in wire.objects(fields, name)
         )
@@ -140,7 +144,12 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """The kind of a model's weights. ``parameter_size`` is a text such as ``137M``."""
+    """The kind of a model's weights.
+
+    Attributes:
+        parameter_size: A text such as ``137M``.
+        context_tokens, embedding_length: As in `ShownModel`; only newer servers list them.
+    """
 
     format: str = ""
     family: str = ""
@@ -148,6 +157,8 @@ class Details:
     parameter_size: str = ""
     quantization_level: str = ""
     parent_model: str = ""
+    context_tokens: int | None = None
+    embedding_length: int | None = None
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Details:
@@ -160,6 +171,8 @@ class Details:
             parameter_size=wire.text(given, "parameter_size"),
             quantization_level=wire.text(given, "quantization_level"),
             parent_model=wire.text(given, "parent_model"),
+            context_tokens=wire.whole(given, "context_length"),
+            embedding_length=wire.whole(given, "embedding_length"),
         )
 
 
@@ -173,7 +186,8 @@ class InstalledModel:
         size_bytes: On disk.
         capabilities: Such as ``completion``, ``embedding``, ``tools``, ``thinking``, ``vision``;
             empty with a server that does not list them.
-        remote_host: Where it runs, if that is not this server; else empty.
+        remote_host, remote_model: Where it runs and its name there, if that is not this server;
+            else empty.
     """
 
     name: str
@@ -183,6 +197,7 @@ class InstalledModel:
     details: Details = Details()
     capabilities: tuple[str, ...] = ()
     remote_host: str = ""
+    remote_model: str = ""
 
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> InstalledModel:
@@ -195,6 +210,7 @@ class InstalledModel:
             details=Details.read(fields),
             capabilities=wire.texts(fields, "capabilities"),
             remote_host=wire.text(fields, "remote_host"),
+            remote_model=wire.text(fields, "remote_model"),
         )
 
 

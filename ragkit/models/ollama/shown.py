@@ -28,7 +28,11 @@ class ShownModel:
         tensors: Name, type and shape of each, with ``verbose``.
         capabilities: Such as ``completion``, ``embedding``, ``tools``, ``thinking``, ``vision``.
         messages: A conversation that the model comes with.
-        remote_host: Where it runs, if that is not this server; else empty.
+        renderer, parser: What the server turns messages and replies with in place of the
+            template; empty for most models.
+        requires: The oldest version of the server that runs it, where it says.
+        remote_host, remote_model: Where it runs and its name there, if that is not this server;
+            else empty.
     """
 
     modelfile: str = ""
@@ -43,6 +47,9 @@ class ShownModel:
     capabilities: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     modified_at: datetime | None = None
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
     remote_model: str = ""
     remote_host: str = ""
 
@@ -50,9 +57,9 @@ class ShownModel:
     def read(cls, fields: Mapping[str, Any]) -> ShownModel:
         """Read an object of the wire."""
         names = ("modelfile", "parameters", "template", "system", "license")
-        remote = ("remote_model", "remote_host")
+        others = ("renderer", "parser", "requires", "remote_model", "remote_host")
         return cls(
-            **{name: wire.text(fields, name) for name in (*names, *remote)},
+            **{name: wire.text(fields, name) for name in (*names, *others)},
             details=Details.read(fields),
             model_info=wire.mapping(fields, "model_info"),
             projector_info=wire.mapping(fields, "projector_info"),

@@ -25,7 +25,7 @@ _LONGEST_BACKOFF_S = 5.0
 _PASSING: frozenset[Kind] = frozenset({"busy", "unreachable", "broken"})
 # What never reached the server can be sent again, whatever it is.
 _UNSENT: frozenset[Kind] = frozenset({"unreachable"})
-_SUCCESS = 2
+_SUCCESS, _UNAUTHORISED = 2, 401
 _CUT = "the connection ended before the reply was complete"
 # Questions and chats run beside the embedding requests.
 _SPARE_CONNECTIONS = 4
@@ -65,6 +65,7 @@ class Transport:
         base: As `parse_host` gives it.
         settings: Timeouts, tries, and how many connections to keep.
         key: Sent along, to this server only.
+        kept_back: Names the variable of a key that may not be sent there.
         classify: Tells what an error reply means, from its status and body.
     """
 
@@ -74,12 +75,13 @@ class Transport:
         settings: ModelSettings,
         *,
         key: ApiKey | None = None,
+        kept_back: str = "",
         classify: Callable[[int, bytes], Problem] = classify,
     ) -> None:
         self.base = base
         self._tries = settings.retries
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
-        self._key, self._classify = key, classify
+        self._key, self._kept_back, self._classify = key, kept_back, classify
         self._session = requests.Session()
         self._session.auth = self._key
         size = settings.embed_concurrency + _SPARE_CONNECTIONS
@@ -106,7 +108,10 @@ class Transport:
     def problem(self, status: int, body: bytes) -> Problem:
         """Tell what an error reply means; the key does not occur in it."""
         found = self._classify(status, body)
-        return replace(found, text=self.mask(found.text))
+        text = self.mask(found.text)
+        if status == _UNAUTHORISED and self._kept_back:
+            text += f"; {self._kept_back} was not sent: without https it would go in the clear"
+        return replace(found, text=text)
 
     def mask(self, text: str) -> str:
         """A text with the key, where there is one, blotted out."""
@@ -121,6 +126,8 @@ class Transport:
             prepared = self._prepare(request)
         except orjson.JSONEncodeError as exc:
             return Problem("unsendable", f"the text cannot be sent: {exc}")
+        except requests.RequestException as exc:  # an address that can be none
+            return Problem("refused", str(exc))
         limits = request.timeout or self._timeout
 
         def send() -> requests.Response | Problem:
@@ -159,9 +166,18 @@ class Transport:
             if reply.status_code // 100 == _SUCCESS:
                 return reply if stream or not _beheaded(reply) else Problem("broken", _CUT)
             with reply:
+                if reply.is_redirect:
+                    return Problem("refused", self.mask(_sent_on(reply)), reply.status_code)
                 return self.problem(reply.status_code, reply.content)
         except requests.RequestException as exc:
             return to_problem(exc, timeout[1])
+
+
+def _sent_on(reply: requests.Response) -> str:
+    return (
+        f"it sends on to {reply.headers['Location']}, which is not followed: name that address "
+        f"if the server is there (HTTP {reply.status_code})"
+    )
 
 
 def _beheaded(reply: requests.Response) -> bool:
@@ -179,8 +195,11 @@ def to_problem(exc: requests.RequestException, read_timeout_s: float) -> Problem
     cut = isinstance(exc, requests.exceptions.ChunkedEncodingError)
     if cut or (exc.args and isinstance(exc.args[0], ProtocolError)):
         return Problem("broken", _CUT)
+    if isinstance(exc, requests.exceptions.SSLError):
+        return Problem("refused", f"no secure connection: {_innermost(exc)}")
     if isinstance(exc, requests.ConnectionError):
-        return Problem("unreachable", _innermost(exc))
+        proxied = isinstance(exc, requests.exceptions.ProxyError)
+        return Problem("unreachable", f"{'its proxy: ' if proxied else ''}{_innermost(exc)}")
     return Problem("refused", str(exc))
 
 

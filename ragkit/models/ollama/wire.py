@@ -68,6 +68,15 @@ def integers(fields: Json, name: str) -> tuple[int, ...]:
     return tuple(v for v in value if isinstance(v, int)) if isinstance(value, list) else ()
 
 
+def octets(fields: Json, name: str) -> bytes:
+    """Bytes, which the wire holds as a list of numbers; empty where it is none."""
+    value = fields.get(name)
+    try:
+        return bytes(value) if isinstance(value, list) else b""
+    except (TypeError, ValueError):
+        return b""
+
+
 def time(fields: Json, name: str) -> datetime | None:
     """An RFC 3339 time with up to nine digits of a second, aware; None where it is no time.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import orjson
@@ -14,20 +14,19 @@ import requests
 
 from ragkit.errors import ModelResponseError, ModelUnavailableError
 from ragkit.models.ollama.host import parse_host
-from ragkit.models.ollama.key import key_for
+from ragkit.models.ollama.key import kept_back, key_for
 from ragkit.models.ollama.lines import split_lines
 from ragkit.models.ollama.problems import TEXT_KINDS, Problem
 from ragkit.models.ollama.transport import Request, Transport, to_problem
-from ragkit.models.openai.problems import classify, to_error
+from ragkit.models.openai.problems import IN_STREAM, classify, to_error
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from ragkit.config import ModelSettings
     from ragkit.protocols import Vectors
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-_IN_STREAM = 200
 _DONE = b"[DONE]"
 # Names that servers give to a model's window: vLLM, LM Studio and others, llama.cpp's `meta`.
 _WINDOWS = ("max_model_len", "max_context_length", "context_length", "n_ctx", "n_ctx_train")
@@ -60,8 +59,13 @@ class OpenAIClient:
         given = url.strip() if "://" in url else f"http://{url.strip()}"
         base = parse_host(given, setting="models.openai_url")
         self.address = base if urlsplit(base).path else f"{base}/v1"
-        key = key_for(self.address, KEY_VARIABLE)
-        self._transport = Transport(self.address, settings, key=key, classify=classify)
+        self._transport = Transport(
+            self.address,
+            settings,
+            key=key_for(self.address, KEY_VARIABLE),
+            kept_back=kept_back(self.address, KEY_VARIABLE),
+            classify=classify,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -77,7 +81,7 @@ class OpenAIClient:
         self._transport.close()
 
     def is_available(self) -> bool:
-        """Whether a server lists its models there; a quick look without further tries."""
+        """Whether a server lists its models there: ``GET /models``, without further tries."""
         limits = (self.settings.connect_timeout_s,) * 2
         got = self._transport.call(Request("GET", "/models", timeout=limits, tries=0))
         return not isinstance(got, Problem)
@@ -88,8 +92,17 @@ class OpenAIClient:
         return [_listed(entry) for entry in reply.get("data") or () if isinstance(entry, dict)]
 
     def model(self, name: str) -> ListedModel | None:
-        """The entry of one model, None where the server does not list it."""
+        """The entry of one model, None where the server does not list it: ``GET /models``."""
         return next((model for model in self.models() if model.name == name), None)
+
+    def retrieve(self, name: str) -> ListedModel:
+        """The entry of one model: ``GET /models/:model``, which not every server has.
+
+        Raises:
+            ModelNotFoundError: The server has no such model.
+        """
+        path = f"/models/{quote(name, safe='')}"
+        return _listed(self._parsed(self._transport.call(Request("GET", path)), name))
 
     def embeddings(self, model: str, texts: Sequence[str]) -> list[Vectors] | Problem:
         """Have texts embedded: ``POST /embeddings``.
@@ -143,6 +156,7 @@ class OpenAIClient:
                 with closing(_events(pieces)) as events:
                     for data in events:
                         if data == _DONE:
+                            _read_out(events)
                             return
                         yield self._chunk(data, model)
             except requests.RequestException as exc:
@@ -154,7 +168,7 @@ class OpenAIClient:
     def _chunk(self, data: bytes, model: str) -> dict[str, Any]:
         chunk = self._parsed(data, model)
         if chunk.get("error"):
-            raise to_error(self._transport.problem(_IN_STREAM, data), model, self.address)
+            raise to_error(self._transport.problem(IN_STREAM, data), model, self.address)
         return chunk
 
     def _parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
@@ -171,21 +185,32 @@ class OpenAIClient:
         return value
 
 
+def _read_out(events: Iterator[bytes]) -> None:
+    """Read the end of a whole reply, so that its connection is kept; nothing depends on it."""
+    with suppress(requests.RequestException):
+        for _ in events:
+            pass
+
+
 def _events(pieces: Any) -> Generator[bytes, None, None]:  # noqa: ANN401 -- an iterator of bytes
     """The data of server-sent events; one that was cut off at the end is left out.
 
     Servers of this interface write each event as one ``data`` line, so that a blank line need
-    not be waited for; comments and other fields are passed over.
+    not be waited for; comments and other fields are passed over, but for the ``error`` lines of
+    older llama.cpp servers.
     """
     for line, ended in split_lines(pieces):
         if ended and line.startswith(b"data:"):
             yield line.removeprefix(b"data:").strip()
+        elif ended and line.startswith(b"error:"):
+            yield b'{"error":%s}' % line.removeprefix(b"error:").strip()
 
 
 def _vector(value: Any) -> Vectors:  # noqa: ANN401 -- JSON
     if isinstance(value, str):  # base64, little-endian float32, though floats were asked for
-        return np.frombuffer(b64decode(value, validate=True), "<f4").astype(np.float32)
-    vector = np.array([np.nan if x is None else x for x in value], np.float32)
+        vector = np.frombuffer(b64decode(value, validate=True), "<f4").astype(np.float32)
+    else:
+        vector = np.array([np.nan if x is None else x for x in value], np.float32)
     if not len(vector):
         msg = "an empty vector"
         raise ValueError(msg)

@@ -25,10 +25,12 @@ _UNKNOWN_MODEL = re.compile(r"model.*(not found|not exist|not loaded|unknown)", 
 _UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
 _BUSY = frozenset({408, 429, 502, 503, 504})
 _SHOWN_CHARS = 300
+IN_STREAM = 200
+"""The status that stands for an error inside a stream."""
 
 
 def classify(status: int, body: bytes) -> Problem:
-    """Tell what an error reply means. A status of 200 stands for an error inside a stream."""
+    """Tell what an error reply means. `IN_STREAM` stands for an error inside a stream."""
     text = _error_text(body)
     kind: Kind = "refused"
     if status in _UNAUTHORISED:
@@ -43,7 +45,8 @@ def classify(status: int, body: bytes) -> Problem:
         kind = "busy"
     elif status >= _SERVER_ERROR:
         kind = "fault"
-    return Problem(kind, f"{text} (HTTP {status})", status)
+    shown = text if status == IN_STREAM else f"{text} (HTTP {status})"
+    return Problem(kind, shown, status)
 
 
 def to_error(problem: Problem, model: str, address: str) -> ModelError:
