@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.figures import figures, figures_missing
@@ -17,6 +17,7 @@ from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.names import names_missing
 from ragkit.answer.negation import opposed
 from ragkit.answer.terms import content_terms, share_covered
+from ragkit.orders import without_orders
 from ragkit.text import is_cjk, sentences, words
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
         Every cited passage has one, be it the whole passage where nothing in it fits.
     """
     bare = without_marks(sentence)
+    cited = [replace(passage, text=without_orders(passage.text)) for passage in cited]
     places = tuple(find_verbatim(bare, c) or best_place(bare, c) for c in cited)
     pairs = zip(cited, places, strict=True)
     verdict = judge(
@@ -117,7 +119,8 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
 
     Args:
         sentence: Its marks are no part of it.
-        evidence: The places.
+        evidence: The places. What gives orders to the model in them (`ragkit.orders`) says
+            nothing.
 
     Returns:
         ``uncited``: there is no place. ``quoted``: the sentence stands in one word for word, or
@@ -128,6 +131,9 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
     if not evidence:
         return Verdict("uncited", 0.0)
     bare = without_marks(sentence)
+    evidence = [
+        Evidence(without_orders(e.text), tuple(map(without_orders, e.above))) for e in evidence
+    ]
     if _stands(bare, evidence):
         return Verdict("quoted", 1.0)
     quotations = [next(filter(None, m.groups())) for m in _QUOTED.finditer(bare)]

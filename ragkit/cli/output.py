@@ -120,6 +120,7 @@ def print_answer(answer: Answer, *, explain: bool, streamed: bool) -> None:
         typer.echo("\nSources")
         print_sources(answer)
     print_doubtful(answer)
+    print_orders(answer)
     if explain:
         print_receipt(answer)
 
@@ -138,6 +139,14 @@ def print_doubtful(answer: Answer) -> None:
         typer.echo("\nNot shown to be in the documents")
         for sentence in doubtful:
             typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
+
+
+def print_orders(answer: Answer) -> None:
+    """Print where documents tell the model what to reply, which was not given to it."""
+    if found := [d for d in answer.receipt.dropped if d.reason == "order"]:
+        typer.echo("\nLeft out, since it tells a model what to reply")
+        for dropped in found:
+            typer.echo(f"  {dropped.path}  characters {dropped.start}-{dropped.end}")
 
 
 def print_receipt(answer: Answer) -> None:
