@@ -248,7 +248,7 @@ class Pipeline:
         return hits[: settings.k]
 
     def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
-        from ragkit.query import token_scale
+        from ragkit.passages import token_scale
         from ragkit.rerank import rerank
 
         model = self.chat_model()
@@ -348,6 +348,7 @@ class Pipeline:
             self.store,
             self.config,
             None if self.config.search.mode == "keyword" else self.embedder,
+            chat=self.chat_model,
             page=page,
             text=text,
             restrict=restrict,
