@@ -207,8 +207,8 @@ def _given(context: Context, wanted: Mapping[str, Hit], answer: Answer | None) -
         if lost is not None and lost.reason == "repeat":
             return "repeat", "another passage that was given says the same, word for word"
         return "over budget", (
-            f"the passages before it took the {context.budget_tokens} tokens there are for passages; raise "
-            "answer.num_ctx or lower search.k"
+            f"the passages before it took the {context.budget_tokens} tokens there are for "
+            "passages; raise answer.num_ctx or lower search.k"
         )
     where = f"it was found and given to be answered from as passage [{passage.number}]"
     if answer is None:
