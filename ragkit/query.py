@@ -41,6 +41,7 @@ def answer_from(
     chat: Callable[[], ChatModel | None],
     embedder: Callable[[], Embedder],
     talk: Talk = NO_TALK,
+    as_of: int | None = None,
 ) -> Iterator[AnswerEvent]:
     """Answer from what a search found; nobody is asked where it is no evidence.
 
@@ -53,6 +54,7 @@ def answer_from(
         embedder: Gives the index's embedder; called for extractive answers only.
         talk: The conversation in which the question stands; what is known of the model's
             tokens is added here.
+        as_of: The generation that was searched; None: the newest.
 
     Yields:
         The text as it comes, then the `Answer`.
@@ -63,7 +65,8 @@ def answer_from(
         for event in events:
             if isinstance(event, Answer):
                 receipt = replace(event.receipt, found=found)
-                yield replace(event, question=question, searched=talk.searched, receipt=receipt)
+                event = replace(event, question=question, searched=talk.searched, receipt=receipt)
+                yield event if as_of is None else replace(event, generation=as_of)
             else:
                 yield event
 

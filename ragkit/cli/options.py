@@ -33,6 +33,10 @@ IndexName = Annotated[
         "--index", "-i", metavar="NAME|PATH", help="The index; not needed where there is one only."
     ),
 ]
+AsOf = Annotated[
+    int | None,
+    typer.Option(metavar="GENERATION", help="The index as it was after that run of `info`."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Settings = Annotated[
     list[str],
