@@ -133,6 +133,8 @@ def test_an_unrelated_question_is_refused_in_its_language(
 ) -> None:
     run = shell("ask", question)
     assert (run.out, run.err) == (refusal + "\n", "")
+    explained = shell("ask", question, "--explain").out
+    assert "answer by nobody: what was found is too little evidence" in explained
 
 
 def test_extractive_answers_quote_and_ask_no_chat_model(

@@ -253,6 +253,10 @@ def test_the_command_takes_what_ask_printed_and_needs_no_server(
     strict = shell("verify", "answer.json", "--json", "--strict", code=1).json
     assert (strict["holds"], strict["proved"]) == (True, False)
 
+    (tmp_path / "docs/notice.md").write_text("\n" + NOTICE, "utf-8")
+    below = shell("verify", "answer.json", code=1).out  # line and characters are those of today
+    assert f"    {tmp_path}/docs/notice.md:8  characters 38-82" in below
+
     (tmp_path / "docs/notice.md").write_text("# Leaving\n", "utf-8")
     changed = shell("verify", "answer.json", code=1)
     assert "(recorded: supported)" in changed.out

@@ -160,7 +160,7 @@ def print_receipt(answer: Answer) -> None:
         score = "" if found.score is None else f"  {found.score:.3f}"
         typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
     typer.echo(f"  embedder  {answer.embedder}")
-    typer.echo(f"  answer by {answer.chat_model or 'quoting (no chat model)'}")
+    typer.echo(f"  answer by {_who(answer)}")
     if answer.chat_model:
         typer.echo(
             f"  prompt    {_count(receipt.prompt_tokens)} tokens, estimated "
@@ -175,6 +175,12 @@ def print_receipt(answer: Answer) -> None:
     for dropped in receipt.dropped:
         typer.echo(f"    {dropped.reason}: {dropped.path} {dropped.start}-{dropped.end}")
     typer.echo(f"  time      {answer.seconds:.2f} s")
+
+
+def _who(answer: Answer) -> str:
+    if answer.refused and not answer.receipt.passages_given:
+        return "nobody: what was found is too little evidence (answer.min_evidence)"
+    return answer.chat_model or "quoting (no chat model)"
 
 
 def _count(number: int | None) -> str:
