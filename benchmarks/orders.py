@@ -30,9 +30,12 @@ def texts(folder: Path) -> Iterator[tuple[Path, str]]:
         if path.name == "corpus.jsonl":
             for line in path.read_text("utf-8").strip().split("\n"):
                 yield path, json.loads(line)["text"]
-        elif path.suffix in ENDINGS or path.name == "METADATA":
-            if path.is_file() and path.stat().st_size < LARGEST:
-                yield path, path.read_text("utf-8", "replace")
+        elif _is_read(path) and path.stat().st_size < LARGEST:
+            yield path, path.read_text("utf-8", "replace")
+
+
+def _is_read(path: Path) -> bool:
+    return path.is_file() and (path.suffix in ENDINGS or path.name == "METADATA")
 
 
 def main() -> None:
