@@ -16,7 +16,7 @@ from ragkit.answer.extract import extract
 from ragkit.answer.links import LinkFilter
 from ragkit.answer.markers import MarkFilter, find_marks
 from ragkit.answer.prompt import is_refusal, refusal, without_references
-from ragkit.answer.support import check_sentence
+from ragkit.answer.support import Evidence, judge
 from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import checked_receipt, plan_request
 from ragkit.errors import ModelResponseError
@@ -149,7 +149,7 @@ def _shown(quote: str, passage: Passage) -> tuple[str, SentenceStatus]:
     """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML."""
     links = LinkFilter([quote])
     shown = links.feed(without_references(visible(quote))) + links.close()
-    return shown, check_sentence(shown, [passage]).status if links.removed else "quoted"
+    return shown, judge(shown, [Evidence(quote, (passage.title, *passage.heading))]).status
 
 
 def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:

@@ -21,7 +21,7 @@ from ragkit.orders import without_orders
 from ragkit.text import is_cjk, sentences, words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ragkit.records import Passage, SentenceStatus
 
@@ -38,6 +38,7 @@ MIN_QUOTED_WORDS = 3
 _PENALTY = 0.25
 """What a second sentence must add to the terms covered to widen a place."""
 
+_LINE_END = re.compile(r"[ \t]*\n\s*")
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
 
 
@@ -76,14 +77,18 @@ class Support:
 
 
 def answer_sentences(text: str) -> list[tuple[int, int]]:
-    """Split an answer; marks that follow a sentence's full stop belong to that sentence."""
+    """Split an answer; marks that follow a sentence's full stop belong to that sentence.
+
+    A mark at the end of a line ends a sentence too, whatever stands before it.
+    """
     spans: list[tuple[int, int]] = []
     marks = {m.start: m.end for m in find_marks(text)}
-    for start, end in sentences(text):
+    cuts = [m.span() for end in marks.values() if (m := _LINE_END.match(text, end))]
+    for start, end in _cut(sentences(text), cuts):
         begin = start
         while begin in marks:
             begin = marks[begin]
-            begin += len(text[begin:end]) - len(text[begin:end].lstrip(" .。"))
+            begin += len(text[begin:end]) - len(text[begin:end].lstrip(" \n.。"))
         if begin > start and spans:
             spans[-1] = (spans[-1][0], start + len(text[start:begin].rstrip()))
         else:
@@ -91,6 +96,16 @@ def answer_sentences(text: str) -> list[tuple[int, int]]:
         if begin < end:
             spans.append((begin, end))
     return spans
+
+
+def _cut(
+    spans: Sequence[tuple[int, int]], cuts: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Take cuts out of spans."""
+    for start, end in spans:
+        inner = [cut for cut in cuts if start < cut[0] < end]
+        starts, ends = (start, *(right for _, right in inner)), (*(left for left, _ in inner), end)
+        yield from zip(starts, ends, strict=True)
 
 
 def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
