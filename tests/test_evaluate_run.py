@@ -155,6 +155,8 @@ def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Pa
     assert run.json["figures"]["Success@1"]["value"] == 0.5
     assert "expected, but not in the index: docs/cook.md\n" in run.err
     assert shell("evaluate", "nowhere", code=1).err.startswith("ragkit: nowhere is no question set")
+    lost = shell("evaluate", "q.jsonl", "--index", "lost", code=10, RAGKIT_MODELS_BACKEND="auto")
+    assert lost.err.startswith("ragkit: no index at indexes/lost")  # and nothing about models
 
 
 def test_a_ranking_reaches_twenty_documents_where_one_has_most_of_the_passages(

@@ -128,9 +128,7 @@ def test_marks_after_the_full_stop_belong_to_the_sentence_before() -> None:
 
 
 def test_a_mark_at_the_end_of_a_line_ends_the_sentence() -> None:
-    text = (
-        "These are the rules: [1] \n\tNo smoking. [2]\n通知期；[1]\n三个月 [2]\nAs [3] for it."
-    )
+    text = "These are the rules: [1] \n\tNo smoking. [2]\n通知期；[1]\n三个月 [2]\nAs [3] for it."
     parts = [text[a:b] for a, b in answer_sentences(text)]
     assert parts == [
         "These are the rules: [1]",
