@@ -11,8 +11,9 @@ from ragkit._version import __version__
 from ragkit.answer.followup import combined, leans_on_earlier, rewritten
 from ragkit.answer.talk import Talk
 from ragkit.answer.window import fitted
+from ragkit.passages import token_scale
 from ragkit.protocols import ChatMessage
-from ragkit.query import answer_from, token_scale
+from ragkit.query import answer_from
 from ragkit.records import NO_FILTER, Answer, Filter, to_json
 
 if TYPE_CHECKING:

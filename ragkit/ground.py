@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.prompt import widest_block
+from ragkit.orders import orders
 from ragkit.records import Context, Dropped, Passage
 from ragkit.text import estimate_tokens, sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Literal
 
     from ragkit.records import Hit
@@ -42,7 +43,8 @@ def assemble(
         estimate: Tokens of a text, an upper bound or near it.
 
     Returns:
-        The context; ``dropped`` names each hit, or part of one, that did not enter. A first
+        The context; ``dropped`` names each hit, or part of one, that did not enter, and each
+        sentence of a passage that a prompt leaves out, since it gives orders to the model. A first
         hit above the whole budget is cut at the end of a sentence, or failing that of a
         character, and the rest of it is listed as dropped. The context is empty only where
         there are no hits or not even one character fits.
@@ -52,7 +54,8 @@ def assemble(
         draft.offer(hit)
     passages = tuple(replace(p, number=n) for n, p in enumerate(draft.passages, start=1))
     tokens = sum(p.tokens for p in passages)
-    return Context(passages, tokens, budget_tokens, tuple(draft.dropped))
+    given_orders = [dropped for passage in passages for dropped in _orders(passage)]
+    return Context(passages, tokens, budget_tokens, (*draft.dropped, *given_orders))
 
 
 @dataclass
@@ -118,6 +121,12 @@ class _Draft:
 
     def _drop(self, hit: Hit, start: int, reason: Literal["repeat", "budget"]) -> None:
         self.dropped.append(Dropped(hit.chunk_id, hit.path, start, hit.end, reason))
+
+
+def _orders(passage: Passage) -> Iterator[Dropped]:
+    for start, end in orders(passage.text):
+        place = (passage.start + start, passage.start + end)
+        yield Dropped(passage.chunk_ids[0], passage.path, *place, "order")
 
 
 def _first(passages: list[Passage], among: list[Passage]) -> Passage:

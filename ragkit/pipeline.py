@@ -248,7 +248,7 @@ class Pipeline:
         return hits[: settings.k]
 
     def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
-        from ragkit.query import token_scale
+        from ragkit.passages import token_scale
         from ragkit.rerank import rerank
 
         model = self.chat_model()
@@ -273,9 +273,13 @@ class Pipeline:
         *,
         k: int | None = None,
         restrict: Filter = NO_FILTER,
+        as_of: int | None = None,
     ) -> Answer:
-        """Answer a question from the documents, with citations, or say that they do not say."""
-        *_, last = self.stream(question, k=k, restrict=restrict)
+        """Answer a question from the documents, with citations, or say that they do not say.
+
+        The arguments are those of `search`.
+        """
+        *_, last = self.stream(question, k=k, restrict=restrict, as_of=as_of)
         if not isinstance(last, Answer):
             msg = "the stream ended without an answer"
             raise TypeError(msg)
@@ -287,11 +291,12 @@ class Pipeline:
         *,
         k: int | None = None,
         restrict: Filter = NO_FILTER,
+        as_of: int | None = None,
     ) -> Iterator[AnswerEvent]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
         from ragkit.query import answer_from  # a search needs none of it
 
-        hits = self.search(question, k=k, restrict=restrict)
+        hits = self.search(question, k=k, restrict=restrict, as_of=as_of)
         yield from answer_from(
             question,
             hits,
@@ -299,6 +304,7 @@ class Pipeline:
             self.config,
             chat=self.chat_model,
             embedder=lambda: self.embedder,
+            as_of=as_of,
         )
 
     def chat(
@@ -348,6 +354,7 @@ class Pipeline:
             self.store,
             self.config,
             None if self.config.search.mode == "keyword" else self.embedder,
+            chat=self.chat_model,
             page=page,
             text=text,
             restrict=restrict,

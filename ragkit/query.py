@@ -12,17 +12,13 @@ from ragkit.answer import (
     answer,
     answer_extractively,
     has_evidence,
-    passage_budget,
     refuse,
 )
 from ragkit.answer.prompt import build_messages
-from ragkit.answer.scale import TokenScale
 from ragkit.answer.talk import NO_TALK, Talk
-from ragkit.answer.window import fitted
-from ragkit.ground import assemble
-from ragkit.neighbours import with_neighbours
+from ragkit.passages import passages_for, token_scale, tokens_of
 from ragkit.records import Answer, Found
-from ragkit.store.learned import keep_learned, read_learned
+from ragkit.store.learned import keep_learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -45,6 +41,7 @@ def answer_from(
     chat: Callable[[], ChatModel | None],
     embedder: Callable[[], Embedder],
     talk: Talk = NO_TALK,
+    as_of: int | None = None,
 ) -> Iterator[AnswerEvent]:
     """Answer from what a search found; nobody is asked where it is no evidence.
 
@@ -57,6 +54,7 @@ def answer_from(
         embedder: Gives the index's embedder; called for extractive answers only.
         talk: The conversation in which the question stands; what is known of the model's
             tokens is added here.
+        as_of: The generation that was searched; None: the newest.
 
     Yields:
         The text as it comes, then the `Answer`.
@@ -67,7 +65,8 @@ def answer_from(
         for event in events:
             if isinstance(event, Answer):
                 receipt = replace(event.receipt, found=found)
-                yield replace(event, question=question, searched=talk.searched, receipt=receipt)
+                event = replace(event, question=question, searched=talk.searched, receipt=receipt)
+                yield event if as_of is None else replace(event, generation=as_of)
             else:
                 yield event
 
@@ -98,27 +97,16 @@ def _events(
     if not has_evidence(searched, hits, embedder=source.embedder, minimum=settings.min_evidence):
         yield refuse(question, source, settings)
         return
-    hits = with_neighbours(hits, store, config.search.neighbours)
     model = chat()
+    context, talk = passages_for(question, hits, store, config, model, talk)
     if model is None:
-        budget = passage_budget(question, settings, context_tokens=settings.num_ctx)
-        context = assemble(hits, budget_tokens=budget)
         yield answer_extractively(searched, context, embedder(), source, settings)
         return
-    talk = replace(talk, scale=token_scale(store.path, model))
-    talk = fitted(question, talk, settings, context_tokens=model.context_tokens)
-    budget = passage_budget(question, settings, context_tokens=model.context_tokens, talk=talk)
-    context = assemble(hits, budget_tokens=budget, estimate=talk.scale.estimate)
     with closing(answer(question, context, model, source, settings, talk=talk)) as events:
         for event in events:
             if isinstance(event, Answer):
                 _learn(event, context, model, store.path, talk)
             yield event
-
-
-def token_scale(index: Path, model: ChatModel) -> TokenScale:
-    """What is known of a model's tokens where an index is used."""
-    return TokenScale.from_json(read_learned(index).get(_tokens_of(model)))
 
 
 def _learn(answer: Answer, context: Context, model: ChatModel, index: Path, talk: Talk) -> None:
@@ -130,8 +118,4 @@ def _learn(answer: Answer, context: Context, model: ChatModel, index: Path, talk
     before = token_scale(index, model)  # another process may have learned meanwhile
     after = before.learn(messages, receipt.prompt_tokens, num_ctx=receipt.num_ctx)
     if after != before:
-        keep_learned(index, _tokens_of(model), after.to_json())
-
-
-def _tokens_of(model: ChatModel) -> str:
-    return f"tokens:{model.digest}"
+        keep_learned(index, tokens_of(model), after.to_json())

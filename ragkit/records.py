@@ -165,13 +165,17 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """A hit that did not enter the context, and why (``repeat`` or ``budget``)."""
+    """A hit, or part of one, that did not enter the context, and why.
+
+    ``repeat``: it is given already; ``budget``: it does not fit; ``order``: it tells the model
+    what to reply (`ragkit.orders`), and is left out of the passage around it.
+    """
 
     chunk_id: str
     path: str
     start: int
     end: int
-    reason: Literal["repeat", "budget"]
+    reason: Literal["repeat", "budget", "order"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ragkit.answer import evidence, has_evidence, passage_budget
+from ragkit.answer import evidence, has_evidence
 from ragkit.answer.evidence import THRESHOLD
-from ragkit.ground import assemble
-from ragkit.neighbours import with_neighbours
+from ragkit.passages import passages_for
 from ragkit.records import NO_FILTER, Filter
 from ragkit.retrieve import retrieve
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ragkit.config import Config, SearchSettings
-    from ragkit.protocols import Embedder
-    from ragkit.records import Answer, Context, DocumentInfo, Hit
+    from ragkit.protocols import ChatModel, Embedder
+    from ragkit.records import Answer, Citation, Context, DocumentInfo, Hit
     from ragkit.store.local import LocalStore
 
 Stage: TypeAlias = Literal[
@@ -87,6 +86,7 @@ def why_not(
     config: Config,
     embedder: Embedder | None,
     *,
+    chat: Callable[[], ChatModel | None] = lambda: None,
     page: int | None = None,
     text: str = "",
     restrict: Filter = NO_FILTER,
@@ -101,6 +101,7 @@ def why_not(
         store: The index.
         config: The settings of the search and the answer that disappointed.
         embedder: The index's; None suffices in mode ``keyword``.
+        chat: Gives the chat model, by whose window and tokens passages are dropped; None: quoting.
         page: The page that should answer.
         text: Words of the passage that should answer.
         restrict: The filter of that search.
@@ -123,8 +124,8 @@ def why_not(
     if text and not any(_holds(hit.text, text) for hit in expected):
         stage, reason = _lost_words(whole, text)
         return replace(told, stage=stage, reason=reason)
-    wanted = {hit.chunk_id for hit in expected if not text or _holds(hit.text, text)}
-    stage, reason = _searched(told, hits, search, wanted, restrict, config, answer)
+    wanted = {h.chunk_id: h for h in expected if not text or _holds(h.text, text)}
+    stage, reason = _searched(told, hits, search, wanted, restrict, config, chat, answer)
     return replace(told, stage=stage, reason=reason)
 
 
@@ -177,9 +178,10 @@ def _searched(
     told: WhyNot,
     hits: Sequence[Hit],
     search: _Search,
-    wanted: set[str],
+    wanted: Mapping[str, Hit],
     restrict: Filter,
     config: Config,
+    chat: Callable[[], ChatModel | None],
     answer: Answer | None,
 ) -> tuple[Stage, str]:
     if not any(hit.chunk_id in wanted for hit in search.hits(restrict, k=DEEPEST)) and restrict:
@@ -194,35 +196,32 @@ def _searched(
             f"the passages speak about the question with {found:.2f}, and {needed:.2f} is asked "
             "for before an answer is given; lower answer.min_evidence to try"
         )
-    asked = answer.receipt.num_ctx if answer else 0  # a model may know a smaller window
-    window = asked or settings.num_ctx
-    budget = passage_budget(search.question, settings, context_tokens=window)
-    context = assemble(
-        with_neighbours(hits, search.store, config.search.neighbours), budget_tokens=budget
-    )
-    return _given(context, wanted, budget, answer)
+    context, _ = passages_for(search.question, hits, search.store, config, chat())
+    return _given(context, wanted, answer)
 
 
-def _given(
-    context: Context, wanted: set[str], budget: int, answer: Answer | None
-) -> tuple[Stage, str]:
-    passage = next((p for p in context.passages if wanted & set(p.chunk_ids)), None)
+def _given(context: Context, wanted: Mapping[str, Hit], answer: Answer | None) -> tuple[Stage, str]:
+    passage = next((p for p in context.passages if wanted.keys() & set(p.chunk_ids)), None)
     if passage is None:
         lost = next((d for d in context.dropped if d.chunk_id in wanted), None)
         if lost is not None and lost.reason == "repeat":
             return "repeat", "another passage that was given says the same, word for word"
         return "over budget", (
-            f"the passages before it took the {budget} tokens there are for passages; raise "
-            "answer.num_ctx or lower search.k"
+            f"the passages before it took the {context.budget_tokens} tokens there are for "
+            "passages; raise answer.num_ctx or lower search.k"
         )
     where = f"it was found and given to be answered from as passage [{passage.number}]"
     if answer is None:
         return "given", f"{where}; with --answer you learn whether the answer uses it"
-    used = any(c.chunk_id in passage.chunk_ids for c in answer.citations)
-    if used:
+    if any(_cites(c, hit) for c in answer.citations for hit in wanted.values()):
         return "used", f"{where}, and the answer cites it"
-    what = "the question was refused" if answer.refused else "the answer cites other passages"
+    what = "the question was refused" if answer.refused else "the answer cites other places"
     return "not used", f"{where}, but {what}"
+
+
+def _cites(citation: Citation, hit: Hit) -> bool:
+    is_same = citation.doc_id == hit.doc_id
+    return is_same and citation.start < hit.end and hit.start < citation.end
 
 
 def _behind(told: WhyNot, settings: SearchSettings) -> str:

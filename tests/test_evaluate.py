@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragkit.errors import ConfigError
-from ragkit.evaluate import Trial, differences, figures, gate_failures
+from ragkit.evaluate import Trial, differences, figures, gate_failures, parse_gate
 from ragkit.evaluate.correct import answer_tokens, contains, exact_match, f1
 from ragkit.evaluate.dataset import Evidence, Question
 from ragkit.evaluate.figures import ORDER
@@ -244,6 +244,11 @@ def test_one_question_has_neither_an_interval_nor_a_significant_difference() -> 
 def test_a_gate_holds_or_tells_the_value_it_failed_on(gate: str, failures: list[str]) -> None:
     told = figures([trial("a", values={"F1": 0.6}), trial("b", values={"F1": 0.6})])
     assert gate_failures([gate], told) == failures
+
+
+def test_a_misspelt_gate_is_told_before_anything_is_measured() -> None:
+    with pytest.raises(ConfigError, match=r"no figure has this name; there are nDCG@10, R@5"):
+        parse_gate("ndcg>=0.5")
 
 
 @pytest.mark.parametrize("gate", ["F1", "F1>=high", "nDCG@10>=0.5", ">=1"])

@@ -13,12 +13,14 @@ from hash_embedder import HashEmbedder
 from ragkit.config import Config
 from ragkit.errors import ConfigError, LoadError
 from ragkit.evaluate import (
+    Figure,
     Trial,
     changes,
     evaluate,
     figures,
     need_extra,
     opened,
+    plot,
     read_questions,
     read_saved,
     save,
@@ -126,6 +128,19 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
     assert not (tmp_path / "indexes").exists()
 
 
+def test_a_picture_names_a_set_in_any_script_and_complains_once_at_most(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    series = {"问题": {"F1": Figure(0.5, 0.4, 0.6, 3)}}
+    plot(series, tmp_path / "a.svg")
+    assert ">问题</text>" in (tmp_path / "a.svg").read_text("utf-8")
+    assert caplog.messages == []
+    plot(series, tmp_path / "a.png")  # a warning of matplotlib's would be an error here
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert all("no font of this machine" in message for message in caplog.messages)
+    assert len(caplog.messages) <= 1
+
+
 def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Path) -> None:
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
     shell("index", folder / "docs", "--index", "mine")
@@ -140,6 +155,8 @@ def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Pa
     assert run.json["figures"]["Success@1"]["value"] == 0.5
     assert "expected, but not in the index: docs/cook.md\n" in run.err
     assert shell("evaluate", "nowhere", code=1).err.startswith("ragkit: nowhere is no question set")
+    lost = shell("evaluate", "q.jsonl", "--index", "lost", code=10, RAGKIT_MODELS_BACKEND="auto")
+    assert lost.err.startswith("ragkit: no index at indexes/lost")  # and nothing about models
 
 
 def test_a_ranking_reaches_twenty_documents_where_one_has_most_of_the_passages(

@@ -127,6 +127,18 @@ def test_marks_after_the_full_stop_belong_to_the_sentence_before() -> None:
     assert parts == ["One thing. [1][2]", "Another thing.", "- A point [1]", "- Next"]
 
 
+def test_a_mark_at_the_end_of_a_line_ends_the_sentence() -> None:
+    text = "These are the rules: [1] \n\tNo smoking. [2]\n通知期；[1]\n三个月 [2]\nAs [3] for it."
+    parts = [text[a:b] for a, b in answer_sentences(text)]
+    assert parts == [
+        "These are the rules: [1]",
+        "No smoking. [2]",
+        "通知期；[1]",
+        "三个月 [2]",
+        "As [3] for it.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

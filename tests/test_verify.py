@@ -98,6 +98,26 @@ def test_what_nobody_touched_holds_sentence_by_sentence(kept: World) -> None:
     assert (found.holds, found.proved) == (True, False)
 
 
+def test_quotations_in_several_lines_hold_as_they_were_given(kept: World, tmp_path: Path) -> None:
+    lines = (
+        "The notice period is as follows:\n\nThe notice period of staff is three months.\n\n"
+        "通知期为三个月；员工的通知期见下文\n\nThe notice period of a trainee is 5 days.\n"
+    )
+    rag, _ = kept
+    docs = write_files(tmp_path / "docs", {"notice.md": lines})
+    config = rag.config.with_values({"models.chat": "none"})
+    with Pipeline(tmp_path / "index", config) as quoting:
+        quoting.index(docs)
+        answers = [
+            quoting.ask(q) for q in ("How long is the notice period of staff?", "通知期多久？")
+        ]
+        for answer in answers:
+            found = quoting.verify(answer)
+            assert found.holds, found.sentences
+            assert [s.status for s in found.sentences] == ["quoted"] * len(answer.citations)
+    assert max(len(answer.citations) for answer in answers) > 1
+
+
 def test_a_doubter_is_led_to_the_line_of_the_file(kept: World) -> None:
     rag, answer = kept
     check = rag.verify(answer).citations[0]
@@ -252,6 +272,10 @@ def test_the_command_takes_what_ask_printed_and_needs_no_server(
     )
     strict = shell("verify", "answer.json", "--json", "--strict", code=1).json
     assert (strict["holds"], strict["proved"]) == (True, False)
+
+    (tmp_path / "docs/notice.md").write_text("\n" + NOTICE, "utf-8")
+    below = shell("verify", "answer.json", code=1).out  # line and characters are those of today
+    assert f"    {tmp_path}/docs/notice.md:8  characters 38-82" in below
 
     (tmp_path / "docs/notice.md").write_text("# Leaving\n", "utf-8")
     changed = shell("verify", "answer.json", code=1)

@@ -9,6 +9,7 @@ import make_files
 import pytest
 from commands import Shell, write_files
 from hash_embedder import HashEmbedder
+from test_answer import Script
 
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
@@ -98,6 +99,38 @@ def test_a_filter_a_repeat_and_a_small_window_are_told_apart(rag: Pipeline) -> N
     last = rag.why_not(QUESTION, "notice.md", text=hits[-1].text)
     assert last.stage == "over budget"
     assert "raise answer.num_ctx" in last.reason
+
+
+def test_a_passage_that_a_models_own_tokens_leave_no_room_for_is_over_budget(
+    rag: Pipeline,
+) -> None:
+    rules = "\n".join(f"# 通知期{i}\n\n" + f"第{i}级的通知期为{i}天。" * 20 for i in range(1, 7))
+    write_files(rag.path.parent / "docs", {"rules.md": rules})
+    rag.index()
+    rag.config = rag.config.with_values({"answer.num_ctx": 2400, "answer.reserve_tokens": 100})
+    with Pipeline(
+        rag.path, rag.config, embedder=HashEmbedder(), chat=Script("三天 [1]。")
+    ) as asked:
+        dropped = {(d.start, d.end) for d in asked.ask("通知期多长？").receipt.dropped}
+        assert dropped  # a model of which nothing is known takes three tokens a character
+        for hit in asked.search("通知期多长？"):
+            told = asked.why_not("通知期多长？", "rules.md", text=hit.text)
+            assert (told.stage == "over budget") == ((hit.start, hit.end) in dropped)
+
+
+def test_of_joined_chunks_only_the_one_that_is_cited_was_used(rag: Pipeline) -> None:
+    text = " ".join(f"The notice period of grade {i} is {i} days." for i in range(90))
+    write_files(rag.path.parent / "docs", {"notice.md": text, "copy.txt": "x"})
+    rag.index()
+    first, *_, last = sorted(
+        (h for h in rag.search(QUESTION, k=20) if h.path == "notice.md"), key=lambda h: h.start
+    )
+    said = "The notice period of grade 1 is 1 days [1]."
+    rag.config = rag.config.with_values({"search.k": 20})
+    with Pipeline(rag.path, rag.config, embedder=HashEmbedder(), chat=Script(said)) as asked:
+        assert asked.why_not(QUESTION, "notice.md", text=first.text, answer=True).stage == "used"
+        told = asked.why_not(QUESTION, "notice.md", text=last.text, answer=True)
+    assert (told.stage, "cites other places" in told.reason) == ("not used", True)
 
 
 def test_words_that_no_passage_holds_whole_were_split_apart_or_never_read(rag: Pipeline) -> None:

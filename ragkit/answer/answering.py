@@ -16,10 +16,11 @@ from ragkit.answer.extract import extract
 from ragkit.answer.links import LinkFilter
 from ragkit.answer.markers import MarkFilter, find_marks
 from ragkit.answer.prompt import is_refusal, refusal, without_references
-from ragkit.answer.support import check_sentence
+from ragkit.answer.support import Evidence, judge
 from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import checked_receipt, plan_request
 from ragkit.errors import ModelResponseError
+from ragkit.orders import without_orders
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.records import Answer, Receipt, Sentence
 from ragkit.thinking import without_thinking
@@ -108,7 +109,7 @@ def answer_extractively(
     """Answer by quoting the best sentences of the passages, word for word, without a chat model.
 
     Only what could pass for a citation, an image or HTML is not shown as it stands; the citation's
-    quote holds it exactly.
+    quote holds it exactly. A sentence that gives orders to a model is never chosen.
 
     Errors are those of `Embedder.embed_documents`.
     """
@@ -123,7 +124,8 @@ def answer_extractively(
     text = ""
     tied: list[Sentence] = []
     citations: list[Citation] = []
-    for place in extract(question, context, embedder):
+    readable = [replace(p, text=without_orders(p.text)) for p in context.passages]
+    for place in extract(question, replace(context, passages=tuple(readable)), embedder):
         passage = context.passages[place.number - 1]
         citation = cite(passage, place.start, place.end)
         begin = len(text) + (1 if text else 0)
@@ -147,7 +149,7 @@ def _shown(quote: str, passage: Passage) -> tuple[str, SentenceStatus]:
     """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML."""
     links = LinkFilter([quote])
     shown = links.feed(without_references(visible(quote))) + links.close()
-    return shown, check_sentence(shown, [passage]).status if links.removed else "quoted"
+    return shown, judge(shown, [Evidence(quote, (passage.title, *passage.heading))]).status
 
 
 def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:
@@ -187,7 +189,8 @@ class _Reply:
 def _texts(context: Context) -> Iterator[str]:
     """All that a model is shown of the passages."""
     for passage in context.passages:
-        yield from (passage.path, passage.title, *passage.heading, passage.text)
+        said = (passage.path, passage.title, *passage.heading, passage.text)
+        yield from map(without_orders, said)
 
 
 def _unasked(

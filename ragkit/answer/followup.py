@@ -29,6 +29,12 @@ _OPENER = re.compile(
 _PREPOSITION = re.compile(
     r"(for|of|in|at|on|by|with|from|to|under|after|before|during|as)\s+\S.*", re.IGNORECASE
 )
+_OBJECT = (
+    r"(?:(?-i:(?:the\s+)?[A-Z]\w*(?:\s+[A-Z]\w*)*)"
+    r"|.*?(?=\s+(?:for|in|at|on|by|from|under|after|before|during)\s|[?!.\s]*$))"
+)
+"""What a preposition leads to: a name, or all up to the next phrase or the end."""
+
 _REFERRING = re.compile(
     r"\b(?:it|its|they|them|theirs?|this|that|these|those|he|him|his|she|hers?|there|ones?|same"
     r"|former|latter|above|others?|another|else)\b",
@@ -107,7 +113,8 @@ def combined(question: str, earlier: str) -> str:
     kept = (asked[opener.end() :] if opener else asked).rstrip("?!. ")
     phrase = _PREPOSITION.fullmatch(kept)
     if phrase:  # takes the place of the phrase that began with the same word
-        replaced = re.sub(rf"\b{phrase[1]}\s.*", kept + "?", earlier, count=1, flags=re.I | re.S)
+        said = rf"\b{phrase[1]}\s+{_OBJECT}"
+        replaced = re.sub(said, lambda _: kept, earlier, count=1, flags=re.I | re.S)
         if replaced != earlier:
             return replaced
     return f"{kept}: {earlier}" if kept else earlier

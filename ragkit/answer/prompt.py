@@ -12,6 +12,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from ragkit.orders import orders
 from ragkit.protocols import ChatMessage
 from ragkit.text import language
 from ragkit.visible import visible
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SENTINEL = "[NO ANSWER]"
 """What the model says where the passages hold no answer; never shown to a user."""
+
+LEFT_OUT = "(…)"
+"""What stands in a prompt for a sentence that gave orders to the model."""
 
 _REFUSALS = {
     "en": "The documents do not say.",
@@ -95,11 +99,14 @@ def is_refusal(text: str) -> bool:
 def neutral(text: str) -> str:
     """Make a document's text harmless to show to a model.
 
-    Characters that nobody sees go (`visible`); the signs with which chat templates mark turns, and
-    the delimiters of passages, are broken by a space; a line that opens a turn in words becomes a
-    quotation; references such as ``[3]`` become ``(3)`` so that they cannot pass for citations,
-    and the sentinel likewise.
+    Sentences that tell a reading model what to reply go (`orders`), and characters that nobody
+    sees (`visible`). The signs with which chat templates mark turns, and the delimiters of
+    passages, are broken by a space; a line that opens a turn in words becomes a quotation;
+    references such as ``[3]`` become ``(3)`` so that they cannot pass for citations, and the
+    sentinel likewise.
     """
+    for start, end in reversed(orders(text)):
+        text = text[:start] + LEFT_OUT + text[end:]
     spoken = _SPEAKER.sub("> ", visible(text))
     return without_references(_CONTROL_TOKEN.sub(r"\g<0> ", spoken))
 

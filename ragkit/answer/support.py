@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.figures import figures, figures_missing
@@ -17,10 +17,11 @@ from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.names import names_missing
 from ragkit.answer.negation import opposed
 from ragkit.answer.terms import content_terms, share_covered
+from ragkit.orders import without_orders
 from ragkit.text import is_cjk, sentences, words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ragkit.records import Passage, SentenceStatus
 
@@ -37,6 +38,7 @@ MIN_QUOTED_WORDS = 3
 _PENALTY = 0.25
 """What a second sentence must add to the terms covered to widen a place."""
 
+_LINE_END = re.compile(r"[ \t]*\n\s*")
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
 
 
@@ -75,14 +77,18 @@ class Support:
 
 
 def answer_sentences(text: str) -> list[tuple[int, int]]:
-    """Split an answer; marks that follow a sentence's full stop belong to that sentence."""
+    """Split an answer; marks that follow a sentence's full stop belong to that sentence.
+
+    A mark at the end of a line ends a sentence too, whatever stands before it.
+    """
     spans: list[tuple[int, int]] = []
     marks = {m.start: m.end for m in find_marks(text)}
-    for start, end in sentences(text):
+    cuts = [m.span() for end in marks.values() if (m := _LINE_END.match(text, end))]
+    for start, end in _cut(sentences(text), cuts):
         begin = start
         while begin in marks:
             begin = marks[begin]
-            begin += len(text[begin:end]) - len(text[begin:end].lstrip(" .。"))
+            begin += len(text[begin:end]) - len(text[begin:end].lstrip(" \n.。"))
         if begin > start and spans:
             spans[-1] = (spans[-1][0], start + len(text[start:begin].rstrip()))
         else:
@@ -90,6 +96,16 @@ def answer_sentences(text: str) -> list[tuple[int, int]]:
         if begin < end:
             spans.append((begin, end))
     return spans
+
+
+def _cut(
+    spans: Sequence[tuple[int, int]], cuts: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Take cuts out of spans."""
+    for start, end in spans:
+        inner = [cut for cut in cuts if start < cut[0] < end]
+        starts, ends = (start, *(right for _, right in inner)), (*(left for left, _ in inner), end)
+        yield from zip(starts, ends, strict=True)
 
 
 def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
@@ -104,6 +120,7 @@ def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
         Every cited passage has one, be it the whole passage where nothing in it fits.
     """
     bare = without_marks(sentence)
+    cited = [replace(passage, text=without_orders(passage.text)) for passage in cited]
     places = tuple(find_verbatim(bare, c) or best_place(bare, c) for c in cited)
     pairs = zip(cited, places, strict=True)
     verdict = judge(
@@ -117,7 +134,8 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
 
     Args:
         sentence: Its marks are no part of it.
-        evidence: The places.
+        evidence: The places. What gives orders to the model in them (`ragkit.orders`) says
+            nothing.
 
     Returns:
         ``uncited``: there is no place. ``quoted``: the sentence stands in one word for word, or
@@ -128,6 +146,9 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
     if not evidence:
         return Verdict("uncited", 0.0)
     bare = without_marks(sentence)
+    evidence = [
+        Evidence(without_orders(e.text), tuple(map(without_orders, e.above))) for e in evidence
+    ]
     if _stands(bare, evidence):
         return Verdict("quoted", 1.0)
     quotations = [next(filter(None, m.groups())) for m in _QUOTED.finditer(bare)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import (
+    AsOf,
     Explain,
     IndexName,
     Json,
@@ -52,6 +53,7 @@ def ask(
     ] = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    as_of: AsOf = None,
     explain: Explain = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
@@ -66,7 +68,7 @@ def ask(
         answer__strict=strict,
     )
     with open_pipeline(index, config) as rag:
-        events = rag.stream(question, k=k, **restriction(path, kind))
+        events = rag.stream(question, k=k, as_of=as_of, **restriction(path, kind))
         answer, streamed = _follow(events, show=not json)
     if json:
         print_json(to_json(answer))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ragkit.cli.output import place, print_doubtful, print_receipt, print_sources, say
+from ragkit.cli.output import place, print_doubtful, print_orders, print_receipt, print_sources, say
 from ragkit.cli.values import clean
 from ragkit.protocols import TextDelta, ThinkingDelta
 from ragkit.records import Answer
@@ -75,6 +75,7 @@ class IndexSession:
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)
+        print_orders(answer)
         if answer.searched:
             say(f"(searched for: {answer.searched})")
         if answer.receipt.turns_dropped:

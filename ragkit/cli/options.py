@@ -37,6 +37,10 @@ Backend = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Where vectors come from: auto, ollama, openai or embedded."),
 ]
+AsOf = Annotated[
+    int | None,
+    typer.Option(metavar="GENERATION", help="The index as it was after that run of `info`."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Settings = Annotated[
     list[str],

@@ -120,6 +120,7 @@ def print_answer(answer: Answer, *, explain: bool, streamed: bool) -> None:
         typer.echo("\nSources")
         print_sources(answer)
     print_doubtful(answer)
+    print_orders(answer)
     if explain:
         print_receipt(answer)
 
@@ -140,6 +141,14 @@ def print_doubtful(answer: Answer) -> None:
             typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
 
 
+def print_orders(answer: Answer) -> None:
+    """Print where documents tell the model what to reply, which was not given to it."""
+    if found := [d for d in answer.receipt.dropped if d.reason == "order"]:
+        typer.echo("\nLeft out, since it tells a model what to reply")
+        for dropped in found:
+            typer.echo(f"  {dropped.path}  characters {dropped.start}-{dropped.end}")
+
+
 def print_receipt(answer: Answer) -> None:
     """Print who answered, from how much, and what was left out."""
     receipt = answer.receipt
@@ -151,7 +160,7 @@ def print_receipt(answer: Answer) -> None:
         score = "" if found.score is None else f"  {found.score:.3f}"
         typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
     typer.echo(f"  embedder  {answer.embedder}")
-    typer.echo(f"  answer by {answer.chat_model or 'quoting (no chat model)'}")
+    typer.echo(f"  answer by {_who(answer)}")
     if answer.chat_model:
         typer.echo(
             f"  prompt    {_count(receipt.prompt_tokens)} tokens, estimated "
@@ -166,6 +175,12 @@ def print_receipt(answer: Answer) -> None:
     for dropped in receipt.dropped:
         typer.echo(f"    {dropped.reason}: {dropped.path} {dropped.start}-{dropped.end}")
     typer.echo(f"  time      {answer.seconds:.2f} s")
+
+
+def _who(answer: Answer) -> str:
+    if answer.refused and not answer.receipt.passages_given:
+        return "nobody: what was found is too little evidence (answer.min_evidence)"
+    return answer.chat_model or "quoting (no chat model)"
 
 
 def _count(number: int | None) -> str:

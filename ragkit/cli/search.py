@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from ragkit.cli.options import (
+    AsOf,
     Explain,
     IndexName,
     Json,
@@ -35,9 +34,7 @@ def search(
     mode: SearchMode = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
-    as_of: Annotated[
-        int | None, typer.Option(metavar="GENERATION", help="Search the index as it was then.")
-    ] = None,
+    as_of: AsOf = None,
     explain: Explain = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it

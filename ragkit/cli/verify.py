@@ -102,7 +102,8 @@ def _print_citation(check: CitationCheck) -> None:
     typer.echo(f"    {check.state}{detail}")
     if check.file:
         line = f":{check.line}" if check.line else ""
-        typer.echo(f"    {check.file}{line}  characters {cited.start}-{cited.end}")
+        start, end = (cited.start, cited.end) if check.start is None else (check.start, check.end)
+        typer.echo(f"    {check.file}{line}  characters {start}-{end}")
     # What stands in the file is shown with its surroundings, what does not as it was recorded.
     before, after = (" ".join(t.split()) for t in (check.before, check.after))
     typer.echo(f"    {before} «{shortened(cited.quote)}» {after}".rstrip())

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
+from ragkit.evaluate.figures import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ def gate_failures(gates: Sequence[str], told: Mapping[str, Figure]) -> list[str]
     for gate in gates:
         name, sign, bound = parse_gate(gate)
         if name not in told:
-            msg = f"--gate {gate!r}: no figure has this name; there are {', '.join(told)}"
+            msg = f"--gate {gate!r}: this set gives no such figure; it gives {', '.join(told)}"
             raise ConfigError(msg)
         value = told[name].value
         if not _HOLDS[sign](value, bound):
@@ -46,10 +47,14 @@ def parse_gate(gate: str) -> tuple[str, str, float]:
     ('nDCG@10', '>=', 0.9)
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: It cannot be read, or no figure has its name.
     """
     found = _GATE.fullmatch(gate)
     if not found:
         msg = f"--gate {gate!r}: expected NAME>=VALUE or NAME<=VALUE"
         raise ConfigError(msg)
-    return found["name"].strip(), found["sign"], float(found["bound"])
+    name = found["name"].strip()
+    if name not in ORDER:
+        msg = f"--gate {gate!r}: no figure has this name; there are {', '.join(ORDER)}"
+        raise ConfigError(msg)
+    return name, found["sign"], float(found["bound"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
@@ -9,13 +12,27 @@ from ragkit.evaluate.extra import need_extra
 from ragkit.evaluate.figures import is_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ragkit.evaluate.intervals import Figure
 
+_log = logging.getLogger(__name__)
+
 ENDINGS = (".png", ".svg")
 INCHES_A_ROW = 0.35
+CJK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Arial Unicode MS",
+)
+"""Fonts that common systems bring for a set's name in Chinese; matplotlib's own has no such."""
 
 
 def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
@@ -30,6 +47,11 @@ def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
     """
     check_picture(file)
     need_extra()
+    with _fonts(file):
+        _draw(series, file)
+
+
+def _draw(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
     from matplotlib.figure import Figure as Canvas
 
     names = list(dict.fromkeys(n for told in series.values() for n in told if is_share(n)))
@@ -53,6 +75,26 @@ def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
     axes.set_xlabel("value, with its 95 % interval")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), frameon=False)
     canvas.savefig(file, bbox_inches="tight", dpi=150)
+
+
+@contextmanager
+def _fonts(file: Path) -> Iterator[None]:
+    """Fonts for the names of sets and settings; an SVG leaves them to those of its reader."""
+    from matplotlib import font_manager, rc_context, rcParams
+
+    installed = set(font_manager.get_font_names())
+    families = [*rcParams["font.family"], *(font for font in CJK_FONTS if font in installed)]
+    with (
+        rc_context({"font.family": families, "svg.fonttype": "none"}),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        yield
+    lacking = [w for w in caught if str(w.message).startswith("Glyph")]
+    if lacking and file.suffix == ".png":
+        _log.warning("%s: no font of this machine has all characters; an .svg needs none.", file)
+    for other in (w for w in caught if w not in lacking):
+        warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
 def check_picture(file: Path) -> None:

@@ -54,6 +54,7 @@ def opened(
     if asked.folder is None:
         path = index_path(index, config.indexes)
         with Pipeline(path, config, embedder=embedder) as plain:
+            _ = plain.store  # first, so that a missing index is reported as that
             cached = CachedEmbedder(plain.embedder, work / "vectors")
         with Pipeline(path, config, embedder=cached, chat=chat) as rag:
             yield rag
