@@ -187,12 +187,13 @@ def test_evidence_is_the_larger_of_nearness_and_words(
     [
         ("Is the notice period long?", "The notice period is long.", 1.0),
         ("Is the notice period not long?", "The notice period is long.", 0.5),
-        ("Is the notice period long in Berlin?", "The notice period is long.", 0.8),
-        ("Was the notice period long in 2019?", "The notice period is long.", 0.8),
+        ("Is the notice period long in Berlin?", "The notice period is long.", 0.85),
+        ("Was the notice period long in 2019?", "The notice period is long.", 0.85),
         ("Is the notice period not long in Berlin?", "The notice period is long.", 0.5),
         ("Is the notice period long in Berlin?", "通知期很长。", 1.0),
         ("通知期长吗？", "通知期很长。", 1.0),
-        ("学徒的通知期长吗？", "通知期很长。", 0.8),
+        ("学徒的通知期长吗？", "通知期很长。", 0.85),
+        ("通知期不长吗？", "通知期很长。", 1.0),
     ],
 )
 def test_a_passage_that_speaks_against_the_question_is_less_evidence(
