@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from datetime import datetime
@@ -22,8 +23,9 @@ _NEXT_UNIT = 1000
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
-    """Print a value as JSON, one document, readable and in its own script."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    """Print a value as JSON, one document, readable, and in its own script where that can be."""
+    ascii_only = codecs.lookup(sys.stdout.encoding).name != "utf-8"
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=2, default=_plain)
     typer.echo(escaped(text))
 
 
