@@ -117,13 +117,15 @@ def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> 
         {
             "plan.pdf": make_files.pdf(["Pensions are paid monthly.", ""]),
             "torn.pdf": b"%PDF-1.7 torn off",
+            "app.html": "<script>draw()</script>",
         },
     )
 
     first = shell("index", "docs", code=3)
-    assert "4 added, 1 failed" in first.out
+    assert "5 added, 1 failed" in first.out
     assert "  failed     torn.pdf: " in first.out
     assert "  no text on plan.pdf: page 2" in first.out
+    assert "  no text in app.html\n" in first.out
 
     (docs / "plan.pdf").write_bytes(b"%PDF-1.7 torn too")
     second = shell("index", "docs", code=3)
@@ -133,7 +135,7 @@ def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> 
     for name in ("notice.md", "leave.md", "plan.pdf"):
         (docs / name).unlink()
     third = shell("index", "docs", code=3)
-    assert "3 of its 4 documents are gone from the disk" in third.out
+    assert "3 of its 5 documents are gone from the disk" in third.out
     assert "use --prune" in third.out
     assert found(shell, "pensions paid monthly") == ["plan.pdf"]
     assert "3 removed" in shell("index", "docs", "--prune", code=3).out  # torn.pdf still fails

@@ -20,7 +20,7 @@ from ragkit.cli.options import (
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_answer, print_json
+from ragkit.cli.output import print_answer, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,9 @@ def ask(
         print_json(to_json(answer))
     else:
         print_answer(answer, explain=explain, streamed=streamed)
+        if answer.receipt.done_reason == "length":
+            tokens = answer.receipt.reserve_tokens
+            say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
 
 
 def _follow(events: Iterator[AnswerEvent], *, show: bool) -> tuple[Answer, bool]:

@@ -212,6 +212,7 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
         "no text on",
         (f"{path}: page {_numbers(pages)}" for path, pages in report.pages_without_text.items()),
     )
+    _print_lines("no text in", report.without_text)
 
 
 def _print_lines(what: str, lines: Iterable[str]) -> None:
