@@ -13,6 +13,7 @@ import pytest
 from commands import Shell, sent, wait_until, write_files
 from hash_embedder import HashEmbedder
 from ollama_server import Fault, OllamaServer, Settings
+from terminal import at_terminal
 
 from ragkit.pipeline import Pipeline
 from ragkit.store.local import LocalStore
@@ -108,6 +109,20 @@ def test_a_folder_that_holds_its_own_index_indexes_the_documents_only(shell: She
 
     assert again.out.startswith("3 unchanged, 1 skipped\n")
     assert "  skipped    indexes/all/: a ragkit index" in again.out
+
+
+def test_a_terminal_shows_how_far_it_is(shell: Shell, ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault("/api/embeddings", delay_s=0.5))
+    with at_terminal(shell, "index", "docs", TERM="xterm") as terminal:
+        code, screen = terminal.end()
+
+    assert code == 0
+    assert "reading" in screen
+    assert "3/3 files" in screen
+    assert "100 %" in screen
+    assert " passages/s" in screen
+    assert "None" not in screen
+    assert "3 added\n" in screen
 
 
 def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> None:
