@@ -21,6 +21,7 @@ from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import fitted
 from ragkit.ground import assemble
 from ragkit.neighbours import with_neighbours
+from ragkit.protocols import TextDelta
 from ragkit.records import Answer, Found
 from ragkit.store.learned import keep_learned, read_learned
 
@@ -59,13 +60,17 @@ def answer_from(
             tokens is added here.
 
     Yields:
-        The text as it comes, then the `Answer`.
+        The text as it comes, at once where no model writes it; then the `Answer`.
     """
     found = tuple(map(_found, hits))
     events = _events(question, hits, store, config, chat=chat, embedder=embedder, talk=talk)
+    streamed = False
     with closing(events):
         for event in events:
+            streamed = streamed or isinstance(event, TextDelta)
             if isinstance(event, Answer):
+                if not streamed:  # a refusal, a quotation, what `answer.strict` left
+                    yield TextDelta(event.text)
                 receipt = replace(event.receipt, found=found)
                 yield replace(event, question=question, searched=talk.searched, receipt=receipt)
             else:
