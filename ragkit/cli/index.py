@@ -41,7 +41,8 @@ def index(
         ),
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded, for a new index.")
+        str | None,
+        typer.Option(metavar="NAME", help="auto, ollama, openai or embedded, for a new index."),
     ] = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
@@ -135,7 +136,7 @@ def rebuild(
         str | None, typer.Option(metavar="MODEL", help="Embedding model of the Ollama server.")
     ] = None,
     backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="auto, ollama or embedded.")
+        str | None, typer.Option(metavar="NAME", help="auto, ollama, openai or embedded.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Json = False,
