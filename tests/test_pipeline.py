@@ -14,6 +14,7 @@ from ollama_server import OllamaServer, Settings
 from ragkit.config import Config
 from ragkit.errors import (
     ConfigError,
+    IndexCorruptError,
     IndexNotFoundError,
     LoadError,
 )
@@ -153,16 +154,25 @@ def test_a_rebuild_embeds_only_what_the_old_index_has_not(tmp_path: Path, docs: 
         assert [c for c in contents(rag) if c in before] == before
 
 
-def test_a_rebuild_embeds_a_text_again_whose_row_is_damaged(tmp_path: Path, docs: Path) -> None:
+@pytest.mark.parametrize(("damage", "again"), [("flip", 1), ("cut", 3), ("remove", 3)])
+def test_a_rebuild_embeds_again_whatever_rows_are_damaged(
+    tmp_path: Path, docs: Path, damage: str, again: int
+) -> None:
     embedder = HashEmbedder()
     with dense(embedder, tmp_path / "index") as rag:
         rag.index(docs)
         (rows,) = (tmp_path / "index/vectors").glob("*.f16")
         data = bytearray(rows.read_bytes())
         data[0] ^= 0xFF
-        rows.write_bytes(data)
+    if damage == "remove":
+        rows.unlink()
+    else:
+        rows.write_bytes(data if damage == "flip" else data[:50])
+    with dense(embedder, tmp_path / "index") as rag:
+        with pytest.raises(IndexCorruptError, match="build it anew with `ragkit rebuild`"):
+            rag.search("rail travel", k=3)
 
-        assert rag.rebuild().embedded == 1
+        assert rag.rebuild().embedded == again
         assert rag.search("rail travel", k=3)[0].rank == 1
 
 
