@@ -296,8 +296,7 @@ class IndexReport:
     ``moved`` files were known under another path and cost no embedding. ``stale`` files
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
     path to page numbers, ``without_text`` names the documents without pages that hold no text at
-    all. ``embedded`` counts texts sent to the embedder, ``reused`` those
-    found in the cache.
+    all. ``embedded`` counts texts sent to the embedder, ``reused`` those found in the cache.
     """
 
     added: tuple[str, ...] = ()

@@ -66,27 +66,25 @@ def ask(
     )
     with open_pipeline(index, config) as rag:
         events = rag.stream(question, k=k, **restriction(path, kind))
-        answer, streamed = _follow(events, show=not json)
+        answer = _follow(events, show=not json)
     if json:
         print_json(to_json(answer))
     else:
-        print_answer(answer, explain=explain, streamed=streamed)
+        print_answer(answer, explain=explain)
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
 
 
-def _follow(events: Iterator[AnswerEvent], *, show: bool) -> tuple[Answer, bool]:
-    """Print the text as it comes; returns the answer and whether any text was printed."""
+def _follow(events: Iterator[AnswerEvent], *, show: bool) -> Answer:
+    """Print the text as it comes; returns the answer."""
     from ragkit.protocols import TextDelta
     from ragkit.records import Answer
 
-    streamed = False
     for event in events:
         if isinstance(event, Answer):
-            return event, streamed
+            return event
         if show and isinstance(event, TextDelta):
             typer.echo(event.text, nl=False)
-            streamed = True
     msg = "the stream ended without an answer"
     raise TypeError(msg)

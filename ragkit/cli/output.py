@@ -112,12 +112,9 @@ def _why(hit: Hit | Found) -> str:
     return " · ".join([*parts, f"characters {hit.start}-{hit.end}"])
 
 
-def print_answer(answer: Answer, *, explain: bool, streamed: bool) -> None:
-    """Print an answer for people; its text only where it was not streamed already."""
-    if streamed:
-        typer.echo()
-    else:
-        typer.echo(answer.text)
+def print_answer(answer: Answer, *, explain: bool) -> None:
+    """Print for people what comes after an answer's text, which was streamed already."""
+    typer.echo()
     if answer.citations:
         typer.echo("\nSources")
         print_sources(answer)
