@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,16 @@ def test_what_a_terminal_has_no_character_for_is_escaped(
     shown = written(shell, encoding, *SEARCH)
 
     assert shown.decode("utf-8" if encoding == "ascii" else encoding) == f"1. {name}\n   {text}\n\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes an output as a POSIX shell does")
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_closed_output_is_no_error(shell: Shell, option: tuple[str, ...]) -> None:
+    shell.before = ("sh", "-c", 'exec "$@" >&-', "sh")
+    try:
+        assert shell(*SEARCH, *option).err == ""
+    finally:
+        shell.before = ()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")

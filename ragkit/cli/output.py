@@ -24,7 +24,8 @@ _NEXT_UNIT = 1000
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
     """Print a value as JSON, one document, readable, and in its own script where that can be."""
-    ascii_only = codecs.lookup(sys.stdout.encoding).name != "utf-8"
+    encoding = sys.stdout.encoding if sys.stdout else "utf-8"  # None where it was closed
+    ascii_only = codecs.lookup(encoding).name != "utf-8"
     text = json.dumps(value, ensure_ascii=ascii_only, indent=2, default=_plain)
     typer.echo(escaped(text))
 
