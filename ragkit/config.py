@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 from ragkit.records import Mode
 
@@ -188,7 +188,7 @@ class Config:
         top: dict[str, Any] = {}
         for name, value in values.items():
             if name not in known:
-                msg = f"{source}: unknown setting {name!r}; `ragkit config` lists them"
+                msg = f"{source}: unknown setting {name!r}; {_names_like(name, known)}"
                 raise ConfigError(msg)
             section, _, key = name.rpartition(".")
             target = changed.setdefault(section, {}) if section else top
@@ -277,6 +277,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
+
+
+def _names_like(name: str, known: Iterable[str]) -> str:
+    """What may have been meant. Not "see `ragkit config`": with a wrong file it fails as well."""
+    from difflib import get_close_matches  # only for a slip
+
+    near = get_close_matches(name, known)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
 
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

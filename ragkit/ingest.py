@@ -57,6 +57,7 @@ class Account:
 
     plan: Plan
     pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    without_text: list[str] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
     failed: list[FileOutcome] = field(default_factory=list)
     stale: list[FileOutcome] = field(default_factory=list)
@@ -66,8 +67,7 @@ class Account:
     def report(self, *, generation: int, seconds: float) -> IndexReport:
         """The account so far; files that were not reached are in none of its lists."""
         done = [p for p in self.plan.load if p.doc_id in self.pages_without_text]
-        blank = {d.path: d.pages_without_text for d in self.plan.unchanged}
-        blank |= {p.path: self.pages_without_text[p.doc_id] for p in done}
+        blank = {p.path: pages for p in done if (pages := self.pages_without_text[p.doc_id])}
         moved_from = {p.moved_from for p in done}
         return IndexReport(
             added=tuple(p.path for p in done if not p.previous and not p.moved_from),
@@ -79,7 +79,8 @@ class Account:
             failed=tuple(self.failed),
             stale=tuple(self.stale),
             unreadable=tuple(self.plan.unreadable),
-            pages_without_text={path: pages for path, pages in blank.items() if pages},
+            pages_without_text=self.plan.pages_without_text | blank,
+            without_text=(*self.plan.without_text, *self.without_text),
             chunks=self.chunks,
             embedded=self.embedded,
             reused=self.chunks - self.embedded,
@@ -260,6 +261,8 @@ class Ingest:
         pages = item.document.pages_without_text  # not the document: its text would be kept
         self._account.pages_without_text[item.document.doc_id] = pages
         self._account.chunks += len(item.chunks)
+        if not (item.chunks or item.document.pages):
+            self._account.without_text.append(item.planned.path)
         self._advance(item.planned, item.document.size_bytes)
 
     def _give_up(self, planned: PlannedFile, reason: str, where: list[FileOutcome]) -> None:

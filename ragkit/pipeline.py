@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ragkit.backends import chat_model, check_embedder, new_embedder, stored_embedder
-from ragkit.config import Config
+from ragkit.config import Config, load_config
 from ragkit.locate import index_path, replaced_path
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
@@ -80,14 +80,16 @@ class Pipeline:
         Args:
             index: A name below the indexes folder, or a path (has a separator). Empty: the only
                 index there is.
-            config: Settings; the defaults where None.
+            config: Settings; where None, those that `load_config` reads from ``ragkit.toml`` and
+                the environment, as the commands do.
             embedder: Used instead of a configured one.
             chat: Used instead of a configured one.
 
         Raises:
             IndexNotFoundError: No index is named, and there is none or more than one.
+            ConfigError: A setting is unknown or wrong; it names where it was read.
         """
-        config = config or Config()
+        config = config or load_config()[0]
         path = index_path(str(index), config.indexes)
         return cls(path, config, embedder=embedder, chat=chat)
 

@@ -54,6 +54,16 @@ class Plan:
         """Size of the files to load."""
         return sum(planned.size_bytes for planned in self.load)
 
+    @property
+    def pages_without_text(self) -> dict[str, tuple[int, ...]]:
+        """The pages without text of unchanged documents, by path."""
+        return {d.path: d.pages_without_text for d in self.unchanged if d.pages_without_text}
+
+    @property
+    def without_text(self) -> tuple[str, ...]:
+        """The unchanged documents without pages that hold no text at all."""
+        return tuple(d.path for d in self.unchanged if not (d.chunks or d.pages))
+
 
 def make_plan(
     paths: Sequence[Path],
@@ -118,6 +128,8 @@ def planned_report(plan: Plan) -> IndexReport:
         ),
         skipped=tuple(plan.skipped),
         unreadable=tuple(plan.unreadable),
+        pages_without_text=plan.pages_without_text,
+        without_text=plan.without_text,
         dry_run=True,
     )
 

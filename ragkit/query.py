@@ -17,6 +17,7 @@ from ragkit.answer import (
 from ragkit.answer.prompt import build_messages
 from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.passages import passages_for, token_scale, tokens_of
+from ragkit.protocols import TextDelta
 from ragkit.records import Answer, Found
 from ragkit.store.learned import keep_learned
 
@@ -57,13 +58,17 @@ def answer_from(
         as_of: The generation that was searched; None: the newest.
 
     Yields:
-        The text as it comes, then the `Answer`.
+        The text as it comes, at once where no model writes it; then the `Answer`.
     """
     found = tuple(map(_found, hits))
     events = _events(question, hits, store, config, chat=chat, embedder=embedder, talk=talk)
+    streamed = False
     with closing(events):
         for event in events:
+            streamed = streamed or isinstance(event, TextDelta)
             if isinstance(event, Answer):
+                if not streamed:  # a refusal, a quotation, what `answer.strict` left
+                    yield TextDelta(event.text)
                 receipt = replace(event.receipt, found=found)
                 event = replace(event, question=question, searched=talk.searched, receipt=receipt)
                 yield event if as_of is None else replace(event, generation=as_of)

@@ -299,8 +299,8 @@ class IndexReport:
 
     ``moved`` files were known under another path and cost no embedding. ``stale`` files
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
-    path to page numbers. ``embedded`` counts texts sent to the embedder, ``reused`` those
-    found in the cache.
+    path to page numbers, ``without_text`` names the documents without pages that hold no text at
+    all. ``embedded`` counts texts sent to the embedder, ``reused`` those found in the cache.
     """
 
     added: tuple[str, ...] = ()
@@ -313,6 +313,7 @@ class IndexReport:
     stale: tuple[FileOutcome, ...] = ()
     unreadable: tuple[FileOutcome, ...] = ()
     pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    without_text: tuple[str, ...] = ()
     chunks: int = 0
     embedded: int = 0
     reused: int = 0

@@ -6,10 +6,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from ollama_server import OllamaServer, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# What a property takes on a busy machine says nothing about it.
+settings.register_profile("ragkit", deadline=None)
+settings.load_profile("ragkit")
 
 
 @pytest.fixture

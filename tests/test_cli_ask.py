@@ -64,6 +64,17 @@ def test_search_prints_complete_hits(shell: Shell) -> None:
     assert hits[0]["file_sha256"] == hashlib.sha256(data).hexdigest()
 
 
+def test_an_answer_that_was_cut_short_is_said_to_be(
+    world: tuple[Shell, OllamaServer], shell: Shell
+) -> None:
+    world[1].script(Reply(("The notice period is",), done_reason="length"))
+
+    run = shell("ask", QUESTION)
+
+    assert run.out.startswith("The notice period is")
+    assert "ragkit: the answer was cut at answer.reserve_tokens (768)" in run.err
+
+
 def test_answer_streams_and_names_its_sources(shell: Shell) -> None:
     run = shell("ask", QUESTION, "--explain")
 

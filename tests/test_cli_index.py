@@ -13,6 +13,7 @@ import pytest
 from commands import Shell, sent, wait_until, write_files
 from hash_embedder import HashEmbedder
 from ollama_server import Fault, OllamaServer, Settings
+from terminal import at_terminal
 
 from ragkit.pipeline import Pipeline
 from ragkit.store.local import LocalStore
@@ -110,6 +111,20 @@ def test_a_folder_that_holds_its_own_index_indexes_the_documents_only(shell: She
     assert "  skipped    indexes/all/: a ragkit index" in again.out
 
 
+def test_a_terminal_shows_how_far_it_is(shell: Shell, ollama: OllamaServer) -> None:
+    ollama.faults.append(Fault("/api/embeddings", delay_s=0.5))
+    with at_terminal(shell, "index", "docs", TERM="xterm") as terminal:
+        code, screen = terminal.end()
+
+    assert code == 0
+    assert "reading" in screen
+    assert "3/3 files" in screen
+    assert "100 %" in screen
+    assert " passages/s" in screen
+    assert "None" not in screen
+    assert "3 added\n" in screen
+
+
 def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> None:
     docs = shell.folder / "docs"
     write_files(
@@ -117,13 +132,15 @@ def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> 
         {
             "plan.pdf": make_files.pdf(["Pensions are paid monthly.", ""]),
             "torn.pdf": b"%PDF-1.7 torn off",
+            "app.html": "<script>draw()</script>",
         },
     )
 
     first = shell("index", "docs", code=3)
-    assert "4 added, 1 failed" in first.out
+    assert "5 added, 1 failed" in first.out
     assert "  failed     torn.pdf: " in first.out
     assert "  no text on plan.pdf: page 2" in first.out
+    assert "  no text in app.html\n" in first.out
 
     (docs / "plan.pdf").write_bytes(b"%PDF-1.7 torn too")
     second = shell("index", "docs", code=3)
@@ -133,7 +150,7 @@ def test_what_goes_wrong_with_files_is_said_and_ends_in_code_3(shell: Shell) -> 
     for name in ("notice.md", "leave.md", "plan.pdf"):
         (docs / name).unlink()
     third = shell("index", "docs", code=3)
-    assert "3 of its 4 documents are gone from the disk" in third.out
+    assert "3 of its 5 documents are gone from the disk" in third.out
     assert "use --prune" in third.out
     assert found(shell, "pensions paid monthly") == ["plan.pdf"]
     assert "3 removed" in shell("index", "docs", "--prune", code=3).out  # torn.pdf still fails

@@ -69,8 +69,8 @@ def test_ollama_host_yields_to_our_own_variable(tmp_path: Path, env: dict[str, s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[search]\nkk = 1\n", "unknown setting 'search.kk'"),
-        ("top = 1\n", "unknown setting 'top'"),
+        ("[search]\nkk = 1\n", "unknown setting 'search.kk'; did you mean search.k"),
+        ("top = 1\n", "unknown setting 'top'; there are: indexes, models.backend, "),
         (
             '[search]\nmode = "best"\n',
             "search.mode = 'best': expected one of dense, keyword, hybrid",
@@ -168,7 +168,9 @@ def test_a_wrong_setting_ends_in_code_2_without_a_traceback(tmp_path: Path) -> N
 
 
 def test_a_wrong_option_is_named_as_that(tmp_path: Path, env: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"option: unknown setting 'search\.kk'; `ragkit config`"):
+    with pytest.raises(
+        ConfigError, match=r"option: unknown setting 'search\.kk'; did you mean search\.k\b"
+    ):
         load_config({"search.kk": 1}, folder=tmp_path, environ=env)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 
 import pytest
 from hypothesis import given, settings
@@ -123,6 +124,13 @@ def test_valid_utf_8_is_never_taken_for_anything_else(text: str) -> None:
     assert decode(text.encode()) == (text, "utf-8")
 
 
+@pytest.mark.parametrize("size", [400, 4096, 5000, 100_000])
+def test_random_bytes_are_binary_however_many_they_are(size: int) -> None:
+    for n in range(20):
+        data = hashlib.shake_256(b"%d" % n).digest(size)
+        assert looks_binary(data, decode(data)[1]), data
+
+
 @pytest.mark.parametrize(
     ("data", "binary"),
     [
@@ -132,6 +140,8 @@ def test_valid_utf_8_is_never_taken_for_anything_else(text: str) -> None:
         (b"\x1b[31mred\x1b[0m\tline\r\n" * 20, False),
         (SIMPLIFIED.encode("utf-16-le"), False),
         (FRENCH.encode("utf-16-be"), False),
+        (("🦆 and 🦢 " * 40).encode("utf-16-le"), False),
+        (GERMAN.encode("cp1252") + b"\x8d", False),
         (SIMPLIFIED.encode("gb18030"), False),
         (b"", False),
     ],

@@ -244,3 +244,24 @@ def test_files_that_cannot_be_read_are_named_and_end_nothing(
     assert again.failed == report.failed
     assert again.skipped == report.skipped
     assert set(again.unchanged) == set(FILES)
+
+
+def test_documents_without_any_text_are_named_in_every_run(rag: Pipeline, docs: Path) -> None:
+    write_files(
+        docs,
+        {
+            "app.html": "<script>draw()</script><div id='app'></div>",
+            "leave.md": " \n\t\n",
+            "scan.pdf": make_files.pdf(["", ""]),
+        },
+    )
+
+    first, again = rag.index(docs), rag.index(docs)
+
+    assert first.without_text == ("app.html", "leave.md")
+    assert set(first.added) == {"app.html", "scan.pdf"}
+    assert first.changed == ("leave.md",)
+    assert first.pages_without_text == {"scan.pdf": (1, 2)}
+    assert found(rag, "leave") == []
+    assert again.without_text == first.without_text
+    assert again.pages_without_text == first.pages_without_text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import write_files
@@ -12,10 +13,13 @@ from ollama_server import OllamaServer, Settings
 
 from ragkit.config import Config
 from ragkit.errors import (
+    ConfigError,
+    IndexCorruptError,
     IndexNotFoundError,
     LoadError,
 )
 from ragkit.pipeline import Pipeline
+from ragkit.protocols import TextDelta
 from ragkit.records import Answer
 
 FILES = {
@@ -150,16 +154,25 @@ def test_a_rebuild_embeds_only_what_the_old_index_has_not(tmp_path: Path, docs: 
         assert [c for c in contents(rag) if c in before] == before
 
 
-def test_a_rebuild_embeds_a_text_again_whose_row_is_damaged(tmp_path: Path, docs: Path) -> None:
+@pytest.mark.parametrize(("damage", "again"), [("flip", 1), ("cut", 3), ("remove", 3)])
+def test_a_rebuild_embeds_again_whatever_rows_are_damaged(
+    tmp_path: Path, docs: Path, damage: str, again: int
+) -> None:
     embedder = HashEmbedder()
     with dense(embedder, tmp_path / "index") as rag:
         rag.index(docs)
         (rows,) = (tmp_path / "index/vectors").glob("*.f16")
         data = bytearray(rows.read_bytes())
         data[0] ^= 0xFF
-        rows.write_bytes(data)
+    if damage == "remove":
+        rows.unlink()
+    else:
+        rows.write_bytes(data if damage == "flip" else data[:50])
+    with dense(embedder, tmp_path / "index") as rag:
+        with pytest.raises(IndexCorruptError, match="build it anew with `ragkit rebuild`"):
+            rag.search("rail travel", k=3)
 
-        assert rag.rebuild().embedded == 1
+        assert rag.rebuild().embedded == again
         assert rag.search("rail travel", k=3)[0].rank == 1
 
 
@@ -214,6 +227,43 @@ def test_stream_ends_with_the_answer_whose_text_was_streamed(
     assert "".join(getattr(delta, "text", "") for delta in deltas).strip() == last.text
     assert "three months" in last.text
     assert [citation.path for citation in last.citations] == ["notice.md"]
+
+
+@pytest.mark.parametrize(
+    ("question", "values", "said"),
+    [
+        ("How long is the notice period?", {"models.chat": "none"}, "three months"),
+        ("How long is the notice period?", {"answer.strict": True}, "three months"),
+        ("谁发明了电话？", {}, "文档中没有说明。"),
+    ],
+    ids=["quoted", "strict", "refused"],
+)
+def test_what_no_model_writes_word_by_word_is_streamed_at_once(
+    tmp_path: Path, docs: Path, ollama: OllamaServer, question: str, values: Any, said: str
+) -> None:
+    config = over(ollama, **values)
+    with Pipeline(tmp_path / "index", config) as rag:
+        rag.index(docs)
+        delta, last = rag.stream(question)
+
+    assert isinstance(last, Answer)
+    assert delta == TextDelta(last.text)
+    assert said in last.text
+
+
+def test_settings_are_read_where_the_commands_read_them(
+    tmp_path: Path, docs: Path, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, {"ragkit.toml": '[models]\nbackend = "ollama"\n[search]\nk = 1\n'})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OLLAMA_HOST", ollama.url)
+    with Pipeline.open("handbook") as rag:
+        rag.index(docs)
+        assert rag.stats().embedder["name"] == "nomic-embed-text:latest"
+        assert len(rag.search("anything")) == 1
+    monkeypatch.setenv("RAGKIT_SEARCH_K", "many")
+    with pytest.raises(ConfigError, match="environment RAGKIT_SEARCH_K"):
+        Pipeline.open("handbook")
 
 
 def test_an_index_is_opened_by_name_by_path_or_as_the_only_one(tmp_path: Path, docs: Path) -> None:

@@ -21,7 +21,7 @@ from ragkit.cli.options import (
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_answer, print_json
+from ragkit.cli.output import print_answer, print_json, say
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
@@ -69,28 +69,31 @@ def ask(
     )
     with open_pipeline(index, config) as rag:
         events = rag.stream(question, k=k, as_of=as_of, **restriction(path, kind))
-        answer, streamed = _follow(events, show=not json)
+        answer = _follow(events, show=not json)
     if json:
         print_json(to_json(answer))
     else:
-        print_answer(answer, explain=explain, streamed=streamed)
+        print_answer(answer, explain=explain)
+        if answer.receipt.done_reason == "length":
+            tokens = answer.receipt.reserve_tokens
+            say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
 
 
-def _follow(events: Iterator[AnswerEvent], *, show: bool) -> tuple[Answer, bool]:
-    """Print the text as it comes; returns the answer and whether any text was printed."""
+def _follow(events: Iterator[AnswerEvent], *, show: bool) -> Answer:
+    """Print the text as it comes; returns the answer."""
     from ragkit.protocols import TextDelta
     from ragkit.records import Answer
 
-    streamed = False
+    begun = False
     try:
         for event in events:
             if isinstance(event, Answer):
-                return event, streamed
+                return event
             if show and isinstance(event, TextDelta):
                 typer.echo(event.text, nl=False)
-                streamed = True
+                begun = True
     except (RagkitError, KeyboardInterrupt):
-        if streamed:
+        if begun:
             typer.echo()  # what is said of it begins a line
         raise
     msg = "the stream ended without an answer"

@@ -70,8 +70,8 @@ class IndexSession:
         return True
 
     def _answer(self, question: str) -> None:
-        answer, streamed = self._stream(question)
-        typer.echo("" if streamed else answer.text)
+        answer = self._stream(question)
+        typer.echo()
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)
@@ -85,18 +85,16 @@ class IndexSession:
         if self._explain:
             print_receipt(answer)
 
-    def _stream(self, question: str) -> tuple[Answer, bool]:
-        """Print an answer as it comes; returns it, and whether any text was printed."""
-        streamed = False
+    def _stream(self, question: str) -> Answer:
+        """Print an answer as it comes; returns it."""
         with closing(self._conversation.stream(question)) as events:
             for event in events:
                 if isinstance(event, Answer):
-                    return event, streamed
+                    return event
                 if isinstance(event, ThinkingDelta):
                     typer.echo(typer.style(event.text, dim=True), nl=False, err=True)
                 elif isinstance(event, TextDelta):
                     typer.echo(event.text, nl=False)
-                    streamed = True
         msg = "the stream ended without an answer"
         raise TypeError(msg)
 

@@ -48,7 +48,9 @@ Settings = Annotated[
         "--set", metavar="NAME=VALUE", help="Change a setting for this run; see `ragkit config`."
     ),
 ]
-K = Annotated[int | None, typer.Option("--k", "-k", min=1, help="How many passages to find.")]
+K = Annotated[
+    int | None, typer.Option("--k", "-k", min=1, metavar="N", help="How many passages to find.")
+]
 SearchMode = Annotated[
     str | None, typer.Option("--mode", metavar="MODE", help="dense, keyword or hybrid.")
 ]

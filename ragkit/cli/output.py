@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import sys
 from datetime import datetime
@@ -22,8 +23,10 @@ _NEXT_UNIT = 1000
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
-    """Print a value as JSON, one document, readable and in its own script."""
-    text = json.dumps(value, ensure_ascii=False, indent=2, default=_plain)
+    """Print a value as JSON, one document, readable, and in its own script where that can be."""
+    encoding = sys.stdout.encoding if sys.stdout else "utf-8"  # None where it was closed
+    ascii_only = codecs.lookup(encoding).name != "utf-8"
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=2, default=_plain)
     typer.echo(escaped(text))
 
 
@@ -110,12 +113,9 @@ def _why(hit: Hit | Found) -> str:
     return " · ".join([*parts, f"characters {hit.start}-{hit.end}"])
 
 
-def print_answer(answer: Answer, *, explain: bool, streamed: bool) -> None:
-    """Print an answer for people; its text only where it was not streamed already."""
-    if streamed:
-        typer.echo()
-    else:
-        typer.echo(answer.text)
+def print_answer(answer: Answer, *, explain: bool) -> None:
+    """Print for people what comes after an answer's text, which was streamed already."""
+    typer.echo()
     if answer.citations:
         typer.echo("\nSources")
         print_sources(answer)
@@ -225,6 +225,7 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
         "no text on",
         (f"{path}: page {_numbers(pages)}" for path, pages in report.pages_without_text.items()),
     )
+    _print_lines("no text in", report.without_text)
 
 
 def _print_lines(what: str, lines: Iterable[str]) -> None:

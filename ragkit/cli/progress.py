@@ -36,7 +36,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     bar = Bar(
-        TextColumn("{task.completed}/{task.total} files"),
+        TextColumn("{task.fields[files]}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[rate]:.1f} passages/s"),
@@ -47,7 +47,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     )
     started = time.monotonic()
     with bar:
-        task = bar.add_task("index", total=None, rate=0.0, path="")
+        task = bar.add_task("index", total=None, files="reading", rate=0.0, path="")
 
         def show(step: Progress) -> None:
             rate = step.texts_embedded / max(time.monotonic() - started, 1e-3)
@@ -55,6 +55,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
                 task,
                 completed=step.files_done,
                 total=step.files_total,
+                files=f"{step.files_done}/{step.files_total} files",
                 rate=rate,
                 path=visible(step.path),
             )

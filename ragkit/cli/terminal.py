@@ -8,20 +8,43 @@ to think of it.
 
 from __future__ import annotations
 
+import codecs
 import logging
 import sys
+from contextlib import contextmanager
 from io import TextIOWrapper
+from typing import TYPE_CHECKING
 
+from ragkit.errors import RagkitError
 from ragkit.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class _VisibleOutput(TextIOWrapper):
     def write(self, text: str) -> int:
-        return super().write(visible(text))
+        with _failure_told():
+            return super().write(visible(text))
+
+    def flush(self) -> None:
+        with _failure_told():
+            super().flush()
 
     def isatty(self) -> bool:
         # Click writes past a terminal's stream to the Windows console, and then past this one.
         return False
+
+
+@contextmanager
+def _failure_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader has seen enough; typer ends the command quietly
+        raise
+    except OSError as exc:
+        msg = f"the output cannot be written: {exc.strerror}"
+        raise RagkitError(msg) from exc
 
 
 class VisibleFormatter(logging.Formatter):
@@ -36,9 +59,13 @@ def guard_stdout() -> None:
     """Let nothing but visible text through to standard output from now on."""
     out = sys.stdout
     if isinstance(out, TextIOWrapper) and not isinstance(out, _VisibleOutput):
-        settings = {
-            "encoding": out.encoding,
-            "errors": out.errors,
-            "line_buffering": out.line_buffering,
-        }
-        sys.stdout = _VisibleOutput(out.detach(), **settings)  # type: ignore[arg-type]  # as read
+        # Click would put a stream of its own in front of one that is ASCII, past this one.
+        is_ascii = codecs.lookup(out.encoding).name == "ascii"
+        encoding = "utf-8" if is_ascii else out.encoding
+        line_buffering = out.line_buffering
+        sys.stdout = _VisibleOutput(
+            out.detach(),
+            encoding=encoding,
+            errors="backslashreplace",
+            line_buffering=line_buffering,
+        )

@@ -40,7 +40,11 @@ _GIT_WINDOW = 8_000  # git calls a file binary if a NUL is among its first 8,000
 _LEAD_IN = 40  # bytes of context kept before the first byte beyond ASCII
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 _CONTROL_BYTES = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+# No text holds more than a few of these: controls, private use, what the codec does not know.
+_STRANGE = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ufffd]")
+# Of random bytes they are one character in seven to nine, whatever the encoding that was guessed.
+# In a few words a single one may be damage.
+_MOST_STRANGE, _MOST_STRANGE_IN_FEW, _FEW_CHARS = 1 / 20, 1 / 3, 100
 
 # Bits a character costs: log2 of how many are in its class, plus how rare the class is.
 _ASCII_BITS, _LATIN_BITS, _PUNCTUATION_BITS, _KANA_BITS = 6.0, 8.0, 8.0, 8.0
@@ -79,8 +83,8 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, str]:
 def looks_binary(data: bytes, encoding: str) -> bool:
     """Tell whether the bytes are no text at all.
 
-    The rules are git's (a NUL near the start) and, for what holds no NUL, that of Perl's ``-T``
-    (more than a third of the characters are control characters).
+    The rules are git's (a NUL near the start), that of Perl's ``-T`` for UTF-8 (more than a third
+    are control characters), and a stricter one where the encoding had to be guessed.
 
     Args:
         data: The whole file.
@@ -94,7 +98,8 @@ def looks_binary(data: bytes, encoding: str) -> bool:
             data[:_GIT_WINDOW]
         )
     sample = data[:_GIT_WINDOW].decode(encoding, "replace")
-    return len(_CONTROL.findall(sample)) * 3 > len(sample)
+    most = _MOST_STRANGE_IN_FEW if len(sample) < _FEW_CHARS else _MOST_STRANGE
+    return len(_STRANGE.findall(sample)) > most * len(sample)
 
 
 def _detect(data: bytes) -> str:

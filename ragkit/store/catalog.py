@@ -38,7 +38,7 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as exc:
         raise _sqlite_error(exc, path) from exc
     except MissingRowsError as exc:
-        msg = f"{path}: invariant rows-exist is broken: {exc}; delete the folder and index again"
+        msg = f"{path}: invariant rows-exist is broken: {exc}; build it anew with `ragkit rebuild`"
         raise IndexCorruptError(msg, path) from exc
     except OSError as exc:
         if exc.errno in _FULL:

@@ -92,7 +92,7 @@ def _listed(
     if should:
         yield Problem(invariant, "should", detail, REBUILD)
     else:
-        yield Problem(invariant, "must", detail, INDEX_AGAIN)
+        yield Problem(invariant, "must", detail, REBUILD)
 
 
 QUICK_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (_catalog, _one_version)

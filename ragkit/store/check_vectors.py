@@ -11,7 +11,7 @@ import numpy as np
 from ragkit.store.bits import ROW_MASK, vector_id
 from ragkit.store.disk import MissingRowsError
 from ragkit.store.files import SegmentFiles
-from ragkit.store.problems import INDEX_AGAIN, NEXT_WRITE, REBUILD, Problem
+from ragkit.store.problems import NEXT_WRITE, REBUILD, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator
         try:
             rows = files.map_rows(segment["id"], segment["rows"])
         except MissingRowsError as exc:
-            yield Problem("rows-exist", "must", str(exc), INDEX_AGAIN)
+            yield Problem("rows-exist", "must", str(exc), REBUILD)
             continue
         if full:
             yield from _checksums(database, segment, rows)
@@ -65,7 +65,7 @@ def _checksums(
     wrong += range(row, len(rows))
     if wrong:
         detail = f"segment {segment['id']}: {len(wrong)} rows, the first is row {wrong[0]}"
-        yield Problem("row-checksum", "must", detail, INDEX_AGAIN)
+        yield Problem("row-checksum", "must", detail, REBUILD)
 
 
 def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
     expected = np.packbits(owned, bitorder="little").tobytes()
     if segment["alive"].rstrip(b"\0") != expected.rstrip(b"\0"):
         detail = f"segment {segment['id']}: the bits are not the rows of living chunks"
-        yield Problem("alive-bits", "must", detail, INDEX_AGAIN)
+        yield Problem("alive-bits", "must", detail, REBUILD)
 
 
 def _codes(

@@ -59,10 +59,13 @@ class SegmentFiles:
         return np.asarray(mapped)  # the same memory; taking a row of a memmap costs ten times more
 
     def read_row(self, segment: int, row: int) -> bytes:
-        """Read the bytes of one committed row."""
-        with self.rows_path(segment).open("rb") as file:
-            file.seek(row * self.row_bytes)
-            return file.read(self.row_bytes)
+        """Read the bytes of one committed row; fewer where the file is short or missing."""
+        try:
+            with self.rows_path(segment).open("rb") as file:
+                file.seek(row * self.row_bytes)
+                return file.read(self.row_bytes)
+        except FileNotFoundError:
+            return b""
 
     def read_codes(self, segment: int, rows: int, code_bytes: int) -> NDArray[np.uint8] | None:
         """Read a segment's codes, shape (rows, code_bytes); None where the file has fewer."""

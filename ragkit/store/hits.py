@@ -42,7 +42,7 @@ def fetch_hits(connection: sqlite3.Connection, path: Path, chunks: Sequence[int]
     if len(hits) != len(chunks):
         msg = (
             f"{path}: invariant vector-owner is broken: a row belongs to a chunk that does not "
-            "exist; delete the folder and index again"
+            "exist; build it anew with `ragkit rebuild`"
         )
         raise IndexCorruptError(msg, path)
     return hits
@@ -55,7 +55,7 @@ def _hit(row: tuple[Any, ...], path: Path) -> Hit:
     if chunk_id != stored_id.hex():
         msg = (
             f"{path}: invariant chunk-text is broken for a chunk of {relative}; "
-            "delete the folder and index again"
+            "build it anew with `ragkit rebuild`"
         )
         raise IndexCorruptError(msg, path)
     return Hit(

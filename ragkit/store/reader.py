@@ -54,7 +54,10 @@ class Reader:
             except MissingRowsError as exc:
                 self._snapshot.forget()
                 if attempt + 1 == MISSING_SEGMENT_TRIES:
-                    msg = f"{self._path}: invariant rows-exist is broken: {exc}; index again"
+                    msg = (
+                        f"{self._path}: invariant rows-exist is broken: {exc}; "
+                        "build it anew with `ragkit rebuild`"
+                    )
                     raise IndexCorruptError(msg, self._path) from exc
         return []
 

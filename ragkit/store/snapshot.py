@@ -173,7 +173,7 @@ class Snapshot:
     def _broken(self, invariant: str, where: str) -> NoReturn:
         msg = (
             f"{self._path}: invariant {invariant} is broken: {where}; "
-            "delete the folder and index again"
+            "build it anew with `ragkit rebuild`"
         )
         raise IndexCorruptError(msg, self._path)
 

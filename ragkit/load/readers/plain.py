@@ -48,7 +48,7 @@ def decode_text(data: bytes, name: str) -> tuple[str, str, dict[str, Any]]:
     """
     text, encoding = decode(data)
     if looks_binary(data, encoding):
-        msg = "looks binary: not the text that its name promises"
+        msg = "looks binary or in an unknown encoding: not the text that its name promises"
         raise UnsupportedFormatError(msg, name)
     broken = text.count("\ufffd")
     return normalise(text), encoding, {"replacement_characters": broken} if broken else {}
