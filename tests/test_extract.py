@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ragkit.answer import Provenance, answer_extractively
 from ragkit.answer.extract import MAX_CANDIDATES, extract
+from ragkit.answer.layout import statements
 from ragkit.config import AnswerSettings
 from ragkit.models.embedded import embedded_embedder
 from ragkit.records import Answer, Context, Dropped, Passage
@@ -60,6 +61,29 @@ def context(*texts: str) -> Context:
 
 def ask(question: str, embedder: Embedder, *texts: str) -> Answer:
     return answer_extractively(question, context(*texts), embedder, SOURCE, AnswerSettings())
+
+
+FORM = [
+    "Page 1 of 4",
+    "Transport Safety Office",
+    "Airplane: Robin 400 Damage: Substantial",
+    "Analysis",
+    "The student pilot had landed the airplane at Elm Hill and was taxiing to \nparking.",
+    "As the airplane turned, its left wing hit a parked trailer beside \nthe taxiway.",
+]
+
+
+def test_a_form_is_read_by_its_fields_and_sentences(embedder: Embedder) -> None:
+    text = " \n".join(FORM[:5]) + " " + FORM[5]
+    assert [text[start:end] for start, end in statements(text)] == FORM
+    answer = ask("What did the left wing hit when the airplane turned?", embedder, text)
+    assert [citation.quote for citation in answer.citations] == [FORM[5]]
+
+
+def test_a_sentence_that_was_begun_in_a_line_before_the_passage_is_whole() -> None:
+    text = "As the airplane\nturned, its left wing hit a parked trailer beside the taxiway."
+    assert statements(text) == [(0, 15), (16, len(text))]
+    assert statements(text, is_cut=True) == [(0, len(text))]
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 A sentence's score is the sum of two standard scores over the candidates: its cosine with the
 question, and half as much its share of the question's terms, rare ones counting more. Standard
-scores make the two comparable for any embedder. On 50 questions a language of XQuAD, the gold
-paragraph among three others of its article, with multilingual-e5-small in 4 bits, the best
-sentence holds the answer in 0.86 of the English and 0.86 of the Chinese (cosine alone: 0.86, 0.78;
-terms alone: 0.76, 0.86), the one or two that are quoted in 0.92 and 0.88. Embedding the sentence
-before it along with each makes it worse (0.66, 0.42).
+scores make the two comparable for any embedder. The rank of its passage adds to it, and what is no
+whole sentence loses. On 232 questions of SQuAD 2.0 and XQuAD, each over all passages of its set,
+with multilingual-e5-small in 4 bits, the best sentence holds the answer in 0.81, the one or two
+that are quoted in 0.85 (without the rank: 0.80 and 0.84); some sentence of the passages that were
+found does in 0.99. Embedding the sentence before it along with each makes it worse.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.answer.layout import statements
 from ragkit.answer.support import Place
 from ragkit.answer.terms import content_terms
-from ragkit.text import sentences, words
+from ragkit.text import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +41,16 @@ SECOND_WITHIN = 0.5
 """A second sentence is quoted where its score is at most this much below the best."""
 
 _LEXICAL_WEIGHT = 0.5
+
+_FRAGMENT = 1.0
+"""What the score of a form's field or a table's row is lowered by: it has the names of a question,
+and more seldom the answer."""
+
+_FIRST = 1.0
+"""What the score is raised by in the first passage, half as much in the second, and so on."""
+
+_ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
+"""How what is said in whole sentences ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,8 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     vectors = embedder.embed_documents([candidates[i].said for i in chosen])
     cosines = (vectors @ embedder.embed_query(question)).astype(np.float64)
     scores = _standard(cosines) + _LEXICAL_WEIGHT * _standard(lexical[chosen])
+    scores -= [0.0 if candidates[i].said.endswith(_ENDS) else _FRAGMENT for i in chosen]
+    scores += [_FIRST / candidates[i].place.number for i in chosen]
     order = np.argsort(-scores, kind="stable")[:2]
     return [
         candidates[chosen[i]].place for i in order if scores[i] >= scores[order[0]] - SECOND_WITHIN
@@ -87,7 +100,7 @@ def _candidates(passage: Passage) -> Iterator[_Candidate]:
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
     asked: int | None = None
-    for start, end in sentences(passage.text):
+    for start, end in statements(passage.text, is_cut=passage.start > 0):
         if passage.text[start:end].endswith(("?", "？")):
             asked = start if asked is None else asked
             continue

@@ -1,0 +1,59 @@
+"""Sentences of text that was laid out: headers and fields end with their line, not a full stop.
+
+A PDF's first page is often a form. Between two full stops then stands a page number, twenty fields
+and the first half of a sentence; quoted as one, it answers nothing and is near every question.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ragkit.text import sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILLED = 0.75
+"""Share of the width up to which a line with its neighbour's first word was not full: letters
+differ in width, so the characters of full lines differ in number."""
+
+_BREAK = re.compile(r"[^\S\n]*\n\s*")
+_WORD = re.compile(r"\S+")
+_FIELD = re.compile(r"[A-Z][\w/&().' -]{0,40}:\s")
+
+
+def statements(text: str, *, is_cut: bool = False) -> list[tuple[int, int]]:
+    r"""List the half-open spans of sentences, each cut where a line was broken on purpose.
+
+    Such a line had room for the first word of the next one, or the next one begins with the name of
+    a field (``State: Ohio``). The width is that of the longest line of the sentence.
+
+    Args:
+        text: Of a passage.
+        is_cut: It may begin within a line; how full that line was cannot be told.
+
+    >>> text = "Page 1 of 4\nState: Ohio\nThe airplane climbed out of Elyria and\nhit a tree."
+    >>> [text[start:end] for start, end in statements(text)]
+    ['Page 1 of 4', 'State: Ohio', 'The airplane climbed out of Elyria and\nhit a tree.']
+    """
+    unknown = text.find("\n") if is_cut else -1
+    return [span for start, end in sentences(text) for span in _parted(text, start, end, unknown)]
+
+
+def _parted(text: str, start: int, end: int, unknown: int) -> Iterator[tuple[int, int]]:
+    """Cut a sentence; a line that ends at ``unknown`` counts as full."""
+    breaks = list(_BREAK.finditer(text, start, end))
+    begins = [text.rfind("\n", 0, start) + 1, *(b.end() for b in breaks)]
+    last = text.find("\n", end)
+    ends = [*(b.start() for b in breaks), len(text) if last < 0 else last]
+    lengths = [e - b for b, e in zip(begins, ends, strict=True)]
+    room = FILLED * max(lengths)
+    for gap, length in zip(breaks, lengths, strict=False):
+        word = _WORD.match(text, gap.end(), end)
+        is_short = length + 1 + (len(word[0]) if word else 0) <= room
+        is_unknown = gap.start() <= unknown < gap.end()
+        if (is_short and not is_unknown) or _FIELD.match(text, gap.end(), end):
+            yield start, gap.start()
+            start = gap.end()
+    yield start, end
