@@ -203,7 +203,8 @@ class Ingest:
             return
         limit = self._embedder.max_tokens
         chunks = list(split(document, self._config.split, max_tokens=limit))
-        texts = [embedding_text(chunk, own_title(document)) for chunk in chunks]
+        title = own_title(document)
+        texts = [embedding_text(chunk, title) for chunk in chunks]
         keys = cache_keys(self._record, texts)
         known = self._known(keys)
         for key, text in zip(keys, texts, strict=True):
