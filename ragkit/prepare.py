@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Smaller amounts are split in the time that a process takes to start, 0.1 s.
 APART_BYTES = 1_000_000
+PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
 _log = logging.getLogger(__name__)
 
 
@@ -92,7 +93,7 @@ class Preparer:
     def _apart(self, sources: Sequence[Source]) -> Generator[Prepared | LoadError, None, int]:
         """Prepare files in another process; returns how many it came to."""
         try:
-            child = start_child("ragkit.prepare")
+            child = start_child("ragkit.prepare", pipe_bytes=PIPE_BYTES)
         except OSError as exc:
             _log.warning("no process could be started to read files: %s", exc)
             return 0

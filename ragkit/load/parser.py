@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ragkit.load.frames import Header
     from ragkit.load.parsed import Parsed
 
-PIPE_BYTES = 1 << 20  # the most that Linux grants anyone; how far a child runs ahead of its reader
 _CLOSE_S = 2.0  # a worker without work ends at once when its input ends
 
 
@@ -167,8 +166,13 @@ class Parser:
             child.wait()
 
 
-def start_child(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start_child(module: str, *arguments: str, pipe_bytes: int = -1) -> subprocess.Popen[bytes]:
     """Start a module of ours as a process, with pipes to and from it.
+
+    Args:
+        module: Its full name.
+        arguments: For its command line.
+        pipe_bytes: What the pipes are to hold, where the system (Linux) lets one choose.
 
     Raises:
         OSError: It cannot be started.
@@ -181,7 +185,7 @@ def start_child(module: str, *arguments: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        pipesize=PIPE_BYTES,
+        pipesize=pipe_bytes,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, folders))},
     )
 
