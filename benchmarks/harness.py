@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
-SMALL, LARGE = 200, 2000  # files
+SMALL, LARGE, HUGE = 200, 2000, 20_000  # files
 BATCH_ENDPOINT = ("--set", "models.embed_endpoint=/api/embed")
 
 

@@ -1,6 +1,6 @@
 """Run every measurement and write the results.
 
-    python benchmarks/run.py            # about ten minutes on two cores
+    python benchmarks/run.py            # about fifteen minutes on two cores
     python benchmarks/run.py --quick    # once, small: to see that everything works; writes nothing
 
 Each script runs as a process of its own, one after the other, and prints its rows as JSON. The
@@ -25,7 +25,7 @@ from typing import Any
 from corpus import SEED
 from harness import HERE, REPOSITORY
 
-SCRIPTS = ("helptime", "update", "kill", "ingest", "servers", "search")
+SCRIPTS = ("helptime", "update", "kill", "ingest", "memory", "servers", "search")
 HEADER = (
     "| what | at most | measured | floor | ragkit | met |\n| --- | --- | --- | --- | --- | --- |\n"
 )
@@ -44,7 +44,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         **{name: version(name) for name in packages},
-        "corpus": f"benchmarks/corpus.py, seed {SEED}, 200 and 2,000 files",
+        "corpus": f"benchmarks/corpus.py, seed {SEED}, 200, 2,000 and 20,000 files",
         "command": "python benchmarks/run.py",
     }
 

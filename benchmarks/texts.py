@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.config import LoadSettings, SplitSettings
-from ragkit.ingest import own_title
 from ragkit.load import Parser, load_document
+from ragkit.prepare import own_title
 from ragkit.split import embedding_text, split
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BATCH_TEXTS = 32
 IN_FLIGHT = 3  # batches: one being answered, one on its way, so that no server slot falls idle
+AHEAD = 64  # batches that wait, are in flight or are done: work for the time of a commit
 UNIT_TOLERANCE = 1e-3
 
 
@@ -69,7 +70,7 @@ class EmbeddingQueue:
     """Embeds batches in the background, in order, with a bounded number under way.
 
     Usage: `put` texts as they come, and after each `put` take what `ready` yields; at the end
-    take what `drain` yields. The caller's thread is blocked only when `IN_FLIGHT` batches wait.
+    take what `drain` yields. The caller's thread is blocked only when `AHEAD` batches wait.
 
     Args:
         embedder: Its ``embed_documents`` is called from up to `IN_FLIGHT` threads.
@@ -91,6 +92,11 @@ class EmbeddingQueue:
         if len(self._waiting) >= BATCH_TEXTS:
             self._send()
 
+    @property
+    def is_deep(self) -> bool:
+        """Whether there is work enough that the caller may turn to something else."""
+        return len(self._running) >= AHEAD
+
     def ready(self, *, wait: bool = False) -> Iterator[EmbeddedBatch]:
         """Batches that are done.
 
@@ -100,7 +106,7 @@ class EmbeddingQueue:
         if wait and not self._running:
             self._send()
         while self._running:
-            if not (wait or self._running[0].done() or len(self._running) > IN_FLIGHT):
+            if not (wait or self._running[0].done() or len(self._running) > AHEAD):
                 return
             wait = False
             yield self._running.popleft().result()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +12,8 @@ import numpy as np
 from ragkit.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
 from ragkit.interrupt import held_back
-from ragkit.load import Parser, load_document
+from ragkit.prepare import Preparer
 from ragkit.records import FileOutcome, IndexReport, to_json
-from ragkit.split import embedding_text, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.embed import EmbeddedBatch
     from ragkit.plan import Plan, PlannedFile
+    from ragkit.prepare import Prepared, Results
     from ragkit.protocols import Embedder, StoreWriter, Vectors
     from ragkit.records import Chunk, Document
 
@@ -107,15 +107,6 @@ def _finish(account: Account, writer: StoreWriter, started: float) -> IndexRepor
     return report
 
 
-def own_title(document: Document) -> str:
-    """The title that a document's content gives it; "" where it is only the file's name.
-
-    What is embedded must not hang on the name, so that a renamed file costs no embedding.
-    """
-    stem = PurePosixPath(document.path).stem
-    return "" if document.title == stem else document.title
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """A document that can be stored once so many texts have come back."""
@@ -166,7 +157,7 @@ class Ingest:
         self._bytes_done = 0
         self._bytes_total = plan.bytes_total  # it is summed up at each call
         self._uncommitted = 0
-        self._started = self._committed = time.monotonic()
+        self._started = self._committed = self._taken = time.monotonic()
 
     def run(self) -> IndexReport:
         """Do it all.
@@ -178,10 +169,10 @@ class Ingest:
             ModelError: The embedder failed for good.
         """
         try:
-            with Parser(self._config.load) as parser:
-                for planned in self._plan.load:
-                    self._load(planned, parser)
-                    self._take(self._queue.ready(wait=len(self._waiting) >= MOST_WAITING))
+            with closing(self._prepared()) as results:
+                for planned, result in zip(self._plan.load, results, strict=True):
+                    self._load(planned, result)
+                    self._take_if_due()
             self._take(self._queue.drain())
         except (KeyboardInterrupt, ModelError):
             self._writer.commit()
@@ -191,20 +182,20 @@ class Ingest:
         with held_back():
             return _finish(self._account, self._writer, self._started)
 
-    def _load(self, planned: PlannedFile, parser: Parser) -> None:
-        try:
-            document = load_document(
-                planned.file, root=planned.root, settings=self._config.load, parser=parser
-            )
-        except LoadError as exc:
-            is_unsupported = isinstance(exc, UnsupportedFormatError)
+    def _prepared(self) -> Results:
+        sources = [(planned.file, planned.root) for planned in self._plan.load]
+        config = self._config
+        preparer = Preparer(config.load, config.split, self._embedder.max_tokens)
+        return preparer.prepare(sources, size_bytes=self._bytes_total)
+
+    def _load(self, planned: PlannedFile, result: Prepared | LoadError) -> None:
+        if isinstance(result, LoadError):
+            is_unsupported = isinstance(result, UnsupportedFormatError)
             where = self._account.skipped if is_unsupported else self._account.failed
             with held_back():
-                self._give_up(planned, str(exc), where)
+                self._give_up(planned, str(result), where)
             return
-        limit = self._embedder.max_tokens
-        chunks = list(split(document, self._config.split, max_tokens=limit))
-        texts = [embedding_text(chunk, own_title(document)) for chunk in chunks]
+        document, chunks, texts = result
         keys = cache_keys(self._record, texts)
         known = self._known(keys)
         for key, text in zip(keys, texts, strict=True):
@@ -228,6 +219,14 @@ class Ingest:
                 self._writer.add_vectors(list(found), np.stack(list(found.values())))
             self._uncommitted += len(found)
         return known | found.keys()
+
+    def _take_if_due(self) -> None:
+        """Store what came back: not at once, but when the embedder has work for that time."""
+        is_full = len(self._waiting) >= MOST_WAITING
+        now = time.monotonic()
+        if is_full or self._queue.is_deep or now - self._taken >= COMMIT_APART_S:
+            self._take(self._queue.ready(wait=is_full))
+            self._taken = now
 
     def _take(self, batches: Iterable[EmbeddedBatch]) -> None:
         for batch in batches:

@@ -142,6 +142,7 @@ class _Planner:
         self._settings = settings
         self._known = {f"{d.root}/{d.path}": d for d in known}
         self._roots: list[str] = []
+        self._folders: dict[str, Path] = {}
         self._seen: set[str] = set()
         self._present: set[str] = set()
         self._out_of_sight: list[str] = []
@@ -190,8 +191,9 @@ class _Planner:
         if previous is not None and is_same and _hash(entry.path) == previous.file_sha256:
             self.plan.unchanged.append(previous)
             return
+        folder = self._folders.setdefault(root, Path(root))  # one for many files
         self.plan.load.append(
-            PlannedFile(entry.path, Path(root), relative, doc_id, entry.size_bytes, previous)
+            PlannedFile(entry.path, folder, relative, doc_id, entry.size_bytes, previous)
         )
 
     def find_lost(self) -> None:

@@ -15,6 +15,7 @@ _INVISIBLE = (
     "\U000e0000-\U000e0fff"  # tags and further selectors: a whole text fits in them unseen
 )
 _ANY = re.compile(f"[{_INVISIBLE}]")
+_ASCII = bytes(code for code in range(0x80) if _ANY.match(chr(code)))
 
 
 def visible(text: str) -> str:
@@ -26,7 +27,10 @@ def visible(text: str) -> str:
     >>> visible("a\u200bb\x1b[31m\U000e0041\u202ec")
     'ab[31mc'
     """
-    return text if text.isascii() and text.isprintable() else _ANY.sub("", text)
+    if not text.isascii():
+        return _ANY.sub("", text)
+    seen = text.encode().translate(None, _ASCII)  # a fifth of the pattern's time
+    return text if len(seen) == len(text) else seen.decode()
 
 
 def escaped(text: str) -> str:

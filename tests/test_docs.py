@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from ragkit import errors
-from ragkit.cli.app import EXIT_CODES, app
+from ragkit.cli.app import EXIT_CODES, MODULES, make_app
 from ragkit.config import Config, settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def commands_of(group: Any, *words: str) -> Iterator[tuple[str, Any]]:
         yield from commands_of(command, *words, name)
 
 
-COMMANDS = dict(commands_of(typer.main.get_command(app)))
+COMMANDS = dict(commands_of(typer.main.get_command(make_app())))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -42,6 +42,20 @@ def test_every_command_has_help_and_a_section_in_the_reference(name: str) -> Non
 
 def test_the_commands_of_groups_are_known_too() -> None:
     assert {"models pull", "models blob upload"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) & {words.split()[0] for words in COMMANDS}))
+def test_a_module_alone_has_the_command_of_its_name_whole(name: str) -> None:
+    alone = typer.main.get_command(make_app(name))
+    shown = {words: _signature(command) for words, command in commands_of(alone)}
+    whole = {words: _signature(command) for words, command in COMMANDS.items()}
+    expected = {words for words in whole if words == name or words.startswith(f"{name} ")}
+    assert expected <= shown.keys()
+    assert shown.items() <= whole.items()
+
+
+def _signature(command: Any) -> str:
+    return repr([(p.name, p.opts, p.help, p.default) for p in command.params])
 
 
 def test_every_setting_is_in_the_settings_page_with_its_variable() -> None:

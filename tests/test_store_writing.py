@@ -107,6 +107,28 @@ def test_a_text_that_stands_twice_in_one_new_document_has_two_rows(store: LocalS
     assert check(store.path) == []
 
 
+def test_a_stored_vector_that_nobody_owns_is_given_to_one_chunk_only(store: LocalStore) -> None:
+    key = key_of("shared")
+    with store.writing("index") as writer:
+        writer.add_vectors([key], vectors_of(["shared"]))
+        writer.commit()
+        writer.add(*make_document("a.txt", ["shared"]), [key])
+        writer.add(*make_document("b.txt", ["shared"]), [key])
+    assert store.stats().vectors == 2
+    assert texts_of(dense(store, vector_of("shared"))) == ["shared", "shared"]
+    assert check(store.path) == []
+
+
+def test_rows_of_many_statements_are_all_there_each_with_its_own(store: LocalStore) -> None:
+    texts = [f"common word{i} 第{i}条" for i in range(2500)]
+    ingest(store, {"a.txt": texts[:2100], "b.txt": texts[2100:]})
+    assert (store.stats().chunks, store.stats().vectors) == (2500, 2500)
+    for i in (0, 127, 128, 1023, 1024, 2099, 2100, 2499):
+        assert texts_of(keyword(store, f"word{i}")) == [texts[i]]
+        assert texts_of(dense(store, vector_of(texts[i]), 1)) == [texts[i]]
+    assert check(store.path) == []
+
+
 def test_a_vector_that_was_stored_is_known_ever_after(store: LocalStore) -> None:
     keys = [key_of(t) for t in ("a", "b", "c")]
     with store.writing("index") as writer:

@@ -89,7 +89,7 @@ class Parser:
             child, self._child = self._child, None
             if child is None:
                 return
-            _close_pipes(child)
+            close_pipes(child)
             try:
                 child.wait(_CLOSE_S)
             except subprocess.TimeoutExpired:
@@ -123,7 +123,7 @@ class Parser:
     def _transfer(
         self, child: subprocess.Popen[bytes], header: Header, data: bytes
     ) -> tuple[Header, bytes] | None:
-        requests, replies = _pipes(child)
+        requests, replies = pipes(child)
         try:
             write_frame(requests, header, data)
             return read_frame(replies, int(self._settings.max_file_mb * 1_000_000))
@@ -151,7 +151,8 @@ class Parser:
             return self._child
         self._end()
         try:
-            self._child = _start(self._settings)
+            limits = self._settings.parse_memory_mb, self._settings.parse_timeout_s
+            self._child = start_child("ragkit.worker", *map(str, limits))
         except OSError as exc:
             msg = f"no process could be started to parse it: {exc}"
             raise LoadError(msg, name) from exc
@@ -161,33 +162,45 @@ class Parser:
         child, self._child, self._served = self._child, None, 0
         if child is not None:
             child.kill()
-            _close_pipes(child)
+            close_pipes(child)
             child.wait()
 
 
-def _start(settings: LoadSettings) -> subprocess.Popen[bytes]:
+def start_child(module: str, *arguments: str, pipe_bytes: int = -1) -> subprocess.Popen[bytes]:
+    """Start a module of ours as a process, with pipes to and from it.
+
+    Args:
+        module: Its full name.
+        arguments: For its command line.
+        pipe_bytes: What the pipes are to hold, where the system (Linux) lets one choose.
+
+    Raises:
+        OSError: It cannot be started.
+    """
     # -P keeps the working folder, which may hold strangers' files, off the child's path; the
     # parent's own path makes the child import the very modules that the parent runs.
     folders = [*filter(None, sys.path), str(Path(ragkit.__file__).parent.parent)]
-    limits = (str(settings.parse_memory_mb), str(settings.parse_timeout_s))
-    return subprocess.Popen(  # noqa: S603 -- this interpreter, our module, two numbers
-        [sys.executable, "-P", "-m", "ragkit.worker", *limits],
+    return subprocess.Popen(  # noqa: S603 -- this interpreter, our module
+        [sys.executable, "-P", "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        pipesize=pipe_bytes,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, folders))},
     )
 
 
-def _pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+def pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    """The pipes to and from a child that `start_child` started."""
     if child.stdin is None or child.stdout is None:
-        msg = "a worker is always started with pipes"
+        msg = "a child is always started with pipes"
         raise TypeError(msg)
     return child.stdin, child.stdout
 
 
-def _close_pipes(child: subprocess.Popen[bytes]) -> None:
-    for pipe in _pipes(child):
+def close_pipes(child: subprocess.Popen[bytes]) -> None:
+    """Close them; what could not be written any more is lost with the child."""
+    for pipe in pipes(child):
         try:
             pipe.close()
         except OSError:  # what is left in the buffer cannot reach a dead child

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from ragkit.records import Chunk
 from ragkit.split.packing import Piece, pack
 from ragkit.split.sections import Section, groups
 from ragkit.split.units import Limits, limits
-from ragkit.text import TOKEN_UNIT, estimate_tokens, fit, grapheme_start, token_weight
+from ragkit.text import TOKEN_UNIT, fit, grapheme_start, token_weight
 from ragkit.visible import visible
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
                 text=text,
                 heading=_heading(group, piece),
                 page=page_at(piece.start),
-                tokens=estimate_tokens(text),
+                tokens=-(-piece.weight // TOKEN_UNIT),
             )
             ordinal += 1
 
@@ -92,7 +93,8 @@ def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
 def _pieces(text: str, group: list[Section], weight: int, sizes: Limits) -> Iterator[Piece]:
     start, end = group[0].start, group[-1].end
     if weight <= sizes.high:
-        return iter((Piece(start, start, start + len(text[start:end].rstrip())),))
+        last = start + len(text[start:end].rstrip())
+        return iter((Piece(start, start, last, weight - token_weight(text[last:end])),))
     return pack(text, [block for section in group for block in section.blocks], end, sizes)
 
 
@@ -128,19 +130,28 @@ def embedding_text(chunk: Chunk, title: str) -> str:
     characters that nobody sees are left out.
     The line costs at most `PREFIX_TOKENS`: outer headings go first, then the title.
     """
-    parts = [" ".join(part.split()) for part in chunk.heading]
+    parts = _named(chunk.heading, title)
+    own = chunk.text.partition("\n")[0].strip("#=~ ")
+    if parts and own.startswith(parts[-1]):
+        parts = parts[:-1]
+    prefix = _bounded(tuple(part for part in parts if part))
+    text = f"{prefix}\n{chunk.text}" if prefix else chunk.text
+    seen = visible(text)
+    return seen if seen.strip() else text  # no embedder takes an empty text
+
+
+@lru_cache  # the chunks of a section share it
+def _named(heading: tuple[str, ...], title: str) -> tuple[str, ...]:
+    parts = [" ".join(part.split()) for part in heading]
     title = " ".join(title.split())
     if title and (not parts or parts[0] != title):
         parts.insert(0, title)
-    own = chunk.text.partition("\n")[0].strip("#=~ ")
-    if parts and own.startswith(parts[-1]):
-        parts.pop()
-    prefix = _bounded([part for part in parts if part])
-    text = f"{prefix}\n{chunk.text}" if prefix else chunk.text
-    return visible(text) if visible(text).strip() else text  # no embedder takes an empty text
+    return tuple(parts)
 
 
-def _bounded(parts: list[str]) -> str:
+@lru_cache
+def _bounded(path: tuple[str, ...]) -> str:
+    parts = list(path)
     most = PREFIX_TOKENS * TOKEN_UNIT - token_weight("\n")
     while len(parts) > 1 and token_weight(" > ".join(parts)) > most:
         del parts[min(1, len(parts) - 2)]

@@ -25,11 +25,12 @@ _LIGHT = 20  # weight of a character of light text: bounds how far back sentence
 
 
 class Piece(NamedTuple):
-    """A chunk's place: ``start:end``, of which ``core:end`` is not in the piece before."""
+    """A chunk's place and weight: ``start:end``; ``core:end`` is not in the piece before."""
 
     start: int
     core: int
     end: int
+    weight: int
 
 
 def pack(text: str, blocks: Sequence[Block], end: int, sizes: Limits) -> Iterator[Piece]:
@@ -38,13 +39,14 @@ def pack(text: str, blocks: Sequence[Block], end: int, sizes: Limits) -> Iterato
     first = previous = 0
     while first < len(units):
         core = start = units.starts[first]
+        before = 0
         if sizes.overlap and first and units.levels[first] < Level.SECTION:
-            start = _overlap_start(text, units, (previous, first), sizes)
-        before = token_weight(text[start:core]) if start < core else 0
+            start, before = _overlap(text, units, (previous, first), sizes)
         if before + units.totals[first + 1] - units.totals[first] > sizes.high:
             start, before = core, 0
         after = _end_unit(text, units, first, before, sizes)
-        yield Piece(start, core, units.ends[after - 1])
+        weight = before + units.totals[after] - units.totals[first] - units.gaps[first]
+        yield Piece(start, core, units.ends[after - 1], weight)
         first, previous = after, first
 
 
@@ -76,8 +78,10 @@ def _hash(text: str, units: Units, index: int) -> int:
     return crc32(text[start : min(units.ends[index], start + 64)].encode("utf-8", "replace"))
 
 
-def _overlap_start(text: str, units: Units, span: tuple[int, int], sizes: Limits) -> int:
-    """Find where the repeated sentences before a unit begin; the unit's start if there are none.
+def _overlap(text: str, units: Units, span: tuple[int, int], sizes: Limits) -> tuple[int, int]:
+    """Find where the repeated sentences before a unit begin, and weigh what is repeated.
+
+    Where there are none it is the unit's own start, and 0.
 
     Args:
         text: The text.
@@ -97,9 +101,10 @@ def _overlap_start(text: str, units: Units, span: tuple[int, int], sizes: Limits
     spans = sentences(text[begin:boundary])
     if begin > body or lower == first:
         del spans[:1]  # cut in two by the line above, or the piece before would be repeated whole
-    start = boundary
+    start, weight = boundary, 0
     for offset, _ in reversed(spans):
-        if token_weight(text[begin + offset : boundary]) > sizes.overlap:
+        longer = weight + token_weight(text[begin + offset : start])
+        if longer > sizes.overlap:
             break
-        start = begin + offset
-    return start
+        start, weight = begin + offset, longer
+    return start, weight

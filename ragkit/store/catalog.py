@@ -71,7 +71,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             if write:
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA cache_size = -65536")
+                connection.execute("PRAGMA cache_size = -32768")
             else:
                 connection.execute("PRAGMA query_only = ON")
             schema.check_version(connection, path)

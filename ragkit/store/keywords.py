@@ -37,13 +37,13 @@ def index_text(text: str) -> str:
 
     A run's last character stands behind its pairs, so that it too begins a term. Only letters
     and digits are kept, since FTS5's tokenizer, of Unicode 6.1, takes newer emoji and currency
-    signs for letters of the word beside them. ASCII text needs none of this.
+    signs for letters of the word beside them. Of ASCII text only what nobody sees is left out.
 
     >>> index_text("用iPhone看电影🤔")
     '用 iPhone 看电 电影 影'
     """
     if text.isascii():
-        return text
+        return visible(text)
     return " ".join(map(_spread, _TERM.findall(_normal(text))))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from ragkit.errors import IndexCorruptError
-from ragkit.store.bits import ROW_MASK, segment_and_row
+from ragkit.store.bits import ROW_MASK
 from ragkit.store.files import SegmentFiles
 from ragkit.store.filters import filtered_documents
 from ragkit.store.vectors import RowEncoder, SegmentScan, row_codes
@@ -162,12 +162,15 @@ class Snapshot:
             IndexCorruptError: A row does not match its checksum.
         """
         rows = np.empty((len(vectors), self._dim), np.float32)
-        for i, (vector, checksum) in enumerate(vectors):
-            segment, number = segment_and_row(vector)
-            row = self._rows[segment][number]
-            if zlib.crc32(row) != checksum:
-                self._broken("row-checksum", f"segment {segment}, row {number}")
-            rows[i] = row
+        ids = np.array([vector for vector, _ in vectors], np.int64)
+        for segment in set((ids >> 32).tolist()):
+            places = np.flatnonzero(ids >> 32 == segment)
+            found = self._rows[segment][ids[places] & ROW_MASK]  # a copy: it stays as it is checked
+            for place, row in zip(places.tolist(), found, strict=True):
+                vector, checksum = vectors[place]
+                if zlib.crc32(row) != checksum:
+                    self._broken("row-checksum", f"segment {segment}, row {vector & ROW_MASK}")
+            rows[places] = found
         return rows
 
     def _broken(self, invariant: str, where: str) -> NoReturn:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ragkit.errors import IndexCorruptError, IndexMismatchError
 from ragkit.store.bits import segment_and_row, vector_id
+from ragkit.store.bulk import Bulk
 from ragkit.store.files import SegmentFiles, encode_rows
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ class SegmentSizes:
     coded: int = 1 << 13
 
 
+@dataclass(slots=True)
+class _Row:
+    """A row that is not on the disk yet: its bytes, their CRC-32, and the chunk that owns it."""
+
+    data: bytes
+    crc: int
+    chunk: int | None = None
+
+
 class SegmentTail:
     """Appends rows to the open segment and opens the next when it is full.
 
@@ -55,11 +65,14 @@ class SegmentTail:
         self._rows = sizes.rows
         self._centre: Vectors | None = None
         self._first = 0
-        self._pending: list[bytes] = []
+        self._pending: list[_Row] = []
+        self._bulk = Bulk(connection, "vectors", columns=3, rows=256)
+        self._owned: list[tuple[int, int]] = []
 
     def load(self) -> None:
         """Read the committed end; call at the beginning of a transaction."""
         self._pending.clear()
+        self._owned.clear()
         row = self._connection.execute(
             "SELECT id, rows, centre FROM segments ORDER BY id DESC LIMIT 1"
         ).fetchone()
@@ -83,10 +96,10 @@ class SegmentTail:
             raise IndexMismatchError(msg, folder, stored=str(self._dim), given=given)
         data, checksums = encode_rows(vectors)
         size = self._files.row_bytes
-        rows = [data[i * size : (i + 1) * size] for i in range(len(checksums))]
+        rows = [_Row(data[i * size : (i + 1) * size], crc) for i, crc in enumerate(checksums)]
         ids: list[int] = []
         while len(ids) < len(rows):
-            ids += self._append_rows(rows[len(ids) :], checksums[len(ids) :])
+            ids += self._append_rows(rows[len(ids) :])
         return ids
 
     def copy(self, vector: int) -> int:
@@ -95,26 +108,32 @@ class SegmentTail:
         Raises:
             IndexCorruptError: The row does not match its checksum.
         """
-        (crc,) = self._connection.execute(
-            "SELECT crc32 FROM vectors WHERE id = ?", (vector,)
-        ).fetchone()
-        row = self._row(*segment_and_row(vector))
-        if zlib.crc32(row) != crc:
-            folder = self._files.folder.parent
-            msg = f"{folder}: invariant row-checksum is broken; run `ragkit check` to see how far"
-            raise IndexCorruptError(msg, folder)
-        return self._append_rows([row], [crc])[0]
+        row = self._waiting(vector) or self._stored(vector)
+        return self._append_rows([_Row(row.data, row.crc)])[0]
+
+    def own(self, vector: int, chunk: int) -> None:
+        """Note that a row belongs to a chunk."""
+        if row := self._waiting(vector):
+            row.chunk = chunk
+        else:
+            self._owned.append((chunk, vector))
 
     def flush(self) -> None:
         """Write the gathered rows and their codes to the disk and name them in the catalog."""
         if self._pending:
-            self._files.write_rows(self._segment, self._first, b"".join(self._pending))
+            data = b"".join([row.data for row in self._pending])
+            self._files.write_rows(self._segment, self._first, data)
             self._write_codes()
+            for i, row in enumerate(self._pending, vector_id(self._segment, self._first)):
+                self._bulk.add(i, row.crc, row.chunk)
+            self._bulk.write()
             self._connection.execute(
                 "UPDATE segments SET rows = ? WHERE id = ?", (self._rows, self._segment)
             )
             self._pending.clear()
             self._first = self._rows
+        self._connection.executemany("UPDATE vectors SET chunk = ? WHERE id = ?", self._owned)
+        self._owned.clear()
 
     def remove_strays(self) -> None:
         """Delete vector files of segments that were never committed or no longer exist."""
@@ -123,22 +142,16 @@ class SegmentTail:
             with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
                 path.unlink()
 
-    def _append_rows(self, rows: Sequence[bytes], checksums: Sequence[int]) -> list[int]:
+    def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""
         if self._rows >= self._sizes.rows:
             self._next_segment()
         room = self._sizes.rows - self._rows
         fitting = rows[:room]
         first = vector_id(self._segment, self._rows)
-        ids = list(range(first, first + len(fitting)))
-        # One row a statement: INSERT ... SELECT would begin a savepoint, at which FTS5 writes out
-        # all that it holds in memory.
-        self._connection.executemany(
-            "INSERT INTO vectors VALUES (?, ?, NULL)", zip(ids, checksums, strict=False)
-        )
         self._pending += fitting
         self._rows += len(fitting)
-        return ids
+        return list(range(first, first + len(fitting)))
 
     def _next_segment(self) -> None:
         self.flush()
@@ -148,10 +161,21 @@ class SegmentTail:
         self._segment, self._rows, self._centre = cursor.lastrowid or 0, 0, None
         self._first = 0
 
-    def _row(self, segment: int, row: int) -> bytes:
-        if segment == self._segment and row >= self._first:
-            return self._pending[row - self._first]
-        return self._files.read_row(segment, row)
+    def _waiting(self, vector: int) -> _Row | None:
+        """The row if it was not flushed yet."""
+        segment, row = segment_and_row(vector)
+        if segment != self._segment or row < self._first:
+            return None
+        return self._pending[row - self._first]
+
+    def _stored(self, vector: int) -> _Row:
+        found = self._connection.execute("SELECT crc32 FROM vectors WHERE id = ?", (vector,))
+        row = _Row(self._files.read_row(*segment_and_row(vector)), found.fetchone()[0])
+        if zlib.crc32(row.data) != row.crc:
+            folder = self._files.folder.parent
+            msg = f"{folder}: invariant row-checksum is broken; run `ragkit check` to see how far"
+            raise IndexCorruptError(msg, folder)
+        return row
 
     def _write_codes(self) -> None:
         if self._centre is None and self._rows < self._sizes.coded:

@@ -9,10 +9,12 @@ import json
 import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.store.bits import AliveBits
+from ragkit.store.bulk import Bulk
 from ragkit.store.cache import find_cached
 from ragkit.store.catalog import connect, translated
 from ragkit.store.keywords import index_text
@@ -51,7 +53,14 @@ class Writer:
         self._generation_committed = False
         self._broken = False
         self._next_chunk = 0
-        self._fresh: dict[bytes, int] = {}  # keys of this transaction whose vectors are free
+        self._new: dict[bytes, int] = {}  # vectors of this transaction by their keys
+        self._taken: set[int] = set()  # vectors that chunks of this transaction own
+        self._cache = Bulk(self._connection, "embedding_cache", columns=2, rows=256)
+        self._chunks = Bulk(self._connection, "chunks", columns=13, rows=128)
+        # FTS5 writes out what it holds whenever a statement of several rows begins: few and large.
+        self._keywords = Bulk(
+            self._connection, "keywords (rowid, heading, body)", columns=3, rows=1024
+        )
         try:
             with translated(path):
                 self._recover()
@@ -74,8 +83,10 @@ class Writer:
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
+        stored = [key for key in keys if key not in self._new]
         with translated(self._path):
-            return set(find_cached(self._connection, keys))
+            found = find_cached(self._connection, stored)
+        return {key for key in keys if key in self._new or key in found}
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
         """Store vectors, float32 (len(keys), dim), unit rows, under keys that are not known."""
@@ -83,10 +94,7 @@ class Writer:
             return
         with self._changing():
             ids = self._tail.append(vectors)
-            self._connection.executemany(
-                "INSERT INTO embedding_cache VALUES (?, ?)", zip(keys, ids, strict=True)
-            )
-            self._fresh.update(zip(keys, ids, strict=True))
+            self._new.update(zip(keys, ids, strict=True))
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         """Replace a document and its chunks; each key must be known."""
@@ -127,6 +135,10 @@ class Writer:
             return
         with self._changing():
             self._tail.flush()
+            for entry in self._new.items():
+                self._cache.add(*entry)
+            self._cache.write()
+            self._write_chunks()
             self._bits.flush()
             self._connection.execute("UPDATE head SET commits = commits + 1")
             self._connection.execute("COMMIT")
@@ -188,9 +200,9 @@ class Writer:
             return
         self._connection.execute("BEGIN IMMEDIATE")
         self._in_transaction = True
-        self._fresh.clear()
         self._tail.load()
-        self._bits.clear()
+        for waiting in (self._new, self._taken, self._chunks, self._keywords, self._bits):
+            waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1
         if not self._generation_committed:
@@ -205,6 +217,7 @@ class Writer:
         ).fetchone()
         if row is None:
             return 0
+        self._write_chunks()  # they may be this document's
         vectors = self._connection.execute("SELECT vector FROM chunks WHERE document = ?", row)
         for (vector,) in vectors:
             self._bits.set(vector, alive=False)
@@ -233,43 +246,47 @@ class Writer:
 
     def _own_vectors(self, keys: Sequence[bytes]) -> list[int]:
         """A row for each chunk: the cached one, or a copy where another chunk owns that."""
-        fresh = {key: self._fresh.pop(key) for key in self._fresh.keys() & set(keys)}
-        cached = find_cached(self._connection, [key for key in keys if key not in fresh])
-        known = fresh | {key: vector for key, (vector, _, _) in cached.items()}
-        free = {*fresh.values(), *(v for v, _, owner in cached.values() if owner is None)}
+        stored = find_cached(self._connection, [key for key in keys if key not in self._new])
         vectors = []
         for key in keys:
-            if key not in known:
+            if key in self._new:
+                vector, owner = self._new[key], None
+            elif key in stored:
+                vector, _, owner = stored[key]
+            else:
                 msg = f"no vector is stored under the key {key.hex()}"
                 raise ValueError(msg)
-            vector = known[key]
-            # A document may hold the same text twice: the second one is a copy.
-            vectors.append(vector if vector in free else self._tail.copy(vector))
-            free.discard(vector)
+            if owner is not None or vector in self._taken:
+                vector = self._tail.copy(vector)
+            self._taken.add(vector)
+            vectors.append(vector)
         return vectors
 
     def _insert_chunks(self, row_id: int, chunks: Sequence[Chunk], vectors: Sequence[int]) -> None:
-        first, self._next_chunk = self._next_chunk, self._next_chunk + len(chunks)
-        owned = list(zip(range(first, self._next_chunk), chunks, vectors, strict=True))
-        self._connection.executemany(
-            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [(i, bytes.fromhex(c.chunk_id), row_id, *_columns(c), v, self.generation)
-             for i, c, v in owned],
-        )  # fmt: skip
-        self._connection.executemany(
-            "UPDATE vectors SET chunk = ? WHERE id = ?", [(i, v) for i, _, v in owned]
-        )
-        self._connection.executemany(
-            "INSERT INTO keywords (rowid, heading, body) VALUES (?, ?, ?)",
-            [(i, index_text(" ".join(c.heading)), index_text(c.text)) for i, c, _ in owned],
-        )
-        for vector in vectors:
+        for c, vector in zip(chunks, vectors, strict=True):
+            i, self._next_chunk = self._next_chunk, self._next_chunk + 1
+            self._tail.own(vector, i)
             self._bits.set(vector, alive=True)
+            place = (c.ordinal, c.start, c.end, c.page, c.tokens, _heading_json(c.heading), c.text)
+            named = (i, bytes.fromhex(c.chunk_id), row_id)
+            self._chunks.add(*named, *place, vector, self.generation, None)
+            self._keywords.add(i, _heading_text(c.heading), index_text(c.text))
+            if self._keywords.is_full:
+                self._write_chunks()
+
+    def _write_chunks(self) -> None:
+        self._chunks.write()
+        self._keywords.write()
 
 
-def _columns(chunk: Chunk) -> tuple[Any, ...]:
-    heading = json.dumps(chunk.heading, ensure_ascii=False)
-    return (chunk.ordinal, chunk.start, chunk.end, chunk.page, chunk.tokens, heading, chunk.text)
+@lru_cache
+def _heading_json(heading: tuple[str, ...]) -> str:
+    return json.dumps(heading, ensure_ascii=False)
+
+
+@lru_cache
+def _heading_text(heading: tuple[str, ...]) -> str:
+    return index_text(" ".join(heading))
 
 
 def _broken(path: Path) -> str:

@@ -1,0 +1,163 @@
+"""From files to what ingest stores and embeds: documents, their chunks, the texts to embed.
+
+Where there is much to do a process of its own does it, ``python -m ragkit.prepare``: reading and
+splitting keep Python's interpreter as busy as a model's replies do, and two processes use two
+cores. It runs ahead as far as the pipe between them holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.load import Parser, load_document
+from ragkit.load.parser import close_pipes, pipes, start_child
+from ragkit.records import Chunk
+from ragkit.split import embedding_text, split
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from ragkit.config import LoadSettings, SplitSettings
+    from ragkit.records import Document
+
+    # A file and the root that its path is told from.
+    Source: TypeAlias = tuple[Path, Path]
+    Results: TypeAlias = "Generator[Prepared | LoadError, None, None]"
+
+# Smaller amounts are split in the time that a process takes to start, 0.1 s.
+APART_BYTES = 1_000_000
+PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
+_log = logging.getLogger(__name__)
+
+
+class Prepared(NamedTuple):
+    """A document, its chunks in order, and the text to embed for each."""
+
+    document: Document
+    chunks: list[Chunk]
+    texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparer:
+    """Loads and splits files.
+
+    Args:
+        load: How they are read.
+        split: How they are cut.
+        max_tokens: The embedding model's window.
+    """
+
+    load: LoadSettings
+    split: SplitSettings
+    max_tokens: int
+
+    def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
+        """Prepare files in order; close the iterator where it is not used up.
+
+        Args:
+            sources: The files.
+            size_bytes: Of all of them, which decides whether they get a process of their own. One
+                that dies costs only time: the rest is prepared here.
+        """
+        done = 0
+        if size_bytes >= APART_BYTES:
+            done = yield from self._apart(sources)
+        yield from self.here(sources[done:])
+
+    def here(self, sources: Sequence[Source]) -> Results:
+        """Prepare files in this process."""
+        with Parser(self.load) as parser:
+            for file, root in sources:
+                try:
+                    yield self._one(file, root, parser)
+                except LoadError as exc:
+                    yield exc
+
+    def _one(self, file: Path, root: Path, parser: Parser) -> Prepared:
+        document = load_document(file, root=root, settings=self.load, parser=parser)
+        chunks = list(split(document, self.split, max_tokens=self.max_tokens))
+        title = own_title(document)
+        return Prepared(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
+
+    def _apart(self, sources: Sequence[Source]) -> Generator[Prepared | LoadError, None, int]:
+        """Prepare files in another process; returns how many it came to."""
+        try:
+            child = start_child("ragkit.prepare", pipe_bytes=PIPE_BYTES)
+        except OSError as exc:
+            _log.warning("no process could be started to read files: %s", exc)
+            return 0
+        requests, replies = pipes(child)
+        done = 0
+        try:
+            pickle.dump((self, sources), requests)
+            requests.flush()
+            for file, _ in sources:
+                result = _unpacked(pickle.load(replies), file)  # noqa: S301 -- of our own process
+                done += 1
+                yield result
+        except (EOFError, OSError, pickle.UnpicklingError) as exc:
+            _log.warning("the process that reads files ended too early: %r", exc)
+        finally:
+            child.kill()
+            close_pipes(child)
+            child.wait()
+        return done
+
+
+def own_title(document: Document) -> str:
+    """The title that a document's content gives it; "" where it is only the file's name.
+
+    What is embedded must not hang on the name, so that a renamed file costs no embedding.
+    """
+    stem = PurePosixPath(document.path).stem
+    return "" if document.title == stem else document.title
+
+
+def _packed(result: Prepared | LoadError) -> Any:  # noqa: ANN401 -- what `_unpacked` takes
+    """Plain values: a chunk's text is in its document's, and a file's name is known."""
+    if isinstance(result, LoadError):
+        return isinstance(result, UnsupportedFormatError), str(result)
+    chunks = [(c.chunk_id, c.start, c.end, c.heading, c.page, c.tokens) for c in result.chunks]
+    return result.document, chunks, result.texts
+
+
+def _unpacked(packed: Any, file: Path) -> Prepared | LoadError:  # noqa: ANN401 -- of `_packed`
+    match packed:
+        case (bool(is_unsupported), message):
+            return (UnsupportedFormatError if is_unsupported else LoadError)(message, file)
+        case (document, places, texts):
+            doc_id, text = document.doc_id, document.text
+            chunks = [
+                Chunk(chunk_id, doc_id, i, start, end, text[start:end], heading, page, tokens)
+                for i, (chunk_id, start, end, heading, page, tokens) in enumerate(places)
+            ]
+            return Prepared(document, chunks, texts)
+    msg = "a reply is a document or a failure"
+    raise pickle.UnpicklingError(msg)
+
+
+def main() -> None:
+    """Prepare the files that standard input names; ends when nobody reads any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    replies: IO[bytes] = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a reader prints must not get between the replies
+    preparer, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 -- of the process that started us
+    with closing(preparer.here(sources)) as results:
+        for result in results:
+            pickle.dump(_packed(result), replies, pickle.HIGHEST_PROTOCOL)
+            replies.flush()
+
+
+if __name__ == "__main__":
+    main()
