@@ -101,6 +101,7 @@ def test_what_nobody_touched_holds_sentence_by_sentence(kept: World) -> None:
 def test_quotations_in_several_lines_hold_as_they_were_given(kept: World, tmp_path: Path) -> None:
     lines = (
         "The notice period is as follows:\n\nThe notice period of staff is three months.\n\n"
+        "The notice period of staff is always three months.\n\n"
         "通知期为三个月；员工的通知期见下文\n\nThe notice period of a trainee is 5 days.\n"
     )
     rag, _ = kept
