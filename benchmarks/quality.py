@@ -17,6 +17,7 @@ import os
 import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,19 +111,27 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure all sets; the page is written anew after each, so that a stopped run shows them."""
+    """Measure the sets; the page is written after each, and sets of the same day stay on it."""
     given = arguments()
     options = ["--answers"] if given.answers else []
     options += ["--sets", *given.sets] if given.sets else []
     where = where_measured(" ".join(["python benchmarks/quality.py EVAL", *options]))
-    rows: list[dict[str, Any]] = []
+    file = HERE / "results" / f"quality-{where['date'][:10]}.json"
+    rows: list[dict[str, Any]] = (
+        json.loads(file.read_text("utf-8"))["rows"] if file.exists() else []
+    )
     for source in sets_in(Path(given.folder)):
         if given.sets and source.name not in given.sets:
             continue
-        rows += rows_of(source, given.work, answers=given.answers)
+        new = [
+            row | {"commit": where["commit"]}
+            for row in rows_of(source, given.work, answers=given.answers)
+        ]
+        names = {row["set"] for row in new}
+        rows = sorted([r for r in rows if r["set"] not in names] + new, key=itemgetter("set"))
         results = {"machine": where, "rows": rows}
         text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
-        (HERE / "results" / f"quality-{where['date'][:10]}.json").write_text(text, "utf-8")
+        file.write_text(text, "utf-8")
         (HERE / "QUALITY.md").write_text(page(where, rows), "utf-8")
     print(page(where, rows))
     return 0 if rows else 1
