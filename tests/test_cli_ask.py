@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,8 @@ def test_an_unrelated_question_is_refused_in_its_language(
     shell: Shell, question: str, refusal: str
 ) -> None:
     run = shell("ask", question)
-    assert (run.out, run.err) == (refusal + "\n", "")
+    assert run.out == refusal + "\n"
+    assert re.fullmatch(r"\(nearest: \S.*; `ragkit search` shows the passages\)\n", run.err)
     explained = shell("ask", question, "--explain").out
     assert "answer by nobody: what was found is too little evidence" in explained
 

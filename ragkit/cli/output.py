@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ragkit.records import Answer, Citation, Found, Hit, IndexReport, Passage
 
 QUOTE_CHARS = 240
+NEAREST = 3
 INTERRUPTED = 130
 _NEXT_UNIT = 1000
 
@@ -116,6 +117,8 @@ def _why(hit: Hit | Found) -> str:
 def print_answer(answer: Answer, *, explain: bool) -> None:
     """Print for people what comes after an answer's text, which was streamed already."""
     typer.echo()
+    if answer.refused:
+        _say_nearest(answer)
     if answer.citations:
         typer.echo("\nSources")
         print_sources(answer)
@@ -123,6 +126,14 @@ def print_answer(answer: Answer, *, explain: bool) -> None:
     print_orders(answer)
     if explain:
         print_receipt(answer)
+
+
+def _say_nearest(answer: Answer) -> None:
+    """Say what came nearest to a refused question: its asker may judge otherwise."""
+    pages = ((f.path, "" if f.page is None else f", page {f.page}") for f in answer.receipt.found)
+    nearest = list(dict.fromkeys(path + page for path, page in pages))[:NEAREST]
+    if nearest:
+        say(f"(nearest: {'; '.join(nearest)}; `ragkit search` shows the passages)")
 
 
 def print_sources(answer: Answer) -> None:
