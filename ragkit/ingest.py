@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 COMMIT_TEXTS = 256
 COMMIT_APART_S = 0.25
 COMMIT_S = 5.0
-MOST_WAITING = 512  # documents that may wait for vectors, so that memory stays bounded
+# Documents that may wait for vectors, and their characters, so that memory stays bounded.
+MOST_WAITING = 512
+MOST_WAITING_CHARS = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +177,20 @@ class Ingest:
                     self._take_if_due()
             self._take(self._queue.drain())
         except (KeyboardInterrupt, ModelError):
-            self._writer.commit()
+            with held_back():
+                self._keep()
             raise
         finally:
             self._queue.close()
         with held_back():
             return _finish(self._account, self._writer, self._started)
+
+    def _keep(self) -> None:
+        """Commit what there is, the batches that came back meanwhile too."""
+        with suppress(ModelError):  # what ended the run is raised already
+            for batch in self._queue.ready():
+                self._store(batch)
+        self._writer.commit()
 
     def _prepared(self) -> Results:
         sources = [(planned.file, planned.root) for planned in self._plan.load]
@@ -222,7 +232,8 @@ class Ingest:
 
     def _take_if_due(self) -> None:
         """Store what came back: not at once, but when the embedder has work for that time."""
-        is_full = len(self._waiting) >= MOST_WAITING
+        chars = sum(len(item.document.text) for item in self._waiting)
+        is_full = len(self._waiting) >= MOST_WAITING or chars >= MOST_WAITING_CHARS
         now = time.monotonic()
         if is_full or self._queue.is_deep or now - self._taken >= COMMIT_APART_S:
             self._take(self._queue.ready(wait=is_full))

@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import signal
+import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 # Smaller amounts are split in the time that a process takes to start, 0.1 s.
 APART_BYTES = 1_000_000
+END_S = 2.0  # for a process to end its parser
 PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
 _log = logging.getLogger(__name__)
 
@@ -109,10 +111,19 @@ class Preparer:
         except (EOFError, OSError, pickle.UnpicklingError) as exc:
             _log.warning("the process that reads files ended too early: %r", exc)
         finally:
-            child.kill()
             close_pipes(child)
-            child.wait()
+            _end(child)
         return done
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process; first it is asked to, since a parser that hangs is its own child."""
+    child.terminate()
+    try:
+        child.wait(END_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def own_title(document: Document) -> str:
@@ -150,6 +161,7 @@ def _unpacked(packed: Any, file: Path) -> Prepared | LoadError:  # noqa: ANN401 
 def main() -> None:
     """Prepare the files that standard input names; ends when nobody reads any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the parser is ended too
     replies: IO[bytes] = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a reader prints must not get between the replies
     preparer, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 -- of the process that started us

@@ -105,3 +105,17 @@ def wait_until(happened: Callable[[], bool], *, seconds: float = 20.0) -> None:
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.005)
+
+
+def is_gone(pid: int, within_s: float = 5.0) -> bool:
+    """Tell whether a process ends in time; one that nobody waited for counts as ended."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.02)
+    return False

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from commands import sent, write_files
@@ -12,6 +14,9 @@ from ollama_server import Fault, OllamaServer
 from ragkit.config import Config
 from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from ragkit.ingest import Progress
 
 FILES = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
@@ -54,6 +59,25 @@ def test_a_server_that_stops_midway_costs_only_what_was_not_committed(
     assert len(sent(ollama)) == report.embedded == 150 - kept.vectors
     assert not set(sent(ollama)) & {f"Matter number {n}." for n in range(kept.documents)}
     assert len(report.added) + len(report.unchanged) == 150
+
+
+def test_vectors_that_came_back_before_an_interruption_are_not_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    docs = write_files(tmp_path / "docs", {f"{i}.md": f"Text number {i}." for i in range(200)})
+    embedder = HashEmbedder()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.files_done:
+            time.sleep(0.3)  # all that was sent comes back
+            raise KeyboardInterrupt
+
+    with Pipeline(tmp_path / "index", embedder=embedder) as rag:
+        with pytest.raises(KeyboardInterrupt):
+            rag.index(docs, on_progress=interrupt)
+        assert len(embedder.sent) >= 64
+        rag.index(docs)
+    assert len(embedder.sent) == 200
 
 
 def test_a_text_without_a_usable_vector_fails_its_file_only(

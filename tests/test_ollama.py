@@ -112,6 +112,27 @@ def test_a_server_without_encryption_is_not_asked_again_for_it() -> None:
     assert not asked.is_alive()
 
 
+def test_a_secure_connection_that_breaks_off_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        asked = threading.Thread(target=_hang_up, args=(listener, 2))
+        asked.start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ModelUnavailableError, match="EOF"):
+            OllamaClient(address, settings=ModelSettings(retries=1)).version()
+        asked.join(timeout=5)
+    assert not asked.is_alive()
+
+
+def _hang_up(listener: socket.socket, times: int) -> None:
+    """Take connections, hear what they begin with, and leave."""
+    for _ in range(times):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(65536)
+
+
 def _speak_plainly(listener: socket.socket) -> None:
     """Answer one connection, whatever it says, without encryption."""
     connection, _ = listener.accept()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import is_gone
 
 from ragkit.config import LoadSettings, SplitSettings
 from ragkit.errors import LoadError, UnsupportedFormatError
@@ -45,8 +46,9 @@ def shown(result: Prepared | LoadError) -> object:
     return result
 
 
-def children() -> list[int]:
-    task = Path(f"/proc/self/task/{os.getpid()}/children")
+def children(pid: int | None = None) -> list[int]:
+    pid = pid or os.getpid()
+    task = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(pid) for pid in task.read_text().split()]
 
 
@@ -83,6 +85,19 @@ def test_results_that_nobody_wants_any_more_leave_no_process(sources: list[Sourc
     assert children() != before
     results.close()
     assert children() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+def test_a_parser_that_hangs_ends_with_the_run(sources: list[Source]) -> None:
+    before = children()
+    results = PREPARER.prepare([sources[0]] * 4 + sources, size_bytes=APART_BYTES)
+    next(results)
+    (child,) = set(children()) - set(before)
+    (parser,) = children(child)
+    os.kill(parser, signal.SIGSTOP)
+    results.close()
+    assert children() == before
+    assert is_gone(parser)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,6 +168,31 @@ def test_a_run_that_fails_keeps_what_it_committed_and_nothing_else(store: LocalS
         dense(store, vector_of("a"), as_of=1)
     assert ingest(store, {"b.txt": ["b"]}) == 2
     assert check(store.path) == []
+
+
+def test_a_commit_that_fails_halfway_leaves_nothing_for_the_next_one(store: LocalStore) -> None:
+    def without_cache(action: int, table: str | None, *_: object) -> int:
+        refused = action == sqlite3.SQLITE_INSERT and table == "embedding_cache"
+        return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+    def fail() -> None:
+        with store.writing("index") as writer:
+            put(writer, "a.txt", ["a"])
+            writer.commit()
+            put(writer, "b.txt", ["b"])
+            writer._connection.set_authorizer(without_cache)
+            try:
+                writer.commit()
+            finally:
+                writer._connection.set_authorizer(None)
+
+    with pytest.raises(StoreError):
+        fail()
+    assert check(store.path) == []
+    ingest(store, {"c.txt": ["c"], "b.txt": ["b"]})
+    assert check(store.path) == []
+    best = [dense(store, vector_of(text), 1)[0].text for text in "abc"]
+    assert best == ["a", "b", "c"]
 
 
 def test_the_blocks_own_errors_leave_it_unchanged(store: LocalStore) -> None:

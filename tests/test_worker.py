@@ -13,6 +13,7 @@ from pathlib import Path
 
 import make_files
 import pytest
+from commands import is_gone
 
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
@@ -32,20 +33,6 @@ def text_of(parser: Parser, data: bytes = PAGE, kind: str = "html") -> str:
 def pid_of(parser: Parser) -> int:
     assert parser.pid is not None
     return parser.pid
-
-
-def is_gone(pid: int, within_s: float = 5.0) -> bool:
-    """Tell whether a process ends in time; one that nobody waited for counts as ended."""
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_child_starts_with_the_first_file_and_serves_the_next_ones() -> None:

@@ -180,14 +180,23 @@ def start_child(module: str, *arguments: str, pipe_bytes: int = -1) -> subproces
     # -P keeps the working folder, which may hold strangers' files, off the child's path; the
     # parent's own path makes the child import the very modules that the parent runs.
     folders = [*filter(None, sys.path), str(Path(ragkit.__file__).parent.parent)]
-    return subprocess.Popen(  # noqa: S603 -- this interpreter, our module
-        [sys.executable, "-P", "-m", module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pipesize=pipe_bytes,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, folders))},
-    )
+
+    def start(pipe_bytes: int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(  # noqa: S603 -- this interpreter, our module
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pipesize=pipe_bytes,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, folders))},
+        )
+
+    try:
+        return start(pipe_bytes)
+    except OSError:
+        if pipe_bytes < 0:
+            raise
+        return start(-1)  # the user has no more memory for pipes: smaller ones serve too
 
 
 def pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

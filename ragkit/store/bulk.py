@@ -43,13 +43,12 @@ class Bulk:
         self._values += values
 
     def write(self) -> None:
-        """Insert the waiting rows."""
-        values = self._values
+        """Insert the waiting rows; they wait no more even where that fails."""
+        values, self._values = self._values, []
         for start in range(0, len(values), self._size):
             part = values[start : start + self._size]
             part += [None] * (self._size - len(part))
             self._connection.execute(self._insert, part)
-        self.clear()
 
     def clear(self) -> None:
         """Forget the waiting rows."""

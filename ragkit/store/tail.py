@@ -73,6 +73,7 @@ class SegmentTail:
         """Read the committed end; call at the beginning of a transaction."""
         self._pending.clear()
         self._owned.clear()
+        self._bulk.clear()
         row = self._connection.execute(
             "SELECT id, rows, centre FROM segments ORDER BY id DESC LIMIT 1"
         ).fetchone()

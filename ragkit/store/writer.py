@@ -201,7 +201,8 @@ class Writer:
         self._connection.execute("BEGIN IMMEDIATE")
         self._in_transaction = True
         self._tail.load()
-        for waiting in (self._new, self._taken, self._chunks, self._keywords, self._bits):
+        self._new.clear()
+        for waiting in (self._taken, self._cache, self._chunks, self._keywords, self._bits):
             waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1

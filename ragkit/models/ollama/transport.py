@@ -27,6 +27,8 @@ _PASSING: frozenset[Kind] = frozenset({"busy", "unreachable", "broken"})
 _UNSENT: frozenset[Kind] = frozenset({"unreachable"})
 _SUCCESS, _UNAUTHORISED = 2, 401
 _CUT = "the connection ended before the reply was complete"
+_PASSING_TLS = ("EOF", "BAD_RECORD_MAC")
+"""What OpenSSL says of a secure connection that broke off; the rest is there the next time too."""
 # Questions and chats run beside the embedding requests.
 _SPARE_CONNECTIONS = 4
 # `requests` reads replies in pieces of 10 KB, which took a third of the time of a batch's 300 KB.
@@ -210,7 +212,8 @@ def to_problem(exc: requests.RequestException, read_timeout_s: float) -> Problem
     cut = isinstance(exc, requests.exceptions.ChunkedEncodingError)
     if cut or (exc.args and isinstance(exc.args[0], ProtocolError)):
         return Problem("broken", _CUT)
-    if isinstance(exc, requests.exceptions.SSLError):
+    passing = any(sign in str(exc) for sign in _PASSING_TLS)
+    if isinstance(exc, requests.exceptions.SSLError) and not passing:
         return Problem("refused", f"no secure connection: {_innermost(exc)}")
     if isinstance(exc, requests.ConnectionError):
         proxied = isinstance(exc, requests.exceptions.ProxyError)
