@@ -249,7 +249,7 @@ def test_embeddings_gives_the_vector_of_the_runner(ollama: OllamaServer) -> None
     ("vector", "words"),
     [
         ([None] * 4, "not finite"),
-        ([], "or empty ones"),
+        ([], "an empty vector for a text"),
         ([0.0, 0.0], "zero vector"),
         ("text", "not with vectors"),
         (None, None),
@@ -277,5 +277,5 @@ def test_vectors_that_are_too_few_or_unlike_are_refused(ollama: OllamaServer, ro
 
 
 def test_an_empty_prompt_gives_no_vector(ollama: OllamaServer) -> None:
-    with pytest.raises(ModelResponseError, match="or empty ones"):
+    with pytest.raises(ModelResponseError, match="an empty vector for a text"):
         client_of(ollama).embeddings(NOMIC, "")

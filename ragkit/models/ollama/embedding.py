@@ -147,8 +147,10 @@ class Embedding(Inventory):
             shown = orjson.dumps(dict(reply))[:80]
             msg = f"{model} at {self.address} answered with {shown!r}, not with vectors"
             raise ModelResponseError(msg, model) from exc
-        if len(rows) != count or any(row.ndim != 1 or not row.size for row in rows):
-            given_count = f"{len(rows)} vectors for {count} texts, or empty ones"
-            msg = f"{model} at {self.address} gave {given_count}"
+        if len(rows) != count:
+            msg = f"{model} at {self.address} gave {len(rows)} vectors for {count} texts"
+            raise ModelResponseError(msg, model)
+        if any(row.ndim != 1 or not row.size for row in rows):
+            msg = f"{model} at {self.address} gave an empty vector for a text"
             raise ModelResponseError(msg, model)
         return rows
