@@ -123,6 +123,13 @@ def orders(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((offsets[spans[i][0]], offsets[spans[i][1] - 1] + 1) for i in sorted(found))
 
 
+def free_spans(text: str) -> list[tuple[int, int]]:
+    """List the half-open spans between the sentences that `orders` finds, in order."""
+    found = orders(text)
+    starts, ends = (0, *(end for _, end in found)), (*(start for start, _ in found), len(text))
+    return list(zip(starts, ends, strict=True))
+
+
 @lru_cache(maxsize=512)
 def without_orders(text: str) -> str:
     """Blank the sentences that `orders` finds, so that every offset stays what it was."""
