@@ -131,6 +131,19 @@ def test_question_within_a_passage_is_quoted_with_its_answer(embedder: Embedder)
     assert found.citations[0].quote == expected
 
 
+@pytest.mark.parametrize("heading", ["## What is the fee?", "Leaving?\n\n## What is the fee?"])
+def test_a_heading_lends_its_terms_and_is_not_quoted(heading: str, embedder: Embedder) -> None:
+    page = f"{heading}\n\nIt is 5 dollars a day. The canteen opens at noon on Monday.\n"
+    found = ask("What is the fee?", embedder, f"# Fees\n\n{page}")
+    assert found.citations[0].quote == "It is 5 dollars a day."
+
+
+def test_a_heading_parts_a_question_from_another_answer(embedder: Embedder) -> None:
+    page = "What is new? Who pays the fee?\n\n## Is there a canteen?\n\nThe canteen opens at noon."
+    found = ask("When does the canteen open?", embedder, page)
+    assert found.citations[0].quote == "The canteen opens at noon."
+
+
 def test_answer_is_verbatim_apart_from_its_marks(embedder: Embedder) -> None:
     found = ask("notice holidays", embedder, LEAVING, HOLIDAYS)
     for sentence, citation in zip(found.sentences, found.citations, strict=True):

@@ -98,21 +98,25 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
     """List what can stand alone in a part of a passage: sentences, not headings and fragments.
 
     A question (as in a list of questions and answers) is quoted with what follows it and lends
-    it its terms, but is not embedded: any question is near any other.
+    it its terms, but is not embedded: any question is near any other. A heading that asks lends its
+    terms only.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
-    asked: int | None = None
+    asked, lent = None, ""
     part = passage.text[begin:stop]
     for start, end in statements(part, is_cut=passage.start + begin > 0):
-        if part[start:end].endswith(("?", "？")):
-            asked = start if asked is None else asked
+        said = part[start:end]
+        is_heading = said.startswith("#") or _bare(said) in headings
+        if is_heading:
+            asked, lent = None, ""
+        first = start if asked is None else asked
+        if said.endswith(("?", "？")):
+            asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
-        first, asked = (start if asked is None else asked), None
-        text = part[first:end]
-        heading = text.startswith("#") or _bare(text) in headings
-        if len(words(text)) >= MIN_WORDS and not heading:
+        if len(words(part[first:end])) >= MIN_WORDS and not is_heading:
             place = Place(passage.number, begin + first, begin + end)
-            yield _Candidate(place, part[start:end], frozenset(content_terms(text)))
+            yield _Candidate(place, said, frozenset(content_terms(lent + said)))
+        asked, lent = None, ""
 
 
 def _bare(heading: str) -> str:
