@@ -81,9 +81,27 @@ def test_a_form_is_read_by_its_fields_and_sentences(embedder: Embedder) -> None:
 
 
 def test_a_sentence_that_was_begun_in_a_line_before_the_passage_is_whole() -> None:
-    text = "As the airplane\nturned, its left wing hit a parked trailer beside the taxiway."
-    assert statements(text) == [(0, 15), (16, len(text))]
+    text = "As the old\nRobin 400 turned, its left wing hit a parked trailer beside the taxiway."
+    assert statements(text) == [(0, 10), (11, len(text))]
     assert statements(text, is_cut=True) == [(0, len(text))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Employees may\ncancel the contract within thirty days of signing it in writing.",
+        "The following is not true:\nThe company pays for all of the private travel of its staff.",
+        "Unless agreed in writing,\nOvertime of more than ten hours in a month is paid.",
+        "除另有约定外，\nVIP 客户每月超过十小时的通话时间均应按照规定支付费用。",
+    ],
+)
+def test_a_line_that_ends_within_a_clause_is_no_statement(text: str) -> None:
+    assert statements(text) == [(0, len(text))]
+
+
+def test_a_field_ends_the_line_before_it_whatever_that_ends_in() -> None:
+    text = "Injuries:\nDamage: Substantial\nThe airplane climbed out of Elyria and hit a tree."
+    assert [text[start:end] for start, end in statements(text)] == text.split("\n")
 
 
 @pytest.mark.parametrize(
