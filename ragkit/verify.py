@@ -10,9 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.answer.markers import find_marks
+from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.prompt import is_refusal
-from ragkit.answer.support import Evidence, answer_sentences, judge
+from ragkit.answer.support import Evidence, answer_sentences, judge, verbatim_span
 from ragkit.cited import CitationCheck, Library, check_citation
 from ragkit.decoding import from_json
 from ragkit.errors import LoadError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ragkit.config import LoadSettings
-    from ragkit.records import SentenceStatus
+    from ragkit.records import Sentence, SentenceStatus
     from ragkit.store.local import LocalStore
 
 
@@ -92,19 +92,48 @@ def _sentences(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[Sent
     if answer.refused and is_refusal(answer.text):
         return
     recorded = {(s.start, s.end): s for s in answer.sentences}
-    for start, end in answer_sentences(answer.text):
+    for start, end in _spans(answer, checks):
         text = answer.text[start:end]
-        numbers = {mark.number for mark in find_marks(text)}
         record = recorded.get((start, end))
-        named = [checks[i] for i in record.citations if i in range(len(checks))] if record else []
-        named = [check for check in named if check.citation.number in numbers]
-        verdict = judge(text, [_evidence(check) for check in named if check.start is not None])
+        verdict = judge(text, _evidence(text, record, checks))
         # Marks whose places do not stand are no proof, but the sentence did cite.
-        status = "unsupported" if numbers and verdict.status == "uncited" else verdict.status
+        is_lost = verdict.status == "uncited" and find_marks(text)
+        status = "unsupported" if is_lost else verdict.status
         yield SentenceCheck(text, status, record.status if record else None)
 
 
-def _evidence(check: CitationCheck) -> Evidence:
-    """What a place says; its headings count only where they are those of the index."""
-    cited = check.citation
-    return Evidence(cited.quote, (cited.title, *cited.heading) if check.state == "holds" else ())
+def _spans(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[tuple[int, int]]:
+    """Split an answer; a quotation that is recorded as one, as a question with what follows, is.
+
+    All of it must stand word for word in a place that it cites, so that nothing can hide in it.
+    """
+    spans = answer_sentences(answer.text)
+    ends = {end for _, end in spans}
+    quoted: dict[int, int] = {}
+    for record in answer.sentences:
+        text = answer.text[record.start : record.end]
+        places = [e.text for e in _evidence(text, record, checks)]
+        if record.end in ends and any(verbatim_span(without_marks(text), p) for p in places):
+            quoted[record.start] = record.end
+    covered = 0
+    for start, end in spans:
+        if start >= covered:
+            covered = max(end, quoted.get(start, end))
+            yield start, covered
+
+
+def _evidence(
+    text: str, record: Sentence | None, checks: Sequence[CitationCheck]
+) -> list[Evidence]:
+    """The places that a sentence cites, by its record and its marks, so far as they stand.
+
+    Their headings count only where they are those of the index.
+    """
+    numbers = {mark.number for mark in find_marks(text)}
+    indexes = record.citations if record else ()
+    named = [checks[i] for i in indexes if i in range(len(checks))]
+    return [
+        Evidence(c.quote, (c.title, *c.heading) if check.state == "holds" else ())
+        for check in named
+        if (c := check.citation).number in numbers and check.start is not None
+    ]

@@ -10,10 +10,12 @@ from ollama_models import CATALOGUE, Model
 from ollama_server import Fault, OllamaServer, Settings
 
 from ragkit.cli.doctor_models import about_models
+from ragkit.cli.doctor_openai import about_openai
 from ragkit.cli.doctor_server import about_server
 from ragkit.cli.finding import Finding
 from ragkit.config import Config
 from ragkit.models.ollama import GenerateCall, OllamaClient
+from ragkit.models.openai import OpenAIClient
 
 QUICK = {"models.retries": 0, "models.connect_timeout_s": 1.0}
 
@@ -40,6 +42,30 @@ def test_nothing_is_wrong_with_a_server_that_has_both_models(ollama: OllamaServe
         ),
         "chat model": Finding("chat model", "ok", "llama3.2:latest, window 8192 tokens"),
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said", "todo"),
+    [
+        (200, {"error": "model 'x' not found"}, "the server has no model 'x'", "one of the names"),
+        (200, {"error": "Unexpected endpoint"}, "'x' is not listed; x at ", ""),
+        (404, "404 page not found", "the server has no model 'x'", "one of the names"),
+        (401, {"error": "no"}, "no; the key in OPENAI_API_KEY is missing", ""),
+        (503, {"error": "loading"}, "loading (HTTP 503)", ""),
+    ],
+)
+def test_a_model_that_another_server_does_not_list_is_told_with_the_reason(
+    ollama: OllamaServer, status: int, body: object, said: str, todo: str
+) -> None:
+    ollama.faults.append(Fault("/v1/models/x", status=status, body=body, times=None))
+    values = {"models.openai_url": ollama.url, "models.chat": "openai:x", **QUICK}
+    models = Config().with_values(values).models
+    with OpenAIClient(models.openai_url, settings=models) as client:
+        found = {finding.what: finding for finding in about_openai(client, models)}["chat model"]
+    assert found.state == "problem"
+    assert said in found.detail
+    assert todo in found.todo
+    assert bool(todo) == bool(found.todo)
 
 
 def test_models_of_other_backends_are_not_looked_for_on_the_server(ollama: OllamaServer) -> None:

@@ -132,6 +132,22 @@ def test_one_model_is_asked_for_by_its_name(ollama: OllamaServer) -> None:
     assert client_of(ollama).retrieve("me/model a") == ListedModel("me/model a", 8192)
 
 
+@pytest.mark.parametrize(
+    ("body", "error", "said"),
+    [
+        ({"error": {"message": "The model `x` does not exist"}}, ModelNotFoundError, "not exist"),
+        ({"error": "Unexpected endpoint or method."}, ModelResponseError, "Unexpected endpoint"),
+        ({}, ModelResponseError, "a reply without the model's id"),
+    ],
+)
+def test_no_model_is_there_just_because_a_reply_has_status_200(
+    ollama: OllamaServer, body: object, error: type[ModelError], said: str
+) -> None:
+    ollama.faults.append(Fault(f"{MODELS}/x", status=200, body=body))
+    with pytest.raises(error, match=said):
+        client_of(ollama).retrieve("x")
+
+
 def test_vectors_come_in_the_order_of_their_index_as_numbers_or_base64(
     ollama: OllamaServer,
 ) -> None:

@@ -119,6 +119,43 @@ def test_quotations_in_several_lines_hold_as_they_were_given(kept: World, tmp_pa
     assert max(len(answer.citations) for answer in answers) > 1
 
 
+@pytest.fixture
+def lent(tmp_path: Path, kept: World) -> Iterator[World]:
+    """A quotation that begins with the question before it, and another sentence of the file."""
+    text = "What is the fee? The fee is 5 dollars a day. Nobody reads the rest of this page.\n"
+    docs = write_files(tmp_path / "docs", {"fee.md": text})
+    config = kept[0].config.with_values({"models.chat": "none"})
+    with Pipeline(tmp_path / "index", config) as quoting:
+        quoting.index(docs)
+        answer = quoting.ask("What is the fee?")
+        assert answer.text.startswith("What is the fee? The fee is 5 dollars a day. [1]")
+        yield quoting, answer
+
+
+def test_a_quotation_that_begins_with_a_question_holds_as_one(lent: World) -> None:
+    rag, answer = lent
+    found = rag.verify(answer)
+    assert found.proved, found.sentences
+    assert found.sentences[0].text == "What is the fee? The fee is 5 dollars a day. [1]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is the fee? The fee is 9 dollars a day. [1]",
+        "Anyone may go. The fee is 5 dollars a day. [1]",
+        "The fee is free. “The fee is 5 dollars a day.” [1]",
+        "The fee is 5 dollars a day. What is the fee? [1]",
+    ],
+)
+def test_a_record_that_spans_two_sentences_hides_neither(lent: World, text: str) -> None:
+    rag, answer = lent
+    whole = replace(answer.sentences[0], start=0, end=len(text))
+    found = rag.verify(replace(answer, text=text, sentences=(whole,)))
+    assert len(found.sentences) == 2
+    assert not found.holds
+
+
 def test_a_doubter_is_led_to_the_line_of_the_file(kept: World) -> None:
     rag, answer = kept
     check = rag.verify(answer).citations[0]

@@ -124,8 +124,7 @@ def answer_extractively(
     text = ""
     tied: list[Sentence] = []
     citations: list[Citation] = []
-    readable = [replace(p, text=without_orders(p.text)) for p in context.passages]
-    for place in extract(question, replace(context, passages=tuple(readable)), embedder):
+    for place in extract(question, context, embedder):
         passage = context.passages[place.number - 1]
         citation = cite(passage, place.start, place.end)
         begin = len(text) + (1 if text else 0)

@@ -21,6 +21,7 @@ import numpy as np
 from ragkit.answer.layout import statements
 from ragkit.answer.support import Place
 from ragkit.answer.terms import content_terms
+from ragkit.orders import free_spans
 from ragkit.text import words
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     """
     distinct: dict[str, _Candidate] = {}
     for passage in context.passages:
-        for candidate in _candidates(passage):
-            distinct.setdefault(candidate.said, candidate)
+        for begin, stop in free_spans(passage.text):
+            for candidate in _candidates(passage, begin, stop):
+                distinct.setdefault(candidate.said, candidate)
     candidates = list(distinct.values())
     if not candidates:
         return []
@@ -92,24 +94,29 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     ]
 
 
-def _candidates(passage: Passage) -> Iterator[_Candidate]:
-    """List the sentences of a passage that can stand alone; headings and fragments cannot.
+def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]:
+    """List what can stand alone in a part of a passage: sentences, not headings and fragments.
 
     A question (as in a list of questions and answers) is quoted with what follows it and lends
-    it its terms, but is not embedded: any question is near any other.
+    it its terms, but is not embedded: any question is near any other. A heading that asks lends its
+    terms only.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
-    asked: int | None = None
-    for start, end in statements(passage.text, is_cut=passage.start > 0):
-        if passage.text[start:end].endswith(("?", "？")):
-            asked = start if asked is None else asked
+    asked, lent = None, ""
+    part = passage.text[begin:stop]
+    for start, end in statements(part, is_cut=passage.start + begin > 0):
+        said = part[start:end]
+        is_heading = said.startswith("#") or _bare(said) in headings
+        if is_heading:
+            asked, lent = None, ""
+        first = start if asked is None else asked
+        if said.endswith(("?", "？")):
+            asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
-        begin, asked = (start if asked is None else asked), None
-        text = passage.text[begin:end]
-        heading = text.startswith("#") or _bare(text) in headings
-        if len(words(text)) >= MIN_WORDS and not heading:
-            place = Place(passage.number, begin, end)
-            yield _Candidate(place, passage.text[start:end], frozenset(content_terms(text)))
+        if len(words(part[first:end])) >= MIN_WORDS and not is_heading:
+            place = Place(passage.number, begin + first, begin + end)
+            yield _Candidate(place, said, frozenset(content_terms(lent + said)))
+        asked, lent = None, ""
 
 
 def _bare(heading: str) -> str:

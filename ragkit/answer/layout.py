@@ -20,6 +20,7 @@ differ in width, so the characters of full lines differ in number."""
 
 _BREAK = re.compile(r"[^\S\n]*\n\s*")
 _WORD = re.compile(r"\S+")
+_GO_ON = frozenset(",:;，：；、")
 _FIELD = re.compile(r"[A-Z][\w/&().' -]{0,40}:\s")
 
 
@@ -27,7 +28,8 @@ def statements(text: str, *, is_cut: bool = False) -> list[tuple[int, int]]:
     r"""List the half-open spans of sentences, each cut where a line was broken on purpose.
 
     Such a line had room for the first word of the next one, or the next one begins with the name of
-    a field (``State: Ohio``). The width is that of the longest line of the sentence.
+    a field (``State: Ohio``). The width is that of the longest line of the sentence. Only a field
+    begins where the line before ends in a comma or colon, or the next one in lower case.
 
     Args:
         text: Of a passage.
@@ -53,7 +55,8 @@ def _parted(text: str, start: int, end: int, unknown: int) -> Iterator[tuple[int
         word = _WORD.match(text, gap.end(), end)
         is_short = length + 1 + (len(word[0]) if word else 0) <= room
         is_unknown = gap.start() <= unknown < gap.end()
-        if (is_short and not is_unknown) or _FIELD.match(text, gap.end(), end):
+        goes_on = text[gap.start() - 1] in _GO_ON or text[gap.end()].islower()
+        if (is_short and not is_unknown and not goes_on) or _FIELD.match(text, gap.end(), end):
             yield start, gap.start()
             start = gap.end()
     yield start, end

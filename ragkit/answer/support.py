@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answer.figures import figures, figures_missing
@@ -17,7 +17,7 @@ from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.names import names_missing
 from ragkit.answer.negation import opposed
 from ragkit.answer.terms import content_terms, share_covered
-from ragkit.orders import without_orders
+from ragkit.orders import free_spans, without_orders
 from ragkit.text import is_cjk, sentences, words
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
 
     Returns:
         ``uncited`` where no passage is cited, else as `judge` finds for the places that fit best.
-        Every cited passage has one, be it the whole passage where nothing in it fits.
+        Every cited passage has one, be it the longest stretch between orders to the model
+        (`ragkit.orders`) where nothing in it fits; none runs across such an order.
     """
     bare = without_marks(sentence)
-    cited = [replace(passage, text=without_orders(passage.text)) for passage in cited]
     places = tuple(find_verbatim(bare, c) or best_place(bare, c) for c in cited)
     pairs = zip(cited, places, strict=True)
     verdict = judge(
@@ -181,9 +181,11 @@ def _stands(text: str, evidence: Sequence[Evidence]) -> bool:
 
 
 def find_verbatim(sentence: str, passage: Passage) -> Place | None:
-    """Find a text word for word in a passage; see `verbatim_span`."""
-    span = verbatim_span(sentence, passage.text)
-    return Place(passage.number, *span) if span else None
+    """Find a text word for word in a passage, not across an order; see `verbatim_span`."""
+    for begin, stop in free_spans(passage.text):
+        if span := verbatim_span(sentence, passage.text[begin:stop]):
+            return Place(passage.number, begin + span[0], begin + span[1])
+    return None
 
 
 def verbatim_span(sentence: str, text: str) -> tuple[int, int] | None:
@@ -207,15 +209,19 @@ def verbatim_span(sentence: str, text: str) -> tuple[int, int] | None:
 def best_place(sentence: str, passage: Passage) -> Place:
     """Find the one or two neighbouring sentences of a passage that share most with a text."""
     wanted = _terms(sentence)
-    spans = sentences(passage.text)
-    held = [_terms(passage.text[start:end]) for start, end in spans]
-    best, place = 0.0, Place(passage.number, 0, len(passage.text))
+    free = free_spans(passage.text)
+    spans = [
+        (begin + start, begin + end, stop)
+        for begin, stop in free
+        for start, end in sentences(passage.text[begin:stop])
+    ]
+    held = [_terms(passage.text[start:end]) for start, end, _ in spans]
+    widest = max(free, key=lambda span: span[1] - span[0])
+    best, place = 0.0, Place(passage.number, *(widest if spans else (0, len(passage.text))))
     for first in range(len(spans)):
-        covered: set[str] = set()
         for last in range(first, min(first + 2, len(spans))):
-            covered |= held[last]
-            gain = share_covered(wanted, covered) - _PENALTY * (last - first)
-            if gain > best:
+            gain = share_covered(wanted, held[first] | held[last]) - _PENALTY * (last - first)
+            if gain > best and spans[first][2] == spans[last][2]:
                 best, place = gain, Place(passage.number, spans[first][0], spans[last][1])
     return place
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragkit.cli.finding import Finding
-from ragkit.errors import ModelError
+from ragkit.errors import ModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +47,10 @@ def _about(client: OpenAIClient, listed: list[ListedModel], name: str, setting: 
     model = next((model for model in listed if model.name == name), None)
     try:
         model = model or client.retrieve(name)  # Ollama knows names without their tag too
-    except ModelError:
+    except ModelNotFoundError:
         todo = f"set models.{setting} to one of the names above"
         return Finding(what, "problem", f"the server has no model {name!r}", todo)
+    except ModelError as exc:
+        return Finding(what, "problem", f"{name!r} is not listed; {exc}")
     window = "window unknown" if model.context_tokens is None else f"{model.context_tokens} tokens"
     return Finding(what, "ok", f"{model.name}, {window}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -99,10 +100,16 @@ class OpenAIClient:
         """The entry of one model: ``GET /models/:model``, which not every server has.
 
         Raises:
-            ModelNotFoundError: The server has no such model.
+            ModelNotFoundError: The server has no such model, or no such endpoint.
         """
-        path = f"/models/{quote(name, safe='')}"
-        return _listed(self._parsed(self._transport.call(Request("GET", path)), name))
+        got = self._transport.call(Request("GET", f"/models/{quote(name, safe='')}"))
+        if isinstance(got, Problem) and got.status == HTTPStatus.NOT_FOUND:
+            got = replace(got, kind="missing")
+        entry = self._parsed(got, name)
+        if not entry.get("id"):
+            msg = f"{name} at {self.address}: a reply without the model's id"
+            raise ModelResponseError(msg, name)
+        return _listed(entry)
 
     def embeddings(self, model: str, texts: Sequence[str]) -> list[Vectors] | Problem:
         """Have texts embedded: ``POST /embeddings``.
@@ -158,18 +165,12 @@ class OpenAIClient:
                         if data == _DONE:
                             _read_out(events)
                             return
-                        yield self._chunk(data, model)
+                        yield self._parsed(data, model)
             except requests.RequestException as exc:
                 problem = to_problem(exc, self.settings.read_timeout_s)
                 raise to_error(problem, model, self.address) from exc
         msg = f"{model} at {self.address}: the stream ended without [DONE], so it is not whole"
         raise ModelUnavailableError(msg, model)
-
-    def _chunk(self, data: bytes, model: str) -> dict[str, Any]:
-        chunk = self._parsed(data, model)
-        if chunk.get("error"):
-            raise to_error(self._transport.problem(IN_STREAM, data), model, self.address)
-        return chunk
 
     def _parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
         if isinstance(got, Problem):
@@ -182,6 +183,8 @@ class OpenAIClient:
             shown = self._transport.mask(got[:80].decode("utf-8", "replace"))
             msg = f"{self.address} gave {shown!r}, which is not a JSON object; is this its address?"
             raise ModelResponseError(msg, model)
+        if value.get("error"):  # within a stream, or with status 200 as some servers do
+            raise to_error(self._transport.problem(IN_STREAM, got), model, self.address)
         return value
 
 

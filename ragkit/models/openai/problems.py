@@ -26,7 +26,7 @@ _UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
 _BUSY = frozenset({408, 429, 502, 503, 504})
 _SHOWN_CHARS = 300
 IN_STREAM = 200
-"""The status that stands for an error inside a stream."""
+"""The status that stands for an error inside a stream, or in place of what was asked for."""
 
 
 def classify(status: int, body: bytes) -> Problem:
