@@ -120,7 +120,7 @@ class SearchSettings:
     )
     depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.", least=1)
     keyword_weight: float = _setting(
-        0.65, "Share of the words in a hybrid score, the rest is meaning.", least=0, most=1
+        0.6, "Share of the words in a hybrid score, the rest is meaning.", least=0, most=1
     )
     diversity: float = _setting(
         0.0,

@@ -151,7 +151,7 @@ def test_config_command_prints_each_value_and_where_it_came_from(tmp_path: Path)
     assert shown["models.ollama_host"]["source"] == "environment OLLAMA_HOST"
     assert shown["search.mode"] == {"value": "dense", "source": "environment RAGKIT_SEARCH_MODE"}
     assert shown["search.depth"] == {"value": 7, "source": "option"}
-    assert shown["search.keyword_weight"] == {"value": 0.65, "source": "default"}
+    assert shown["search.keyword_weight"] == {"value": 0.6, "source": "default"}
     assert "environment RAGKIT_SEARCH_MODE" in text
     assert text.count("\n") == len(shown)
 
