@@ -32,9 +32,8 @@ _MACHINE = (
 )
 _OLD = (
     r"(?:instruct(?:ion|ive)s?|prompts?|directions|directives|guidelines|guardrails|rules"
-    r"|commands|orders)"
+    r"|commands|orders|context)"
 )
-_ALL = "all|any|every|your|these|previous|prior|earlier|preceding|above|foregoing|system"
 _ASSISTANT_ZH = (  # 总经理助理 and others of that name are people
     r"(?:(?:(?<![\u4e00-\u9fff])|(?<=智能|虚拟|阅读|问答|所有|各位)|(?<=[给致对的]))(?:助手|助理)"
     r"|语言模型|大模型|机器人|人工智能|阅读程序|(?<![A-Za-z])AI)"
@@ -46,9 +45,9 @@ _TO_SAY = (
 _BEGINNING = re.compile(
     # Cancelled, as an order: at the begin of a clause, and not within "do not ignore".
     r"(?:^[^\S\n]*|(?:[.:;,!?*>\"'(“‘—。！？；，：-]|\b(?:please|now|and|then|you|must|should))\s*)"
-    rf"(?:(?:(?:ignore|disregard|forget)\s+(?:\S+\s+){{0,4}}?(?:{_ALL}|the)"
-    rf"|(?:override|bypass)\s+(?:\S+\s+){{0,4}}?(?:{_ALL}))\s+(?:\S+\s+){{0,3}}?{_OLD}\b"
-    rf"|(?:ignore|disregard|forget)\s+(?:(?:{_ALL}|the|of|given|provided)\s+){{1,4}}context\b)"
+    r"(?:ignore|disregard|forget|override|bypass)\s+(?:\S+\s+){0,4}?"
+    r"(?:all|any|every|your|the|these|previous|prior|earlier|preceding|above|foregoing|system)\s+"
+    rf"(?:\S+\s+){{0,3}}?{_OLD}\b"
     r"|\b(?:forget|ignore|disregard)\s+everything\s+(?:above|before|so\s+far|you)\b"
     # Spoken to: "If you are a language model", "Note to the assistant:", "Automatic readers:".
     rf"|\bif\s+you(?:\s+are|['’]re)\s+(?:(?:an?|the|any|some)\s+)?(?:[\w-]+\s+){{0,2}}?{_MACHINE}\b"
@@ -82,8 +81,8 @@ _ORDER = re.compile(
     r"|\bgive\s+(?:\w+\s+){0,3}?(?:reviews?|answers?|ratings?|scores?|grades?)\b"
     r"|(?:[,.:;!]\s*|\b(?:and|then|also)\s+)recommend\b"
     r"|\b(?:tell|inform|convince|persuade)\s+(?:me|us|the\s+user|users|everyone|them|him|her)\b"
-    rf"|\b(?:{_OLD}|context)\b[\s,.;:]*(?:and|then|but|instead)[\s,]+(?:\w+\s+)?{_TO_SAY}\b"
-    r"|(?:只能?|仅能?|一律|必须|统一|都|请)(?:只|要|须|需|应)?(?:回答|回复|答复|输出|说|告诉)"
+    rf"|{_OLD}\b[\s,.;:]*(?:and|then|but|instead)[\s,]+(?:\w+\s+)?{_TO_SAY}\b"
+    r"|(?:只能?|仅能?|一律|必须|统一|都|请)(?:只|要|须|需|应)?(?:回答|回复(?!邮件)|答复|输出|说|告诉)"
     r"|(?:回答|回复|答复|输出)\s*[:：“「\"]|[你您]的(?:回答|回复|答复|输出|系统提示|提示词|指令)"
     r"|无论[^。！？\n]{0,8}[问说]|不(?:要|得|能|可)(?:提及|提到|透露|引用)|系统提示"
     r"|[，,、并](?:然后|而是|改为|接着)?(?:回答|回复|答复|输出|告诉|透露|说出)",
