@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # Smaller amounts are split in the time that a process takes to start, 0.1 s.
 APART_BYTES = 1_000_000
-END_S = 2.0  # for a process to end its parser
+END_S = 5.0  # for a process to end its parser
 PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
 _log = logging.getLogger(__name__)
 
