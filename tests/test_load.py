@@ -6,8 +6,8 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
