@@ -2,6 +2,7 @@
 
     python benchmarks/run.py            # about fifteen minutes on two cores
     python benchmarks/run.py --quick    # once, small: to see that everything works; writes nothing
+    python benchmarks/run.py --only search update
 
 Each script runs as a process of its own, one after the other, and prints its rows as JSON. The
 results go to ``benchmarks/results/DATE.json`` and, as a table, to ``benchmarks/RESULTS.md``.
@@ -20,10 +21,13 @@ import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus import SEED
 from harness import HERE, REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCRIPTS = ("helptime", "update", "kill", "ingest", "memory", "servers", "search")
 HEADER = (
@@ -65,10 +69,10 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def measure(work: Path, *, quick: bool) -> list[dict[str, Any]]:
-    """The rows of all scripts; a script that fails says so and the others go on."""
+def measure(work: Path, scripts: Sequence[str], *, quick: bool) -> list[dict[str, Any]]:
+    """The rows of scripts; one that fails says so and the others go on."""
     rows: list[dict[str, Any]] = []
-    for script in SCRIPTS:
+    for script in scripts:
         print(f"{script} …", file=sys.stderr, flush=True)
         command = [sys.executable, str(HERE / f"{script}.py"), "--work", str(work)]
         done = subprocess.run(
@@ -115,18 +119,25 @@ def main() -> int:
     """Measure all; exit code 1 where a figure was not reached or a script failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="once, on 200 files only")
+    parser.add_argument(
+        "--only", nargs="+", choices=SCRIPTS, help="these; the others' rows of the same day stay"
+    )
     given = parser.parse_args()
     where = machine()
+    scripts = given.only or SCRIPTS
+    file = HERE / "results" / f"{where['date'][:10]}.json"
     with tempfile.TemporaryDirectory(prefix="ragkit-bench-") as work:
-        rows = measure(Path(work), quick=given.quick)
+        rows = measure(Path(work), scripts, quick=given.quick)
     print(table(rows))
     if not given.quick:
-        folder = HERE / "results"
-        folder.mkdir(exist_ok=True)
+        if given.only and file.exists():
+            kept = json.loads(file.read_text("utf-8"))["rows"]
+            rows = [row for row in kept if row["script"] not in scripts] + rows
+        file.parent.mkdir(exist_ok=True)
         text = json.dumps({"machine": where, "rows": rows}, indent=2, ensure_ascii=False)
-        (folder / f"{where['date'][:10]}.json").write_text(text + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8")
         (HERE / "RESULTS.md").write_text(page(where, rows), encoding="utf-8")
-    is_complete = {row["script"] for row in rows} == set(SCRIPTS)
+    is_complete = {row["script"] for row in rows} >= set(scripts)
     return 0 if is_complete and all(row["met"] for row in rows) else 1
 
 
