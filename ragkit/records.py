@@ -264,9 +264,9 @@ class Receipt:
 class Answer:
     """An answer with its proof: what was asked, said, cited, by which models, over what.
 
-    ``refused`` is true where the documents do not say; the text then says so in the
-    question's language. ``chat_model`` is None for an extractive answer. ``searched`` is the
-    question as it was searched for, where a conversation completed it; else empty.
+    ``refused`` is true where the documents do not say; the last line of the text then says so
+    in the question's language. ``chat_model`` is None for an extractive answer. ``searched`` is
+    the question as it was searched for, where a conversation completed it; else empty.
     """
 
     question: str

@@ -7,7 +7,7 @@ then judged anew, by the quotes that stand and by nothing else in the answer.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.markers import find_marks, without_marks
@@ -89,8 +89,9 @@ def verify(answer: Answer, store: LocalStore, settings: LoadSettings) -> Verific
 
 def _sentences(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[SentenceCheck]:
     """Judge the sentences that the text has, whatever sentences the record claims."""
-    if answer.refused and is_refusal(answer.text):
-        return
+    said, _, last = answer.text.rpartition("\n")
+    if answer.refused and is_refusal(last):
+        answer = replace(answer, text=said)
     recorded = {(s.start, s.end): s for s in answer.sentences}
     for start, end in _spans(answer, checks):
         text = answer.text[start:end]

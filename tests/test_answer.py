@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import ANY
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ragkit.answer import Provenance, answer, refuse
 from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal, neutral, refusal
@@ -180,6 +184,46 @@ def test_sentinel_beside_a_cited_statement_leaves_the_statement() -> None:
     text, found = run(Script("Overtime is not paid [1]. [NO ANSWER]"))
     assert not found.refused
     assert found.text == text.strip() == "Overtime is not paid [1]."
+
+
+SAID = ("Perhaps two weeks. ", "文档中没有", "说明。", "The documents ", "do not say", "NO", "! ")
+MADE = (" [1]", "[9]", "[NO ANSWER]", "[no", " answer]", "`", "\n", "https://x.example/a", "\u200b")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(SAID + MADE), max_size=8).map("".join), st.data(), st.booleans())
+def test_what_is_streamed_is_the_answer_however_a_reply_is_cut(
+    reply: str,
+    data: st.DataObject,
+    strict: bool,  # noqa: FBT001 -- drawn
+) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(reply)))))
+    pieces = [reply[a:b] for a, b in pairwise([0, *cuts, len(reply)])]
+    try:
+        text, found = run(Script(*pieces), strict=strict)
+    except ModelResponseError:
+        with pytest.raises(ModelResponseError):
+            run(Script(reply), strict=strict)
+        return
+    assert text == found.text
+    assert run(Script(reply), strict=strict) == (text, replace(found, seconds=ANY))
+
+
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        ("Perhaps two weeks. [NO ANSWER]", "Perhaps two weeks.\nThe documents do not say."),
+        ("[NO ANSWER] Perhaps two weeks.", "The documents do not say."),
+        ("文档中没有说明。", "The documents do not say."),
+        ("The documents do not say. [1][NO ANSWER]", "The documents do not say."),
+    ],
+)
+def test_a_reply_that_turns_out_a_refusal_takes_nothing_back(reply: str, shown: str) -> None:
+    text, found = run(Script(*reply))
+    assert text == found.text == shown
+    assert (found.refused, found.citations) == (True, ())
+    said = [(text[s.start : s.end], s.status) for s in found.sentences]
+    assert said == ([("Perhaps two weeks.", "uncited")] if shown.startswith("Perhaps") else [])
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,18 @@ def test_an_unrelated_question_is_refused_in_its_language(
     assert "answer by nobody: what was found is too little evidence" in explained
 
 
+def test_a_refusal_after_a_guess_leaves_no_guess_unmarked(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    world[1].script(*["Perhaps it is five weeks. [NO ANSWER]"] * 2)
+    printed, record = shell("ask", QUESTION), shell("ask", QUESTION, "--json").json
+
+    text = "Perhaps it is five weeks.\nThe documents do not say."
+    assert (record["refused"], record["text"]) == (True, text)
+    marked = "Not shown to be in the documents\n  Perhaps it is five weeks."
+    assert printed.out == f"{text}\n\n{marked}\n"
+
+
 def test_extractive_answers_quote_and_ask_no_chat_model(
     shell: Shell, world: tuple[Shell, OllamaServer]
 ) -> None:

@@ -233,6 +233,20 @@ def test_a_refusal_turned_into_a_claim_is_found_out(kept: World) -> None:
     assert rag.verify(refused).proved
     claim = rag.verify(replace(refused, text="Overtime is paid."))
     assert [(s.status, s.recorded) for s in claim.sentences] == [("uncited", None)]
+    hidden = rag.verify(replace(refused, text="Overtime is paid.\nThe documents do not say."))
+    assert hidden.sentences == claim.sentences
+
+
+def test_what_was_said_before_a_refusal_holds_as_unproved(
+    kept: World, server: OllamaServer
+) -> None:
+    rag, _ = kept
+    server.script("Perhaps four weeks. [NO ANSWER]")
+    answer = rag.ask(QUESTION)
+    assert answer.text == "Perhaps four weeks.\nThe documents do not say."
+    found = rag.verify(answer)
+    assert [(s.text, s.status) for s in found.sentences] == [("Perhaps four weeks.", "uncited")]
+    assert (found.holds, found.proved) == (True, False)
 
 
 @pytest.mark.parametrize(

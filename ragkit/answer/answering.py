@@ -15,7 +15,7 @@ from ragkit.answer.cite import cite, tie, withhold
 from ragkit.answer.extract import extract
 from ragkit.answer.links import LinkFilter
 from ragkit.answer.markers import MarkFilter, find_marks
-from ragkit.answer.prompt import is_refusal, refusal, without_references
+from ragkit.answer.prompt import begins_refusal, is_refusal, refusal, without_references
 from ragkit.answer.support import Evidence, judge
 from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import checked_receipt, plan_request
@@ -57,8 +57,10 @@ def answer(
 ) -> Generator[AnswerEvent, None, None]:
     """Answer from passages with a chat model.
 
-    What is streamed is final: a mark that names no given passage is left out before it is shown,
-    and so is a link that stands in none.
+    What is streamed is final, and together it is the answer's text: a mark that names no given
+    passage is left out before it is shown, and so is a link that stands in none. What may yet
+    become a refusal waits until it is known; where the sentinel comes after something was shown
+    and nothing is cited, the refusal follows on a line of its own.
     With ``settings.strict`` the text comes in one piece, less what no passage proves. An empty
     context is refused unasked. Closing the iterator cancels the generation.
 
@@ -94,8 +96,8 @@ def answer(
     receipt = checked_receipt(planned, request.messages, reply.done, model)
     blank = replace(_blank(question, source, model), receipt=receipt)
     finished = _finish(blank, reply, context, model, strict=settings.strict)
-    if not reply.shown:
-        yield TextDelta(finished.text)
+    if rest := finished.text[len(reply.shown) :]:
+        yield TextDelta(rest)
     yield replace(finished, seconds=time.perf_counter() - started)
 
 
@@ -158,14 +160,13 @@ def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answe
 
 
 class _Reply:
-    """A reply as it comes in: what of it may be shown, all of its text, its last event."""
+    """A reply as it comes in: all of its text, what of it is shown by now, its last event."""
 
     def __init__(self, context: Context, *, live: bool) -> None:
         self.marks = MarkFilter(len(context.passages))
         # The last one: a mark that is taken out may join the halves of a link.
         self._links = LinkFilter(_texts(context))
-        self.text = ""
-        self.shown = False
+        self.text = self.shown = ""
         self.done: ChatDone | None = None
         self._live = live
 
@@ -173,16 +174,26 @@ class _Reply:
         """Add an event; returns the text that can be shown for it, "" where none can yet."""
         if isinstance(event, ChatDone):
             self.done = event
-            piece = self._links.feed(self.marks.close()) + self._links.close()
-        else:
-            piece = self._links.feed(self.marks.feed(visible(event.text)))
-        if not self.text:
-            piece = piece.lstrip()
-        self.text += piece
-        if not self._live:
+            return self._add(self._links.feed(self.marks.close()) + self._links.close())
+        if self.shown or not self._live:
+            return self._add(self._read(event.text))
+        # What is held back must not depend on where the reply was cut.
+        return "".join(self._add(self._read(char)) for char in event.text)
+
+    def _read(self, text: str) -> str:
+        return self._links.feed(self.marks.feed(visible(text)))
+
+    def _add(self, piece: str) -> str:
+        """Take what was read; white space waits for what follows it."""
+        self.text += piece if self.text else piece.lstrip()
+        if not self._live or (not self.shown and self._may_refuse()):
             return ""
-        self.shown = self.shown or bool(piece)
-        return piece
+        begun, self.shown = self.shown, self.text.rstrip()
+        return self.shown[len(begun) :]
+
+    def _may_refuse(self) -> bool:
+        """True where this begins a refusal, or the sentinel came and no cited statement yet."""
+        return begins_refusal(self.text) or (self.marks.no_answer and not find_marks(self.text))
 
 
 def _texts(context: Context) -> Iterator[str]:
@@ -206,7 +217,10 @@ def _unasked(
 def _finish(
     blank: Answer, reply: _Reply, context: Context, model: ChatModel, *, strict: bool
 ) -> Answer:
-    """Judge a complete reply. `blank` is the refusal that stands where nothing is left of it."""
+    """Judge a complete reply. `blank` is the refusal that stands where nothing is left of it.
+
+    Nothing that was shown is taken back: there the refusal follows it.
+    """
     text = reply.text.strip()
     if not text and not reply.marks.no_answer:
         msg = (
@@ -214,9 +228,12 @@ def _finish(
             "where that is 'length', raise answer.reserve_tokens"
         )
         raise ModelResponseError(msg, model.name)
-    if is_refusal(text) or (reply.marks.no_answer and not find_marks(text)):
+    is_refused = is_refusal(text) or (reply.marks.no_answer and not find_marks(text))
+    if is_refused and not reply.shown:
         return blank
     tied, citations = tie(text, context.passages)
+    if is_refused:
+        return replace(blank, text=f"{text}\n{blank.text}", sentences=tied, citations=citations)
     if strict:
         text = withhold(text, tied)
         if not text:

@@ -92,8 +92,13 @@ def refusal(question: str) -> str:
 
 def is_refusal(text: str) -> bool:
     """Tell whether a whole reply is one of the refusals or the sentinel without its brackets."""
+    return _bare(text) in _BARE_REFUSALS
+
+
+def begins_refusal(text: str) -> bool:
+    """Tell whether more text could make this one that `is_refusal` knows; "" could become any."""
     bare = _bare(text)
-    return bare in {_bare(r) for r in _REFUSALS.values()} | {_bare(SENTINEL)}
+    return any(known.startswith(bare) for known in _BARE_REFUSALS)
 
 
 def neutral(text: str) -> str:
@@ -183,3 +188,6 @@ def _answer_language(question: str) -> str:
 
 def _bare(text: str) -> str:
     return "".join(c for c in _MARKER.sub("", text).casefold() if c.isalnum())
+
+
+_BARE_REFUSALS = frozenset(map(_bare, (*_REFUSALS.values(), SENTINEL)))

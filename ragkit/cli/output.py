@@ -146,7 +146,7 @@ def print_sources(answer: Answer) -> None:
 def print_doubtful(answer: Answer) -> None:
     """Print the sentences of an answer that the documents do not show to be true."""
     doubtful = [s for s in answer.sentences if s.status in {"unsupported", "uncited"}]
-    if doubtful and not answer.refused:
+    if doubtful:
         typer.echo("\nNot shown to be in the documents")
         for sentence in doubtful:
             typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
