@@ -281,11 +281,7 @@ class Pipeline:
 
         The arguments are those of `search`.
         """
-        *_, last = self.stream(question, k=k, restrict=restrict, as_of=as_of)
-        if not isinstance(last, Answer):
-            msg = "the stream ended without an answer"
-            raise TypeError(msg)
-        return last
+        return _last(self.stream(question, k=k, restrict=restrict, as_of=as_of))
 
     def stream(
         self,
@@ -296,10 +292,15 @@ class Pipeline:
         as_of: int | None = None,
     ) -> Iterator[AnswerEvent]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
+        hits = self.search(question, k=k, restrict=restrict, as_of=as_of)
+        yield from self._answered(question, hits, as_of)
+
+    def _answered(
+        self, question: str, hits: list[Hit], as_of: int | None = None
+    ) -> Iterator[AnswerEvent]:
         from ragkit.query import answer_from  # a search needs none of it
 
-        hits = self.search(question, k=k, restrict=restrict, as_of=as_of)
-        yield from answer_from(
+        return answer_from(
             question,
             hits,
             self.store,
@@ -341,18 +342,19 @@ class Pipeline:
             page: The page that should answer.
             text: Words of the passage that should answer.
             restrict: Which documents may be found.
-            answer: Answer the question too, and tell whether the passage was used.
+            answer: Where the passage was given, answer the question too, and tell whether it was
+                used.
 
         Raises:
             ValueError: `path` fits more than one document.
         """
         from ragkit.why_not import why_not
 
-        given = self.ask(question, restrict=restrict) if answer else None
+        hits = self.search(question, restrict=restrict)
         return why_not(
             question,
             path,
-            self.search(question, restrict=restrict),
+            hits,
             self.store,
             self.config,
             None if self.config.search.mode == "keyword" else self.embedder,
@@ -360,7 +362,7 @@ class Pipeline:
             page=page,
             text=text,
             restrict=restrict,
-            answer=given,
+            answer=(lambda: _last(self._answered(question, hits))) if answer else None,
         )
 
     def verify(self, answer: Answer) -> Verification:
@@ -392,6 +394,14 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _last(events: Iterator[AnswerEvent]) -> Answer:
+    *_, last = events
+    if not isinstance(last, Answer):
+        msg = "the stream ended without an answer"
+        raise TypeError(msg)
+    return last
 
 
 def _with_parents(path: Path) -> set[Path]:

@@ -90,7 +90,7 @@ def why_not(
     page: int | None = None,
     text: str = "",
     restrict: Filter = NO_FILTER,
-    answer: Answer | None = None,
+    answer: Callable[[], Answer] | None = None,
 ) -> WhyNot:
     """Find the stage that lost a passage.
 
@@ -105,7 +105,8 @@ def why_not(
         page: The page that should answer.
         text: Words of the passage that should answer.
         restrict: The filter of that search.
-        answer: What was answered, to tell whether the passage was used.
+        answer: Answers from these hits, to tell whether a passage that was given was used. Called
+            last, since what it teaches about the model's tokens changes what the next is given.
 
     Raises:
         ValueError: `path` fits more than one document.
@@ -182,7 +183,7 @@ def _searched(
     restrict: Filter,
     config: Config,
     chat: Callable[[], ChatModel | None],
-    answer: Answer | None,
+    answer: Callable[[], Answer] | None,
 ) -> tuple[Stage, str]:
     if not any(hit.chunk_id in wanted for hit in search.hits(restrict, k=DEEPEST)) and restrict:
         return "filtered", "the document does not pass the given --path or --kind"
@@ -200,7 +201,9 @@ def _searched(
     return _given(context, wanted, answer)
 
 
-def _given(context: Context, wanted: Mapping[str, Hit], answer: Answer | None) -> tuple[Stage, str]:
+def _given(
+    context: Context, wanted: Mapping[str, Hit], answer: Callable[[], Answer] | None
+) -> tuple[Stage, str]:
     passage = next((p for p in context.passages if wanted.keys() & set(p.chunk_ids)), None)
     if passage is None:
         lost = next((d for d in context.dropped if d.chunk_id in wanted), None)
@@ -213,9 +216,10 @@ def _given(context: Context, wanted: Mapping[str, Hit], answer: Answer | None) -
     where = f"it was found and given to be answered from as passage [{passage.number}]"
     if answer is None:
         return "given", f"{where}; with --answer you learn whether the answer uses it"
-    if any(_cites(c, hit) for c in answer.citations for hit in wanted.values()):
+    given = answer()
+    if any(_cites(c, hit) for c in given.citations for hit in wanted.values()):
         return "used", f"{where}, and the answer cites it"
-    what = "the question was refused" if answer.refused else "the answer cites other places"
+    what = "the question was refused" if given.refused else "the answer cites other places"
     return "not used", f"{where}, but {what}"
 
 

@@ -13,6 +13,7 @@ from test_answer import Script
 
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
+from ragkit.protocols import ChatDone
 from ragkit.records import Filter
 
 if TYPE_CHECKING:
@@ -116,6 +117,29 @@ def test_a_passage_that_a_models_own_tokens_leave_no_room_for_is_over_budget(
         for hit in asked.search("通知期多长？"):
             told = asked.why_not("通知期多长？", "rules.md", text=hit.text)
             assert (told.stage == "over budget") == ((hit.start, hit.end) in dropped)
+
+
+def test_an_answer_that_teaches_the_models_tokens_is_judged_by_what_it_was_given(
+    rag: Pipeline,
+) -> None:
+    question = "通知期多长？"
+    rules = "\n".join(f"# 通知期{i}\n\n" + f"第{i}级的通知期为{i}天。" * 20 for i in range(1, 7))
+    write_files(rag.path.parent / "docs", {"rules.md": rules})
+    rag.index()
+    config = rag.config.with_values({"answer.num_ctx": 2400, "answer.reserve_tokens": 100})
+    model = Script("三天 [1]。", done=ChatDone("stop", prompt_tokens=900))
+    with Pipeline(rag.path, config, embedder=HashEmbedder(), chat=model) as asked:
+        hits = asked.search(question)
+        before = [asked.why_not(question, "rules.md", text=hit.text).stage for hit in hits]
+        next_ = hits[before.index("over budget")]
+        told = asked.why_not(question, "rules.md", text=next_.text, answer=True)
+        assert (told.stage, model.requests) == ("over budget", [])
+
+        first = hits[before.index("given")]
+        told = asked.why_not(question, "rules.md", text=first.text, answer=True)
+        assert (told.stage, len(model.requests)) == ("used", 1)
+        # What the answer taught holds for the next one.
+        assert asked.why_not(question, "rules.md", text=next_.text).stage == "given"
 
 
 def test_of_joined_chunks_only_the_one_that_is_cited_was_used(rag: Pipeline) -> None:

@@ -29,7 +29,7 @@ Expected = Annotated[
 ]
 Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
 WithAnswer = Annotated[
-    bool, typer.Option("--answer", help="Answer too, and tell whether the passage was used.")
+    bool, typer.Option("--answer", help="Tell whether the answer uses a passage that was given.")
 ]
 
 
