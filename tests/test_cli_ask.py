@@ -13,7 +13,8 @@ import pytest
 from commands import Shell, write_files
 from ollama_server import OllamaServer, Reply
 
-from ragkit.config import Config
+from ragkit.answer.window import passage_budget
+from ragkit.config import AnswerSettings, Config
 from ragkit.pipeline import Pipeline
 from ragkit.records import Answer, to_json
 
@@ -160,6 +161,24 @@ def test_a_refusal_after_a_guess_leaves_no_guess_unmarked(
     assert (record["refused"], record["text"]) == (True, text)
     marked = "Not shown to be in the documents\n  Perhaps it is five weeks."
     assert printed.out == f"{text}\n\n{marked}\n"
+
+
+@pytest.mark.parametrize("extra", [(), ("--extractive",)])
+def test_a_window_without_room_for_any_passage_is_not_called_too_little_evidence(
+    shell: Shell, extra: tuple[str, ...]
+) -> None:
+    window = AnswerSettings()
+    room = passage_budget(QUESTION, window, context_tokens=window.num_ctx)
+    narrow = f"answer.num_ctx={window.num_ctx - room + 5}"
+
+    explained = shell("ask", QUESTION, "--explain", "--set", narrow, *extra).out
+
+    assert "answer by nobody: none of what was found fits the window (answer.num_ctx)" in explained
+
+
+def test_a_question_without_any_hit_is_said_to_have_found_nothing(shell: Shell) -> None:
+    explained = shell("ask", QUESTION, "--explain", "--path", "no-such-file.md").out
+    assert "answer by nobody: nothing was found" in explained
 
 
 def test_extractive_answers_quote_and_ask_no_chat_model(

@@ -189,7 +189,12 @@ def print_receipt(answer: Answer) -> None:
 
 
 def _who(answer: Answer) -> str:
-    if answer.refused and not answer.receipt.passages_given:
+    receipt = answer.receipt
+    if answer.refused and not receipt.passages_given:
+        if not receipt.found:
+            return "nobody: nothing was found"
+        if any(dropped.reason == "budget" for dropped in receipt.dropped):
+            return "nobody: none of what was found fits the window (answer.num_ctx)"
         return "nobody: what was found is too little evidence (answer.min_evidence)"
     return answer.chat_model or "quoting (no chat model)"
 
