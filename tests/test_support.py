@@ -220,6 +220,10 @@ def test_leaked_thinking_is_no_part_of_the_reply(
         ("十分重要，一般如此", set()),
         ("十二万米", {"120000"}),
         ("约1.5万人，2,020万户", {"15000", "20200000"}),
+        ("zero errors in two runs", {"0", "2"}),
+        ("零事故，误差为零，零点开放", {"0"}),
+        ("零售店的零件与零食，花草凋零，零下五度", {"5"}),
+        ("共一千零二十", set()),
         ("出口C2和G11公路", set()),
     ],
 )
@@ -245,6 +249,11 @@ def test_negated_words_are_found_past_function_words() -> None:
         ("面积1万平方米", "面积4万平方米", True),
         ("面积4万平方米", "40,000 square metres", False),
         ("有2个出口", "出口为C2和D1", True),
+        ("The run had zero errors.", "The run had two errors.", True),
+        ("The run had zero errors.", "The run had 0 errors.", False),
+        ("全年零事故。", "全年两起事故。", True),
+        ("全年零事故。", "全年事故为0起。", False),
+        ("他在零售业工作。", "他从事零售。", False),
     ],
 )
 def test_a_figure_counts_with_its_unit(sentence: str, evidence: str, missing: bool) -> None:  # noqa: FBT001 -- a table

@@ -8,11 +8,17 @@ from decimal import Decimal
 
 _COUNTS = "two three four five six seven eight nine ten eleven twelve"
 _MONTHS = "january february march april may june july august september october november december"
-_ENGLISH = {word: str(n) for n, word in enumerate(_COUNTS.split(), start=2)}
+_ENGLISH = {"zero": "0"} | {word: str(n) for n, word in enumerate(_COUNTS.split(), start=2)}
 _ENGLISH_READ = _ENGLISH | {word: str(n) for n, word in enumerate(_MONTHS.split(), start=1)}
 _DIGITS = {c: n % 10 for n, c in enumerate("〇一二三四五六七八九零")} | {"两": 2, "兩": 2}
 _POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "萬": 10_000}
-_HAN_RUN = r"(?<![\d.])[〇零一二两兩三四五六七八九十百千万萬]+"
+_HAN_DIGITS = "〇零一二两兩三四五六七八九十百千万萬"
+_HAN_RUN = rf"(?<![\d.])[{_HAN_DIGITS}]+"
+# Alone it is a figure (零事故), but not within a word (零售, 凋零) or below freezing (零下).
+_HAN_ZERO = (
+    rf"(?<![\d.{_HAN_DIGITS}凋飘飄孤涕丁])零"
+    rf"(?![{_HAN_DIGITS}售件食星碎散钱錢花工用部配乱亂头頭落丁下])"
+)
 _UNITS = (
     "(?:个|個|月|年|日|天|周|週|号|號|元|块|塊|条|條|项|項|名|人|次|倍|岁|歲|米|公|里|小时|小時|分钟|分鐘|秒|克|吨|噸|度|层|層|种|種"
     "|家|章|节|節|页|頁|届|屆|位|座|支|辆|輛|台|本|部|成)"
@@ -20,7 +26,7 @@ _UNITS = (
 _FIGURE = re.compile(
     r"\d+(?:,\d{3})*(?:\.\d+)?[万萬亿億]?|[a-z][a-z\d]*"
 )  # a letter's digits are a name: C2
-_HAN_COUNTED = re.compile(_HAN_RUN + f"(?={_UNITS})")
+_HAN_COUNTED = re.compile(f"{_HAN_RUN}(?={_UNITS})|{_HAN_ZERO}")
 _HAN_ANY = re.compile(_HAN_RUN)
 _MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _UNITS_OF_MEASURE = """
@@ -39,8 +45,8 @@ Figure = tuple[str, int]
 def figures(text: str) -> set[str]:
     """Collect the figures that a statement makes, as plain digits.
 
-    English two to twelve and Chinese numerals before a unit count; the number of a list item
-    does not. ``1,000`` is ``1000``, ``2.50`` is ``2.5``.
+    English two to twelve and zero, Chinese numerals before a unit and a lone 零 count; the number
+    of a list item does not. ``1,000`` is ``1000``, ``2.50`` is ``2.5``.
 
     >>> sorted(figures("The fee is 1,000 euros, due in three months."))
     ['1000', '3']
