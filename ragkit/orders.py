@@ -150,7 +150,7 @@ def without_orders(text: str) -> str:
 
 def _seen(text: str) -> tuple[str, list[int] | range]:
     """A text as a model reads it, in simplified characters, with the offset of each character."""
-    if visible(text) == text:
+    seen = visible(text)
+    if seen == text:
         return simplified(text), range(len(text))
-    offsets = [i for i, char in enumerate(text) if visible(char)]
-    return simplified("".join(text[i] for i in offsets)), offsets
+    return simplified(seen), [i for i, char in enumerate(text) if visible(char)]

@@ -15,22 +15,38 @@ _INVISIBLE = (
     "\U000e0000-\U000e0fff"  # tags and further selectors: a whole text fits in them unseen
 )
 _ANY = re.compile(f"[{_INVISIBLE}]")
-_ASCII = bytes(code for code in range(0x80) if _ANY.match(chr(code)))
+_PARTING = "\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+"""Of these, the ends of lines, pages and fields: shown as a space, since a break would let a
+heading or a file's name write lines of its own."""
+
+_PARTING_ASCII = _PARTING[:6].encode()
+_SPACED = bytes.maketrans(_PARTING_ASCII, b" " * len(_PARTING_ASCII))
+_UNSEEN = bytes(
+    code for code in range(0x80) if _ANY.match(chr(code)) and code not in _PARTING_ASCII
+)
 
 
 def visible(text: str) -> str:
     r"""Leave out every character that nobody sees; tab, line feed and spaces stay.
 
-    It looks at single characters, so the pieces of a text come out as the whole does. The joiners
-    of emoji and of Persian or Indic words go too: what is shown loses a ligature, not a letter.
+    A separator of lines, pages or fields becomes a space, so that it still parts words. It looks
+    at single characters, so the pieces of a text come out as the whole does. The joiners of emoji
+    and of Persian or Indic words go too: what is shown loses a ligature, not a letter.
 
     >>> visible("a\u200bb\x1b[31m\U000e0041\u202ec")
     'ab[31mc'
+    >>> visible("one\u2028two")
+    'one two'
     """
     if not text.isascii():
-        return _ANY.sub("", text)
-    seen = text.encode().translate(None, _ASCII)  # a fifth of the pattern's time
-    return text if len(seen) == len(text) else seen.decode()
+        return _ANY.sub(_seen, text)
+    raw = text.encode()
+    seen = raw.translate(_SPACED, _UNSEEN)  # a fifth of the pattern's time
+    return text if seen == raw else seen.decode()
+
+
+def _seen(match: re.Match[str]) -> str:
+    return " " if match[0] in _PARTING else ""
 
 
 def escaped(text: str) -> str:

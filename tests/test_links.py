@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragkit.answer.links import LinkFilter, links
-from ragkit.visible import escaped, visible
+from ragkit.visible import escaped
 
 SOURCE = (
     "See https://staff.example/form(a). 请访问https://cn.example/p查看详情，"
@@ -140,14 +140,6 @@ def test_what_was_filtered_holds_no_link_that_the_passages_do_not(text: str) -> 
     assert links([shown]) <= links([SOURCE]) | {""}
     targets = re.findall(r"(!?)\[[^\]]*\]\(([^)]*)", shown)
     assert all(target.rstrip(") ") in SOURCE and not image for image, target in targets)
-
-
-@given(st.text())
-def test_invisible_characters_go_and_only_they(text: str) -> None:
-    kept = visible(text)
-    assert visible(kept) == kept
-    assert [c for c in text if c in set(kept)] == list(kept)
-    assert escaped(kept) == kept
 
 
 def test_escapes_are_json_of_the_same_text() -> None:
