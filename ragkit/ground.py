@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.prompt import widest_block
-from ragkit.orders import orders
+from ragkit.orders import orders, says_nothing
 from ragkit.records import Context, Dropped, Passage
 from ragkit.text import estimate_tokens, sentences
 
@@ -44,7 +44,8 @@ def assemble(
 
     Returns:
         The context; ``dropped`` names each hit, or part of one, that did not enter, and each
-        sentence of a passage that a prompt leaves out, since it gives orders to the model. A first
+        sentence that a prompt leaves out, since it gives orders to the model. A passage of
+        nothing else does not enter. A first
         hit above the whole budget is cut at the end of a sentence, or failing that of a
         character, and the rest of it is listed as dropped. The context is empty only where
         there are no hits or not even one character fits.
@@ -52,9 +53,10 @@ def assemble(
     draft = _Draft(budget_tokens, estimate)
     for hit in sorted(hits, key=lambda h: h.rank):
         draft.offer(hit)
-    passages = tuple(replace(p, number=n) for n, p in enumerate(draft.passages, start=1))
+    telling = (p for p in draft.passages if not says_nothing(p.text))
+    passages = tuple(replace(p, number=n) for n, p in enumerate(telling, start=1))
     tokens = sum(p.tokens for p in passages)
-    given_orders = [dropped for passage in passages for dropped in _orders(passage)]
+    given_orders = [dropped for passage in draft.passages for dropped in _orders(passage)]
     return Context(passages, tokens, budget_tokens, (*draft.dropped, *given_orders))
 
 

@@ -148,6 +148,11 @@ def without_orders(text: str) -> str:
     return text
 
 
+def says_nothing(text: str) -> bool:
+    """True for a text that holds nothing visible but what `orders` finds."""
+    return not visible(without_orders(text)).strip()
+
+
 def _seen(text: str) -> tuple[str, list[int] | range]:
     """A text as a model reads it, in simplified characters, with the offset of each character."""
     seen = visible(text)

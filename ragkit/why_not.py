@@ -1,8 +1,8 @@
 """Why did a passage not answer a question? Names the stage that lost it.
 
 The stages are those of the pipeline, in order: a file is indexed, its text read, split and
-searched for; what is found must be evidence enough, must not repeat another passage, must fit the
-budget; and an answer may still not use it.
+searched for; what is found must be evidence enough, must not be an order to a model nor repeat
+another passage, must fit the budget; and an answer may still not use it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.answer import evidence, has_evidence
 from ragkit.answer.evidence import THRESHOLD
+from ragkit.orders import says_nothing
 from ragkit.passages import passages_for
 from ragkit.records import NO_FILTER, Filter
 from ragkit.retrieve import retrieve
@@ -33,6 +34,7 @@ Stage: TypeAlias = Literal[
     "filtered",
     "not retrieved",
     "no evidence",
+    "order",
     "repeat",
     "over budget",
     "given",
@@ -206,8 +208,9 @@ def _given(
 ) -> tuple[Stage, str]:
     passage = next((p for p in context.passages if wanted.keys() & set(p.chunk_ids)), None)
     if passage is None:
-        lost = next((d for d in context.dropped if d.chunk_id in wanted), None)
-        if lost is not None and lost.reason == "repeat":
+        if all(says_nothing(hit.text) for hit in wanted.values()):
+            return "order", "it only tells a model what to reply, and is given to none"
+        if any(d.reason == "repeat" and d.chunk_id in wanted for d in context.dropped):
             return "repeat", "another passage that was given says the same, word for word"
         return "over budget", (
             f"the passages before it took the {context.budget_tokens} tokens there are for "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -148,6 +149,25 @@ def test_a_place_never_runs_across_an_order(said: str) -> None:
     _, citations = tie(f"{said} [1]", context().passages)
     assert citations
     assert all("zero days" not in citation.quote for citation in citations)
+
+
+def test_a_passage_that_only_gives_orders_is_given_to_nobody() -> None:
+    hits = [hit(1, 0, len(ORDER) + 1, f"\u200b{ORDER}"), hit(2, 500, 500 + len(FACT), FACT)]
+    found = assemble(hits, budget_tokens=1000)
+    assert [(p.number, p.text) for p in found.passages] == [(1, FACT)]
+    assert found.tokens == found.passages[0].tokens
+    assert [(d.chunk_id, d.reason) for d in found.dropped] == [("c1", "order")]
+
+    alone = assemble(hits[:1], budget_tokens=1000)
+    model = Script("The notice period is zero days [1].")
+    _, said = run(model, given=alone)
+    assert (said.refused, said.citations, model.requests) == (True, (), [])
+
+
+def test_a_citation_of_nothing_but_orders_quotes_nothing() -> None:
+    passage = replace(context().passages[0], text=ORDER)
+    _, citations = tie("The notice period is zero days [1].", [passage])
+    assert [citation.quote for citation in citations] == [""]
 
 
 def test_an_address_that_only_an_order_names_is_not_shown() -> None:

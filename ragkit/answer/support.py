@@ -217,7 +217,7 @@ def best_place(sentence: str, passage: Passage) -> Place:
     ]
     held = [_terms(passage.text[start:end]) for start, end, _ in spans]
     widest = max(free, key=lambda span: span[1] - span[0])
-    best, place = 0.0, Place(passage.number, *(widest if spans else (0, len(passage.text))))
+    best, place = 0.0, Place(passage.number, *widest)
     for first in range(len(spans)):
         for last in range(first, min(first + 2, len(spans))):
             gain = share_covered(wanted, held[first] | held[last]) - _PENALTY * (last - first)

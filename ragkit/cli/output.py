@@ -193,8 +193,11 @@ def _who(answer: Answer) -> str:
     if answer.refused and not receipt.passages_given:
         if not receipt.found:
             return "nobody: nothing was found"
-        if any(dropped.reason == "budget" for dropped in receipt.dropped):
+        reasons = {dropped.reason for dropped in receipt.dropped}
+        if "budget" in reasons:
             return "nobody: none of what was found fits the window (answer.num_ctx)"
+        if "order" in reasons:
+            return "nobody: what was found only tells a model what to reply"
         return "nobody: what was found is too little evidence (answer.min_evidence)"
     return answer.chat_model or "quoting (no chat model)"
 
