@@ -156,6 +156,34 @@ def test_a_heading_lends_its_terms_and_is_not_quoted(heading: str, embedder: Emb
     assert found.citations[0].quote == "It is 5 dollars a day."
 
 
+FAQ = (
+    "# Staff\n\n## How long is the notice period?\n\nThree months.\n\n## Is there a gym?\n\n"
+    "Yes.\n\n## May I sell my holidays?\n\nHolidays cannot be exchanged for money.\n"
+)
+CHINESE_FAQ = (
+    "# 员工\n\n## 通知期有多长？\n\n三个月。\n\n## 有健身房吗？\n\n有。\n\n"
+    "## 年假可以折现吗？\n\n年假不能折成现金，无论出于什么理由。\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "quote"),
+    [
+        ("How long is the notice period?", "Three months."),
+        ("Is there a gym?", "Yes."),
+        ("通知期有多长？", "三个月。"),
+        ("有健身房吗？", "有。"),
+    ],
+)
+def test_a_short_answer_below_a_heading_that_asks_is_found(
+    question: str, quote: str, embedder: Embedder
+) -> None:
+    board = "The notice period was discussed at the last meeting of the board."
+    found = ask(question, embedder, FAQ, CHINESE_FAQ, board)
+    assert found.citations[0].quote == quote
+    assert found.sentences[0].status == "supported"  # too short to be called quoted
+
+
 def test_a_heading_parts_a_question_from_another_answer(embedder: Embedder) -> None:
     page = "What is new? Who pays the fee?\n\n## Is there a canteen?\n\nThe canteen opens at noon."
     found = ask("When does the canteen open?", embedder, page)
@@ -170,7 +198,16 @@ def test_answer_is_verbatim_apart_from_its_marks(embedder: Embedder) -> None:
 
 
 @pytest.mark.parametrize(
-    "texts", [(), ("",), ("# Leaving",), ("Leaving\n=======",), ("Why? How so?",), ("Yes.",)]
+    "texts",
+    [
+        (),
+        ("",),
+        ("# Leaving",),
+        ("Leaving\n=======",),
+        ("Why? How so?",),
+        ("Yes.",),
+        ("# Is the bank safe? - Forum",),
+    ],
 )
 def test_passages_without_a_statement_give_the_refusal(
     texts: tuple[str, ...], embedder: Embedder

@@ -100,7 +100,7 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
 
     A question (as in a list of questions and answers) is quoted with what follows it and lends
     it its terms, but is not embedded: any question is near any other. A heading that asks lends its
-    terms only.
+    terms only; what stands below it may be shorter.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
     asked, lent = None, ""
@@ -114,7 +114,10 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
         if said.endswith(("?", "？")):
             asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
-        if len(words(part[first:end])) >= MIN_WORDS and not is_heading:
+        # Below a heading that asks, "Three months." is an answer; in its line it is more of it.
+        is_below = part[:start].rstrip(" ").endswith("\n")
+        whole = lent + said if is_below else part[first:end]
+        if len(words(whole)) >= MIN_WORDS and not is_heading:
             place = Place(passage.number, begin + first, begin + end)
             yield _Candidate(place, said, frozenset(content_terms(lent + said)))
         asked, lent = None, ""
