@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ragkit.answer.cite import as_shown
 from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.prompt import is_refusal
 from ragkit.answer.support import Evidence, answer_sentences, judge, verbatim_span
@@ -106,21 +107,26 @@ def _sentences(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[Sent
 def _spans(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[tuple[int, int]]:
     """Split an answer; a quotation that is recorded as one, as a question with what follows, is.
 
-    All of it must stand word for word in a place that it cites, so that nothing can hide in it.
+    All of it must stand word for word in a place that it cites, or be that place as an answer shows
+    it, so that nothing can hide in it.
     """
     spans = answer_sentences(answer.text)
     ends = {end for _, end in spans}
     quoted: dict[int, int] = {}
     for record in answer.sentences:
         text = answer.text[record.start : record.end]
-        places = [e.text for e in _evidence(text, record, checks)]
-        if record.end in ends and any(verbatim_span(without_marks(text), p) for p in places):
+        bare, places = without_marks(text), (e.text for e in _evidence(text, record, checks))
+        if record.end in ends and any(_is_quotation(bare, place) for place in places):
             quoted[record.start] = record.end
     covered = 0
     for start, end in spans:
         if start >= covered:
             covered = max(end, quoted.get(start, end))
             yield start, covered
+
+
+def _is_quotation(text: str, place: str) -> bool:
+    return bool(verbatim_span(text, place)) or text == as_shown(place).rstrip(" ")
 
 
 def _evidence(

@@ -140,6 +140,29 @@ def test_a_quotation_that_begins_with_a_question_holds_as_one(lent: World) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "What is the fee? The fee <iframe src=x></iframe> is 5 dollars a day.",
+            "What is the fee? The fee [html removed][html removed] is 5 dollars a day. [1]",
+        ),
+        ("多少钱？费用<img src=x>是每天五美元。", "多少钱？费用[html removed]是每天五美元。 [1]"),
+    ],
+)
+def test_a_quotation_that_begins_with_a_question_and_lost_html_holds_as_one(
+    lent: World, tmp_path: Path, text: str, shown: str
+) -> None:
+    docs = write_files(tmp_path / "pages", {"page.md": f"{text}\n"})
+    with Pipeline(tmp_path / "pages-index", lent[0].config) as quoting:
+        quoting.index(docs)
+        answer = quoting.ask(text.partition("？")[0] if "？" in text else "What is the fee?")
+        assert answer.text == shown
+        found = quoting.verify(answer)
+        assert [s.text for s in found.sentences] == [shown]
+        assert found.holds, found.sentences
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "What is the fee? The fee is 9 dollars a day. [1]",

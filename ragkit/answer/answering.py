@@ -11,11 +11,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ragkit.answer.cite import cite, tie, withhold
+from ragkit.answer.cite import as_shown, cite, tie, withhold
 from ragkit.answer.extract import extract
 from ragkit.answer.links import LinkFilter
 from ragkit.answer.markers import MarkFilter, find_marks
-from ragkit.answer.prompt import begins_refusal, is_refusal, refusal, without_references
+from ragkit.answer.prompt import begins_refusal, is_refusal, refusal
 from ragkit.answer.support import Evidence, judge
 from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import checked_receipt, plan_request
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatModel, Embedder
-    from ragkit.records import Citation, Context, Passage, SentenceStatus
+    from ragkit.records import Citation, Context
 
 AnswerEvent: TypeAlias = TextDelta | ThinkingDelta | Answer
 
@@ -130,7 +130,9 @@ def answer_extractively(
         passage = context.passages[place.number - 1]
         citation = cite(passage, place.start, place.end)
         begin = len(text) + (1 if text else 0)
-        shown, status = _shown(citation.quote, passage)
+        shown = as_shown(citation.quote)
+        above = (passage.title, *passage.heading)
+        status = judge(shown, [Evidence(citation.quote, above)]).status
         text = f"{text}\n{shown} [{place.number}]".lstrip("\n")
         tied.append(Sentence(begin, len(text), status, (len(citations),)))
         citations.append(citation)
@@ -144,13 +146,6 @@ def answer_extractively(
             citations=tuple(citations),
         )
     return replace(found, seconds=time.perf_counter() - started)
-
-
-def _shown(quote: str, passage: Passage) -> tuple[str, SentenceStatus]:
-    """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML."""
-    links = LinkFilter([quote])
-    shown = links.feed(without_references(visible(quote))) + links.close()
-    return shown, judge(shown, [Evidence(quote, (passage.title, *passage.heading))]).status
 
 
 def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragkit.answer.links import LinkFilter
 from ragkit.answer.markers import find_marks
+from ragkit.answer.prompt import without_references
 from ragkit.answer.support import answer_sentences, check_sentence
 from ragkit.errors import CitationError
 from ragkit.records import Citation, Sentence
+from ragkit.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +66,12 @@ def cite(passage: Passage, start: int, end: int) -> Citation:
         quote=passage.text[start:end],
         file_sha256=passage.file_sha256,
     )
+
+
+def as_shown(quote: str) -> str:
+    """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML."""
+    links = LinkFilter([quote])
+    return links.feed(without_references(visible(quote))) + links.close()
 
 
 def withhold(text: str, sentences: Sequence[Sentence]) -> str:
