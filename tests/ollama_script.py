@@ -36,6 +36,7 @@ class Fault:
         drop_after: Close the connection after this many bytes of the reply; None: do not.
         end_after: End a streamed reply, as if it were whole, after this many bytes of its body.
         split: Send a streamed reply byte by byte.
+        linger_s: Hold the end of a streamed reply back for so long, or until the client leaves.
         vector: JSON value to send as the embedding (of each input, on /api/embed).
         extra: Fields to add to a whole reply.
     """
@@ -50,6 +51,7 @@ class Fault:
     drop_after: int | None = None
     end_after: int | None = None
     split: bool = False
+    linger_s: float = 0.0
     vector: Any = None
     extra: dict[str, Any] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ its address. In a test: ``with OllamaServer() as server: ... server.url``.
 from __future__ import annotations
 
 import argparse
+import select
 import socket
 import threading
 import time
@@ -145,9 +146,9 @@ class OllamaServer:
             return _send_whole(sock, *reply, fault, bodiless=method == "HEAD")
         if fault and (fault.split or fault.drop_after is not None or fault.end_after is not None):
             return _send_spoilt(sock, reply, fault)
-        return self._send_stream(sock, reply)
+        return self._send_stream(sock, reply, fault.linger_s if fault else 0.0)
 
-    def _send_stream(self, sock: socket.socket, stream: Stream) -> bool:
+    def _send_stream(self, sock: socket.socket, stream: Stream, linger_s: float) -> bool:
         """Send a stream in chunks as its pieces come; None cuts the connection."""
         head = _stream_head(stream)
         for piece in stream.pieces:
@@ -156,6 +157,8 @@ class OllamaServer:
             sock.sendall(head + _chunk(piece))
             head = b""
             time.sleep(self.settings.chunk_delay_s)
+        if linger_s and select.select([sock], [], [], linger_s)[0]:
+            raise ConnectionAbortedError
         sock.sendall(head + _chunk(b""))
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
@@ -297,9 +298,21 @@ def test_a_busy_server_is_asked_again_and_a_server_that_is_not_there_is_named(
 
 def test_a_finished_stream_leaves_its_connection_to_the_next(ollama: OllamaServer) -> None:
     chat = chat_of(ollama)
-    for _ in range(3):
+    for delay_s in (0.0, 0.6, 0.0):  # more than the end of the reply before was waited for
+        ollama.faults.append(Fault(CHAT, delay_s=delay_s))
         list(chat.chat(QUESTION))
     assert (ollama.connections, ollama.cancelled) == (1, 0)
+
+
+def test_an_end_that_does_not_come_after_done_is_not_waited_for(ollama: OllamaServer) -> None:
+    chat = chat_of(ollama, read_timeout_s=20)
+    whole = list(chat.chat(QUESTION))
+    ollama.faults.append(Fault(CHAT, linger_s=60))
+    began = time.monotonic()
+    assert list(chat.chat(QUESTION)) == whole
+    assert time.monotonic() - began < 10
+    assert list(chat.chat(QUESTION)) == whole
+    assert ollama.connections == 2
 
 
 def test_leaving_a_reply_ends_it_at_the_server(ollama: OllamaServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64decode
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _DONE = b"[DONE]"
+_END_S = 0.25
+"""How long the end of a reply is waited for, from ``[DONE]`` on."""
+
 # Names that servers give to a model's window: vLLM, LM Studio and others, llama.cpp's `meta`.
 _WINDOWS = ("max_model_len", "max_context_length", "context_length", "n_ctx", "n_ctx_train")
 
@@ -163,7 +167,7 @@ class OpenAIClient:
                 with closing(_events(pieces)) as events:
                     for data in events:
                         if data == _DONE:
-                            _read_out(events)
+                            _read_out(response, pieces)
                             return
                         yield self._parsed(data, model)
             except requests.RequestException as exc:
@@ -188,11 +192,20 @@ class OpenAIClient:
         return value
 
 
-def _read_out(events: Iterator[bytes]) -> None:
-    """Read the end of a whole reply, so that its connection is kept; nothing depends on it."""
+def _read_out(response: requests.Response, pieces: Iterator[bytes]) -> None:
+    """Read the end of a whole reply, so that its connection is kept; nothing depends on it.
+
+    An end that does not come at once is not waited for: closing the reply closes the connection.
+    """
+    sock = getattr(response.raw.connection, "sock", None)  # None: it ends with the reply
+    if sock is None:
+        return
+    sock.settimeout(_END_S)  # the next request sets its own
+    deadline = time.monotonic() + _END_S
     with suppress(requests.RequestException):
-        for _ in events:
-            pass
+        for _ in pieces:
+            if time.monotonic() > deadline:
+                return
 
 
 def _events(pieces: Any) -> Generator[bytes, None, None]:  # noqa: ANN401 -- an iterator of bytes
