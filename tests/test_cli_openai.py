@@ -43,9 +43,9 @@ def test_a_folder_is_indexed_and_asked_over_v1(tmp_path: Path, ollama: OllamaSer
     assert {body["model"] for body in ollama.bodies(EMBEDDINGS)} >= {"all-minilm", "bge-m3"}
     assert set(ollama.paths()) <= {CHAT, EMBEDDINGS, MODELS}
 
-    ollama.script(Reply(("The ", "notice "), ending="eof"))
+    ollama.script(Reply(("Staff ", "notice "), ending="eof"))
     broken = shell("ask", "How long is the notice period?", code=13)
-    assert broken.out in {"The \n", "The notice \n"}
+    assert broken.out in {"Staff\n", "Staff notice\n"}
     assert "the stream ended without [DONE]" in broken.err
 
     unknown = shell("ask", "How long is the notice period?", "--chat", "openai:none-such", code=13)
