@@ -29,7 +29,7 @@ Expected = Annotated[
 ]
 Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
 WithAnswer = Annotated[
-    bool, typer.Option("--answer", help="Tell whether the answer uses a passage that was given.")
+    bool, typer.Option("--answer", help="Answer too where it was given, and tell if it was used.")
 ]
 
 
