@@ -41,6 +41,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 BASE = {"models.backend": "embedded", "models.chat": "none"}
 ANSWERED_WITH = "hybrid"
+WORK = REPOSITORY / "indexes" / ".evaluate"
+"""Where indexes and vectors are kept; as for ``ragkit evaluate`` in the repository."""
 IN_PARTS = {"mixed-folder"}
 """Sets of several languages whose baseline is told for each."""
 
@@ -98,12 +100,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?", default=told, help="holds the sets")
     parser.add_argument("--sets", nargs="*", metavar="NAME", help="only these")
     parser.add_argument("--answers", action="store_true", help="answer the samples too")
-    parser.add_argument(
-        "--work",
-        type=Path,
-        default=REPOSITORY / "indexes" / ".evaluate",
-        help="where indexes and vectors are kept; as for `ragkit evaluate` in the repository",
-    )
+    parser.add_argument("--work", type=Path, default=WORK, help="where indexes and vectors are")
     given = parser.parse_args()
     if not given.folder or not Path(given.folder).is_dir():
         parser.error("name the folder of the question sets, or set RAGKIT_EVAL")
