@@ -22,7 +22,7 @@ from ragkit.records import Answer, Found
 from ragkit.store.learned import keep_learned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ragkit.config import Config
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ragkit.records import Context, Hit
     from ragkit.store.local import LocalStore
 
-__all__ = ["AnswerEvent", "answer_from"]
+__all__ = ["AnswerEvent", "answer_from", "last_answer"]
 
 
 def answer_from(
@@ -74,6 +74,15 @@ def answer_from(
                 yield event if as_of is None else replace(event, generation=as_of)
             else:
                 yield event
+
+
+def last_answer(events: Iterable[AnswerEvent]) -> Answer:
+    """The answer with which a stream ends."""
+    *_, last = events
+    if not isinstance(last, Answer):
+        msg = "the stream ended without an answer"
+        raise TypeError(msg)
+    return last
 
 
 def _found(hit: Hit) -> Found:
