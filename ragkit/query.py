@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer import (
-    AnswerEvent,
     Provenance,
     answer,
     answer_extractively,
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from ragkit.answer import AnswerEvent
     from ragkit.config import Config
     from ragkit.protocols import ChatModel, Embedder
     from ragkit.records import Context, Hit
     from ragkit.store.local import LocalStore
-
-__all__ = ["AnswerEvent", "answer_from", "last_answer"]
 
 
 def answer_from(
