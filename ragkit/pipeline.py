@@ -183,6 +183,7 @@ class Pipeline:
             self.path,
             self.store,
             self.config,
+            # It is asked for more than once, and made once.
             cache(lambda: self._given_embedder or new_embedder(self.config.models)),
             on_progress or (lambda _: None),
         )
