@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ragkit.text import TOKEN_UNIT, script_weights
+from ragkit.tokens import TOKEN_UNIT, script_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from ragkit.cli.options import (
     Backend,
     IndexName,
     Json,
+    Quiet,
     Settings,
     configured,
     configured_embedder,
@@ -60,7 +61,7 @@ def index(
         bool,
         typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
     files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
@@ -135,7 +136,7 @@ def rebuild(
         str | None, typer.Option(metavar="MODEL", help="Embedding model of the server.")
     ] = None,
     backend: Backend = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

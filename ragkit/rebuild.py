@@ -1,0 +1,51 @@
+"""Building an index anew, beside the old one, which answers meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from ragkit.locate import replaced_path
+from ragkit.update import indexed_sources, update_index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ragkit.config import Config
+    from ragkit.ingest import Progress
+    from ragkit.protocols import Embedder
+    from ragkit.records import IndexReport
+    from ragkit.store.local import LocalStore
+
+
+def rebuild_index(
+    path: Path,
+    store: LocalStore,
+    config: Config,
+    embedder: Callable[[], Embedder],
+    on_progress: Callable[[Progress], None],
+) -> IndexReport:
+    """Build an index anew and put it in its place; see `Pipeline.rebuild`.
+
+    The old one is left at `replaced_path`, to be removed when nobody here has it open.
+
+    Args:
+        path: The index folder.
+        store: The old index.
+        config: Load and split settings.
+        embedder: Gives the new index's embedder; called only if a file has to be loaded.
+        on_progress: Called after every file.
+    """
+    sources = indexed_sources(store)
+    fresh = path.with_name(f".{path.name}.rebuilding")
+    shutil.rmtree(fresh, ignore_errors=True)
+    with store.writing("rebuild"):
+        report = update_index(
+            fresh, None, config, sources, embedder, on_progress, remembered=store.vectors
+        )
+        old = replaced_path(path)
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        fresh.rename(path)
+    return report
