@@ -188,6 +188,7 @@ class Pipeline:
             on_progress or (lambda _: None),
         )
         self.close()
+        self._embedder = None
         shutil.rmtree(replaced_path(self.path))
         return report
 
