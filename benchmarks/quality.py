@@ -93,6 +93,12 @@ def where_measured(command: str) -> dict[str, Any]:
     return machine() | named | {"corpus": "see the rows", "command": command}
 
 
+def reranked() -> dict[str, Any] | None:
+    """The last results of ``rerank.py``."""
+    files = sorted((HERE / "results").glob("rerank-*.json"))
+    return json.loads(files[-1].read_text("utf-8")) if files else None
+
+
 def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -129,8 +135,8 @@ def main() -> int:
         results = {"machine": where, "rows": rows}
         text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
         file.write_text(text, "utf-8")
-        (HERE / "QUALITY.md").write_text(page(where, rows), "utf-8")
-    print(page(where, rows))
+        (HERE / "QUALITY.md").write_text(page(where, rows, reranked()), "utf-8")
+    print(page(where, rows, reranked()))
     return 0 if rows else 1
 
 

@@ -4,7 +4,7 @@
 
 EVAL holds the question sets as for ``quality.py``, whose work folder serves both. On each set the
 same few questions are searched without and with reranking. Results go to
-``benchmarks/results/rerank-DATE.json``; the next run of ``quality.py`` shows them on its page.
+``benchmarks/results/rerank-DATE.json``, which ``quality.py`` shows on its page.
 """
 
 from __future__ import annotations
