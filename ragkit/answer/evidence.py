@@ -29,8 +29,8 @@ xquad-zh: translated apart from the passages           0.98
 
 A near miss (the right subject, a fact that is not there) is mostly beyond such a measure; the chat
 model is told to refuse it. ``benchmarks/evidence.py`` chose the constants below by seven articles
-of squad2-noanswer at a time: on the eighth the AUC was 0.70 too (0.57 to 0.83). For an embedder without known ends only a question of which no
-passage holds a single term is refused.
+of squad2-noanswer at a time: on the eighth the AUC was 0.70 too (0.57 to 0.83). For an embedder
+without known ends only a question of which no passage holds a single term is refused.
 """
 
 from __future__ import annotations
