@@ -205,7 +205,9 @@ def test_an_empty_vector_in_a_batch_is_isolated(ollama: OllamaServer) -> None:
     with pytest.raises(EmbeddingFailedError, match=r"text 1: .+ an empty vector") as caught:
         embedder_of(ollama, embed_endpoint=BATCH).embed_documents(["good", "bad", "fine"])
     assert list(caught.value.failed) == [1]
-    np.testing.assert_allclose(caught.value.vectors, [[0.0, 1.0], [0.0, 0.0], [0.6, 0.8]], atol=1e-6)
+    np.testing.assert_allclose(
+        caught.value.vectors, [[0.0, 1.0], [0.0, 0.0], [0.6, 0.8]], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("endpoint", [LEGACY, BATCH])
