@@ -88,6 +88,8 @@ class Preparer:
                     yield self._one(file, root, parser)
                 except LoadError as exc:
                     yield exc
+                except MemoryError:
+                    yield LoadError("needs more memory than there is", file)
 
     def _one(self, file: Path, root: Path, parser: Parser) -> Prepared:
         document = load_document(file, root=root, settings=self.load, parser=parser)

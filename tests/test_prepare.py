@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,15 @@ def sources(tmp_path: Path) -> list[Source]:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     return [(tmp_path / name, tmp_path) for name in contents] + [(tmp_path / "gone.txt", tmp_path)]
+
+
+@pytest.fixture
+def huge_between(tmp_path: Path) -> list[Source]:
+    """A file of 64 MB between two short ones."""
+    contents = {"a.txt": "One.\n", "huge.txt": "Word upon word. " * 4_000_000, "z.txt": "Two.\n"}
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+    return [(tmp_path / name, tmp_path) for name in contents]
 
 
 def shown(result: Prepared | LoadError) -> object:
@@ -105,33 +115,55 @@ def memory_bytes(pid: int) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
 def test_a_file_on_which_the_process_dies_again_has_failed_and_the_rest_goes_on(
-    tmp_path: Path,
+    huge_between: list[Source],
 ) -> None:
-    contents = {"a.txt": "One.\n", "huge.txt": "Word upon word. " * 4_000_000, "z.txt": "Two.\n"}
-    sources = []
-    for name, content in contents.items():
-        (tmp_path / name).write_text(content)
-        sources.append((tmp_path / name, tmp_path))
     size = 120 << 20
     before = set(children())
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(kill_when_large, before, size)
-        results = PREPARER.prepare(sources, size_bytes=APART_BYTES)
+        results = PREPARER.prepare(huge_between, size_bytes=APART_BYTES)
         found = [next(results)]
         second = pool.submit(lambda: kill_when_large(before | {first.result()}, size))
         found += results
 
     assert first.result() != second.result()
     assert [shown(result) for result in found[::2]] == [
-        shown(result) for result in PREPARER.here(sources[::2])
+        shown(result) for result in PREPARER.here(huge_between[::2])
     ]
     assert isinstance(found[1], LoadError)
-    assert found[1].path == tmp_path / "huge.txt"
+    assert found[1].path == huge_between[1][0]
     assert str(found[1]) == (
         "the process that reads files died on it (signal SIGKILL); "
         "it may need more memory than there is"
     )
+
+
+LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from test_prepare import PREPARER
+files = [Path(name) for name in sys.argv[1:]]
+list(PREPARER.here([(files[0], files[0].parent)]))  # what is imported on the way is there now
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + (150 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for result in PREPARER.here([(file, file.parent) for file in files]):
+    print(result if isinstance(result, Exception) else result.texts)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a limit of memory")
+def test_a_file_that_needs_more_memory_than_there_is_has_failed(huge_between: list[Source]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, *(file for file, _ in huge_between)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+    assert run.stderr == ""
+    assert run.stdout.splitlines() == ["['One.']", "needs more memory than there is", "['Two.']"]
 
 
 def test_what_the_process_failed_with_is_told_once(
