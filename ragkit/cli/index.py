@@ -39,7 +39,9 @@ def index(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...", help="Folders or files; none: the folders indexed before."
+            metavar="[PATH]...",
+            help="Folders or files; none: the folders indexed before.",
+            readable=False,  # typer need not check: reading tells, as for a missing one
         ),
     ] = None,
     index: IndexName = "",
