@@ -41,6 +41,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 BASE = {"models.backend": "embedded", "models.chat": "none"}
 ANSWERED_WITH = "hybrid"
+WORK = REPOSITORY / "indexes" / ".evaluate"
+"""Where indexes and vectors are kept; as for ``ragkit evaluate`` in the repository."""
 IN_PARTS = {"mixed-folder"}
 """Sets of several languages whose baseline is told for each."""
 
@@ -91,6 +93,12 @@ def where_measured(command: str) -> dict[str, Any]:
     return machine() | named | {"corpus": "see the rows", "command": command}
 
 
+def reranked() -> dict[str, Any] | None:
+    """The last results of ``rerank.py``."""
+    files = sorted((HERE / "results").glob("rerank-*.json"))
+    return json.loads(files[-1].read_text("utf-8")) if files else None
+
+
 def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -98,12 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?", default=told, help="holds the sets")
     parser.add_argument("--sets", nargs="*", metavar="NAME", help="only these")
     parser.add_argument("--answers", action="store_true", help="answer the samples too")
-    parser.add_argument(
-        "--work",
-        type=Path,
-        default=REPOSITORY / "indexes" / ".evaluate",
-        help="where indexes and vectors are kept; as for `ragkit evaluate` in the repository",
-    )
+    parser.add_argument("--work", type=Path, default=WORK, help="where indexes and vectors are")
     given = parser.parse_args()
     if not given.folder or not Path(given.folder).is_dir():
         parser.error("name the folder of the question sets, or set RAGKIT_EVAL")
@@ -132,8 +135,8 @@ def main() -> int:
         results = {"machine": where, "rows": rows}
         text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
         file.write_text(text, "utf-8")
-        (HERE / "QUALITY.md").write_text(page(where, rows), "utf-8")
-    print(page(where, rows))
+        (HERE / "QUALITY.md").write_text(page(where, rows, reranked()), "utf-8")
+    print(page(where, rows, reranked()))
     return 0 if rows else 1
 
 

@@ -50,38 +50,61 @@ Figures = dict[str, Any]
 Table = dict[str, dict[str, Figures]]
 
 
-def page(where: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page of results."""
+def page(
+    where: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    reranked: Mapping[str, Any] | None = None,
+) -> str:
+    """The whole page of results; `reranked` is what ``rerank.py`` wrote, if it did."""
     table: Table = {}
     for row in rows:
         table.setdefault(row["set"], {})[row["setting"]] = row["figures"]
-    facts = "\n".join(f"- {name}: {value}" for name, value in where.items())
-    shown = "\n".join(part for part in (_ranking(table), _best(table), _answers(table)) if part)
+    shown = "\n".join(
+        part for part in (_ranking(table, reranked or {}), _best(table), _answers(table)) if part
+    )
     return (
         "# Quality\n\nWritten by `python benchmarks/quality.py`; "
         "[docs/evaluate.md](../docs/evaluate.md) says what each figure means. "
         'In brackets: the 95 % interval over the questions. "Answer in top 5" says little where '
         "the references are not in the documents' words: stard-a, dureader-search-a and the sets "
         "across languages.\n\n"
-        f"{shown}\n## Where\n\n{facts}\n"
+        f"{shown}\n{where_section(where)}{_where_reranked(reranked)}"
     )
 
 
-def _ranking(table: Table) -> str:
+def where_section(where: Mapping[str, Any]) -> str:
+    """The last section of a page: where and with what it was measured."""
+    return "\n".join(["## Where\n", *(f"- {name}: {value}" for name, value in where.items()), ""])
+
+
+def _where_reranked(reranked: Mapping[str, Any] | None) -> str:
+    if reranked is None:
+        return ""
+    told = reranked["machine"]
+    return f"- hybrid + rerank: {told['date']}, {told['chat']}, {told['command']}\n"
+
+
+def _ranking(table: Table, reranked: Mapping[str, Any]) -> str:
     """nDCG@10 of every setting, and whether hybrid holds against the better of the others."""
     settings = [s for s in next(iter(table.values()), {}) if "answered" not in s]
+    changes = {row["set"]: row["nDCG@10"] for row in reranked.get("rows", ())}
     lines = []
     for name, told in table.items():
         values = {s: told[s]["nDCG@10"] for s in settings}
         baseline = BM25.get(name, Baseline()).ndcg
         cells = [_number(baseline), *(f"{v['value']:.4f}" for v in values.values())]
         if "hybrid" in values:
-            cells[-1] = _figure(values["hybrid"])
+            cells[-1] = with_interval(values["hybrid"])
             cells.append(_verdict(values, baseline))
+        cells.append(_change(changes.get(name)))
         lines.append([name, *cells])
-    return _markdown(
+    return markdown(
         "nDCG@10",
-        ["set", "BM25", *settings, f"hybrid ≥ the better of BM25 and dense, within {WITHIN}"],
+        [
+            *("set", "BM25", *settings),
+            f"hybrid ≥ the better of BM25 and dense, within {WITHIN}",
+            "hybrid → hybrid + rerank, on a few questions",
+        ],
         lines,
     )
 
@@ -90,6 +113,13 @@ def _verdict(values: Mapping[str, Figures], baseline: float | None) -> str:
     better = max(baseline or 0.0, values["dense"]["value"])
     holds = values["hybrid"]["value"] >= better - WITHIN
     return "yes" if holds else f"**no**: {values['hybrid']['value'] - better:+.4f}"
+
+
+def _change(told: Figures | None) -> str:
+    if told is None:
+        return ""
+    ends = f"[{told['low']:+.2f}, {told['high']:+.2f}]"
+    return f"{told['first']:.2f} → {told['second']:.2f} {ends}, n={told['count']}"
 
 
 def _best(table: Table) -> str:
@@ -112,8 +142,8 @@ def _best(table: Table) -> str:
         for figure, field in known.items():
             if found := told.get("hybrid", {}).get(figure):
                 baseline = getattr(BM25.get(name, Baseline()), field) if field else None
-                lines.append([name, figure, _number(baseline), _figure(found)])
-    return _markdown("Hybrid search", ["set", "figure", "BM25", "ragkit"], lines)
+                lines.append([name, figure, _number(baseline), with_interval(found)])
+    return markdown("Hybrid search", ["set", "figure", "BM25", "ragkit"], lines)
 
 
 def _answers(table: Table) -> str:
@@ -121,15 +151,16 @@ def _answers(table: Table) -> str:
     wanted = ["exact match", "F1", "answer contains the reference", "verbatim share"]
     wanted += ["citation precision", "citation recall"]
     lines = [
-        [name, *(_figure(figures[f]) if f in figures else "" for f in wanted)]
+        [name, *(with_interval(figures[f]) if f in figures else "" for f in wanted)]
         for name, told in table.items()
         for setting, figures in told.items()
         if "answered" in setting
     ]
-    return _markdown("Extractive answers to each set's sample", ["set", *wanted], lines)
+    return markdown("Extractive answers to each set's sample", ["set", *wanted], lines)
 
 
-def _markdown(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown(title: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A section of one table; "" without lines."""
     if not lines:
         return ""
     return "\n".join([f"## {title}\n", *_rows(head, lines), ""])
@@ -144,6 +175,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _figure(figure: Figures) -> str:
+def with_interval(figure: Figures) -> str:
+    """A value with the ends of its interval."""
     form = ".4f" if figure["high"] <= 1 else ".1f"
     return f"{figure['value']:{form}} [{figure['low']:{form}}, {figure['high']:{form}}]"

@@ -9,90 +9,80 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from ragkit.errors import ConfigError
+from ragkit.records import Mode
+from ragkit.setting import Setting, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-from ragkit.records import Mode
-
-
-def _setting(
-    default: Any,  # noqa: ANN401 -- dataclasses.field is typed so
-    help_text: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-) -> Any:  # noqa: ANN401 -- as above
-    return field(default=default, metadata={"help": help_text, "range": (least, most)})
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which models, where, and how they are called."""
 
-    backend: Literal["auto", "ollama", "openai", "embedded"] = _setting(
+    backend: Literal["auto", "ollama", "openai", "embedded"] = setting(
         "auto",
         "Where a new index gets its vectors: `ollama`, `openai` (any server of that interface), "
         "`embedded` (in-process), or `auto`: Ollama if it answers, else embedded.",
     )
-    ollama_host: str = _setting(
+    ollama_host: str = setting(
         "http://127.0.0.1:11434",
         "Address of the Ollama server; `OLLAMA_HOST` sets it too. Several, separated by commas, "
         "share the embedding; the first does the rest.",
     )
-    openai_url: str = _setting(
+    openai_url: str = setting(
         "http://127.0.0.1:8080/v1",
         "Address of an OpenAI-compatible server; its key is taken from `OPENAI_API_KEY`.",
     )
-    embedder: str = _setting("nomic-embed-text", "Embedding model on the Ollama server.")
-    chat: str = _setting(
+    embedder: str = setting("nomic-embed-text", "Embedding model on the Ollama server.")
+    chat: str = setting(
         "llama3.2",
         "Chat model: a name on the Ollama server, `openai:NAME`, `gguf:PATH` for a model file "
         "(extra `gguf`), or `none` for extractive answers.",
     )
-    embed_endpoint: Literal["/api/embeddings", "/api/embed"] = _setting(
+    embed_endpoint: Literal["/api/embeddings", "/api/embed"] = setting(
         "/api/embeddings", "One text a request, or batches through `/api/embed`."
     )
-    embed_concurrency: int = _setting(
+    embed_concurrency: int = setting(
         8, "Embedding requests in flight at once, to each server.", least=1
     )
-    embed_batch: int = _setting(32, "Texts a request through `/api/embed`.", least=1)
-    embed_num_ctx: int = _setting(
+    embed_batch: int = setting(32, "Texts a request through `/api/embed`.", least=1)
+    embed_num_ctx: int = setting(
         0, "Window of the embedding model, tokens; 0: the server's.", least=0
     )
-    query_prefix: str = _setting(
+    query_prefix: str = setting(
         "auto", "Text put before a question; `auto`: what the model was trained with."
     )
-    document_prefix: str = _setting("auto", "Text put before a passage; `auto` as above.")
-    keep_alive: str = _setting(
+    document_prefix: str = setting("auto", "Text put before a passage; `auto` as above.")
+    keep_alive: str = setting(
         "", "How long the server keeps a model loaded, e.g. `10m`; empty: the server's default."
     )
-    connect_timeout_s: float = _setting(5.0, "Seconds to wait for a connection.", least=0.1)
-    read_timeout_s: float = _setting(
+    connect_timeout_s: float = setting(5.0, "Seconds to wait for a connection.", least=0.1)
+    read_timeout_s: float = setting(
         300.0,
         "Seconds to wait for the next byte; a cold model may take minutes to load.",
         least=0.1,
     )
-    retries: int = _setting(3, "Further tries after a failure that may pass.", least=0)
-    allow_remote: bool = _setting(False, "Allow models that run elsewhere (`:cloud`).")  # noqa: FBT003 -- a default
+    retries: int = setting(3, "Further tries after a failure that may pass.", least=0)
+    allow_remote: bool = setting(False, "Allow models that run elsewhere (`:cloud`).")  # noqa: FBT003 -- a default
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
     """Which files are read, and how much of the machine a parser may use."""
 
-    include: tuple[str, ...] = _setting((), "Globs of files to index; empty: every known kind.")
-    exclude: tuple[str, ...] = _setting((), "Globs of files to leave out (gitignore syntax).")
-    hidden: bool = _setting(False, "Index hidden files and folders too.")  # noqa: FBT003 -- a default
-    gitignore: bool = _setting(True, "Honour `.gitignore` and `.ragkitignore`.")  # noqa: FBT003 -- a default
-    max_file_mb: float = _setting(100.0, "Files above this size in megabytes are skipped.", least=0)
-    parse_timeout_s: float = _setting(120.0, "Seconds a parser may take for one file.", least=0.1)
-    parse_memory_mb: int = _setting(2048, "Memory in MB a parser may take (Linux).", least=64)
+    include: tuple[str, ...] = setting((), "Globs of files to index; empty: every known kind.")
+    exclude: tuple[str, ...] = setting((), "Globs of files to leave out (gitignore syntax).")
+    hidden: bool = setting(False, "Index hidden files and folders too.")  # noqa: FBT003 -- a default
+    gitignore: bool = setting(True, "Honour `.gitignore` and `.ragkitignore`.")  # noqa: FBT003 -- a default
+    max_file_mb: float = setting(100.0, "Files above this size in megabytes are skipped.", least=0)
+    parse_timeout_s: float = setting(120.0, "Seconds a parser may take for one file.", least=0.1)
+    parse_memory_mb: int = setting(2048, "Memory in MB a parser may take (Linux).", least=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +94,8 @@ class SplitSettings:
     240 and 40 tokens, and 0.907 in 3,879 at 200 without overlap.
     """
 
-    chunk_tokens: int = _setting(200, "Aimed size of a chunk, estimated tokens.", least=16)
-    overlap_tokens: int = _setting(
+    chunk_tokens: int = setting(200, "Aimed size of a chunk, estimated tokens.", least=16)
+    overlap_tokens: int = setting(
         30, "Most tokens of whole sentences repeated from the chunk before.", least=0
     )
 
@@ -114,24 +104,24 @@ class SplitSettings:
 class SearchSettings:
     """How chunks are found."""
 
-    k: int = _setting(8, "Hits to return.", least=1)
-    mode: Mode = _setting(  # noqa: RUF009 -- a text
+    k: int = setting(8, "Hits to return.", least=1)
+    mode: Mode = setting(  # noqa: RUF009 -- a text
         "hybrid", "`dense`, `keyword` or `hybrid`."
     )
-    depth: int = _setting(100, "Candidates that each side of a hybrid search contributes.", least=1)
-    keyword_weight: float = _setting(
+    depth: int = setting(100, "Candidates that each side of a hybrid search contributes.", least=1)
+    keyword_weight: float = setting(
         0.6, "Share of the words in a hybrid score, the rest is meaning.", least=0, most=1
     )
-    diversity: float = _setting(
+    diversity: float = setting(
         0.0,
         "How much hits are kept from saying the same, in [0, 1]; chosen from the best `depth`.",
         least=0,
         most=1,
     )
-    rerank: int = _setting(
+    rerank: int = setting(
         0, "Hits, best first, that the chat model grades and orders anew; 0: none.", least=0
     )
-    neighbours: int = _setting(
+    neighbours: int = setting(
         0, "Chunks before and after each hit that an answer may use too.", least=0
     )
 
@@ -140,31 +130,31 @@ class SearchSettings:
 class AnswerSettings:
     """How answers are made."""
 
-    num_ctx: int = _setting(
+    num_ctx: int = setting(
         8192,
         "Window asked of the chat model, tokens; never above what the model was trained for.",
         least=256,
     )
-    reserve_tokens: int = _setting(768, "Part of the window kept for the answer.", least=1)
-    temperature: float = _setting(
+    reserve_tokens: int = setting(768, "Part of the window kept for the answer.", least=1)
+    temperature: float = setting(
         0.0, "Randomness of the chat model; 0: the likeliest words.", least=0
     )
-    seed: int = _setting(0, "Seed of the chat model's randomness.")
-    think: bool = _setting(False, "Let a reasoning model think first.")  # noqa: FBT003 -- a default
-    min_evidence: float = _setting(
+    seed: int = setting(0, "Seed of the chat model's randomness.")
+    think: bool = setting(False, "Let a reasoning model think first.")  # noqa: FBT003 -- a default
+    min_evidence: float = setting(
         -1.0,
         "Evidence in [0, 1] below which no answer is given; -1: calibrated for the embedder.",
         least=-1,
         most=1,
     )
-    strict: bool = _setting(False, "Withhold sentences that the passages do not support.")  # noqa: FBT003 -- a default
+    strict: bool = setting(False, "Withhold sentences that the passages do not support.")  # noqa: FBT003 -- a default
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings. Usage: ``Config()``, ``Config.load()``, ``config.with_values({...})``."""
+    """All settings. Usage: ``Config()``, ``load_config()[0]``, ``config.with_values({...})``."""
 
-    indexes: Path = _setting(  # noqa: RUF009 -- a path does not change
+    indexes: Path = setting(  # noqa: RUF009 -- a path does not change
         Path("indexes"), "Folder that holds the indexes; `RAGKIT_INDEXES`."
     )
     models: ModelSettings = ModelSettings()
@@ -181,7 +171,7 @@ class Config:
             source: Where the values come from, for error messages.
 
         Raises:
-            ConfigError: A name is unknown or a value is not of the setting's type.
+            ConfigError: A name is unknown, or a value does not fit its setting.
         """
         known = {s.name: s for s in settings(self)}
         changed: dict[str, dict[str, Any]] = {}
@@ -192,22 +182,9 @@ class Config:
                 raise ConfigError(msg)
             section, _, key = name.rpartition(".")
             target = changed.setdefault(section, {}) if section else top
-            target[key] = _convert(value, known[name].type, f"{source}: {name}")
-            _check_range(target[key], known[name], source)
+            target[key] = known[name].accept(value, source)
         parts = {s: replace(getattr(self, s), **v) for s, v in changed.items()}
         return replace(self, **top, **parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as `ragkit config` and the documentation show it."""
-
-    name: str
-    type: Any
-    value: Any
-    help: str
-    env: str
-    range: tuple[float | None, float | None] = (None, None)
 
 
 def settings(config: Config) -> Iterator[Setting]:
@@ -285,50 +262,3 @@ def _names_like(name: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(name, known)
     return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
-
-
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-
-
-def _convert(value: Any, kind: Any, where: str) -> Any:  # noqa: ANN401, C901 -- one line a type
-    msg = f"{where} = {value!r}: expected {_type_name(kind)}"
-    try:
-        if get_origin(kind) is Literal:
-            if value in get_args(kind):
-                return value
-        elif get_origin(kind) is tuple:
-            items = value.split(",") if isinstance(value, str) else value
-            return tuple(str(item).strip() for item in items if str(item).strip())
-        elif kind is bool:
-            word = str(value).strip().lower()
-            if word in _TRUE + _FALSE:
-                return word in _TRUE
-        elif kind is Path:
-            return Path(value).expanduser()
-        elif kind is int and not isinstance(value, (bool, float)):
-            return int(value)
-        elif kind is float and not isinstance(value, bool):
-            return float(value)
-        elif kind is str and isinstance(value, str):
-            return value
-    except (TypeError, ValueError) as exc:
-        raise ConfigError(msg) from exc
-    raise ConfigError(msg)
-
-
-def _check_range(value: Any, setting: Setting, source: str) -> None:  # noqa: ANN401 -- as set
-    least, most = setting.range
-    if least is not None and not value >= least:  # NaN is no number to set either
-        msg = f"{source}: {setting.name} = {value}: must be at least {least}"
-        raise ConfigError(msg)
-    if most is not None and value > most:
-        msg = f"{source}: {setting.name} = {value}: must be at most {most}"
-        raise ConfigError(msg)
-
-
-def _type_name(kind: Any) -> str:  # noqa: ANN401 -- a type as typing spells it
-    if get_origin(kind) is Literal:
-        return "one of " + ", ".join(get_args(kind))
-    if get_origin(kind) is tuple:
-        return "a list of texts"
-    return {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")

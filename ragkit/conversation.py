@@ -13,7 +13,7 @@ from ragkit.answer.talk import Talk
 from ragkit.answer.window import fitted
 from ragkit.passages import token_scale
 from ragkit.protocols import ChatMessage
-from ragkit.query import answer_from
+from ragkit.query import answer_from, last_answer
 from ragkit.records import NO_FILTER, Answer, Filter, to_json
 
 if TYPE_CHECKING:
@@ -68,11 +68,7 @@ class Conversation:
 
     def ask(self, text: str) -> Answer:
         """Answer a question in the light of the turns before it; errors are `Pipeline.ask`'s."""
-        *_, last = self.stream(text)
-        if not isinstance(last, Answer):
-            msg = "the stream ended without an answer"
-            raise TypeError(msg)
-        return last
+        return last_answer(self.stream(text))
 
     def stream(self, text: str) -> Generator[AnswerEvent, None, None]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`.

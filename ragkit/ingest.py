@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.account import Account
 from ragkit.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
 from ragkit.interrupt import held_back
 from ragkit.prepare import Preparer
-from ragkit.records import FileOutcome, IndexReport, to_json
+from ragkit.records import FileOutcome, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ragkit.plan import Plan, PlannedFile
     from ragkit.prepare import Prepared, Results
     from ragkit.protocols import Embedder, StoreWriter, Vectors
-    from ragkit.records import Chunk, Document
+    from ragkit.records import Chunk, Document, IndexReport
 
     Remembered: TypeAlias = Callable[[Sequence[bytes]], Mapping[bytes, Vectors]]
 
@@ -48,47 +49,6 @@ class Progress:
     bytes_total: int
     texts_embedded: int
     path: str
-
-
-@dataclass(slots=True)
-class Account:
-    """Gathers what becomes of each planned file.
-
-    ``pages_without_text`` has every document that was stored, by its id.
-    """
-
-    plan: Plan
-    pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    without_text: list[str] = field(default_factory=list)
-    skipped: list[FileOutcome] = field(default_factory=list)
-    failed: list[FileOutcome] = field(default_factory=list)
-    stale: list[FileOutcome] = field(default_factory=list)
-    chunks: int = 0
-    embedded: int = 0
-
-    def report(self, *, generation: int, seconds: float) -> IndexReport:
-        """The account so far; files that were not reached are in none of its lists."""
-        done = [p for p in self.plan.load if p.doc_id in self.pages_without_text]
-        blank = {p.path: pages for p in done if (pages := self.pages_without_text[p.doc_id])}
-        moved_from = {p.moved_from for p in done}
-        return IndexReport(
-            added=tuple(p.path for p in done if not p.previous and not p.moved_from),
-            changed=tuple(p.path for p in done if p.previous),
-            moved=tuple(p.path for p in done if p.moved_from),
-            unchanged=tuple(d.path for d in self.plan.unchanged),
-            removed=tuple(d.path for d in self.plan.removed if d.path not in moved_from),
-            skipped=(*self.plan.skipped, *self.skipped),
-            failed=tuple(self.failed),
-            stale=tuple(self.stale),
-            unreadable=tuple(self.plan.unreadable),
-            pages_without_text=self.plan.pages_without_text | blank,
-            without_text=(*self.plan.without_text, *self.without_text),
-            chunks=self.chunks,
-            embedded=self.embedded,
-            reused=self.chunks - self.embedded,
-            generation=generation,
-            seconds=round(seconds, 3),
-        )
 
 
 def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -177,28 +177,19 @@ class Pipeline:
             LoadError: A folder is missing; the old index stays as it is.
             ModelError: The embedder failed; the old index stays as it is.
         """
-        from ragkit.update import indexed_sources, update_index
+        from ragkit.rebuild import rebuild_index
 
-        sources = indexed_sources(self.store)
-        fresh = self.path.with_name(f".{self.path.name}.rebuilding")
-        shutil.rmtree(fresh, ignore_errors=True)
-        with self.store.writing("rebuild"):
-            with Pipeline(fresh, self.config, embedder=self._given_embedder) as rag:
-                report = update_index(
-                    fresh,
-                    None,
-                    self.config,
-                    sources,
-                    lambda: rag.embedder,
-                    on_progress or (lambda _: None),
-                    remembered=self.store.vectors,
-                )
-            old = replaced_path(self.path)
-            shutil.rmtree(old, ignore_errors=True)
-            self.path.rename(old)
-            fresh.rename(self.path)
+        report = rebuild_index(
+            self.path,
+            self.store,
+            self.config,
+            # It is asked for more than once, and made once.
+            cache(lambda: self._given_embedder or new_embedder(self.config.models)),
+            on_progress or (lambda _: None),
+        )
         self.close()
-        shutil.rmtree(old)
+        self._embedder = None
+        shutil.rmtree(replaced_path(self.path))
         return report
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
@@ -210,17 +201,9 @@ class Pipeline:
         Returns:
             The relative paths of the documents that were removed.
         """
-        wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
-        names = {str(p) for p in paths}
-        chosen = [
-            d
-            for d in self.store.documents()
-            if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
-        ]
-        if chosen:
-            with self.store.writing("remove " + " ".join(sorted(names))) as writer:
-                writer.remove([d.doc_id for d in chosen])
-        return tuple(d.path for d in chosen)
+        from ragkit.remove import remove_documents
+
+        return remove_documents(self.store, paths)
 
     def search(
         self,
@@ -281,7 +264,9 @@ class Pipeline:
 
         The arguments are those of `search`.
         """
-        return _last(self.stream(question, k=k, restrict=restrict, as_of=as_of))
+        from ragkit.query import last_answer
+
+        return last_answer(self.stream(question, k=k, restrict=restrict, as_of=as_of))
 
     def stream(
         self,
@@ -348,6 +333,7 @@ class Pipeline:
         Raises:
             ValueError: `path` fits more than one document.
         """
+        from ragkit.query import last_answer
         from ragkit.why_not import why_not
 
         hits = self.search(question, restrict=restrict)
@@ -362,7 +348,7 @@ class Pipeline:
             page=page,
             text=text,
             restrict=restrict,
-            answer=(lambda: _last(self._answered(question, hits))) if answer else None,
+            answer=(lambda: last_answer(self._answered(question, hits))) if answer else None,
         )
 
     def verify(self, answer: Answer) -> Verification:
@@ -394,15 +380,3 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _last(events: Iterator[AnswerEvent]) -> Answer:
-    *_, last = events
-    if not isinstance(last, Answer):
-        msg = "the stream ended without an answer"
-        raise TypeError(msg)
-    return last
-
-
-def _with_parents(path: Path) -> set[Path]:
-    return {path, *path.parents}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ragkit.errors import LoadError
 from ragkit.load import fingerprint, make_doc_id, root_folder, walk
 from ragkit.load.document import document_path
-from ragkit.records import FileOutcome, IndexReport
+from ragkit.records import FileOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence, Set
@@ -114,24 +114,6 @@ def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
         above = [path for path in _upwards(f"{document.root}/{document.path}") if path in asked]
         found.add(above[-1] if above else document.root)
     return sorted(found)
-
-
-def planned_report(plan: Plan) -> IndexReport:
-    """What an ingest of the plan would report if every file could be loaded; for a dry run."""
-    return IndexReport(
-        added=tuple(p.path for p in plan.load if not p.previous and not p.moved_from),
-        changed=tuple(p.path for p in plan.load if p.previous),
-        moved=tuple(p.path for p in plan.load if p.moved_from),
-        unchanged=tuple(d.path for d in plan.unchanged),
-        removed=tuple(
-            d.path for d in plan.removed if d.path not in {p.moved_from for p in plan.load}
-        ),
-        skipped=tuple(plan.skipped),
-        unreadable=tuple(plan.unreadable),
-        pages_without_text=plan.pages_without_text,
-        without_text=plan.without_text,
-        dry_run=True,
-    )
 
 
 class _Planner:

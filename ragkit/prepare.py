@@ -13,19 +13,20 @@ import pickle
 import signal
 import subprocess
 import sys
+import traceback
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
 from ragkit.load import Parser, load_document
-from ragkit.load.parser import close_pipes, pipes, start_child
+from ragkit.load.parser import close_pipes, ending, pipes, start_child
 from ragkit.records import Chunk
 from ragkit.split import embedding_text, split
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from ragkit.config import LoadSettings, SplitSettings
@@ -70,11 +71,13 @@ class Preparer:
         Args:
             sources: The files.
             size_bytes: Of all of them, which decides whether they get a process of their own. One
-                that dies costs only time: the rest is prepared here.
+                that dies is replaced. A file that the new one dies on as well has failed: here it
+                would end the whole run.
         """
-        done = 0
-        if size_bytes >= APART_BYTES:
-            done = yield from self._apart(sources)
+        done, is_apart = 0, size_bytes >= APART_BYTES
+        while is_apart and done < len(sources):
+            count, is_apart = yield from self._apart(sources[done:])
+            done += count
         yield from self.here(sources[done:])
 
     def here(self, sources: Sequence[Source]) -> Results:
@@ -85,6 +88,8 @@ class Preparer:
                     yield self._one(file, root, parser)
                 except LoadError as exc:
                     yield exc
+                except MemoryError:
+                    yield LoadError("needs more memory than there is", file)
 
     def _one(self, file: Path, root: Path, parser: Parser) -> Prepared:
         document = load_document(file, root=root, settings=self.load, parser=parser)
@@ -92,28 +97,58 @@ class Preparer:
         title = own_title(document)
         return Prepared(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
 
-    def _apart(self, sources: Sequence[Source]) -> Generator[Prepared | LoadError, None, int]:
-        """Prepare files in another process; returns how many it came to."""
+    def _apart(
+        self, sources: Sequence[Source]
+    ) -> Generator[Prepared | LoadError, None, tuple[int, bool]]:
+        """Prepare files in another process.
+
+        Returns:
+            How many it came to, and whether another one may go on after it.
+        """
         try:
             child = start_child("ragkit.prepare", pipe_bytes=PIPE_BYTES)
         except OSError as exc:
             _log.warning("no process could be started to read files: %s", exc)
-            return 0
+            return 0, False
         requests, replies = pipes(child)
-        done = 0
+        done, is_ready = 0, False
         try:
             pickle.dump((self, sources), requests)
             requests.flush()
+            is_ready = pickle.load(replies)  # noqa: S301 -- of our own process, as below
             for file, _ in sources:
-                result = _unpacked(pickle.load(replies), file)  # noqa: S301 -- of our own process
+                packed = pickle.load(replies)  # noqa: S301
+                if isinstance(packed, str):
+                    _tell(packed)
+                    return done, False
                 done += 1
-                yield result
+                yield _unpacked(packed, file)
         except (EOFError, OSError, pickle.UnpicklingError) as exc:
-            _log.warning("the process that reads files ended too early: %r", exc)
+            _log.debug("no further reply: %r", exc)
+        else:
+            return done, True
         finally:
             close_pipes(child)
             _end(child)
-        return done
+        _log.warning("the process that reads files ended too early (%s)", ending(child))
+        if is_ready and not done:
+            yield _deadly(sources[0][0], child)
+            done = 1
+        return done, is_ready
+
+
+def _tell(failure: str) -> None:
+    """Log the traceback of what a process failed with; "" is nothing new."""
+    if failure:
+        _log.warning("the process that reads files failed, this one goes on:\n%s", failure)
+
+
+def _deadly(file: Path, child: subprocess.Popen[bytes]) -> LoadError:
+    msg = (
+        f"the process that reads files died on it ({ending(child)}); "
+        "it may need more memory than there is"
+    )
+    return LoadError(msg, file)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -165,10 +200,25 @@ def main() -> None:
     replies: IO[bytes] = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a reader prints must not get between the replies
     preparer, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 -- of the process that started us
-    with closing(preparer.here(sources)) as results:
-        for result in results:
-            pickle.dump(_packed(result), replies, pickle.HIGHEST_PROTOCOL)
-            replies.flush()
+    for packed in _messages(preparer, sources):
+        pickle.dump(packed, replies, pickle.HIGHEST_PROTOCOL)
+        replies.flush()
+
+
+def _messages(preparer: Preparer, sources: Sequence[Source]) -> Iterator[Any]:
+    """What the parent is sent: True to begin with, each result, and what it could not go on from.
+
+    A wrong setting is met by the parent again, and said there.
+    """
+    yield True
+    try:
+        with closing(preparer.here(sources)) as results:
+            for result in results:
+                yield _packed(result)
+    except ConfigError:
+        yield ""
+    except Exception:  # noqa: BLE001 -- the parent tells it
+        yield traceback.format_exc()
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ class Embedder(Protocol):
             does not depend on the other texts, to float32 tolerance. No texts: shape (0, dim).
 
         Raises:
-            EmbeddingFailedError: Some texts failed for good (a vector that is not finite or zero
-                among them); the others are in ``.vectors``.
+            EmbeddingFailedError: Some texts failed for good (a vector that is empty, zero or not
+                finite among them); the others are in ``.vectors``.
             ModelUnavailableError: Nothing answers, after retries.
             ModelNotFoundError: The model is not installed.
             ModelResponseError: A vector of the wrong length, or a reply of the wrong shape.

@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer import (
-    AnswerEvent,
     Provenance,
     answer,
     answer_extractively,
@@ -22,15 +21,14 @@ from ragkit.records import Answer, Found
 from ragkit.store.learned import keep_learned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from ragkit.answer import AnswerEvent
     from ragkit.config import Config
     from ragkit.protocols import ChatModel, Embedder
     from ragkit.records import Context, Hit
     from ragkit.store.local import LocalStore
-
-__all__ = ["AnswerEvent", "answer_from"]
 
 
 def answer_from(
@@ -74,6 +72,15 @@ def answer_from(
                 yield event if as_of is None else replace(event, generation=as_of)
             else:
                 yield event
+
+
+def last_answer(events: Iterable[AnswerEvent]) -> Answer:
+    """The answer with which a stream ends."""
+    *_, last = events
+    if not isinstance(last, Answer):
+        msg = "the stream ended without an answer"
+        raise TypeError(msg)
+    return last
 
 
 def _found(hit: Hit) -> Found:

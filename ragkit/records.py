@@ -319,7 +319,6 @@ class IndexReport:
     reused: int = 0
     generation: int = 0
     dry_run: bool = False
-    interrupted: bool = False
     seconds: float = 0.0
 
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragkit.account import planned_report
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError
-from ragkit.plan import living_sources, make_plan, planned_report
+from ragkit.plan import living_sources, make_plan
 from ragkit.store.local import LocalStore
 
 if TYPE_CHECKING:

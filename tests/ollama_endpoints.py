@@ -63,6 +63,8 @@ class Endpoints:
         """The whole reply, or a stream."""
         if fault:
             self._server.closing.wait(fault.delay_s)
+            if fault.held:
+                fault.held.wait(20)
             if fault.status is not None:
                 text = isinstance(fault.body, str)
                 return fault.status, dump(fault.body), TEXT if text else JSON

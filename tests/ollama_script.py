@@ -33,6 +33,7 @@ class Fault:
         match: Text that must occur in the request's body, as UTF-8.
         status, body: The reply to send instead of the real one; None: do not replace it.
         delay_s: Wait before the first byte.
+        held: Wait for it, at most 20 s, before the first byte.
         drop_after: Close the connection after this many bytes of the reply; None: do not.
         end_after: End a streamed reply, as if it were whole, after this many bytes of its body.
         split: Send a streamed reply byte by byte.
@@ -48,6 +49,7 @@ class Fault:
     status: int | None = None
     body: Any = None
     delay_s: float = 0.0
+    held: threading.Event | None = None
     drop_after: int | None = None
     end_after: int | None = None
     split: bool = False

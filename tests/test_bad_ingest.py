@@ -23,7 +23,7 @@ UNSUPPORTED_NAN = {"error": "failed to encode response: json: unsupported value:
         ({"status": 503, "body": {"error": "server busy"}}, 13, "server busy (HTTP 503)"),
         ({"vector": [0.5] * 100}, 13, "a vector of length 100, not 256"),
         ({"status": 500, "body": UNSUPPORTED_NAN}, 3, "unsupported value: NaN"),
-        ({"vector": []}, 13, "empty"),
+        ({"vector": []}, 3, "cannot be embedded: the model gave an empty vector"),
         ({"vector": [0.0] * 256}, 3, "a zero vector"),
         ({"drop_after": 0}, 13, "the connection ended before the reply was complete"),
     ],
@@ -48,6 +48,28 @@ def test_an_ingest_that_the_server_fails_ends_in_words_and_loses_nothing(
     assert (hits[0]["path"], hits[0]["text"]) == ("travel.txt", old.strip())
     ollama.faults.clear()
     assert shell("index", "docs").out.startswith("1 added, 1 changed, 1 unchanged\n")
+
+
+def test_a_model_that_gives_no_vectors_is_said_once_and_loses_nothing(
+    tmp_path: Path, ollama: OllamaServer
+) -> None:
+    docs = write_files(tmp_path / "docs", {"travel.txt": "Rail travel is booked.\n"})
+    shell = Shell(tmp_path, ollama.url, RAGKIT_MODELS_RETRIES="0")
+    shell("index", "docs")
+    write_files(docs, {f"{n}.txt": f"Matter number {n}.\n" for n in range(3)})
+    ollama.faults.append(Fault("/api/embeddings", times=None, vector=[]))
+
+    update = shell("index", "docs", code=13)
+    create = shell("index", "docs", "-i", "new", code=13)
+
+    for run in (update, create):
+        assert run.err.splitlines()[-1] == (
+            "ragkit: nomic-embed-text:latest gave an empty vector for every text: it is no "
+            "embedding model, or its server cannot run it; choose another with models.embedder "
+            "or --embedder"
+        )
+    assert not (tmp_path / "indexes/new").exists()
+    assert [d["path"] for d in shell("list", "-i", "docs", "--json").json] == ["travel.txt"]
 
 
 def test_files_that_cannot_be_read_are_named_and_their_older_text_stays(

@@ -70,6 +70,20 @@ def test_other_split_settings_are_refused_and_rebuild_takes_them(
         assert sorted(rag.index(docs).unchanged) == sorted(FILES)
 
 
+def test_after_a_rebuild_with_another_model_questions_go_to_that_one(
+    tmp_path: Path, docs: Path, ollama: OllamaServer
+) -> None:
+    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+        rag.index(docs)
+    with Pipeline(tmp_path / "index", over(ollama, **{"models.embedder": "bge-m3"})) as rag:
+        rag.search("rail travel")
+        rag.rebuild()
+        rag.search("rail travel")
+
+        assert rag.stats().embedder["name"] == "bge-m3:latest"
+        assert rag.embedder.name == "bge-m3:latest"
+
+
 def test_a_model_that_changed_on_the_server_is_a_mismatch_until_rebuilt(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:

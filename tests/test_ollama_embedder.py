@@ -12,6 +12,7 @@ from ollama_helpers import (
     LEGACY,
     NOMIC,
     PREFIX,
+    TOO_LONG,
     client_of,
     cosine,
     embedder_of,
@@ -180,8 +181,13 @@ def test_a_text_that_fails_is_isolated(
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [([0] * 256, "zero"), ([None] * 256, "not finite"), ([1e300] + [0] * 255, "not finite")],
-    ids=["zero", "null", "beyond-float32"],
+    [
+        ([], "empty"),
+        ([0] * 256, "zero"),
+        ([None] * 256, "not finite"),
+        ([1e300] + [0] * 255, "not finite"),
+    ],
+    ids=["empty", "zero", "null", "beyond-float32"],
 )
 def test_an_unusable_vector_is_isolated(
     ollama: OllamaServer, value: list[float], reason: str
@@ -193,8 +199,52 @@ def test_an_unusable_vector_is_isolated(
     np.testing.assert_allclose(caught.value.vectors[2], expected("fine")[0], atol=1e-6)
 
 
+def test_an_empty_vector_in_a_batch_is_isolated(ollama: OllamaServer) -> None:
+    rows = [[0.0, 2.0], [], [3.0, 4.0]]
+    ollama.faults.append(Fault(BATCH, status=200, body={"embeddings": rows}))
+    with pytest.raises(EmbeddingFailedError, match=r"text 1: .+ an empty vector") as caught:
+        embedder_of(ollama, embed_endpoint=BATCH).embed_documents(["good", "bad", "fine"])
+    assert list(caught.value.failed) == [1]
+    np.testing.assert_allclose(
+        caught.value.vectors, [[0.0, 1.0], [0.0, 0.0], [0.6, 0.8]], atol=1e-6
+    )
+
+
 @pytest.mark.parametrize("endpoint", [LEGACY, BATCH])
-@pytest.mark.parametrize("value", [[], [0.6, 0.8], "text", 7], ids=["empty", "short", "str", "int"])
+def test_an_empty_vector_of_the_only_text_is_the_texts_fault_where_another_has_one(
+    ollama: OllamaServer, endpoint: str
+) -> None:
+    embedder = embedder_of(ollama, embed_endpoint=endpoint)
+    ollama.faults.append(Fault(endpoint, times=None, match="bad", vector=[]))
+    for ask in (embedder.embed_query, lambda text: embedder.embed_documents([text])):
+        with pytest.raises(EmbeddingFailedError, match="text 0: the model gave an empty vector"):
+            ask("bad")
+
+
+@pytest.mark.parametrize("endpoint", [LEGACY, BATCH])
+def test_a_model_that_gives_only_empty_vectors_is_none_for_embedding(
+    ollama: OllamaServer, endpoint: str
+) -> None:
+    ollama.faults.append(Fault(endpoint, times=None, vector=[]))
+    embedder = embedder_of(ollama, embed_endpoint=endpoint)
+    for ask in (lambda: embedder.embed_documents(["a", "b"]), lambda: embedder.dim):
+        with pytest.raises(ModelResponseError, match="it is no embedding model"):
+            ask()
+
+
+def test_an_empty_vector_of_a_part_fails_its_text(ollama: OllamaServer) -> None:
+    text = "The first half. The second half."
+    refusal = {"error": TOO_LONG}
+    ollama.faults += [
+        Fault(LEGACY, match=text, status=500, body=refusal),
+        Fault(LEGACY, match="second", vector=[]),
+    ]
+    with pytest.raises(EmbeddingFailedError, match="no usable vector for a part of the text"):
+        embedder_of(ollama).embed_documents(["good", text])
+
+
+@pytest.mark.parametrize("endpoint", [LEGACY, BATCH])
+@pytest.mark.parametrize("value", [[0.6, 0.8], "text", 7], ids=["short", "str", "int"])
 def test_a_vector_of_the_wrong_shape_is_an_odd_reply(
     ollama: OllamaServer, endpoint: str, value: Any
 ) -> None:

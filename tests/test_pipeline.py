@@ -194,6 +194,20 @@ def test_a_rebuild_that_fails_leaves_the_old_index(tmp_path: Path, docs: Path) -
         with pytest.raises(LoadError, match="no such file or folder"):
             rag.rebuild()
         assert contents(rag) == before
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_emptied_index_is_rebuilt_empty(tmp_path: Path, docs: Path) -> None:
+    with dense(HashEmbedder(), tmp_path / "indexes/handbook") as rag:
+        rag.index(docs)
+        rag.remove(*FILES)
+
+        rag.rebuild()
+
+        assert contents(rag) == []
+        write_files(docs, {"new.md": "A new rule."})
+        assert "new.md" in rag.index(docs).added
+    assert [path.name for path in (tmp_path / "indexes").iterdir()] == ["handbook"]
 
 
 def test_searches_answer_while_an_index_run_is_writing(tmp_path: Path, docs: Path) -> None:

@@ -8,7 +8,9 @@ import typer
 
 from ragkit.cli.options import (
     AsOf,
+    Chat,
     Explain,
+    Extractive,
     IndexName,
     Json,
     K,
@@ -41,13 +43,8 @@ def ask(
     index: IndexName = "",
     k: K = None,
     mode: SearchMode = None,
-    chat: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`."),
-    ] = None,
-    extractive: Annotated[
-        bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
-    ] = False,
+    chat: Chat = None,
+    extractive: Extractive = False,
     strict: Annotated[
         bool | None, typer.Option("--strict", help="Withhold what the passages do not support.")
     ] = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.figures import plain, print_changes, print_differences, print_figures
-from ragkit.cli.options import IndexName, Json, K, SearchMode, Settings, configured
+from ragkit.cli.options import Chat, IndexName, Json, K, Quiet, SearchMode, Settings, configured
 from ragkit.cli.output import on_terminal, print_json, say
 from ragkit.cli.progress import LINE_EVERY_S, progress_shown
 
@@ -57,9 +57,6 @@ Source = Annotated[
 ]
 Answers = Annotated[
     bool, typer.Option("--answers", help="Answer the questions too, and judge the answers.")
-]
-Chat = Annotated[
-    str | None, typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`.")
 ]
 Compare = Annotated[
     list[str],
@@ -116,7 +113,7 @@ def evaluate(
     small: Small = False,
     limit: Limit = None,
     work: Work = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

@@ -11,6 +11,7 @@ from ragkit.cli.options import (
     Backend,
     IndexName,
     Json,
+    Quiet,
     Settings,
     configured,
     configured_embedder,
@@ -38,7 +39,9 @@ def index(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...", help="Folders or files; none: the folders indexed before."
+            metavar="[PATH]...",
+            help="Folders or files; none: the folders indexed before.",
+            readable=False,  # typer need not check: reading tells, as for a missing one
         ),
     ] = None,
     index: IndexName = "",
@@ -60,7 +63,7 @@ def index(
         bool,
         typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
     files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
@@ -135,7 +138,7 @@ def rebuild(
         str | None, typer.Option(metavar="MODEL", help="Embedding model of the server.")
     ] = None,
     backend: Backend = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,13 +12,13 @@ from ragkit.cli.installed import find_installed
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json, print_table, say, size_text
 from ragkit.cli.ping import ping
+from ragkit.cli.values import ServerModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.models.ollama import InstalledModel, RunningModel, ShownModel
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The model; its tag may be left out.")]
 _NO_END_DAYS = 365  # the server writes "for ever" as a time centuries ahead
 
 
@@ -73,7 +73,7 @@ def _installed(model: InstalledModel) -> tuple[str, ...]:
 
 
 def show(
-    name: Name,
+    name: ServerModel,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -167,7 +167,7 @@ def _until(expires: datetime | None, now: datetime) -> str:
 
 
 def stop(
-    name: Name,
+    name: ServerModel,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Remove a model from the server's memory; it stays installed."""

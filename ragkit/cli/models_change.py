@@ -12,13 +12,12 @@ from ragkit.cli.installed import find_installed
 from ragkit.cli.layers import follow
 from ragkit.cli.options import Settings, configured
 from ragkit.cli.output import end_interrupted, say, size_text
-from ragkit.cli.values import model_options, stdin_lines
+from ragkit.cli.values import ServerModel, model_options, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from ragkit.models.ollama import OllamaClient
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The model; its tag may be left out.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Speak plain http to the registry.")]
 Files = Annotated[
     list[Path],
@@ -50,7 +49,7 @@ def register(group: typer.Typer) -> None:
 
 
 def pull(
-    name: Name,
+    name: ServerModel,
     insecure: Insecure = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -66,7 +65,7 @@ def pull(
 
 
 def push(
-    name: Name,
+    name: ServerModel,
     insecure: Insecure = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -148,7 +147,7 @@ def copy(
 
 
 def delete(
-    name: Name,
+    name: ServerModel,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

@@ -62,6 +62,13 @@ Kinds = Annotated[
     list[str],
     typer.Option("--kind", metavar="KIND", help="Only documents of a kind, e.g. pdf; repeatable."),
 ]
+Chat = Annotated[
+    str | None, typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`.")
+]
+Extractive = Annotated[
+    bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show ranks, scores and what was left out.")
 ]

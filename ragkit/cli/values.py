@@ -29,6 +29,9 @@ KNOWN_OPTIONS = frozenset({
 ModelName = Annotated[
     str | None, typer.Option("--model", "-m", metavar="MODEL", help="In place of `models.chat`.")
 ]
+ServerModel = Annotated[
+    str, typer.Argument(metavar="NAME", help="The model; its tag may be left out.")
+]
 System = Annotated[
     str, typer.Option(metavar="TEXT", help="System text, in place of the model's own.")
 ]

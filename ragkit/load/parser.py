@@ -225,14 +225,16 @@ def _why(child: subprocess.Popen[bytes], timeout_s: float | None) -> str:
     """Say what became of a child that gave no reply."""
     if timeout_s is not None:
         return f"took longer than {timeout_s:g} s to parse"
+    crashed = child.returncode is not None and child.returncode < 0
+    return f"its parser {'crashed' if crashed else 'ended without a reply'} ({ending(child)})"
+
+
+def ending(child: subprocess.Popen[bytes]) -> str:
+    """How a child ended, e.g. ``signal SIGKILL`` or ``exit status 1``."""
     code = child.returncode
-    if code is not None and code < 0:
-        return f"its parser crashed (signal {_signal_name(-code)})"
-    return f"its parser ended without a reply (exit status {code})"
-
-
-def _signal_name(number: int) -> str:
+    if code is None or code >= 0:
+        return f"exit status {code}"
     try:
-        return signal.Signals(number).name
+        return f"signal {signal.Signals(-code).name}"
     except ValueError:
-        return str(number)
+        return f"signal {-code}"

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # A text that is this short (characters) and still too long, or still crashes, is given up.
 _SHORTEST = {"too_long": 16, "crashed": 256}
+_PROBE = "dimension"  # a text that every embedding model embeds
+_EMPTY = "the model gave an empty vector"
 
 
 class ServedEmbedder:
@@ -62,7 +64,7 @@ class ServedEmbedder:
     def dim(self) -> int:
         """Length of a vector; measured on one embedding the first time."""
         if self._dim is None:
-            return len(self.embed_documents(["dimension"])[0])
+            return len(self.embed_documents([_PROBE])[0])
         return self._dim
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
@@ -85,15 +87,16 @@ class ServedEmbedder:
         self._workers.close()
 
     def _request(self, texts: Sequence[str]) -> list[Vectors] | Problem:
-        """Have texts embedded, prefix included, in one request; vectors of any norm."""
+        """Have texts embedded, prefix included, in one request; vectors of any norm, or empty."""
         raise NotImplementedError
 
     def _send(self, texts: Sequence[str]) -> list[Vectors] | Problem:
-        """One request, with the length of each vector checked."""
+        """One request, with the length of each vector checked that is not empty."""
         vectors = self._request(texts)
         if not isinstance(vectors, Problem):
             for vector in vectors:
-                self._check_length(len(vector))
+                if vector.size:
+                    self._check_length(len(vector))
         return vectors
 
     def _group(self, texts: Sequence[str], *, prefix: str) -> list[Outcome]:
@@ -103,7 +106,7 @@ class ServedEmbedder:
             return self._without_blank(texts, prefix)
         got = self._send([prefix + text for text in texts])
         if not isinstance(got, Problem):
-            return list(got)
+            return [vector if vector.size else _EMPTY for vector in got]
         if len(texts) > 1:
             middle = len(texts) // 2
             first = self._group(texts[:middle], prefix=prefix)
@@ -134,7 +137,7 @@ class ServedEmbedder:
                 return got.text
             else:
                 waiting += reversed(pooling.halve(part))
-        if pooling.flaws(np.stack(vectors)):
+        if not all(v.size for v in vectors) or pooling.flaws(np.stack(vectors)):
             return "the model gave no usable vector for a part of the text"
         return pooling.average(vectors, lengths)
 
@@ -142,6 +145,8 @@ class ServedEmbedder:
         """Check every vector and stack them as unit rows; raise if some text has none."""
         failed = {i: reason for i, reason in enumerate(outcomes) if isinstance(reason, str)}
         given = {i: row for i, row in enumerate(outcomes) if not isinstance(row, str)}
+        if not given and _EMPTY in failed.values():
+            self._expect_a_vector()
         vectors = np.zeros((len(outcomes), self._dim or 0), np.float32)
         for i, row in given.items():
             vectors[i] = row
@@ -152,6 +157,16 @@ class ServedEmbedder:
         if failed:
             raise self._failure(failed, vectors)
         return vectors
+
+    def _expect_a_vector(self) -> None:
+        """Tell a model that gives none at all from texts that it gives none for."""
+        got = self._send([self._document_prefix + _PROBE])
+        if not isinstance(got, Problem) and not got[0].size:
+            msg = (
+                f"{self.name} gave an empty vector for every text: it is no embedding model, or "
+                "its server cannot run it; choose another with models.embedder or --embedder"
+            )
+            raise ModelResponseError(msg, self.name)
 
     def _check_length(self, length: int) -> None:
         if self._dim is None:

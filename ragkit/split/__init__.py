@@ -13,7 +13,8 @@ from ragkit.records import Chunk
 from ragkit.split.packing import Piece, pack
 from ragkit.split.sections import Section, groups
 from ragkit.split.units import Limits, limits
-from ragkit.text import TOKEN_UNIT, fit, grapheme_start, token_weight
+from ragkit.text import grapheme_start
+from ragkit.tokens import TOKEN_UNIT, fit, token_weight
 from ragkit.visible import visible
 
 if TYPE_CHECKING:

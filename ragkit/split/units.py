@@ -7,14 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.split.blocks import Block, Level
-from ragkit.text import (
-    CLOSING_PUNCTUATION,
-    TOKEN_UNIT,
-    fit,
-    grapheme_start,
-    sentences,
-    token_weight,
-)
+from ragkit.text import CLOSING_PUNCTUATION, grapheme_start, sentences
+from ragkit.tokens import TOKEN_UNIT, fit, token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -104,10 +104,10 @@ class Embedding(Inventory):
             count: How many vectors must come.
 
         Returns:
-            Vectors of any length and norm, perhaps not finite: `pooling.flaws` tells.
+            Vectors of any length and norm, perhaps empty or not finite (see `pooling.flaws`).
 
         Raises:
-            ModelResponseError: The reply holds another number of vectors, or none.
+            ModelResponseError: The reply holds another number of vectors, or something else.
         """
         got = self._asked(endpoint, body)
         if isinstance(got, Problem):
@@ -122,6 +122,9 @@ class Embedding(Inventory):
         self.refuse_remote(model)
         reply = self.parsed(self._asked(endpoint, body), model)
         rows = self._rows(endpoint, reply, model, count)
+        if not all(row.size for row in rows):
+            msg = f"{model} at {self.address} gave an empty vector for a text"
+            raise ModelResponseError(msg, model)
         if len({len(row) for row in rows}) > 1:
             msg = f"{model} at {self.address} gave vectors of different lengths"
             raise ModelResponseError(msg, model)
@@ -150,7 +153,7 @@ class Embedding(Inventory):
         if len(rows) != count:
             msg = f"{model} at {self.address} gave {len(rows)} vectors for {count} texts"
             raise ModelResponseError(msg, model)
-        if any(row.ndim != 1 or not row.size for row in rows):
-            msg = f"{model} at {self.address} gave an empty vector for a text"
+        if any(row.ndim != 1 for row in rows):
+            msg = f"{model} at {self.address} gave something else than a vector for a text"
             raise ModelResponseError(msg, model)
         return rows

@@ -123,8 +123,8 @@ class OpenAIClient:
             texts: One or more, none empty.
 
         Returns:
-            One vector a text, float32, of any norm, in order; or the problem where another text
-            may be free of it.
+            One vector a text, float32, of any norm, perhaps empty, in order; or the problem where
+            another text may be free of it.
 
         Raises:
             ModelResponseError: The vectors are not as many as the texts.
@@ -224,13 +224,8 @@ def _events(pieces: Any) -> Generator[bytes, None, None]:  # noqa: ANN401 -- an 
 
 def _vector(value: Any) -> Vectors:  # noqa: ANN401 -- JSON
     if isinstance(value, str):  # base64, little-endian float32, though floats were asked for
-        vector = np.frombuffer(b64decode(value, validate=True), "<f4").astype(np.float32)
-    else:
-        vector = np.array([np.nan if x is None else x for x in value], np.float32)
-    if not len(vector):
-        msg = "an empty vector"
-        raise ValueError(msg)
-    return vector
+        return np.frombuffer(b64decode(value, validate=True), "<f4").astype(np.float32)
+    return np.array([np.nan if x is None else x for x in value], np.float32)
 
 
 def _listed(entry: dict[str, Any]) -> ListedModel:
