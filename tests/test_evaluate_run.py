@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,11 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
     first = shell("evaluate", folder, *options, "--compare", "search.mode=keyword")
     assert first.out.startswith("handbook: 3 questions\n")
     assert "nDCG@10 " in first.out
-    assert "With search.mode=keyword" in first.out
+    compared = first.out.partition("With search.mode=keyword")[2].splitlines()
+    assert any(
+        re.fullmatch(r"nDCG@10 +1\.0000  1\.0000  \+0\.0000, .* 1\.000", c) for c in compared
+    )
+    assert any(re.fullmatch(r"refusal AUC +\d\.\d{4}  \d\.\d{4} *", c) for c in compared)
     assert (tmp_path / "figures.svg").read_text("utf-8").count("refusal AUC") >= 1
 
     again = ("--work", "work", "--against", "before.json", "--json", "--gate", "RR<=0.5")

@@ -233,7 +233,7 @@ def _print(report: Mapping[str, Any], *, as_json: bool) -> None:
     print_figures(report["figures"])
     if compared := report.get("compared"):
         typer.echo(f"\nWith {' '.join(compared['settings'])}\n")
-        print_differences(compared["differences"])
+        print_differences(report["figures"], compared["figures"], compared["differences"])
     if "changes" in report:
         typer.echo()
         print_changes(report["changes"])
