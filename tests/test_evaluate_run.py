@@ -95,6 +95,9 @@ def test_what_changed_since_it_was_saved_is_told_question_by_question(
     save(before, tmp_path / "before.json")
     saved = read_saved(tmp_path / "before.json")
     assert changes(saved, before) == []
+    write_files(folder, {"docs/leave.md": "\n" + DOCS["docs/leave.md"]})
+    write_files(folder, {"docs/rent.md": "\n" + DOCS["docs/rent.md"]})
+    assert changes(saved, run()) == []  # the same words elsewhere in a document are no news
     write_files(folder, {"docs/notice.md": "# Notice\n\nThe notice period is four months.\n"})
 
     (change,) = changes(saved, run())
@@ -123,13 +126,15 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
 
     again = ("--work", "work", "--against", "before.json", "--json", "--gate", "RR<=0.5")
     second = shell("evaluate", folder, *again, code=1)
-    assert second.json["changes"] == []
+    assert (second.json["changes"], second.json["asked_before"]) == ([], 3)
     success = {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}
     assert second.json["figures"]["Success@1"] == success
     assert "ragkit: gate: RR is 1.0000, not <= 0.5" in second.err
 
-    small = shell("evaluate", folder, "--work", "work", "--small", "--gate", "R@5>=1").out
-    assert small.startswith("handbook: 1 questions\n")
+    small = ("--work", "work", "--small", "--gate", "R@5>=1", "--against", "before.json")
+    third = shell("evaluate", folder, *small).out
+    assert third.startswith("handbook: 1 questions\n")
+    assert third.endswith("\n0 of the 1 asked before are dealt with otherwise\n")
     assert not (tmp_path / "indexes").exists()
 
 
@@ -204,6 +209,7 @@ def test_compared_settings_stand_over_the_options_of_the_first(tmp_path: Path) -
         (("--gate", "R@5>high"), 2, "--gate 'R@5>high': expected NAME>=VALUE"),
         (("--plot", "figures.doc"), 2, "must end in .png or .svg"),
         (("--against", "nowhere.json"), 1, "is no file of `ragkit evaluate --save`"),
+        (("--against", "other.json"), 1, "other.json has none of these questions"),
         (("--save", "nowhere/before.json"), 2, "there is no folder nowhere"),
         (("--small", "--set", "search.k=x"), 2, "expected a whole number"),
     ],
@@ -211,6 +217,7 @@ def test_compared_settings_stand_over_the_options_of_the_first(tmp_path: Path) -
 def test_what_cannot_be_done_is_told_before_anything_is_indexed(
     tmp_path: Path, folder: Path, options: tuple[str, ...], code: int, message: str
 ) -> None:
+    save([], tmp_path / "other.json")
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
     assert message in shell("evaluate", folder, "--work", "work", *options, code=code).err
     assert not (tmp_path / "work").exists()

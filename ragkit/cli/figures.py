@@ -41,9 +41,9 @@ def print_differences(
     print_table(rows)
 
 
-def print_changes(changes: Sequence[Change]) -> None:
+def print_changes(changes: Sequence[Change], asked_before: int) -> None:
     """Print what became of each question that is dealt with otherwise."""
-    typer.echo(f"{len(changes)} questions are dealt with otherwise than before")
+    typer.echo(f"{len(changes)} of the {asked_before} asked before are dealt with otherwise")
     for change in changes:
         typer.echo(f"\n{shortened(change.text)}")
         if change.refused is not None:
