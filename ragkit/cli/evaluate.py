@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ragkit.evaluate import QuestionSet, Saved, Trial
 
 WORK = ".evaluate"
+SHAPING = ("split.", "load.", "models.backend", "models.embed", "models.query_", "models.document_")
+"""How the names of settings begin that hold when an index is built, and not after."""
+
 MISSING_NAMED = 5
 
 
@@ -131,6 +134,7 @@ def evaluate(
     work = work or config.indexes / WORK
     asked = _chosen(stage.read_questions(source, work / source.name), small=small, limit=limit)
     saved = _saved(against, asked) if against else None
+    _refuse_unheard(compare, asked)
     run = _Run(asked, index, work, answers=answers, quiet=quiet or json)
     trials = run.trials(config)
     report = {"set": asked.name, "settings": given, **_told(trials)}
@@ -158,6 +162,17 @@ def _saved(file: Path, asked: QuestionSet) -> Saved:
         msg = f"{file} has none of these questions; there is nothing to compare"
         raise LoadError(msg, file)
     return saved
+
+
+def _refuse_unheard(compare: Sequence[str], asked: QuestionSet) -> None:
+    """Refuse to compare an index, which is there already, with itself."""
+    unheard = [name for name in compare if asked.folder is None and name.startswith(SHAPING)]
+    if unheard:
+        msg = (
+            f"--compare {unheard[0].partition('=')[0]}: it shapes an index when it is built; "
+            "give a set with documents, or evaluate a second index and use --save and --against"
+        )
+        raise typer.BadParameter(msg)
 
 
 def _told(trials: Sequence[Trial]) -> dict[str, Any]:
