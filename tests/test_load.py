@@ -193,6 +193,11 @@ def test_a_pdf_keeps_its_pages_and_names_those_without_text(load: Loader) -> Non
     assert (document.title, document.kind, document.encoding) == ("报告", "pdf", None)
 
 
+def test_no_marks_of_markdown_make_a_title_in_a_pdf(load: Loader) -> None:
+    document = load("report.pdf", make_files.pdf(["# of seats: 4"]))
+    assert (document.text, document.title) == ("# of seats: 4", "report")
+
+
 def test_a_pdf_page_that_cannot_be_read_is_told_and_the_others_kept(load: Loader) -> None:
     document = load("a.pdf", make_files.pdf_with_broken_page("good page"))
     assert (document.text.strip(), document.pages_without_text) == ("good page", (2,))
