@@ -320,6 +320,7 @@ def test_a_conversation_at_a_terminal(tmp_path: Path) -> None:
             terminal.wait_for("(cleared)")
             terminal.keys("/sources\n")
             terminal.wait_for("(no answer yet)")
+            terminal.wait_for("> ")  # before it the terminal itself takes Ctrl-D, and it is lost
             terminal.keys(CTRL_D)
             code, _ = terminal.end()
 
