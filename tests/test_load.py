@@ -101,6 +101,7 @@ def test_bytes_that_do_not_fit_are_counted(load: Loader) -> None:
         ("---\ntags: x\ntitle: 'From the front'\n---\n# Heading\n", "From the front"),
         ("---\ntags: x\n---\nintro\n\n## Second ##\n", "Second"),
         ("Under\n=====\n\n# Later\n", "Under"),
+        ("# First steps { #first-steps }\n", "First steps"),
         ("```\n# comment\n```\n# Real\n", "Real"),
         ("no heading #here\n", ""),
         ("# " + "x " * 30_000, "x " * 9_999 + ""),
