@@ -329,6 +329,25 @@ def test_a_conversation_at_a_terminal(tmp_path: Path) -> None:
     assert "## and for apprentices?" in (tmp_path / "talk.md").read_text("utf-8")
 
 
+def test_reasoning_and_errors_begin_and_end_their_own_lines(tmp_path: Path) -> None:
+    write_files(tmp_path / "docs", FILES)
+    with OllamaServer() as server:
+        shell = Shell(tmp_path, server.url)
+        shell("index", "docs")
+        server.script(Reply((f"{STAFF} [1]",), thinking=("Hm\x1b[2J.",)))
+        server.script(Reply(("word ",) * 9, ending="error", error="out of memory"))
+        run = subprocess.run(
+            [sys.executable, "-m", "ragkit", "chat", "--k", "1", "-m", "deepseek-r1", "--think"],
+            cwd=tmp_path, env=shell.env, input=f"{FIRST}\n{FIRST}\n".encode(), check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    said = run.stdout.decode().splitlines()
+    assert said[:4] == ["Hm[2J.", "", f"{STAFF} [1]", "  [1] staff.md · Staff"]
+    assert said[4].startswith("word word")
+    assert said[5].startswith("ragkit: ")
+
+
 def test_lines_of_a_pipe_are_answered_from_the_documents_without_any_server(
     tmp_path: Path,
 ) -> None:

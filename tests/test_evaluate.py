@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -225,6 +226,19 @@ def test_two_settings_are_compared_question_by_question() -> None:
     assert told["F1"].p == 1.0
     shuffled = differences(first, [*second[1:], second[0]])
     assert shuffled["RR"].p > told["RR"].p  # other pairs: the noise is no longer common to both
+
+
+def test_a_setting_that_refuses_more_is_compared_by_what_it_refuses() -> None:
+    asked = [trial(str(i), answerable=i < 10) for i in range(20)]
+    stricter = [replace(t, refused=int(t.id) in {0, *range(12, 20)}) for t in asked]
+
+    told = differences(asked, stricter)
+
+    assert list(told) == ["refusal recall", "answerable kept"]
+    assert (told["refusal recall"].first, told["refusal recall"].second) == (0.0, 0.8)
+    assert (told["answerable kept"].first, told["answerable kept"].second) == (1.0, 0.9)
+    assert told["refusal recall"].p < 0.05 < told["answerable kept"].p
+    assert differences(asked[:10], stricter[:10]) == {}  # as `figures`: none are unanswerable
 
 
 def test_one_question_has_neither_an_interval_nor_a_significant_difference() -> None:

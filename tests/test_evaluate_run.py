@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,9 @@ def test_what_changed_since_it_was_saved_is_told_question_by_question(
     save(before, tmp_path / "before.json")
     saved = read_saved(tmp_path / "before.json")
     assert changes(saved, before) == []
+    write_files(folder, {"docs/leave.md": "\n" + DOCS["docs/leave.md"]})
+    write_files(folder, {"docs/rent.md": "\n" + DOCS["docs/rent.md"]})
+    assert changes(saved, run()) == []  # the same words elsewhere in a document are no news
     write_files(folder, {"docs/notice.md": "# Notice\n\nThe notice period is four months.\n"})
 
     (change,) = changes(saved, run())
@@ -113,18 +117,24 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
     first = shell("evaluate", folder, *options, "--compare", "search.mode=keyword")
     assert first.out.startswith("handbook: 3 questions\n")
     assert "nDCG@10 " in first.out
-    assert "With search.mode=keyword" in first.out
+    compared = first.out.partition("With search.mode=keyword")[2].splitlines()
+    assert any(
+        re.fullmatch(r"nDCG@10 +1\.0000  1\.0000  \+0\.0000, .* 1\.000", c) for c in compared
+    )
+    assert any(re.fullmatch(r"refusal AUC +\d\.\d{4}  \d\.\d{4} *", c) for c in compared)
     assert (tmp_path / "figures.svg").read_text("utf-8").count("refusal AUC") >= 1
 
     again = ("--work", "work", "--against", "before.json", "--json", "--gate", "RR<=0.5")
     second = shell("evaluate", folder, *again, code=1)
-    assert second.json["changes"] == []
+    assert (second.json["changes"], second.json["asked_before"]) == ([], 3)
     success = {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}
     assert second.json["figures"]["Success@1"] == success
     assert "ragkit: gate: RR is 1.0000, not <= 0.5" in second.err
 
-    small = shell("evaluate", folder, "--work", "work", "--small", "--gate", "R@5>=1").out
-    assert small.startswith("handbook: 1 questions\n")
+    small = ("--work", "work", "--small", "--gate", "R@5>=1", "--against", "before.json")
+    third = shell("evaluate", folder, *small).out
+    assert third.startswith("handbook: 1 questions\n")
+    assert third.endswith("\n0 of the 1 asked before are dealt with otherwise\n")
     assert not (tmp_path / "indexes").exists()
 
 
@@ -155,6 +165,8 @@ def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Pa
     assert run.json["figures"]["Success@1"]["value"] == 0.5
     assert "expected, but not in the index: docs/cook.md\n" in run.err
     assert shell("evaluate", "nowhere", code=1).err.startswith("ragkit: nowhere is no question set")
+    unheard = shell("evaluate", "q.jsonl", "--compare", "split.chunk_tokens=99", code=2).err
+    assert "--compare split.chunk_tokens: it shapes an index when it is built" in unheard
     lost = shell("evaluate", "q.jsonl", "--index", "lost", code=10, RAGKIT_MODELS_BACKEND="auto")
     assert lost.err.startswith("ragkit: no index at indexes/lost")  # and nothing about models
 
@@ -199,6 +211,7 @@ def test_compared_settings_stand_over_the_options_of_the_first(tmp_path: Path) -
         (("--gate", "R@5>high"), 2, "--gate 'R@5>high': expected NAME>=VALUE"),
         (("--plot", "figures.doc"), 2, "must end in .png or .svg"),
         (("--against", "nowhere.json"), 1, "is no file of `ragkit evaluate --save`"),
+        (("--against", "other.json"), 1, "other.json has none of these questions"),
         (("--save", "nowhere/before.json"), 2, "there is no folder nowhere"),
         (("--small", "--set", "search.k=x"), 2, "expected a whole number"),
     ],
@@ -206,6 +219,7 @@ def test_compared_settings_stand_over_the_options_of_the_first(tmp_path: Path) -
 def test_what_cannot_be_done_is_told_before_anything_is_indexed(
     tmp_path: Path, folder: Path, options: tuple[str, ...], code: int, message: str
 ) -> None:
+    save([], tmp_path / "other.json")
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
     assert message in shell("evaluate", folder, "--work", "work", *options, code=code).err
     assert not (tmp_path / "work").exists()

@@ -101,8 +101,32 @@ def test_a_file_of_questions_may_be_as_short_as_its_author_likes(tmp_path: Path)
     assert asked.questions[0].answers == ("3",)
 
 
+def test_a_file_of_questions_may_begin_with_a_mark_and_leave_values_empty(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jsonl"
+    line = {"text": "How long?", "source": None, "answers": "three months", "metadata": None}
+    file.write_text(json.dumps(line), "utf-8-sig")
+    (question,) = read_questions(file, tmp_path).questions
+    assert question.answers == ("three months",)  # and not its letters
+    assert question.evidence == ()
+
+
 @pytest.mark.parametrize(
-    ("content", "message"), [("{broken", "line 1: not JSON"), ('{"a": 1}', "no `text`")]
+    ("content", "message"),
+    [
+        ("{broken", "line 1: not JSON"),
+        ('{"a": 1}', "no `text`"),
+        ('{"text": " "}', "line 1: `text` must be a text that is not empty"),
+        ('{"text": "How long?", "answer": 3}', "line 1: `answer` must be a text or a list of"),
+        ('{"text": "How long?", "source": ["a.md", 1]}', "`source` must be a text or a list of"),
+        ('{"text": "How long?", "answerable": "no"}', "`answerable` must be true or false"),
+        ('{"text": "How long?", "metadata": []}', "`metadata` must be an object"),
+        ('{"text": "How long?", "evidence": ["a.md"]}', "`evidence` must be a list of objects"),
+        ('{"text": "How long?", "evidence": [{"text": "a"}]}', "`evidence` must be a list of"),
+        (
+            '{"text": "How long?", "evidence": [{"doc": "a.pdf", "pages": 3}]}',
+            "`evidence` must be a list of",
+        ),
+    ],
 )
 def test_a_line_that_is_no_question_is_named(tmp_path: Path, content: str, message: str) -> None:
     file = write_files(tmp_path, {"q.jsonl": content}) / "q.jsonl"

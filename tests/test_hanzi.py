@@ -50,5 +50,15 @@ def test_keywords_in_either_script_find_both(tmp_path: Path) -> None:
         ]
 
 
+def test_a_word_without_kana_finds_the_japanese_text_it_stands_in(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "index")
+    ingest(store, {"ja.txt": ["広島から東京へ電車で行きます。島です"], "zh.txt": ["东京在日本"]})
+
+    found = {q: sorted(h.path for h in keyword(store, q)) for q in ("東京", "電車", "島", "东京")}
+
+    assert found == {"東京": ["ja.txt", "zh.txt"], "電車": ["ja.txt"], "島": ["ja.txt"],
+                     "东京": ["zh.txt"]}  # fmt: skip
+
+
 def test_words_of_both_scripts_compare_equal() -> None:
     assert words("退還押金") == words("退还押金") == ["退还", "还押", "押金"]

@@ -101,6 +101,7 @@ def test_bytes_that_do_not_fit_are_counted(load: Loader) -> None:
         ("---\ntags: x\ntitle: 'From the front'\n---\n# Heading\n", "From the front"),
         ("---\ntags: x\n---\nintro\n\n## Second ##\n", "Second"),
         ("Under\n=====\n\n# Later\n", "Under"),
+        ("# First steps { #first-steps }\n", "First steps"),
         ("```\n# comment\n```\n# Real\n", "Real"),
         ("no heading #here\n", ""),
         ("# " + "x " * 30_000, "x " * 9_999 + ""),
@@ -191,6 +192,11 @@ def test_a_pdf_keeps_its_pages_and_names_those_without_text(load: Loader) -> Non
     assert document.text[14:20] == "第三页的内容"
     assert document.pages_without_text == (2,)
     assert (document.title, document.kind, document.encoding) == ("报告", "pdf", None)
+
+
+def test_no_marks_of_markdown_make_a_title_in_a_pdf(load: Loader) -> None:
+    document = load("report.pdf", make_files.pdf(["# of seats: 4"]))
+    assert (document.text, document.title) == ("# of seats: 4", "report")
 
 
 def test_a_pdf_page_that_cannot_be_read_is_told_and_the_others_kept(load: Loader) -> None:

@@ -180,3 +180,21 @@ def test_flags_in_a_row_are_cut_between_flags() -> None:
 
 def test_an_endless_cluster_is_cut_where_asked() -> None:
     assert t.grapheme_start("e" + "\u0301" * 100, 80) == 80
+
+
+@pytest.mark.parametrize(
+    ("line", "heading"),
+    [
+        (" Plain ", "Plain"),
+        ("Closed ##", "Closed"),
+        ("Learning C#", "Learning C#"),
+        ("Named {#named .big}", "Named"),
+        ("Named {: #named }", "Named"),
+        ("Sized {width=3}", "Sized"),
+        ("The set {1, 2}", "The set {1, 2}"),
+        ("{#only}", "{#only}"),
+        ("##", "##"),
+    ],
+)
+def test_a_heading_is_what_its_reader_sees_of_it(line: str, heading: str) -> None:
+    assert t.heading_text(line) == heading

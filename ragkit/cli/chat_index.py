@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragkit.cli.output import place, print_doubtful, print_orders, print_receipt, print_sources, say
+from ragkit.cli.stream import ReplyPrinter
 from ragkit.cli.values import clean
 from ragkit.protocols import TextDelta, ThinkingDelta
 from ragkit.records import Answer
@@ -71,7 +72,6 @@ class IndexSession:
 
     def _answer(self, question: str) -> None:
         answer = self._stream(question)
-        typer.echo()
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)
@@ -87,14 +87,18 @@ class IndexSession:
 
     def _stream(self, question: str) -> Answer:
         """Print an answer as it comes; returns it."""
-        with closing(self._conversation.stream(question)) as events:
-            for event in events:
-                if isinstance(event, Answer):
-                    return event
-                if isinstance(event, ThinkingDelta):
-                    typer.echo(typer.style(event.text, dim=True), nl=False, err=True)
-                elif isinstance(event, TextDelta):
-                    typer.echo(event.text, nl=False)
+        printer = ReplyPrinter()
+        try:
+            with closing(self._conversation.stream(question)) as events:
+                for event in events:
+                    if isinstance(event, Answer):
+                        return event
+                    if isinstance(event, ThinkingDelta):
+                        printer.add("", event.text)
+                    elif isinstance(event, TextDelta):
+                        printer.add(event.text)
+        finally:
+            printer.end()
         msg = "the stream ended without an answer"
         raise TypeError(msg)
 

@@ -14,14 +14,18 @@ from ragkit.cli.figures import plain, print_changes, print_differences, print_fi
 from ragkit.cli.options import Chat, IndexName, Json, K, Quiet, SearchMode, Settings, configured
 from ragkit.cli.output import on_terminal, print_json, say
 from ragkit.cli.progress import LINE_EVERY_S, progress_shown
+from ragkit.errors import LoadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ragkit.config import Config
-    from ragkit.evaluate import QuestionSet, Trial
+    from ragkit.evaluate import QuestionSet, Saved, Trial
 
 WORK = ".evaluate"
+SHAPING = ("split.", "load.", "models.backend", "models.embed", "models.query_", "models.document_")
+"""How the names of settings begin that hold when an index is built, and not after."""
+
 MISSING_NAMED = 5
 
 
@@ -125,11 +129,12 @@ def evaluate(
     from ragkit import evaluate as stage
 
     stage.need_extra()  # as all that can be wrong, told before an hour of work and not after it
-    saved = stage.read_saved(against) if against else None
     given = [*settings, *_as_settings({"search.mode": mode, "search.k": k, "models.chat": chat})]
     config, other = (configured([*given, *more])[0] for more in ([], compare))
     work = work or config.indexes / WORK
     asked = _chosen(stage.read_questions(source, work / source.name), small=small, limit=limit)
+    saved = _saved(against, asked) if against else None
+    _refuse_unheard(compare, asked)
     run = _Run(asked, index, work, answers=answers, quiet=quiet or json)
     trials = run.trials(config)
     report = {"set": asked.name, "settings": given, **_told(trials)}
@@ -138,6 +143,7 @@ def evaluate(
         differences = stage.differences(trials, others)
         report["compared"] = {"settings": compare, **_told(others), "differences": differences}
     if saved is not None:
+        report["asked_before"] = sum(trial.id in saved for trial in trials)
         report["changes"] = stage.changes(saved, trials)
     if save:
         stage.save(trials, save)
@@ -145,6 +151,28 @@ def evaluate(
         stage.plot(_series(report), plot)
     _print(report, as_json=json)
     _judge(stage.gate_failures(gate, report["figures"]))
+
+
+def _saved(file: Path, asked: QuestionSet) -> Saved:
+    """What was kept of an earlier run of the same questions, or of some of them."""
+    from ragkit.evaluate import read_saved
+
+    saved = read_saved(file)
+    if not any(question.id in saved for question in asked.questions):
+        msg = f"{file} has none of these questions; there is nothing to compare"
+        raise LoadError(msg, file)
+    return saved
+
+
+def _refuse_unheard(compare: Sequence[str], asked: QuestionSet) -> None:
+    """Refuse to compare an index, which is there already, with itself."""
+    unheard = [name for name in compare if asked.folder is None and name.startswith(SHAPING)]
+    if unheard:
+        msg = (
+            f"--compare {unheard[0].partition('=')[0]}: it shapes an index when it is built; "
+            "give a set with documents, or evaluate a second index and use --save and --against"
+        )
+        raise typer.BadParameter(msg)
 
 
 def _told(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -233,10 +261,10 @@ def _print(report: Mapping[str, Any], *, as_json: bool) -> None:
     print_figures(report["figures"])
     if compared := report.get("compared"):
         typer.echo(f"\nWith {' '.join(compared['settings'])}\n")
-        print_differences(compared["differences"])
+        print_differences(report["figures"], compared["figures"], compared["differences"])
     if "changes" in report:
         typer.echo()
-        print_changes(report["changes"])
+        print_changes(report["changes"], report["asked_before"])
 
 
 def _judge(failures: Sequence[str]) -> None:

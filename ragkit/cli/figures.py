@@ -25,19 +25,25 @@ def print_figures(told: Mapping[str, Figure]) -> None:
     print_table(rows)
 
 
-def print_differences(told: Mapping[str, Difference]) -> None:
-    """Print a comparison as a table."""
+def print_differences(
+    first: Mapping[str, Figure], second: Mapping[str, Figure], told: Mapping[str, Difference]
+) -> None:
+    """Print a comparison as a table; only values where no question has one of its own."""
     rows = [("figure", "before", "after", "difference, 95 % interval", "p")]
-    for name, d in told.items():
+    for name in {**first, **second}:
         form = _form(name)
-        change = f"{d.second - d.first:+{form}}, {d.low:+{form}} to {d.high:+{form}}"
-        rows.append((name, f"{d.first:{form}}", f"{d.second:{form}}", change, f"{d.p:.3f}"))
+        before, after = (f"{f[name].value:{form}}" if name in f else "" for f in (first, second))
+        change, p = "", ""
+        if d := told.get(name):
+            before, after, p = f"{d.first:{form}}", f"{d.second:{form}}", f"{d.p:.3f}"
+            change = f"{d.second - d.first:+{form}}, {d.low:+{form}} to {d.high:+{form}}"
+        rows.append((name, before, after, change, p))
     print_table(rows)
 
 
-def print_changes(changes: Sequence[Change]) -> None:
+def print_changes(changes: Sequence[Change], asked_before: int) -> None:
     """Print what became of each question that is dealt with otherwise."""
-    typer.echo(f"{len(changes)} questions are dealt with otherwise than before")
+    typer.echo(f"{len(changes)} of the {asked_before} asked before are dealt with otherwise")
     for change in changes:
         typer.echo(f"\n{shortened(change.text)}")
         if change.refused is not None:

@@ -15,7 +15,7 @@ from ragkit.evaluate.figures import differences, figures, is_share
 from ragkit.evaluate.gate import gate_failures, parse_gate
 from ragkit.evaluate.intervals import Difference, Figure
 from ragkit.evaluate.plot import check_picture, plot
-from ragkit.evaluate.regression import Change, changes, read_saved, save
+from ragkit.evaluate.regression import Change, Saved, changes, read_saved, save
 from ragkit.evaluate.run import evaluate, missing_documents, opened
 from ragkit.evaluate.trial import Trial
 
@@ -25,6 +25,7 @@ __all__ = [
     "Figure",
     "Question",
     "QuestionSet",
+    "Saved",
     "Trial",
     "changes",
     "check_picture",

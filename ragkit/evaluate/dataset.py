@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
@@ -88,10 +88,10 @@ def read_questions(source: Path, work: Path) -> QuestionSet:
     if (source / "corpus.jsonl").is_file():
         return _beir(source, work / "documents")
     if (source / "questions.jsonl").is_file() and (source / "docs").is_dir():
-        questions = tuple(map(_question, _lines(source / "questions.jsonl")))
+        questions = tuple(map(_question, _asked(source / "questions.jsonl")))
         return QuestionSet(source.name, source / "docs", questions)
     if source.is_file():
-        return QuestionSet(source.stem, None, tuple(map(_question, _lines(source))))
+        return QuestionSet(source.stem, None, tuple(map(_question, _asked(source))))
     msg = (
         f"{source} is no question set: give a BEIR folder, a folder with docs/ and "
         "questions.jsonl, or a file of questions"
@@ -102,7 +102,7 @@ def read_questions(source: Path, work: Path) -> QuestionSet:
 def _beir(source: Path, folder: Path) -> QuestionSet:
     places = {}
     folder.mkdir(parents=True, exist_ok=True)
-    for number, document in enumerate(_lines(source / "corpus.jsonl", "_id")):
+    for number, (_, document) in enumerate(_lines(source / "corpus.jsonl", "_id")):
         path, head = _file_of(document, number)
         _write(folder / path, head + document["text"] + "\n")
         places[document["_id"]] = path, len(head)
@@ -111,7 +111,7 @@ def _beir(source: Path, folder: Path) -> QuestionSet:
     grades = _grades(source, places)
     questions = (
         _beir_question(line, grades.get(line["_id"], {}), places)
-        for line in _lines(source / "queries.jsonl", "_id")
+        for line in _asked(source / "queries.jsonl", "_id")
     )
     return QuestionSet(
         source.name, folder, tuple(q for q in questions if q.relevant or not q.answerable)
@@ -161,7 +161,7 @@ def _beir_question(
     return Question(
         id=line["_id"],
         text=line["text"],
-        answers=tuple(line.get("answers", ())),
+        answers=_listed(line, "answers"),
         relevant=relevant,
         evidence=tuple(spans) or tuple(map(Evidence, relevant)),
         answerable=about.get("answerable", True),
@@ -181,7 +181,7 @@ def _question(line: Mapping[str, Any]) -> Question:
     return Question(
         id=str(line.get("_id", line["text"])),
         text=line["text"],
-        answers=tuple(line.get("answers", ())) or _listed(line, "answer"),
+        answers=_listed(line, "answers") or _listed(line, "answer"),
         relevant=dict.fromkeys((e.path for e in evidence), 1),
         evidence=evidence,
         answerable=line.get("answerable", about.get("answerable", True)),
@@ -194,8 +194,57 @@ def _listed(line: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _lines(file: Path, *needed: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, one a line; empty lines are passed over.
+def _are(values: object, kind: type) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _is_text_or_texts(value: object) -> bool:
+    return isinstance(value, str) or _are(value, str)
+
+
+def _is_evidence(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("doc"), str)
+        and isinstance(value.get("text", ""), str)
+        and all(isinstance(value.get(end), int | None) for end in ("start", "end"))
+        and (value.get("pages") is None or _are(value["pages"], int))
+    )
+
+
+_TEXTS = "a text or a list of texts", _is_text_or_texts
+_FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "text": ("a text that is not empty", lambda value: bool(value.strip())),
+    "source": _TEXTS,
+    "answer": _TEXTS,
+    "answers": _TEXTS,
+    "answerable": ("true or false", lambda value: isinstance(value, bool)),
+    "metadata": ("an object", lambda value: isinstance(value, dict)),
+    "evidence": (
+        "a list of objects with `doc`, and `text`, `start`, `end` and `pages` as far as known",
+        lambda value: isinstance(value, list) and all(map(_is_evidence, value)),
+    ),
+}
+"""What a question's fields must be, in words and as a test."""
+
+
+def _asked(file: Path, *needed: str) -> Iterator[dict[str, Any]]:
+    """The questions of a file as `_lines` reads them, without what is null.
+
+    Raises:
+        LoadError: As `_lines`, or a field is not of its form.
+    """
+    for number, line in _lines(file, *needed):
+        told = {name: value for name, value in line.items() if value is not None}
+        for name, (form, fits) in _FORMS.items():
+            if name in told and not fits(told[name]):
+                msg = f"{file}, line {number}: `{name}` must be {form}"
+                raise LoadError(msg, file)
+        yield told
+
+
+def _lines(file: Path, *needed: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file, one a line, with its number; empty lines are passed over.
 
     Raises:
         LoadError: A line is none, or lacks ``text`` or what else is needed.
@@ -212,12 +261,12 @@ def _lines(file: Path, *needed: str) -> Iterator[dict[str, Any]]:
             if not isinstance(record, dict) or not isinstance(record.get(name), str):
                 msg = f"{file}, line {number}: no `{name}`"
                 raise LoadError(msg, file)
-        yield record
+        yield number, record
 
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8")
+        return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         msg = f"{file} cannot be read: {exc}"
         raise LoadError(msg, file) from exc

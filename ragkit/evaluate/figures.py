@@ -11,7 +11,7 @@ from ragkit.evaluate.intervals import auc, mean, paired, percentile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragkit.evaluate.intervals import Difference, Figure, Values
+    from ragkit.evaluate.intervals import Difference, Figure
     from ragkit.evaluate.trial import Trial
 
 PERCENTILES = (50, 95)
@@ -59,11 +59,16 @@ def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
     Raises:
         ConfigError: The extra ``evaluate`` is not installed.
     """
-    named = {name: mean(values) for name, values in _values(trials).items()}
+    judged = _judged(trials)
+    named: dict[str, Figure] = {}
+    for name in ORDER:
+        values = [value[name] for value in judged if name in value]
+        if values:
+            named[name] = mean(np.array(values))
     named |= _refusal(trials)
     named |= _latency("search ms", [trial.search_s for trial in trials])
     named |= _latency("answer ms", [t.answer_s for t in trials if t.answer_s is not None])
-    return named
+    return {name: named[name] for name in ORDER if name in named}
 
 
 def differences(first: Sequence[Trial], second: Sequence[Trial]) -> dict[str, Difference]:
@@ -73,35 +78,43 @@ def differences(first: Sequence[Trial], second: Sequence[Trial]) -> dict[str, Di
         ConfigError: The extra ``evaluate`` is not installed.
     """
     told = {}
-    for name in _values(first):
-        pairs = [
-            (a.values[name], b.values[name])
-            for a, b in zip(first, second, strict=True)
-            if name in a.values and name in b.values
-        ]
+    both = list(zip(_judged(first), _judged(second), strict=True))
+    for name in ORDER:
+        pairs = [(a[name], b[name]) for a, b in both if name in a and name in b]
         if pairs:
             told[name] = paired(*np.array(pairs).T)
     return told
 
 
-def _values(trials: Sequence[Trial]) -> dict[str, Values]:
-    """The values of each measure over the trials that have it."""
-    lists = {name: [t.values[name] for t in trials if name in t.values] for name in ORDER}
-    return {name: np.array(values) for name, values in lists.items() if values}
+def _judged(trials: Sequence[Trial]) -> list[dict[str, float]]:
+    """Each trial's measures; whether it was refused among them, where both kinds were asked."""
+    if not _are_both_kinds(trials):
+        return [trial.values for trial in trials]
+    return [
+        trial.values
+        | (
+            {"answerable kept": float(not trial.refused)}
+            if trial.answerable
+            else {"refusal recall": float(trial.refused)}
+        )
+        for trial in trials
+    ]
+
+
+def _are_both_kinds(trials: Sequence[Trial]) -> bool:
+    return len({trial.answerable for trial in trials}) > 1
 
 
 def _refusal(trials: Sequence[Trial]) -> dict[str, Figure]:
-    """Judge refusing where some questions have no answer and others have one."""
-    answerable = np.array([trial.answerable for trial in trials], bool)
-    if answerable.all() or not answerable.any():
+    """What only all trials together tell of refusing, where both kinds of question were asked."""
+    if not _are_both_kinds(trials):
         return {}
+    answerable = np.array([trial.answerable for trial in trials], bool)
     refused = np.array([trial.refused for trial in trials], bool)
     certainty = np.array([trial.certainty for trial in trials])
     told = {"refusal AUC": auc(certainty[answerable], certainty[~answerable])}
     if refused.any():
         told["refusal precision"] = mean((~answerable[refused]).astype(float))
-    told["refusal recall"] = mean(refused[~answerable].astype(float))
-    told["answerable kept"] = mean((~refused[answerable]).astype(float))
     return told
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from ragkit.evaluate.trial import Trial
 
-    Saved = Mapping[str, Mapping[str, Any]]
+Saved: TypeAlias = "Mapping[str, Mapping[str, Any]]"
+"""Trials as `save` writes them, by the questions' ids."""
 
 VERSION = 1
 
@@ -23,7 +24,8 @@ VERSION = 1
 class Change:
     """A question that was dealt with otherwise.
 
-    ``lost`` and ``gained`` are passages, by place and hash of their words. ``before`` and
+    ``lost`` and ``gained`` are passages, by place and hash of their words; the same words elsewhere
+    in a document are neither. ``before`` and
     ``after`` are the answers, None where they are the same or were not asked for; ``refused``
     tells whether the question is refused now, None where that did not change.
     """
@@ -66,6 +68,18 @@ def read_saved(file: Path) -> Saved:
         raise LoadError(msg, file) from exc
 
 
+def _without(passages: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """The passages whose words are none of the others' of the same document."""
+    known = {_words(other) for other in others}
+    return tuple(passage for passage in passages if _words(passage) not in known)
+
+
+def _words(passage: str) -> tuple[str, str]:
+    """The path and the hash of a passage, its offsets left out; a path may hold spaces."""
+    path, _, words = passage.rsplit(" ", 2)
+    return path, words
+
+
 def _change(before: Mapping[str, Any], trial: Trial) -> Change | None:
     old, new = before["evidence"], trial.evidence
     is_asked = None not in (before["answer"], trial.answer)
@@ -73,8 +87,8 @@ def _change(before: Mapping[str, Any], trial: Trial) -> Change | None:
     change = Change(
         trial.id,
         trial.text,
-        lost=tuple(e for e in old if e not in new),
-        gained=tuple(e for e in new if e not in old),
+        lost=_without(old, new),
+        gained=_without(new, old),
         refused=trial.refused if trial.refused != before["refused"] else None,
         before=before["answer"] if is_other else None,
         after=trial.answer if is_other else None,

@@ -10,7 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.load.kinds import CODE, CSV, JSON, JSONL, MARKDOWN, RISKY, RST, TEXT, kind_of, no_reader
+from ragkit.load.kinds import (
+    CODE,
+    CSV,
+    DOCX,
+    HTML,
+    JSON,
+    JSONL,
+    MARKDOWN,
+    RISKY,
+    RST,
+    TEXT,
+    kind_of,
+    no_reader,
+)
 from ragkit.load.readers.plain import markdown_title, read_markdown, read_rst, read_text
 from ragkit.records import Document
 
@@ -199,6 +212,6 @@ def _reader(kind: str) -> Callable[[bytes, str], Parsed]:
 
 def _title(parsed: Parsed, kind: str, relative: str) -> str:
     """The file's own title, else its first heading, else the stem of its name."""
-    title = parsed.title or (markdown_title(parsed.text) if kind in RISKY else "")
+    title = parsed.title or (markdown_title(parsed.text) if kind in (HTML, DOCX) else "")
     stem = relative.rpartition("/")[2]
     return " ".join(title.split()) or stem.rpartition(".")[0] or stem

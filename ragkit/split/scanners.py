@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from ragkit.split.blocks import Block, BlockList, Level
+from ragkit.text import heading_text
 
 _LINE_FEED = r"\n(?P<blank>(?:[^\S\n]*+\n)++)?+"
 _ITEM = r"(?P<item>[ \t]*+(?:[-*+•·]|\d{1,9}[.)])[ \t]+(?=\S))"
@@ -72,7 +73,7 @@ def markdown(text: str) -> list[Block]:
         elif found == "atx":
             position = _line_end(padded, position)
             title = padded[match.end() : position]
-            blocks.heading(_line_start(match), position, len(match["atx"]), _plain_title(title))
+            blocks.heading(_line_start(match), position, len(match["atx"]), heading_text(title))
         elif found == "row":
             if _line_start(match) != after_row:
                 blocks.mark(_line_start(match), Level.BLOCK, "rows")
@@ -134,14 +135,6 @@ def _promote(blocks: BlockList, match: re.Match[str], depth: int) -> None:
     if above:
         blocks.pop()
         blocks.heading(above[0], match.end() - 1, depth, above[1].strip())
-
-
-def _plain_title(line: str) -> str:
-    """Take off what closes a heading: an attribute list such as ``{#top}``, and hashes."""
-    title = line.strip()
-    if title.endswith("}"):
-        title = title.rpartition("{")[0].rstrip() or title
-    return title.rstrip("#").rstrip() or title
 
 
 def code(text: str) -> list[Block]:

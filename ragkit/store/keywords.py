@@ -44,23 +44,29 @@ def index_text(text: str) -> str:
     """
     if text.isascii():
         return visible(text)
-    return " ".join(map(_spread, _TERM.findall(_normal(text))))
+    return " ".join(map(_spread, _TERM.findall(simplified(_composed(text)))))
 
 
 def query_terms(question: str) -> list[str]:
     """The distinct terms of a question as FTS5 phrases, in order.
 
-    A single CJK character becomes a prefix query: each character of a run begins a term.
+    A single CJK character becomes a prefix query: each character of a run begins a term. What is
+    folded is searched for as written, too: so it stands in Japanese texts, which are not folded.
+
+    >>> query_terms("東京 VPN")
+    ['("东京" OR "東京")', '"VPN"']
     """
+    written = _composed(question)
+    folded = simplified(written)  # one for one: a term stands at the same place in both
     terms: dict[str, None] = {}
-    for match in _TERM.finditer(_normal(question)):
-        word = match[0]
+    for match in _TERM.finditer(folded):
+        word, end = match[0], "*" if len(match[0]) == 1 else ""
         if not _CJK_RUN.match(word):
             terms[f'"{word}"'] = None
-        elif len(word) == 1:
-            terms[f'"{word}"*'] = None
-        else:
-            terms.update(dict.fromkeys(f'"{pair}"' for pair in _pairs(word)))
+            continue
+        for pair, other in zip(_pairs(word), _pairs(written[slice(*match.span())]), strict=True):
+            either = f'("{pair}"{end} OR "{other}"{end})'
+            terms[f'"{pair}"{end}' if pair == other else either] = None
     return list(terms)
 
 
@@ -101,9 +107,9 @@ def _weight(frequency: int, chunks: int) -> float:
     return (BM25_K1 + 1) * max(math.log(max(odds, 1.0)), BM25_LEAST_IDF)
 
 
-def _normal(text: str) -> str:
+def _composed(text: str) -> str:
     # A word with a soft hyphen or a zero-width space in it is the word that its reader sees.
-    return simplified(unicodedata.normalize("NFKC", visible(text)))
+    return unicodedata.normalize("NFKC", visible(text))
 
 
 def _spread(term: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import UnsupportedFormatError
 from ragkit.load.encoding import decode, looks_binary
 from ragkit.load.parsed import Parsed, normalise
+from ragkit.text import heading_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def markdown_title(text: str) -> str:
         body = _FENCE.sub("", body)
     hashed = _ATX.search(body)
     found = _SETEXT.search(body, 0, hashed.start() if hashed else len(body)) or hashed
-    return re.sub(r"\s#+\Z", "", found.group(1).strip()).rstrip() if found else ""
+    return heading_text(found.group(1)) if found else ""
 
 
 def rst_title(text: str) -> str:
