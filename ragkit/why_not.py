@@ -8,6 +8,7 @@ another passage, must fit the budget; and an answer may still not use it.
 from __future__ import annotations
 
 import glob
+import sys
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -116,13 +117,14 @@ def why_not(
     document = _document(path, store)
     if document is None:
         return WhyNot(question, path, page, "not indexed", _not_indexed(path, store))
-    told = WhyNot(question, document.path, page, "not indexed", "")
-    if reason := _without_text(document, page):
-        return replace(told, stage="no text", reason=reason)
+    told = WhyNot(question, document.path, page, "no text", _without_text(document, page))
+    if told.reason:
+        return told
     search = _Search(question, store, config.search, embedder)
-    only = Filter(paths=(glob.escape(document.path),))
-    whole = [hit for hit in search.chunks(only, document.chunks) if hit.doc_id == document.doc_id]
+    whole = search.chunks(document)
     expected = [h for h in whole if page is None or any(p.number == page for p in h.pages)]
+    if not expected:
+        return replace(told, reason="no passage was made of it")
     told = replace(told, standings=search.standings(expected))
     if text and not any(_holds(hit.text, text) for hit in expected):
         stage, reason = _lost_words(whole, text)
@@ -145,10 +147,13 @@ class _Search:
         settings = replace(self.settings, **({"diversity": 0.0} | changed))  # type: ignore[arg-type]  # its own fields
         return retrieve(self.question, self.store, self._embedder, settings, restrict=restrict)
 
-    def chunks(self, only: Filter, count: int) -> list[Hit]:
-        """The chunks of a document; in mode ``keyword`` those that share a word."""
-        mode = "keyword" if self.settings.mode == "keyword" else "dense"
-        return self.hits(only, mode=mode, k=max(1, count))
+    def chunks(self, document: DocumentInfo) -> list[Hit]:
+        """The chunks of a document, with their cosines where the mode has them."""
+        if self.settings.mode == "keyword":
+            return self.store.chunks_at(document.doc_id, 0, sys.maxsize)
+        only = Filter(paths=(glob.escape(document.path),))
+        found = self.hits(only, mode="dense", k=document.chunks)
+        return [hit for hit in found if hit.doc_id == document.doc_id]
 
     def standings(self, chunks: Sequence[Hit]) -> tuple[Standing, ...]:
         modes = ("keyword",) if self.settings.mode == "keyword" else ("dense", "keyword")
@@ -190,7 +195,9 @@ def _searched(
     if not any(hit.chunk_id in wanted for hit in search.hits(restrict, k=DEEPEST)) and restrict:
         return "filtered", "the document does not pass the given --path or --kind"
     if not any(hit.chunk_id in wanted for hit in hits):
-        return "not retrieved", _behind(told, search.settings)
+        places = {(hit.start, hit.end) for hit in wanted.values()}
+        best = next(s for s in told.standings if (s.start, s.end) in places)
+        return "not retrieved", _behind(best, search.settings)
     settings, name = config.answer, search.store.manifest["embedder"]["name"]
     if not has_evidence(search.question, hits, embedder=name, minimum=settings.min_evidence):
         needed = settings.min_evidence if settings.min_evidence >= 0 else THRESHOLD
@@ -231,9 +238,8 @@ def _cites(citation: Citation, hit: Hit) -> bool:
     return is_same and citation.start < hit.end and hit.start < citation.end
 
 
-def _behind(told: WhyNot, settings: SearchSettings) -> str:
-    best = told.standings[0] if told.standings else None
-    if best is None:
+def _behind(best: Standing, settings: SearchSettings) -> str:
+    if settings.mode == "keyword" and best.keyword is None:
         return "it shares no word with the question, and mode keyword knows words only"
     if best.rank and best.rank <= settings.rerank:
         return f"it was at rank {best.rank}, and the chat model graded others higher"
@@ -276,7 +282,7 @@ def _not_indexed(path: str, store: LocalStore) -> str:
 
 
 def _without_text(document: DocumentInfo, page: int | None) -> str:
-    if page is not None and page > document.pages:
+    if page is not None and not 1 <= page <= document.pages:
         return f"the document has {document.pages} pages" if document.pages else "it has no pages"
     if page in document.pages_without_text:
         return f"page {page} has no text, as a scanned picture has none; it needs OCR first"

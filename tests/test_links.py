@@ -32,6 +32,7 @@ def filtered(*pieces: str) -> str:
         "Read [the rules](rules.md#leave) first.",
         "Write to hr@staff.example!",
         '"https://cn.example/p" `https://cn.example/p` <https://cn.example/p> x',
+        'Open it (`https://cn.example/p`), or ("https://cn.example/p").',
         "1/2, 2024/05/01, and/or, TCP/IP, v1.2/1.3, i.e. e.g. report.pdf, x<y, a <b c> d",
         "a: b; note: c. // comment; items[3]; 3 [1][2].",
         "https:// and http: alone say nothing",

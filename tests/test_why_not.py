@@ -32,6 +32,9 @@ FILES: dict[str, str | bytes] = {
 }
 
 
+FILLER = "The office is open in the morning. " * 12
+
+
 @pytest.fixture
 def rag(tmp_path: Path) -> Iterator[Pipeline]:
     docs = write_files(tmp_path / "docs", FILES)
@@ -49,6 +52,7 @@ def rag(tmp_path: Path) -> Iterator[Pipeline]:
         ("other.md", None, "not indexed", "no document of the index has this path"),
         ("plan.pdf", 2, "no text", "page 2 has no text"),
         ("plan.pdf", 3, "no text", "the document has 2 pages"),
+        ("plan.pdf", 0, "no text", "the document has 2 pages"),
         ("notice.md", 1, "no text", "it has no pages"),
         ("plan.pdf", None, "not retrieved", "it shares no word with the question"),
         ("notice.md", None, "given", r"as passage \[1\]"),
@@ -71,6 +75,26 @@ def test_a_passage_behind_the_first_k_is_told_with_its_ranks(rag: Pipeline) -> N
     assert (standing.rank, standing.keyword, standing.dense) == (2, 2, None)
     assert (standing.start, standing.end) == (found[1].start, found[1].end)
     assert "rank 2 (by meaning not found, by words 2), and the first 1 are taken" in told.reason
+
+
+def test_the_passage_that_holds_the_words_is_the_one_whose_rank_is_told(tmp_path: Path) -> None:
+    parts = ("Rail travel to Rome is booked.", "Rail travel is booked.")
+    text = "".join(f"# {i}\n\n{part} {FILLER}\n\n" for i, part in enumerate(parts))
+    docs = write_files(tmp_path / "docs", {"a.md": text})
+    values = {"search.mode": "keyword", "search.k": 1, "split.chunk_tokens": 100}
+    with Pipeline(tmp_path / "x", Config().with_values(values), embedder=HashEmbedder()) as rag:
+        rag.index(docs)
+        ranks = {
+            i: h.rank for h in rag.search("rail to Rome", k=9) for i in (0, 1) if parts[i] in h.text
+        }
+
+        told = rag.why_not("rail to Rome", "a.md", text=parts[1])
+        lost = rag.why_not("no such thing", "a.md", text=parts[1])
+
+    assert ranks[0] == 1
+    assert told.stage == "not retrieved"
+    assert f"at rank {ranks[1]} " in told.reason
+    assert "it shares no word with the question" in lost.reason
 
 
 def test_ranks_are_those_of_the_searches_themselves(rag: Pipeline) -> None:

@@ -69,7 +69,7 @@ _OPEN = (
 _FLAGS = re.DOTALL | re.IGNORECASE | re.ASCII  # ASCII: no Kelvin sign for a k
 _STREAMED = re.compile(f"{_OPEN}|{_TOKEN}", _FLAGS)
 _FINAL = re.compile(_TOKEN, _FLAGS)
-_ENDED = re.compile(r"[.,;:!?)]*[\"`>|]?(?:\s|\Z)|<")
+_ENDED = re.compile(r"[.,;:!?)\"`>|]*(?:\s|\Z)|<")
 """Behind an address that stays: programs link on to the next space, whatever stands between."""
 _LATIN = re.compile("[!-~]*")
 
