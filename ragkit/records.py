@@ -98,7 +98,8 @@ class HitRanks:
     ``bm25`` is FTS5's score with its sign turned, higher is better; ``fused``, in [0, 1], is the
     score that ordered a hybrid search. ``by_score`` is the rank before diversity moved hits,
     ``before_rerank`` that before a chat model's ``grade``, from 0 to 3, did; None where they did
-    not come into it.
+    not come into it. ``background`` is the mean cosine of the passages ranked 10 to 40 by meaning,
+    the same for every hit: how near the question is to what does not answer it.
     """
 
     dense: int | None = None
@@ -108,6 +109,7 @@ class HitRanks:
     by_score: int | None = None
     before_rerank: int | None = None
     grade: int | None = None
+    background: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

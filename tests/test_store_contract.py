@@ -161,6 +161,23 @@ def test_a_hit_is_complete(store: LocalStore) -> None:
     assert hit.ranks.dense == 1
 
 
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+@pytest.mark.parametrize("count", [18, 19, 60])
+def test_the_background_is_the_mean_cosine_of_ranks_10_to_40(
+    store: LocalStore, mode: Mode, count: int
+) -> None:
+    names = [f"{i}.md" for i in range(count)]
+    ingest(store, {name: [name] for name in names})
+    query = vector_of("q")
+    cosines = sorted((float(vector_of(name) @ query) for name in names), reverse=True)
+
+    hits = store.search(SearchRequest(k=2, mode=mode, vector=query, text="nothing"))
+
+    assert len(hits) == 2
+    expected = pytest.approx(np.mean(cosines[9:40]), abs=1e-3) if count > 18 else None
+    assert [hit.ranks.background for hit in hits] == [expected] * 2
+
+
 ODD_TEXTS = {
     "empty": "",
     "a space": " ",

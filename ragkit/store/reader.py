@@ -19,10 +19,16 @@ from ragkit.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
+
+BACKGROUND = range(9, 40)
+"""Places, from 0, of the passages that are taken for such as do not answer."""
+
+BACKGROUND_LEAST = 10
 
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
 
@@ -102,8 +108,10 @@ class Reader:
     def _ranked(self, request: SearchRequest) -> tuple[dict[int, float], dict[int, HitRanks]]:
         """Cosines where the mode has them, and the best `request.k` chunks, best first."""
         if request.mode == "dense":
-            cosines = self._dense(request, request.k)
-            return cosines, {chunk: HitRanks(dense=i) for i, chunk in enumerate(cosines, 1)}
+            cosines = self._dense(request, max(request.k, BACKGROUND.stop))
+            background = _background(cosines)
+            nearest = enumerate(islice(cosines, request.k), 1)
+            return cosines, {c: HitRanks(dense=i, background=background) for i, c in nearest}
         if request.mode == "keyword":
             found, _ = self._keyword(request, request.k)
             ranks = enumerate(found.items(), 1)
@@ -132,13 +140,20 @@ class Reader:
         depth = max(request.depth, request.k)
         cosines = self._dense(request, depth)
         by_meaning = {c: i for i, c in enumerate(cosines, 1)}
+        background = _background(cosines)
         bm25, reach = self._keyword(request, depth)
         by_word = {c: i for i, c in enumerate(bm25, 1)}
         cosines |= self._cosines(request.vector, [c for c in bm25 if c not in cosines])
         coverage = {c: min(1.0, score / reach) for c, score in bm25.items()}
         fused = fuse(cosines, coverage, request.keyword_weight)
         return cosines, {
-            c: HitRanks(by_meaning.get(c), by_word.get(c), bm25=bm25.get(c), fused=score)
+            c: HitRanks(
+                by_meaning.get(c),
+                by_word.get(c),
+                bm25=bm25.get(c),
+                fused=score,
+                background=background,
+            )
             for c, score in islice(fused.items(), request.k)
         }
 
@@ -183,6 +198,12 @@ class Reader:
             (json.dumps(chunks),),
         )
         return {chunk: (vector, crc) for chunk, vector, crc in named}
+
+
+def _background(cosines: Mapping[int, float]) -> float | None:
+    """See `HitRanks`; None where fewer than `BACKGROUND_LEAST` passages tell it."""
+    behind = list(islice(cosines.values(), BACKGROUND.start, BACKGROUND.stop))
+    return sum(behind) / len(behind) if len(behind) >= BACKGROUND_LEAST else None
 
 
 def _score(ranks: HitRanks, cosine: float) -> float:
