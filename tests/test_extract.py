@@ -99,6 +99,18 @@ def test_a_line_that_ends_within_a_clause_is_no_statement(text: str) -> None:
     assert statements(text) == [(0, len(text))]
 
 
+def test_a_chinese_form_is_read_by_its_fields_and_sentences() -> None:
+    lines = ["部门会议记录", "时间：六月九日下午", "主持人：陈立，负责纪要", "一、进展"]
+    said = "支付部分已经完成了大约七成，预计在六月二十日之前交付给测试部门。"
+    text = "\n".join([*lines, said])
+    assert [text[start:end] for start, end in statements(text)] == [*lines, said]
+
+
+def test_a_chinese_sentence_runs_over_lines_that_are_full() -> None:
+    text = "GnuPG and OpenSSL 需要知道哪些密\n钥可以完全信任，也就是您自己拥有\n私钥的那些密钥。"
+    assert statements(text) == [(0, len(text))]
+
+
 def test_a_field_ends_the_line_before_it_whatever_that_ends_in() -> None:
     text = "Injuries:\nDamage: Substantial\nThe airplane climbed out of Elyria and hit a tree."
     assert [text[start:end] for start, end in statements(text)] == text.split("\n")
