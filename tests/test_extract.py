@@ -161,6 +161,29 @@ def test_question_within_a_passage_is_quoted_with_its_answer(embedder: Embedder)
     assert found.citations[0].quote == expected
 
 
+@pytest.mark.parametrize(
+    ("question", "listed", "quote"),
+    [
+        (
+            "How do I book a room?",
+            "**Q: How do I reserve a room?**\nA: On the website, two weeks ahead.",
+            "**Q: How do I reserve a room?**\nA: On the website, two weeks ahead.",
+        ),
+        (
+            "怎么办借书证？",
+            "**问：如何办理借书证？**\n\n答：携带身份证到服务台。\n\n**问：借期多久？**\n\n答：三十天。",
+            "**问：如何办理借书证？**\n\n答：携带身份证到服务台。",
+        ),
+    ],
+)
+def test_a_question_in_bold_is_quoted_with_its_answer(
+    question: str, listed: str, quote: str, embedder: Embedder
+) -> None:
+    found = ask(question, embedder, listed)
+    assert [citation.quote for citation in found.citations] == [quote]
+    assert {s.status for s in found.sentences} == {"quoted"}
+
+
 @pytest.mark.parametrize("heading", ["## What is the fee?", "Leaving?\n\n## What is the fee?"])
 def test_a_heading_lends_its_terms_and_is_not_quoted(heading: str, embedder: Embedder) -> None:
     page = f"{heading}\n\nIt is 5 dollars a day. The canteen opens at noon on Monday.\n"

@@ -107,11 +107,13 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
     part = passage.text[begin:stop]
     for start, end in statements(part, is_cut=passage.start + begin > 0):
         said = part[start:end]
+        if not words(said):  # marks that close the emphasis of what stands before them
+            continue
         is_heading = said.startswith("#") or _bare(said) in headings
         if is_heading:
             asked, lent = None, ""
         first = start if asked is None else asked
-        if said.endswith(("?", "？")):
+        if said.rstrip("*_").endswith(("?", "？")):
             asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
         if len(words(part[first:end])) >= MIN_WORDS and not is_heading:
