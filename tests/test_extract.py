@@ -184,6 +184,36 @@ def test_a_question_in_bold_is_quoted_with_its_answer(
     assert {s.status for s in found.sentences} == {"quoted"}
 
 
+MARKDOWN = """All plans run for a year.
+
+| Plan | Monthly price | Data |
+|------|---------------|------|
+| Mini | $12 | 3 GB |
+| Midi | $19 | 15 GB |
+| Maxi | $34 | 60 GB |"""
+WORD = "Charge | Amount | Paid by\nHeating | £62 | Tenant\nInsurance | £18 | Landlord"
+SHEET = "item: Desk Bergen; price: 389\nitem: Lamp Molde; price: 89\nitem: Chair Alta; price: 219"
+
+
+@pytest.mark.parametrize(
+    ("question", "table", "row"),
+    [
+        ("What is the price of Midi with 15 GB?", MARKDOWN, "| Midi | $19 | 15 GB |"),
+        ("Who pays the insurance?", WORD, "Insurance | £18 | Landlord"),
+        ("What is the price of the lamp?", SHEET, "item: Lamp Molde; price: 89"),
+    ],
+)
+def test_one_row_of_a_table_is_quoted(
+    question: str, table: str, row: str, embedder: Embedder
+) -> None:
+    assert ask(question, embedder, table).citations[0].quote == row
+
+
+def test_the_names_of_columns_are_no_answer(embedder: Embedder) -> None:
+    found = ask("What is the monthly price of the plan?", embedder, MARKDOWN)
+    assert "| Plan | Monthly price | Data |" not in {c.quote for c in found.citations}
+
+
 @pytest.mark.parametrize("heading", ["## What is the fee?", "Leaving?\n\n## What is the fee?"])
 def test_a_heading_lends_its_terms_and_is_not_quoted(heading: str, embedder: Embedder) -> None:
     page = f"{heading}\n\nIt is 5 dollars a day. The canteen opens at noon on Monday.\n"

@@ -13,6 +13,7 @@ along with each makes it worse.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,6 +51,9 @@ and more seldom the answer."""
 
 _FIRST = 1.0
 """What the score is raised by in the first passage, half as much in the second, and so on."""
+
+_RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
+"""The line below the names of a Markdown table's columns."""
 
 _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
 """How what is said in whole sentences ends."""
@@ -96,19 +100,17 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
 
 
 def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]:
-    """List what can stand alone in a part of a passage: sentences, not headings and fragments.
+    """List what can stand alone in a part of a passage: sentences and rows, not headings.
 
     A question (as in a list of questions and answers) is quoted with what follows it and lends
     it its terms, but is not embedded: any question is near any other. A heading that asks lends its
-    terms only.
+    terms only. A table's first row is read before each that follows it: it names the columns.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
     asked, lent = None, ""
     part = passage.text[begin:stop]
-    for start, end in statements(part, is_cut=passage.start + begin > 0):
+    for start, end, names in _with_columns(part, is_cut=passage.start + begin > 0):
         said = part[start:end]
-        if not words(said):  # marks that close the emphasis of what stands before them
-            continue
         is_heading = said.startswith("#") or _bare(said) in headings
         if is_heading:
             asked, lent = None, ""
@@ -116,10 +118,27 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
         if said.rstrip("*_").endswith(("?", "？")):
             asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
-        if len(words(part[first:end])) >= MIN_WORDS and not is_heading:
+        if len(words(names + part[first:end])) >= MIN_WORDS and not is_heading:
             place = Place(passage.number, begin + first, begin + end)
-            yield _Candidate(place, said, frozenset(content_terms(lent + said)))
+            yield _Candidate(place, names + said, frozenset(content_terms(lent + names + said)))
         asked, lent = None, ""
+
+
+def _with_columns(part: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
+    """List what has words in it; with a table's row, the row above that names its columns.
+
+    Markdown underlines such a row, which then says nothing by itself. Not listed, too, are marks
+    that close the emphasis of what stands before them.
+    """
+    names = ""
+    for start, end in statements(part, is_cut=is_cut):
+        said = part[start:end]
+        is_row = "\n" not in said and (said.startswith("|") or " | " in said)
+        names = names if is_row else ""
+        if words(said) and not (is_row and _RULE.match(part, end)):
+            yield start, end, names
+        if is_row and not names:
+            names = f"{said}\n"
 
 
 def _bare(heading: str) -> str:
