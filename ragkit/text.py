@@ -40,17 +40,26 @@ def is_cjk(char: str) -> bool:
     return script("cjk").match(char) is not None
 
 
+def cjk_share(text: str) -> float:
+    """How much of a text is CJK, in [0, 1]: characters, among these and words of other scripts.
+
+    One ideograph weighs as much as one word, so that a foreign term does not decide. A text
+    without either has none.
+    """
+    cjk = len(script("cjk").findall(text))
+    others = sum(not (w[0].isdigit() or is_cjk(w)) for w in _word().findall(text))
+    return cjk / (cjk + others) if cjk else 0.0
+
+
 def language(text: str) -> Language:
     """Name the language of a text by its script; ``en`` stands for anything else.
 
-    One ideograph weighs as much as one word of another script, so that a foreign term does not
-    decide. Kana marks Japanese, however few: ideographs alone are taken for Chinese.
+    A text that is half CJK is (`cjk_share`). Kana marks Japanese, however few: ideographs alone
+    are taken for Chinese.
     """
-    cjk = len(script("cjk").findall(text))
-    others = [w for w in _word().findall(text) if not (w[0].isdigit() or is_cjk(w))]
-    if not cjk or cjk < len(others):
+    if cjk_share(text) < 0.5:
         return "en"
-    if len(script("hangul").findall(text)) * 2 > cjk:
+    if len(script("hangul").findall(text)) * 2 > len(script("cjk").findall(text)):
         return "ko"
     return "ja" if script("kana").search(text) else "zh"
 
