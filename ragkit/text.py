@@ -87,7 +87,9 @@ _ABBREVIATIONS = frozenset(
         abb bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""",
     )
 )
-_MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw"))
+_MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw", "a.m", "p.m"))
+_OF_TIME = re.compile(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{2,4}\b")
+"""What goes on behind "p.m.", though in capitals: a day of the week, a time zone."""
 _LONGEST_ABBREVIATION = 8
 _INITIALS = re.compile(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
 _LATIN_ENDS = frozenset(".!?")
@@ -144,11 +146,11 @@ def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
         return False
     if word.isdigit():
         return text[begin:stop].strip() == word  # "1." alone is a list number
+    name = word if "." in word else word.casefold()  # A.M. Jones has initials
+    if name in _MAY_END:
+        return not text[stop + 2 : stop + 3].isupper() or bool(_OF_TIME.match(text, stop + 2))
     if len(word) == 1 or "." in word:
         return _INITIALS.fullmatch(word) is not None
-    name = word.casefold()
-    if name in _MAY_END:
-        return not text[stop + 2 : stop + 3].isupper()
     return name in _ABBREVIATIONS
 
 
