@@ -184,6 +184,40 @@ def test_a_question_in_bold_is_quoted_with_its_answer(
     assert {s.status for s in found.sentences} == {"quoted"}
 
 
+FEES = "We charge 20 cents a day for each book. Children's books have no late fees."
+SUNDAYS = "From October to April, 1 to 5 p.m. We are closed on Sundays in summer."
+MONDAYS = "周一闭馆整理。其余各日九点开馆，法定节假日的周一照常开馆。"
+
+
+@pytest.mark.parametrize(
+    ("question", "page", "quote"),
+    [
+        ("Are there late fees for children's books?", f"### What if I am late?\n\n{FEES}", FEES),
+        (
+            "Are you closed on Sundays in summer?",
+            f"**Q: When are you open?**\nA: {SUNDAYS}",
+            f"**Q: When are you open?**\nA: {SUNDAYS}",
+        ),
+        (
+            "法定节假日的周一开馆吗？",
+            f"**问：周一开放吗？**\n\n答：{MONDAYS}",
+            f"**问：周一开放吗？**\n\n答：{MONDAYS}",
+        ),
+        (
+            "Are there late fees for children's books?",
+            f"It is free. But what if I am late?\n\n{FEES}",
+            "Children's books have no late fees.",
+        ),
+    ],
+)
+def test_an_answer_in_a_list_is_quoted_from_its_beginning(
+    question: str, page: str, quote: str, embedder: Embedder
+) -> None:
+    found = ask(question, embedder, f"# Library\n\n{page}\n\nThe library is near the river.")
+    assert found.citations[0].quote == quote
+    assert not any(c.quote in quote for c in found.citations[1:])
+
+
 MARKDOWN = """All plans run for a year.
 
 | Plan | Monthly price | Data |

@@ -55,6 +55,12 @@ _FIRST = 1.0
 _RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
 """The line below the names of a Markdown table's columns."""
 
+_QUESTION = re.compile(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?？][*_ ]*")
+"""A line that is one question."""
+
+LONGEST_ANSWER = 400
+"""Characters up to which an answer is quoted from its beginning on."""
+
 _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
 """How what is said in whole sentences ends."""
 
@@ -94,9 +100,21 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     scores -= [0.0 if candidates[i].said.endswith(_ENDS) else _FRAGMENT for i in chosen]
     scores += [_FIRST / candidates[i].place.number for i in chosen]
     order = np.argsort(-scores, kind="stable")[:2]
-    return [
-        candidates[chosen[i]].place for i in order if scores[i] >= scores[order[0]] - SECOND_WITHIN
-    ]
+    return _distinct(
+        [
+            candidates[chosen[i]].place
+            for i in order
+            if scores[i] >= scores[order[0]] - SECOND_WITHIN
+        ]
+    )
+
+
+def _distinct(places: list[Place]) -> list[Place]:
+    """Leave the longer of two places where one is in the other."""
+    best, *others = places
+    if others and others[0].number == best.number and others[0].start == best.start:
+        return [max(places, key=lambda place: place.end)]
+    return places
 
 
 def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]:
@@ -119,6 +137,7 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
             asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
         if len(words(names + part[first:end])) >= MIN_WORDS and not is_heading:
+            first = _beginning(part, first, end)
             place = Place(passage.number, begin + first, begin + end)
             yield _Candidate(place, names + said, frozenset(content_terms(lent + names + said)))
         asked, lent = None, ""
@@ -139,6 +158,24 @@ def _with_columns(part: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
             yield start, end, names
         if is_row and not names:
             names = f"{said}\n"
+
+
+def _beginning(part: str, start: int, end: int) -> int:
+    """Where a quotation begins: as an answer does, if a line that is a question stands above it.
+
+    The later sentences of an answer share more words with a question than the first, which they
+    only add to.
+    """
+    top = part.rfind("\n\n", 0, start) + 1
+    above = part[:top].rstrip()
+    line = above.rfind("\n") + 1
+    answer = part[top:].lstrip()
+    top = len(part) - len(answer)
+    if not _QUESTION.fullmatch(answer.partition("\n")[0]):
+        if not _QUESTION.fullmatch(above, line):
+            return start
+        top = top if above.startswith("#", line) else line
+    return top if top < start and end - top <= LONGEST_ANSWER else start
 
 
 def _bare(heading: str) -> str:
