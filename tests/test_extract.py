@@ -184,6 +184,13 @@ def test_a_question_in_bold_is_quoted_with_its_answer(
     assert {s.status for s in found.sentences} == {"quoted"}
 
 
+def test_a_quotation_without_its_html_is_supported_by_its_place(embedder: Embedder) -> None:
+    page = '标准库里有枚举 <abbr title="Enumeration">Enum</abbr>，用来预设参数可能的取值。'
+    found = ask("参数可能的取值怎么预设？", embedder, page)
+    assert found.text == "标准库里有枚举 [html removed]Enum</abbr>，用来预设参数可能的取值。 [1]"
+    assert [s.status for s in found.sentences] == ["supported"]
+
+
 FEES = "We charge 20 cents a day for each book. Children's books have no late fees."
 SUNDAYS = "From October to April, 1 to 5 p.m. We are closed on Sundays in summer."
 MONDAYS = "周一闭馆整理。其余各日九点开馆，法定节假日的周一照常开馆。"
