@@ -184,6 +184,20 @@ def test_a_question_in_bold_is_quoted_with_its_answer(
     assert {s.status for s in found.sentences} == {"quoted"}
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("怎么在十五分钟投降？", "所有模式都已加入投票功能。"),
+        ("What is the notice period?", "Three months, or six for heads of a department."),
+    ],
+)
+def test_a_line_that_only_repeats_the_question_is_no_answer(
+    question: str, said: str, embedder: Embedder
+) -> None:
+    found = ask(question, embedder, f"{question[:-1]}\n\n{said}")
+    assert [citation.quote for citation in found.citations] == [said]
+
+
 def test_a_quotation_without_its_html_is_supported_by_its_place(embedder: Embedder) -> None:
     page = '标准库里有枚举 <abbr title="Enumeration">Enum</abbr>，用来预设参数可能的取值。'
     found = ask("参数可能的取值怎么预设？", embedder, page)

@@ -47,7 +47,7 @@ _LEXICAL_WEIGHT = 0.5
 
 _FRAGMENT = 1.0
 """What the score of a form's field or a table's row is lowered by: it has the names of a question,
-and more seldom the answer."""
+and more seldom the answer. With no other term than the question's it is left out."""
 
 _FIRST = 1.0
 """What the score is raised by in the first passage, half as much in the second, and so on."""
@@ -58,7 +58,7 @@ _RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
 _QUESTION = re.compile(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?？][*_ ]*")
 """A line that is one question."""
 
-LONGEST_ANSWER = 400
+LONGEST_ANSWER = 200
 """Characters up to which an answer is quoted from its beginning on."""
 
 _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
@@ -70,6 +70,11 @@ class _Candidate:
     place: Place
     said: str
     terms: frozenset[str]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole sentence."""
+        return self.said.endswith(_ENDS)
 
 
 def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
@@ -88,16 +93,17 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
         for begin, stop in free_spans(passage.text):
             for candidate in _candidates(passage, begin, stop):
                 distinct.setdefault(candidate.said, candidate)
-    candidates = list(distinct.values())
+    asked = set(content_terms(question))
+    candidates = [c for c in distinct.values() if c.is_whole or not c.terms <= asked]
     if not candidates:
         return []
-    lexical = _lexical(set(content_terms(question)), candidates)
+    lexical = _lexical(asked, candidates)
     # Stable: sentences without a common term keep the order of their passages' ranks.
     chosen = np.argsort(-lexical, kind="stable")[:MAX_CANDIDATES]
     vectors = embedder.embed_documents([candidates[i].said for i in chosen])
     cosines = (vectors @ embedder.embed_query(question)).astype(np.float64)
     scores = _standard(cosines) + _LEXICAL_WEIGHT * _standard(lexical[chosen])
-    scores -= [0.0 if candidates[i].said.endswith(_ENDS) else _FRAGMENT for i in chosen]
+    scores -= [0.0 if candidates[i].is_whole else _FRAGMENT for i in chosen]
     scores += [_FIRST / candidates[i].place.number for i in chosen]
     order = np.argsort(-scores, kind="stable")[:2]
     return _distinct(
