@@ -40,17 +40,26 @@ def is_cjk(char: str) -> bool:
     return script("cjk").match(char) is not None
 
 
+def cjk_share(text: str) -> float:
+    """How much of a text is CJK, in [0, 1]: characters, among these and words of other scripts.
+
+    One ideograph weighs as much as one word, so that a foreign term does not decide. A text
+    without either has none.
+    """
+    cjk = len(script("cjk").findall(text))
+    others = sum(not (w[0].isdigit() or is_cjk(w)) for w in _word().findall(text))
+    return cjk / (cjk + others) if cjk else 0.0
+
+
 def language(text: str) -> Language:
     """Name the language of a text by its script; ``en`` stands for anything else.
 
-    One ideograph weighs as much as one word of another script, so that a foreign term does not
-    decide. Kana marks Japanese, however few: ideographs alone are taken for Chinese.
+    A text that is half CJK is (`cjk_share`). Kana marks Japanese, however few: ideographs alone
+    are taken for Chinese.
     """
-    cjk = len(script("cjk").findall(text))
-    others = [w for w in _word().findall(text) if not (w[0].isdigit() or is_cjk(w))]
-    if not cjk or cjk < len(others):
+    if cjk_share(text) < 0.5:
         return "en"
-    if len(script("hangul").findall(text)) * 2 > cjk:
+    if len(script("hangul").findall(text)) * 2 > len(script("cjk").findall(text)):
         return "ko"
     return "ja" if script("kana").search(text) else "zh"
 
@@ -78,7 +87,9 @@ _ABBREVIATIONS = frozenset(
         abb bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""",
     )
 )
-_MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw"))
+_MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw", "a.m", "p.m"))
+_OF_TIME = re.compile(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{2,4}\b")
+"""What goes on behind "p.m.", though in capitals: a day of the week, a time zone."""
 _LONGEST_ABBREVIATION = 8
 _INITIALS = re.compile(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
 _LATIN_ENDS = frozenset(".!?")
@@ -135,11 +146,11 @@ def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
         return False
     if word.isdigit():
         return text[begin:stop].strip() == word  # "1." alone is a list number
+    name = word if "." in word else word.casefold()  # A.M. Jones has initials
+    if name in _MAY_END:
+        return not text[stop + 2 : stop + 3].isupper() or bool(_OF_TIME.match(text, stop + 2))
     if len(word) == 1 or "." in word:
         return _INITIALS.fullmatch(word) is not None
-    name = word.casefold()
-    if name in _MAY_END:
-        return not text[stop + 2 : stop + 3].isupper()
     return name in _ABBREVIATIONS
 
 

@@ -99,6 +99,18 @@ def test_a_line_that_ends_within_a_clause_is_no_statement(text: str) -> None:
     assert statements(text) == [(0, len(text))]
 
 
+def test_a_chinese_form_is_read_by_its_fields_and_sentences() -> None:
+    lines = ["部门会议记录", "时间：六月九日下午", "主持人：陈立，负责纪要", "一、进展"]
+    said = "支付部分已经完成了大约七成，预计在六月二十日之前交付给测试部门。"
+    text = "\n".join([*lines, said])
+    assert [text[start:end] for start, end in statements(text)] == [*lines, said]
+
+
+def test_a_chinese_sentence_runs_over_lines_that_are_full() -> None:
+    text = "GnuPG and OpenSSL 需要知道哪些密\n钥可以完全信任，也就是您自己拥有\n私钥的那些密钥。"
+    assert statements(text) == [(0, len(text))]
+
+
 def test_a_field_ends_the_line_before_it_whatever_that_ends_in() -> None:
     text = "Injuries:\nDamage: Substantial\nThe airplane climbed out of Elyria and hit a tree."
     assert [text[start:end] for start, end in statements(text)] == text.split("\n")
@@ -147,6 +159,114 @@ def test_question_within_a_passage_is_quoted_with_its_answer(embedder: Embedder)
     found = ask("May I sell my holidays?", embedder, HOLIDAYS)
     expected = "May I sell my days? Holidays cannot be exchanged for money."
     assert found.citations[0].quote == expected
+
+
+@pytest.mark.parametrize(
+    ("question", "listed", "quote"),
+    [
+        (
+            "How do I book a room?",
+            "**Q: How do I reserve a room?**\nA: On the website, two weeks ahead.",
+            "**Q: How do I reserve a room?**\nA: On the website, two weeks ahead.",
+        ),
+        (
+            "怎么办借书证？",
+            "**问：如何办理借书证？**\n\n答：携带身份证到服务台。\n\n**问：借期多久？**\n\n答：三十天。",
+            "**问：如何办理借书证？**\n\n答：携带身份证到服务台。",
+        ),
+    ],
+)
+def test_a_question_in_bold_is_quoted_with_its_answer(
+    question: str, listed: str, quote: str, embedder: Embedder
+) -> None:
+    found = ask(question, embedder, listed)
+    assert [citation.quote for citation in found.citations] == [quote]
+    assert {s.status for s in found.sentences} == {"quoted"}
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("怎么在十五分钟投降？", "所有模式都已加入投票功能。"),
+        ("What is the notice period?", "Three months, or six for heads of a department."),
+    ],
+)
+def test_a_line_that_only_repeats_the_question_is_no_answer(
+    question: str, said: str, embedder: Embedder
+) -> None:
+    found = ask(question, embedder, f"{question[:-1]}\n\n{said}")
+    assert [citation.quote for citation in found.citations] == [said]
+
+
+def test_a_quotation_without_its_html_is_supported_by_its_place(embedder: Embedder) -> None:
+    page = '标准库里有枚举 <abbr title="Enumeration">Enum</abbr>，用来预设参数可能的取值。'
+    found = ask("参数可能的取值怎么预设？", embedder, page)
+    assert found.text == "标准库里有枚举 [html removed]Enum</abbr>，用来预设参数可能的取值。 [1]"
+    assert [s.status for s in found.sentences] == ["supported"]
+
+
+FEES = "We charge 20 cents a day for each book. Children's books have no late fees."
+SUNDAYS = "From October to April, 1 to 5 p.m. We are closed on Sundays in summer."
+MONDAYS = "周一闭馆整理。其余各日九点开馆，法定节假日的周一照常开馆。"
+
+
+@pytest.mark.parametrize(
+    ("question", "page", "quote"),
+    [
+        ("Are there late fees for children's books?", f"### What if I am late?\n\n{FEES}", FEES),
+        (
+            "Are you closed on Sundays in summer?",
+            f"**Q: When are you open?**\nA: {SUNDAYS}",
+            f"**Q: When are you open?**\nA: {SUNDAYS}",
+        ),
+        (
+            "法定节假日的周一开馆吗？",
+            f"**问：周一开放吗？**\n\n答：{MONDAYS}",
+            f"**问：周一开放吗？**\n\n答：{MONDAYS}",
+        ),
+        (
+            "Are there late fees for children's books?",
+            f"It is free. But what if I am late?\n\n{FEES}",
+            "Children's books have no late fees.",
+        ),
+    ],
+)
+def test_an_answer_in_a_list_is_quoted_from_its_beginning(
+    question: str, page: str, quote: str, embedder: Embedder
+) -> None:
+    found = ask(question, embedder, f"# Library\n\n{page}\n\nThe library is near the river.")
+    assert found.citations[0].quote == quote
+    assert not any(c.quote in quote for c in found.citations[1:])
+
+
+MARKDOWN = """All plans run for a year.
+
+| Plan | Monthly price | Data |
+|------|---------------|------|
+| Mini | $12 | 3 GB |
+| Midi | $19 | 15 GB |
+| Maxi | $34 | 60 GB |"""
+WORD = "Charge | Amount | Paid by\nHeating | £62 | Tenant\nInsurance | £18 | Landlord"
+SHEET = "item: Desk Bergen; price: 389\nitem: Lamp Molde; price: 89\nitem: Chair Alta; price: 219"
+
+
+@pytest.mark.parametrize(
+    ("question", "table", "row"),
+    [
+        ("What is the price of Midi with 15 GB?", MARKDOWN, "| Midi | $19 | 15 GB |"),
+        ("Who pays the insurance?", WORD, "Insurance | £18 | Landlord"),
+        ("What is the price of the lamp?", SHEET, "item: Lamp Molde; price: 89"),
+    ],
+)
+def test_one_row_of_a_table_is_quoted(
+    question: str, table: str, row: str, embedder: Embedder
+) -> None:
+    assert ask(question, embedder, table).citations[0].quote == row
+
+
+def test_the_names_of_columns_are_no_answer(embedder: Embedder) -> None:
+    found = ask("What is the monthly price of the plan?", embedder, MARKDOWN)
+    assert "| Plan | Monthly price | Data |" not in {c.quote for c in found.citations}
 
 
 @pytest.mark.parametrize("heading", ["## What is the fee?", "Leaving?\n\n## What is the fee?"])

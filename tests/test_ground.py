@@ -183,6 +183,23 @@ def test_evidence_is_the_larger_of_nearness_and_words(
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Cats sleep a lot.", 1.0),
+        ("Cats (猫) sleep a lot: sixteen hours of a day and often more.", 1.0),
+        ("useradd 名称: creates a new user with a home", 0.25),
+        ("猫睡得很多。", 0.25),
+    ],
+)
+def test_a_mixed_passage_is_near_a_chinese_question_as_a_chinese_one(
+    text: str, expected: float
+) -> None:
+    found = [hit(1, 0, len(text), text, score=0.86)]
+    said = evidence("通知期有多长？", found, "multilingual-e5-small-q4")
+    assert said == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
     ("question", "text", "expected"),
     [
         ("Is the notice period long?", "The notice period is long.", 1.0),

@@ -167,6 +167,11 @@ def test_html_becomes_what_its_reader_sees(load: Loader) -> None:
     assert (document.kind, document.title, document.encoding) == ("html", "Page & title", "utf-8")
 
 
+def test_html_keeps_a_power_apart_from_its_base(load: Loader) -> None:
+    page = "<p>2<sup>8</sup> minus 1, <i>10</i><sup>6</sup>, 5 m<sup>2</sup>, so<sup>[1]</sup>"
+    assert load("p.html", page).text == "2^8 minus 1, 10^6, 5 m2, so[1]"
+
+
 def test_html_is_read_in_the_encoding_that_it_declares(load: Loader) -> None:
     page = '<meta http-equiv="Content-Type" content="text/html; charset=big5"><h1>標題</h1>'
     document = load("p.htm", page.encode("big5"))

@@ -66,8 +66,9 @@ def _sentences(text: str) -> list[str]:
             "Then it ended.",
         ],
         ["Smith et al. found no. 5.", "No.", "Never."],
+        ["Up at 8 p.m. Monday, 1 p.m. EST else.", "Shut at 9 a.m.", "A.M. Jones said so."],
     ],
-    ids=["titles", "dots inside", "quotes", "abbreviation at the end", "may end"],
+    ids=["titles", "dots inside", "quotes", "abbreviation at the end", "may end", "hours"],
 )
 def test_latin_sentences_end_where_a_reader_would_end_them(expected: list[str]) -> None:
     assert _sentences(" ".join(expected)) == expected

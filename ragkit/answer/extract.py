@@ -11,6 +11,7 @@ answer contains the reference. Embedding the sentence before it along with each 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,10 +45,19 @@ _LEXICAL_WEIGHT = 0.5
 
 _FRAGMENT = 1.0
 """What the score of a form's field or a table's row is lowered by: it has the names of a question,
-and more seldom the answer."""
+and more seldom the answer. With no other term than the question's it is left out."""
 
 _FIRST = 1.0
 """What the score is raised by in the first passage, half as much in the second, and so on."""
+
+_RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
+"""The line below the names of a Markdown table's columns."""
+
+_QUESTION = re.compile(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?？][*_ ]*")
+"""A line that is one question."""
+
+LONGEST_ANSWER = 200
+"""Characters up to which an answer is quoted from its beginning on."""
 
 _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
 """How what is said in whole sentences ends."""
@@ -58,6 +68,11 @@ class _Candidate:
     place: Place
     said: str
     terms: frozenset[str]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole sentence."""
+        return self.said.endswith(_ENDS)
 
 
 def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
@@ -76,49 +91,99 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
         for begin, stop in free_spans(passage.text):
             for candidate in _candidates(passage, begin, stop):
                 distinct.setdefault(candidate.said, candidate)
-    candidates = list(distinct.values())
+    asked = set(content_terms(question))
+    candidates = [c for c in distinct.values() if c.is_whole or not c.terms <= asked]
     if not candidates:
         return []
-    lexical = _lexical(set(content_terms(question)), candidates)
+    lexical = _lexical(asked, candidates)
     # Stable: sentences without a common term keep the order of their passages' ranks.
     chosen = np.argsort(-lexical, kind="stable")[:MAX_CANDIDATES]
     vectors = embedder.embed_documents([candidates[i].said for i in chosen])
     cosines = (vectors @ embedder.embed_query(question)).astype(np.float64)
     scores = _standard(cosines) + _LEXICAL_WEIGHT * _standard(lexical[chosen])
-    scores -= [0.0 if candidates[i].said.endswith(_ENDS) else _FRAGMENT for i in chosen]
+    scores -= [0.0 if candidates[i].is_whole else _FRAGMENT for i in chosen]
     scores += [_FIRST / candidates[i].place.number for i in chosen]
     order = np.argsort(-scores, kind="stable")[:2]
-    return [
-        candidates[chosen[i]].place for i in order if scores[i] >= scores[order[0]] - SECOND_WITHIN
-    ]
+    return _distinct(
+        [
+            candidates[chosen[i]].place
+            for i in order
+            if scores[i] >= scores[order[0]] - SECOND_WITHIN
+        ]
+    )
+
+
+def _distinct(places: list[Place]) -> list[Place]:
+    """Leave the longer of two places where one is in the other."""
+    best, *others = places
+    if others and others[0].number == best.number and others[0].start == best.start:
+        return [max(places, key=lambda place: place.end)]
+    return places
 
 
 def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]:
-    """List what can stand alone in a part of a passage: sentences, not headings and fragments.
+    """List what can stand alone in a part of a passage: sentences and rows, not headings.
 
     A question (as in a list of questions and answers) is quoted with what follows it and lends
     it its terms, but is not embedded: any question is near any other. A heading that asks lends its
-    terms only; what stands below it may be shorter.
+    terms only; what stands below it may be shorter. A table's first row is read before each that
+    follows it: it names the columns.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
     asked, lent = None, ""
     part = passage.text[begin:stop]
-    for start, end in statements(part, is_cut=passage.start + begin > 0):
+    for start, end, names in _with_columns(part, is_cut=passage.start + begin > 0):
         said = part[start:end]
         is_heading = said.startswith("#") or _bare(said) in headings
         if is_heading:
             asked, lent = None, ""
         first = start if asked is None else asked
-        if said.endswith(("?", "？")):
+        if said.rstrip("*_").endswith(("?", "？")):
             asked, lent = None if is_heading else first, f"{lent}{said}\n"
             continue
         # Below a heading that asks, "Three months." is an answer; in its line it is more of it.
         is_below = part[:start].rstrip(" ").endswith("\n")
         whole = lent + said if is_below else part[first:end]
-        if len(words(whole)) >= MIN_WORDS and not is_heading:
+        if len(words(names + whole)) >= MIN_WORDS and not is_heading:
+            first = _beginning(part, first, end)
             place = Place(passage.number, begin + first, begin + end)
-            yield _Candidate(place, said, frozenset(content_terms(lent + said)))
+            yield _Candidate(place, names + said, frozenset(content_terms(lent + names + said)))
         asked, lent = None, ""
+
+
+def _with_columns(part: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
+    """List what has words in it; with a table's row, the row above that names its columns.
+
+    Markdown underlines such a row, which then says nothing by itself. Not listed, too, are marks
+    that close the emphasis of what stands before them.
+    """
+    names = ""
+    for start, end in statements(part, is_cut=is_cut):
+        said = part[start:end]
+        is_row = "\n" not in said and (said.startswith("|") or " | " in said)
+        names = names if is_row else ""
+        if words(said) and not (is_row and _RULE.match(part, end)):
+            yield start, end, names
+        if is_row and not names:
+            names = f"{said}\n"
+
+
+def _beginning(part: str, start: int, end: int) -> int:
+    """Where a quotation begins: as an answer does, if a line that is a question stands above it.
+
+    The later sentences of an answer share more words with a question than the first, which they
+    only add to.
+    """
+    top = part.rfind("\n\n", 0, start) + 1
+    above = part[:top].rstrip()
+    line = above.rfind("\n") + 1
+    answer = part[top:].lstrip()
+    top = len(part) - len(answer)
+    if not _QUESTION.fullmatch(answer.partition("\n")[0]):
+        if not _QUESTION.fullmatch(above, line):
+            return start
+        top = top if above.startswith("#", line) else line
+    return top if top < start and end - top <= LONGEST_ANSWER else start
 
 
 def _bare(heading: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.answer.figures import figures, figures_missing
+from ragkit.answer.links import HTML_REMOVED, REMOVED
 from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.names import names_missing
 from ragkit.answer.negation import opposed
@@ -37,6 +38,9 @@ MIN_QUOTED_WORDS = 3
 
 _PENALTY = 0.25
 """What a second sentence must add to the terms covered to widen a place."""
+
+_NOTE = re.compile("|".join(map(re.escape, (REMOVED, HTML_REMOVED))))
+"""What stands where a link or HTML was taken out; it says nothing."""
 
 _LINE_END = re.compile(r"[ \t]*\n\s*")
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
@@ -145,7 +149,7 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
     """
     if not evidence:
         return Verdict("uncited", 0.0)
-    bare = without_marks(sentence)
+    bare = _NOTE.sub(" ", without_marks(sentence))
     evidence = [
         Evidence(without_orders(e.text), tuple(map(without_orders, e.above))) for e in evidence
     ]

@@ -40,7 +40,8 @@ def read_html(data: bytes, name: str) -> Parsed:
     Scripts, styles, templates and what nobody sees (`concealed`) are left out; where that held
     text, ``metadata["hidden"]`` counts the elements.
     Headings become ``# `` lines of their level, list items ``- `` lines, table rows one line
-    with `` | `` between the cells; ``pre`` is kept verbatim between two fences.
+    with `` | `` between the cells; ``pre`` is kept verbatim between two fences. What is raised
+    behind a digit is told apart from it: ``10^6``.
 
     Raises:
         UnsupportedFormatError: The bytes are no text.
@@ -117,7 +118,7 @@ def _write(root: Element, writer: LineWriter, layout: set[Element], hidden: set[
             if element.tag == "table":
                 tables.append(element not in layout)
             _open(element, writer, in_data_table=bool(tables and tables[-1]))
-            writer.add(element.text or "")
+            writer.add(_raised(element) + (element.text or ""))
             continue
         if not dropped:
             _close(element, writer, in_data_table=bool(tables and tables[-1]))
@@ -145,6 +146,18 @@ def _open(element: Element, writer: LineWriter, *, in_data_table: bool) -> None:
         writer.end_line()
         if tag == "li":
             writer.mark("- ")
+
+
+def _raised(element: Element) -> str:
+    """What parts a raised text from the digit before it: 2 to the power of 8 is not 28."""
+    before, parent = element.getprevious(), element.getparent()
+    if element.tag != "sup" or parent is None:
+        return ""
+    if before is None:
+        text = parent.text or ""
+    else:
+        text = before.tail or "".join(map(str, before.itertext()))
+    return "^" if text[-1:].isdigit() else ""
 
 
 def _open_paragraph(tag: str, writer: LineWriter) -> None:
