@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ragkit.answer.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.answer.prompt import passage_block
 from ragkit.ground import assemble
-from ragkit.records import Context, Hit
+from ragkit.records import Context, Hit, HitRanks
 from ragkit.tokens import estimate_tokens
 
 DOCUMENT = (
@@ -218,6 +218,26 @@ def test_a_passage_that_speaks_against_the_question_is_less_evidence(
 ) -> None:
     found = [hit(1, 0, len(text), text, score=0.95)]
     assert evidence(question, found, "multilingual-e5-small-q4") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "background", "expected"),
+    [
+        ("通知期有多长？", "The notice period is three months.", None, 1.0),
+        ("通知期有多长？", "The notice period is three months.", 0.75, 1.0),
+        ("通知期有多长？", "The notice period is three months.", 0.7725, 0.5),
+        ("通知期有多长？", "The notice period is three months.", 0.795, 0.0),
+        ("How long is the notice period?", "通知期为三个月。", 0.7725, 0.5),
+        ("How long is it?", "The notice period is three months.", 0.795, 2 / 9),
+        ("通知期有多长？", "试用期为三个月。", 0.7, 0.0),
+    ],
+)
+def test_across_scripts_a_passage_must_lead_the_others(
+    question: str, text: str, background: float | None, expected: float
+) -> None:
+    found = [hit(1, 0, 9, text, score=0.8, ranks=HitRanks(background=background))]
+    said = evidence(question, found, "multilingual-e5-small-q4")
+    assert said == pytest.approx(expected)
 
 
 def test_a_title_holds_names_too() -> None:
