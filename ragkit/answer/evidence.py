@@ -64,7 +64,7 @@ FOREIGN = 0.85
 MIXED = 0.1
 """CJK in a passage (`ragkit.text.cjk_share`) from which a CJK question is as near to it as to a
 page in CJK: twelve Chinese questions about other subjects were 0.84 to 0.87 near to manuals with a
-tenth to a half, 0.82 to 0.83 to Chinese pages and 0.79 to English ones."""
+tenth to a half, and 0.82 to 0.83 to Chinese pages."""
 
 _CJK = frozenset({"zh", "ja", "ko"})
 
