@@ -50,7 +50,7 @@ def rows_of(source: Path, work: Path, chat: str, count: int) -> Iterator[dict[st
 
 
 def main() -> int:
-    """Measure the sets; the file is written after each."""
+    """Measure the sets; the file is written after each, and sets of the same day stay in it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="holds the sets")
     parser.add_argument("--chat", required=True, help="the chat model, as `models.chat` names it")
@@ -62,10 +62,14 @@ def main() -> int:
     command = f"python benchmarks/rerank.py EVAL --chat {model} --count {given.count}"
     where = where_measured(command) | {"chat": model, "depth": DEPTH, "seed": SEED}
     file = HERE / "results" / f"rerank-{where['date'][:10]}.json"
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = (
+        json.loads(file.read_text("utf-8"))["rows"] if file.exists() else []
+    )
     for source in sets_in(given.folder):
         if not given.sets or source.name in given.sets:
-            rows += rows_of(source, given.work, given.chat, given.count)
+            new = list(rows_of(source, given.work, given.chat, given.count))
+            names = {row["set"] for row in new}
+            rows = [row for row in rows if row["set"] not in names] + new
             file.write_text(json.dumps({"machine": where, "rows": rows}, indent=1) + "\n", "utf-8")
     return 0 if rows else 1
 
