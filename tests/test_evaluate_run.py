@@ -54,6 +54,8 @@ QUESTIONS = [
     {"_id": "x", "text": "Which zebra crossed?", "metadata": {"answerable": False}},
 ]  # fmt: skip
 
+EMBEDDED = ("--backend", "embedded", "--work", "work")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -111,8 +113,8 @@ def test_what_changed_since_it_was_saved_is_told_question_by_question(
 
 
 def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folder: Path) -> None:
-    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
-    options = ("--work", "work", "--save", "before.json", "--plot", "figures.svg")
+    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="ollama")  # where nothing answers
+    options = (*EMBEDDED, "--save", "before.json", "--plot", "figures.svg")
 
     first = shell("evaluate", folder, *options, "--compare", "search.mode=keyword")
     assert first.out.startswith("handbook: 3 questions\n")
@@ -124,14 +126,14 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
     assert any(re.fullmatch(r"refusal AUC +\d\.\d{4}  \d\.\d{4} *", c) for c in compared)
     assert (tmp_path / "figures.svg").read_text("utf-8").count("refusal AUC") >= 1
 
-    again = ("--work", "work", "--against", "before.json", "--json", "--gate", "RR<=0.5")
+    again = (*EMBEDDED, "--against", "before.json", "--json", "--gate", "RR<=0.5")
     second = shell("evaluate", folder, *again, code=1)
     assert (second.json["changes"], second.json["asked_before"]) == ([], 3)
     success = {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}
     assert second.json["figures"]["Success@1"] == success
     assert "ragkit: gate: RR is 1.0000, not <= 0.5" in second.err
 
-    small = ("--work", "work", "--small", "--gate", "R@5>=1", "--against", "before.json")
+    small = (*EMBEDDED, "--small", "--gate", "R@5>=1", "--against", "before.json")
     third = shell("evaluate", folder, *small).out
     assert third.startswith("handbook: 1 questions\n")
     assert third.endswith("\n0 of the 1 asked before are dealt with otherwise\n")

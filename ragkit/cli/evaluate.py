@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.figures import plain, print_changes, print_differences, print_figures
-from ragkit.cli.options import Chat, IndexName, Json, K, Quiet, SearchMode, Settings, configured
+from ragkit.cli.options import (
+    Backend,
+    Chat,
+    IndexName,
+    Json,
+    K,
+    Quiet,
+    SearchMode,
+    Settings,
+    configured,
+)
 from ragkit.cli.output import on_terminal, print_json, say
 from ragkit.cli.progress import LINE_EVERY_S, progress_shown
 from ragkit.errors import LoadError
@@ -107,6 +117,7 @@ def evaluate(
     index: IndexName = "",
     answers: Answers = False,
     chat: Chat = None,
+    backend: Backend = None,
     k: K = None,
     mode: SearchMode = None,
     compare: Compare = [],  # noqa: B006 -- typer copies it
@@ -129,7 +140,8 @@ def evaluate(
     from ragkit import evaluate as stage
 
     stage.need_extra()  # as all that can be wrong, told before an hour of work and not after it
-    given = [*settings, *_as_settings({"search.mode": mode, "search.k": k, "models.chat": chat})]
+    named = {"models.backend": backend, "models.chat": chat, "search.mode": mode, "search.k": k}
+    given = [*settings, *_as_settings(named)]
     config, other = (configured([*given, *more])[0] for more in ([], compare))
     work = work or config.indexes / WORK
     asked = _chosen(stage.read_questions(source, work / source.name), small=small, limit=limit)
