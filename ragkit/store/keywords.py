@@ -26,7 +26,7 @@ _CJK_RUN = re.compile(f"[{_CJK}]+")
 _TERM = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 
 MAX_TERMS = 32
-FREQUENT_MIN, FREQUENT_MOST = 1000, 20_000
+FREQUENT_MIN, FREQUENT_MOST = 500, 20_000
 FREQUENT_SHARE = 0.1
 BM25_K1 = 1.2  # FTS5's constants, https://www.sqlite.org/fts5.html#the_bm25_function
 BM25_LEAST_IDF = 1e-6
@@ -76,7 +76,7 @@ def select_terms(
     """Keep the terms worth searching for, and tell the highest BM25 score in reach.
 
     FTS5's time goes with the number of rows that a query matches. Terms found in more than a
-    tenth of the chunks (and over 1,000) are left out while rarer ones are there: BM25 gives them
+    tenth of the chunks (and over 500) are left out while rarer ones are there: BM25 gives them
     almost no weight. So are those found in over 20,000, since time goes with rows and not with
     shares: questions of 6 to 16 words on 300,000 generated chunks took 83 ms so (median), and 191
     with the tenth alone. At most 32 terms are kept, the rarest.
