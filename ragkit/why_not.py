@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ragkit.config import Config, SearchSettings
     from ragkit.protocols import ChatModel, Embedder
-    from ragkit.records import Answer, Citation, Context, DocumentInfo, Hit
+    from ragkit.records import Answer, Context, DocumentInfo, Hit
     from ragkit.store.local import LocalStore
 
 Stage: TypeAlias = Literal[
@@ -126,11 +126,11 @@ def why_not(
     if not expected:
         return replace(told, reason="no passage was made of it")
     told = replace(told, standings=search.standings(expected))
-    if text and not any(_holds(hit.text, text) for hit in expected):
-        stage, reason = _lost_words(whole, text)
-        return replace(told, stage=stage, reason=reason)
     wanted = {h.chunk_id: h for h in expected if not text or _holds(h.text, text)}
-    stage, reason = _searched(told, hits, search, wanted, restrict, config, chat, answer)
+    if wanted:
+        stage, reason = _searched(told, hits, search, wanted, restrict, config, chat, answer)
+    else:
+        stage, reason = _lost_words(whole, text)
     return replace(told, stage=stage, reason=reason)
 
 
@@ -227,15 +227,15 @@ def _given(
     if answer is None:
         return "given", f"{where}; with --answer you learn whether the answer uses it"
     given = answer()
-    if any(_cites(c, hit) for c in given.citations for hit in wanted.values()):
+    cited = (
+        c.doc_id == hit.doc_id and c.start < hit.end and hit.start < c.end
+        for c in given.citations
+        for hit in wanted.values()
+    )
+    if any(cited):
         return "used", f"{where}, and the answer cites it"
     what = "the question was refused" if given.refused else "the answer cites other places"
     return "not used", f"{where}, but {what}"
-
-
-def _cites(citation: Citation, hit: Hit) -> bool:
-    is_same = citation.doc_id == hit.doc_id
-    return is_same and citation.start < hit.end and hit.start < citation.end
 
 
 def _behind(best: Standing, settings: SearchSettings) -> str:
