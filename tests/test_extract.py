@@ -318,6 +318,26 @@ def test_answer_is_verbatim_apart_from_its_marks(embedder: Embedder) -> None:
 
 
 @pytest.mark.parametrize(
+    ("question", "text", "quoted"),
+    [
+        (
+            "How long is the notice period?",
+            "The canteen is open. [1][2] The notice period is three months. [3] Badges go back.",
+            "The notice period is three months.",
+        ),
+        ("通知期多长？", "食堂中午开放。[1]通知期为三个月。[2]加班须批准。", "通知期为三个月。"),
+    ],
+)
+def test_references_of_a_page_around_a_sentence_are_not_quoted(
+    question: str, text: str, quoted: str, embedder: Embedder
+) -> None:
+    answer = answer_extractively(question, context(text), embedder, SOURCE, AnswerSettings())
+
+    assert answer.citations[0].quote == quoted
+    assert answer.text.startswith(f"{quoted} [1]")
+
+
+@pytest.mark.parametrize(
     "texts",
     [
         (),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.answer.layout import statements
+from ragkit.answer.prompt import MARK
 from ragkit.answer.support import Place
 from ragkit.answer.terms import content_terms
 from ragkit.orders import free_spans
@@ -58,6 +59,9 @@ _QUESTION = re.compile(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?
 
 LONGEST_ANSWER = 200
 """Characters up to which an answer is quoted from its beginning on."""
+
+_REFERENCES = re.compile(rf"(?:{MARK}\s*)+")
+_LAST_REFERENCE = re.compile(rf"\s*{MARK}\Z")
 
 _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
 """How what is said in whole sentences ends."""
@@ -155,10 +159,11 @@ def _with_columns(part: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
     """List what has words in it; with a table's row, the row above that names its columns.
 
     Markdown underlines such a row, which then says nothing by itself. Not listed, too, are marks
-    that close the emphasis of what stands before them.
+    that close the emphasis of what stands before them, and a page's own references ``[1]`` around
+    a sentence.
     """
     names = ""
-    for start, end in statements(part, is_cut=is_cut):
+    for start, end in (_between_marks(part, *s) for s in statements(part, is_cut=is_cut)):
         said = part[start:end]
         is_row = "\n" not in said and (said.startswith("|") or " | " in said)
         names = names if is_row else ""
@@ -166,6 +171,15 @@ def _with_columns(part: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
             yield start, end, names
         if is_row and not names:
             names = f"{said}\n"
+
+
+def _between_marks(part: str, start: int, end: int) -> tuple[int, int]:
+    """A span without the references at its ends; an answer could not show them as they stand."""
+    match = _REFERENCES.match(part, start, end)
+    start = match.end() if match else start
+    while (last := _LAST_REFERENCE.search(part, start, end)) is not None:
+        end = last.start()
+    return start, end
 
 
 def _beginning(part: str, start: int, end: int) -> int:
