@@ -108,8 +108,7 @@ def why_not(
         page: The page that should answer.
         text: Words of the passage that should answer.
         restrict: The filter of that search.
-        answer: Answers from these hits, to tell whether a passage that was given was used. Called
-            last, since what it teaches about the model's tokens changes what the next is given.
+        answer: Answers from these hits; called last, since it changes what the next is given.
 
     Raises:
         ValueError: `path` fits more than one document.

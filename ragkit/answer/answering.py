@@ -57,12 +57,10 @@ def answer(
 ) -> Generator[AnswerEvent, None, None]:
     """Answer from passages with a chat model.
 
-    What is streamed is final, and together it is the answer's text: a mark that names no given
-    passage is left out before it is shown, and so is a link that stands in none. What may yet
-    become a refusal waits until it is known; where the sentinel comes after something was shown
-    and nothing is cited, the refusal follows on a line of its own.
-    With ``settings.strict`` the text comes in one piece, less what no passage proves. An empty
-    context is refused unasked. Closing the iterator cancels the generation.
+    What is streamed is final, and together it is the answer's text; marks and links that name
+    nothing given are left out before it is shown. What may yet become a refusal waits. With
+    ``settings.strict`` the text comes in one piece, less what no passage proves. An empty context
+    is refused unasked. Closing the iterator cancels the generation.
 
     Args:
         question: As the user asked it.

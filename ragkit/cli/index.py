@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3
 
+Given = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[PATH]...",
+        help="Folders or files; none: the folders indexed before.",
+        readable=False,  # typer need not check: reading tells, as for a missing one
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -36,14 +45,7 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[PATH]...",
-            help="Folders or files; none: the folders indexed before.",
-            readable=False,  # typer need not check: reading tells, as for a missing one
-        ),
-    ] = None,
+    paths: Given = None,
     index: IndexName = "",
     embedder: Annotated[
         str | None,
