@@ -28,7 +28,7 @@ def _report(plan: Plan, done: Sequence[PlannedFile]) -> IndexReport:
         unchanged=tuple(d.path for d in plan.unchanged),
         removed=tuple(d.path for d in plan.removed if d.path not in moved_from),
         skipped=tuple(plan.skipped),
-        unreadable=tuple(plan.unreadable),
+        unreadable=(*plan.unreadable, *plan.emptied),
         pages_without_text=plan.pages_without_text,
         without_text=plan.without_text,
     )

@@ -15,6 +15,7 @@
     ├── StoreError                 .path
     │   ├── IndexNotFoundError
     │   ├── IndexExistsError
+    │   ├── ForeignFilesError      its folder holds files that are not the index's own
     │   ├── IndexLockedError       another process is writing
     │   ├── IndexMismatchError     built with another embedder, dim or splitter; .stored, .given
     │   ├── IndexCorruptError      names the broken invariant and the repair command
@@ -128,6 +129,10 @@ class IndexNotFoundError(StoreError):
 
 class IndexExistsError(StoreError):
     """An index lies already where a new one was to be made."""
+
+
+class ForeignFilesError(StoreError):
+    """A folder holds files that are not an index's own; they are left as they are."""
 
 
 class IndexLockedError(StoreError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from ragkit.config import Config, load_config
 from ragkit.locate import index_path, replaced_path
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
+from ragkit.store.disk import delete_index
 from ragkit.store.local import LocalStore
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ class Pipeline:
         embedded again.
 
         Raises:
-            LoadError: A folder is missing; the old index stays as it is.
+            LoadError: A folder is missing or was emptied; the old index stays as it is.
+            ForeignFilesError: The index shares its folder with other files.
             ModelError: The embedder failed; the old index stays as it is.
         """
         from ragkit.rebuild import rebuild_index
@@ -189,7 +190,7 @@ class Pipeline:
         )
         self.close()
         self._embedder = None
-        shutil.rmtree(replaced_path(self.path))
+        delete_index(replaced_path(self.path))
         return report
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class Plan:
     """Everything that an ingest will do, and what it leaves alone and why.
 
     ``sources`` are the absolute paths of the folders and files that were asked for, now or before.
+    ``emptied`` are those of them that lost too many documents to be meant; all of them are kept.
     """
 
     sources: list[str] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Plan:
     removed: list[DocumentInfo] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
     unreadable: list[FileOutcome] = field(default_factory=list)
+    emptied: list[FileOutcome] = field(default_factory=list)
 
     @property
     def bytes_total(self) -> int:
@@ -211,7 +213,7 @@ class _Planner:
                     f"{gone} of its {of} documents are gone from the disk; they were kept: "
                     "use --prune to remove them"
                 )
-                self.plan.unreadable.append(FileOutcome(scope, reason))
+                self.plan.emptied.append(FileOutcome(scope, reason))
             self.plan.removed.extend(moved if is_too_much else lost)
 
 

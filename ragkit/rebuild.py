@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.embed import embedder_record
+from ragkit.errors import ForeignFilesError, LoadError
 from ragkit.locate import replaced_path
+from ragkit.plan import make_plan
+from ragkit.store.disk import delete_index, foreign_files, in_short
 from ragkit.store.local import LocalStore
 from ragkit.update import indexed_sources, update_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     from ragkit.config import Config
     from ragkit.ingest import Progress
@@ -39,10 +41,16 @@ def rebuild_index(
         config: Load and split settings.
         embedder: Gives the new index's embedder.
         on_progress: Called after every file.
+
+    Raises:
+        ForeignFilesError: The index shares its folder with files that are not its own.
+        LoadError: Over half of a folder's documents are gone from the disk.
     """
+    _refuse_foreign_files(path)
     sources = indexed_sources(store)
+    _refuse_emptied_folders(store, sources, config)
     fresh = path.with_name(f".{path.name}.rebuilding")
-    shutil.rmtree(fresh, ignore_errors=True)
+    delete_index(fresh)
     try:
         with store.writing("rebuild"):
             record = embedder_record(embedder())
@@ -52,9 +60,33 @@ def rebuild_index(
                     fresh, made, config, sources, embedder, on_progress, remembered=store.vectors
                 )
             old = replaced_path(path)
-            shutil.rmtree(old, ignore_errors=True)
+            delete_index(old)
             path.rename(old)
             fresh.rename(path)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        delete_index(fresh)
     return report
+
+
+def _refuse_foreign_files(path: Path) -> None:
+    """Refuse to move a folder aside that is not the index's alone."""
+    foreign = foreign_files(path)
+    if foreign:
+        msg = (
+            f"{path} holds files that are not the index's own: {in_short(foreign)}; rebuilding "
+            "replaces the folder, so move them out of it, or index into a folder of its own"
+        )
+        raise ForeignFilesError(msg, path)
+
+
+def _refuse_emptied_folders(store: LocalStore, sources: Sequence[str], config: Config) -> None:
+    """The guard of `index`: a folder that was emptied or is not mounted removes nothing."""
+    known = store.documents()
+    plan = make_plan([Path(source) for source in sources], known, config.load, sources=sources)
+    if plan.emptied:
+        gone = plan.emptied[0]
+        msg = (
+            f"{gone.reason.partition(';')[0]}; the index was not rebuilt: bring them back, or run "
+            "`ragkit index --prune` first to remove them from the index"
+        )
+        raise LoadError(msg, gone.path)

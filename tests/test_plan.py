@@ -90,11 +90,11 @@ def test_losing_more_than_half_is_refused_unless_pruned(
     pruned = plan(root, documents=documents, prune=True)
 
     assert len(cautious.removed) == (0 if is_too_much else lost)
-    assert [o.reason.split(";")[0] for o in cautious.unreadable] == (
+    assert [o.reason.split(";")[0] for o in cautious.emptied] == (
         [f"{lost} of its {of} documents are gone from the disk"] if is_too_much else []
     )
     assert len(pruned.removed) == lost
-    assert pruned.unreadable == []
+    assert pruned.emptied == []
 
 
 def test_moved_files_are_no_loss_however_many(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_what_moved_leaves_even_where_the_rest_is_kept(tmp_path: Path) -> None:
     made = plan(root, documents=documents)
 
     assert removed(made) == ["1.md"]
-    assert [o.reason.split(" are")[0] for o in made.unreadable] == ["2 of its 3 documents"]
+    assert [o.reason.split(" are")[0] for o in made.emptied] == ["2 of its 3 documents"]
 
 
 def test_only_documents_below_the_given_paths_can_be_lost(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.StoreError: 1,
     errors.IndexNotFoundError: 10,
     errors.IndexExistsError: 1,
+    errors.ForeignFilesError: 1,
     errors.IndexLockedError: 11,
     errors.IndexMismatchError: 12,
     errors.IndexCorruptError: 12,

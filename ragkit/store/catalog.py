@@ -130,8 +130,8 @@ def _sqlite_error(exc: sqlite3.Error, path: Path) -> StoreError:
     is_garbled = text.startswith("Could not decode")  # of the module's own, without a code
     if is_garbled or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return IndexCorruptError(
-            f"{path}/catalog.db is damaged: {text}; restore it from a backup, or delete the "
-            "folder and index again",
+            f"{path}/catalog.db is damaged: {text}; restore it from a backup, or make a new "
+            "one under another name: `ragkit index FOLDER --index NAME`",
             path,
         )
     return StoreError(f"{path}: {text}", path)

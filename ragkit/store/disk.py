@@ -6,11 +6,19 @@ They are apart, without NumPy, because a run over unchanged files must not load 
 from __future__ import annotations
 
 import os
+import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
+_OWN_NAMES = re.compile(
+    r"catalog\.db(\.new)?(-wal|-shm|-journal)?|writer\.lock|\.?learned\.json(\.\w+)?"
+    r"|vectors|vectors/\d{8}\.(f16|rbq)"
+)
 
 
 class MissingRowsError(Exception):
@@ -27,6 +35,45 @@ def sync(fd: int) -> None:
         os.fdatasync(fd)
     else:
         os.fsync(fd)
+
+
+def foreign_files(folder: Path) -> list[str]:
+    """The names in an index's folder, and in its ``vectors``, that docs/format.md does not list.
+
+    Returns:
+        Names relative to the folder, sorted; none for a folder that is not there.
+    """
+    return sorted(name for name in _names(folder) if not _OWN_NAMES.fullmatch(name))
+
+
+def in_short(names: list[str], most: int = 5) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def delete_index(folder: Path) -> None:
+    """Delete an index: the names that docs/format.md lists, then the folder if nothing is left.
+
+    A link is never followed. Deleting an index that is gone does nothing.
+    """
+    if folder.is_symlink():
+        return
+    own = [folder / name for name in _names(folder) if _OWN_NAMES.fullmatch(name)]
+    for path in own:
+        if not path.is_dir() or path.is_symlink():
+            path.unlink(missing_ok=True)
+    for emptied in (folder / "vectors", folder):
+        with suppress(OSError):  # somebody else's file is left in it
+            emptied.rmdir()
+
+
+def _names(folder: Path) -> list[str]:
+    names = []
+    for prefix, place in (("", folder), ("vectors/", folder / "vectors")):
+        if place.is_dir() and not (prefix and place.is_symlink()):
+            names += [prefix + path.name for path in place.iterdir()]
+    return names
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit._version import __version__
-from ragkit.errors import IndexExistsError
+from ragkit.errors import ForeignFilesError, IndexExistsError
 from ragkit.protocols import StoreStats
 from ragkit.records import DocumentInfo
 from ragkit.store.catalog import connect, create, reading, translated
+from ragkit.store.disk import foreign_files, in_short
 from ragkit.store.lock import writer_lock
 
 if TYPE_CHECKING:
@@ -100,8 +101,15 @@ class LocalStore:
 
         Raises:
             IndexExistsError: There is an index already.
+            ForeignFilesError: The folder holds files that are not an index's own.
         """
         with translated(path):
+            if not (path / "catalog.db").exists() and (foreign := foreign_files(path)):
+                msg = (
+                    f"{path} is no index, and it is not empty: it holds {in_short(foreign)}; "
+                    "an index needs a folder of its own: name one that is empty or not there yet"
+                )
+                raise ForeignFilesError(msg, path)
             (path / "vectors").mkdir(parents=True, exist_ok=True)
             with writer_lock(path, "create", wait_s=WRITER_WAIT_S):
                 if (path / "catalog.db").exists():

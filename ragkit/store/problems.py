@@ -7,7 +7,7 @@ from typing import Literal
 
 Severity = Literal["must", "should"]
 
-INDEX_AGAIN = "delete the index folder and run `ragkit index` again"
+INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
 REBUILD = "`ragkit rebuild`"
 NEXT_WRITE = "the next `ragkit index` removes it"
 

@@ -1,0 +1,110 @@
+"""An index's folder is its own: what lies beside it is never deleted, and never moved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import write_files
+from hash_embedder import HashEmbedder
+
+from ragkit import Config, Pipeline
+from ragkit.errors import ForeignFilesError, LoadError
+from ragkit.store.disk import delete_index, foreign_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = {"thesis.txt": "The notice period is three months.", "sub/photo.txt": "A photo."}
+
+
+def opened(path: Path) -> Pipeline:
+    return Pipeline(path, Config(), embedder=HashEmbedder())
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.txt")}
+
+
+def test_a_folder_with_other_files_is_refused_as_an_index(tmp_path: Path) -> None:
+    proj = write_files(tmp_path / "proj", FILES)
+    before = sorted(p.name for p in proj.iterdir())
+    with (
+        opened(proj) as rag,
+        pytest.raises(ForeignFilesError, match=r"it holds sub, thesis\.txt; an index needs") as no,
+    ):
+        rag.index(proj)
+
+    assert no.value.path == proj
+    assert sorted(p.name for p in proj.iterdir()) == before
+
+
+def test_an_empty_folder_and_what_a_killed_creation_left_become_an_index(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    index = tmp_path / "index"
+    (index / "vectors").mkdir(parents=True)
+    for name in ("writer.lock", "catalog.db.new", "catalog.db.new-wal", ".learned.json.k2x_1"):
+        (index / name).write_bytes(b"")
+
+    with opened(index) as rag:
+        assert len(rag.index(docs).added) == 2
+
+
+def test_rebuild_refuses_a_folder_that_the_index_shares_and_leaves_all_there(
+    tmp_path: Path,
+) -> None:
+    proj = tmp_path / "proj"
+    docs = write_files(tmp_path / "docs", FILES)
+    with opened(proj) as rag:
+        rag.index(docs)
+        write_files(proj, FILES | {"vectors/notes.txt": "mine"})
+        before = tree(proj)
+        with pytest.raises(ForeignFilesError, match=r"sub, thesis\.txt, vectors/notes\.txt"):
+            rag.rebuild()
+
+        assert tree(proj) == before
+        assert rag.index().unchanged == ("sub/photo.txt", "thesis.txt")  # it keeps working
+        assert len(rag.search("notice period")) == 2
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("gone", ["all", "most"])
+def test_rebuild_with_an_emptied_folder_removes_nothing(tmp_path: Path, gone: str) -> None:
+    docs = write_files(tmp_path / "docs", {f"{i}.txt": f"Rule {i}." for i in range(5)})
+    with opened(tmp_path / "index") as rag:
+        rag.index(docs)
+        for i in range(5 if gone == "all" else 3):
+            (docs / f"{i}.txt").unlink()
+        with pytest.raises(LoadError, match="of its 5 documents are gone from the disk") as no:
+            rag.rebuild()
+
+        assert str(no.value.path) == str(docs)
+        assert "`ragkit index --prune`" in str(no.value)
+        assert len(rag.documents()) == 5
+        rag.index(prune=True)
+        assert len(rag.rebuild().added) == (0 if gone == "all" else 2)
+
+
+def test_deleting_an_index_leaves_what_is_not_its_own(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    with opened(tmp_path / "index") as rag:
+        rag.index(docs)
+    (tmp_path / "index/vectors/00000099.f16").symlink_to(docs / "thesis.txt")
+    write_files(tmp_path / "index", {"vectors/1.f16": "mine", "notes.txt": "mine"})
+
+    delete_index(tmp_path / "index")
+
+    left = sorted(p.relative_to(tmp_path).as_posix() for p in (tmp_path / "index").rglob("*"))
+    assert left == ["index/notes.txt", "index/vectors", "index/vectors/1.f16"]
+    assert foreign_files(tmp_path / "index") == ["notes.txt", "vectors/1.f16"]
+    assert tree(docs) == {name: text.encode() for name, text in FILES.items()}
+
+
+def test_a_link_to_an_index_is_not_followed_when_it_is_deleted(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    with opened(tmp_path / "index") as rag:
+        rag.index(docs)
+        (tmp_path / "link").symlink_to(tmp_path / "index")
+        delete_index(tmp_path / "link")
+
+        assert len(rag.documents()) == 2
