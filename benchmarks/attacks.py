@@ -33,7 +33,7 @@ from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
 from ragkit.records import Answer, Filter
-from ragkit.visible import visible
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -3,7 +3,7 @@
     python benchmarks/orders.py FOLDER...
 
 Reads all that is text below the folders (``.md .rst .txt .html``, ``METADATA``, and the ``text`` of
-each line of a ``corpus.jsonl``) and prints every sentence that `ragkit.orders` finds, then how much
+each line of a ``corpus.jsonl``) and prints every sentence that `ragkit.text.injection` finds, then how much
 was read. Each is a mistake, or a document about such attacks: look.
 """
 
@@ -14,8 +14,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.orders import orders
-from ragkit.text import is_cjk
+from ragkit.text.injection import orders
+from ragkit.text.scripts import is_cjk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ from run import machine
 
 from ragkit.config import Config
 from ragkit.evaluate import evaluate, figures, opened, read_questions
-from ragkit.text import language
+from ragkit.text.words import language
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

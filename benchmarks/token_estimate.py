@@ -1,4 +1,4 @@
-"""How far is `ragkit.tokens.estimate_tokens` from a real tokenizer?
+"""How far is `ragkit.text.tokens.estimate_tokens` from a real tokenizer?
 
 Counts the passages of a folder with the tokenizer of multilingual-e5-small (XLM-R, from the extra
 `embedded`) and prints estimate / count by kind of file: mean, 1st and 99th percentile.
@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING
 
-from ragkit.text import script
-from ragkit.tokens import estimate_tokens
+from ragkit.text.scripts import script
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragkit.answer.prompt import widest_block
-from ragkit.orders import orders, says_nothing
 from ragkit.records import Context, Dropped, Passage
-from ragkit.text import sentences
-from ragkit.tokens import estimate_tokens
+from ragkit.text.injection import orders, says_nothing
+from ragkit.text.sentences import sentences
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

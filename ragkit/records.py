@@ -170,7 +170,7 @@ class Dropped:
     """A hit, or part of one, that did not enter the context, and why.
 
     ``repeat``: it is given already; ``budget``: it does not fit; ``order``: it tells the model
-    what to reply (`ragkit.orders`), and is left out of the passage around it.
+    what to reply (`ragkit.text.injection`), and is left out of the passage around it.
     """
 
     chunk_id: str

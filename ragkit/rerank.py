@@ -19,8 +19,8 @@ from ragkit.answer.window import was_cut, window_of
 from ragkit.errors import ModelResponseError, PromptTruncatedError
 from ragkit.ground import as_passage
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
+from ragkit.text.tokens import estimate_tokens
 from ragkit.thinking import without_thinking
-from ragkit.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.answer import evidence, has_evidence
 from ragkit.answer.evidence import THRESHOLD
-from ragkit.orders import says_nothing
 from ragkit.passages import passages_for
 from ragkit.records import NO_FILTER, Filter
 from ragkit.retrieve import retrieve
+from ragkit.text.injection import says_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

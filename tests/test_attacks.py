@@ -21,7 +21,7 @@ from ragkit.load.readers.html import read_html
 from ragkit.load.readers.pdf import read_pdf
 from ragkit.load.readers.plain import read_markdown
 from ragkit.records import Answer, Context, Passage
-from ragkit.visible import visible
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ PLAIN = {
     "instruction-命令-10",
     "refusal-invented",
 }
-"""Orders that `ragkit.orders` does not know for such; nothing but the model prevents these."""
+"""Orders that `ragkit.text.injection` does not know for such; nothing but the model prevents these."""
 
 
 def test_no_other_attack_gets_its_way_even_with_an_obedient_model(attacks: object) -> None:

@@ -15,7 +15,7 @@ from terminal import CTRL_C, CTRL_D, at_terminal
 
 from ragkit.cli.conversation import Conversation
 from ragkit.errors import PromptTruncatedError
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from ollama_server import Fault, OllamaServer, Reply, Settings
 from ragkit.cli.values import chat_name, reply_format, typed_values
 from ragkit.config import Config
 from ragkit.errors import ConfigError
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from pathlib import Path

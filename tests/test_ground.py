@@ -12,7 +12,7 @@ from ragkit.answer.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.answer.prompt import passage_block
 from ragkit.ground import assemble
 from ragkit.records import Context, Hit, HitRanks
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 DOCUMENT = (
     "The notice period is three months. It ends with a quarter. Apprentices may leave at any time. "

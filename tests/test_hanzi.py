@@ -8,8 +8,7 @@ import opencc
 import pytest
 from store_factory import ingest, keyword, new_store
 
-from ragkit.hanzi import simplified
-from ragkit.text import words
+from ragkit.text.words import simplified, words
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragkit.answer.links import LinkFilter, links
-from ragkit.visible import escaped
+from ragkit.text.visible import escaped
 
 SOURCE = (
     "See https://staff.example/form(a). 请访问https://cn.example/p查看详情，"

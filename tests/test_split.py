@@ -15,7 +15,7 @@ from ragkit.config import SplitSettings
 from ragkit.errors import ConfigError
 from ragkit.records import Chunk, Document, Page
 from ragkit.split import PREFIX_TOKENS, chunk_id, embedding_text, split
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 KINDS = ["text", "markdown", "rst", "html", "docx", "pdf", "code", "csv", "json", "jsonl", "odd"]
 DEFAULT = SplitSettings()

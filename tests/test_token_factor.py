@@ -30,7 +30,7 @@ from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage
 from ragkit.records import Hit
 from ragkit.store.learned import keep_learned, read_learned
-from ragkit.tokens import estimate_tokens, script_weights, token_weight
+from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

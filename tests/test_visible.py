@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.orders import orders
 from ragkit.store.keywords import index_text
-from ragkit.text import words
-from ragkit.visible import escaped, visible
+from ragkit.text.injection import orders
+from ragkit.text.visible import escaped, visible
+from ragkit.text.words import words
 
 SEPARATORS = "\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 

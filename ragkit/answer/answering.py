@@ -20,11 +20,11 @@ from ragkit.answer.support import Evidence, judge
 from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import checked_receipt, plan_request
 from ragkit.errors import ModelResponseError
-from ragkit.orders import without_orders
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.records import Answer, Receipt, Sentence
+from ragkit.text.injection import without_orders
+from ragkit.text.visible import visible
 from ragkit.thinking import without_thinking
-from ragkit.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -10,7 +10,7 @@ from ragkit.answer.prompt import without_references
 from ragkit.answer.support import answer_sentences, check_sentence
 from ragkit.errors import CitationError
 from ragkit.records import Citation, Sentence
-from ragkit.visible import visible
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

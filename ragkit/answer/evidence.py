@@ -41,8 +41,7 @@ from typing import TYPE_CHECKING
 from ragkit.answer.figures import figures_missing
 from ragkit.answer.names import names_missing
 from ragkit.answer.negation import denies
-from ragkit.answer.terms import content_terms, share_covered
-from ragkit.text import cjk_share, language
+from ragkit.text.words import cjk_share, content_terms, language, share_covered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +61,7 @@ FOREIGN = 0.85
 """What is left of it where a passage of the same script lacks a name or figure of the question."""
 
 MIXED = 0.1
-"""CJK in a passage (`ragkit.text.cjk_share`) from which a CJK question is as near to it as to a
+"""CJK in a passage (`ragkit.text.sentences.cjk_share`) from which a CJK question is as near to it as to a
 page in CJK: twelve Chinese questions about other subjects were 0.84 to 0.87 near to manuals with a
 tenth to a half, and 0.82 to 0.83 to Chinese pages."""
 

@@ -21,9 +21,8 @@ import numpy as np
 from ragkit.answer.layout import statements
 from ragkit.answer.prompt import MARK
 from ragkit.answer.support import Place
-from ragkit.answer.terms import content_terms
-from ragkit.orders import free_spans
-from ragkit.text import words
+from ragkit.text.injection import free_spans
+from ragkit.text.words import content_terms, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 from ragkit.answer.markers import find_marks
 from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal
-from ragkit.answer.terms import content_terms
 from ragkit.answer.window import window_of
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
-from ragkit.text import language
+from ragkit.text.words import content_terms, language
 from ragkit.thinking import without_thinking
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from ragkit.text import sentences
+from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

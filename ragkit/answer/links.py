@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ragkit.visible import visible
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,9 +12,8 @@ import unicodedata
 from functools import cache
 from importlib.resources import files
 
-from ragkit.answer.terms import content_terms
-from ragkit.hanzi import simplified
-from ragkit.text import is_cjk, language, script
+from ragkit.text.scripts import is_cjk, script
+from ragkit.text.words import content_terms, language, simplified
 
 MAX_GAP = 1
 """Most characters in a row, function words and common ones aside, of which the evidence has none.

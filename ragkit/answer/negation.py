@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 
-from ragkit.answer.terms import content_terms
-from ragkit.hanzi import simplified
-from ragkit.text import is_cjk
+from ragkit.text.scripts import is_cjk
+from ragkit.text.words import content_terms, simplified
 
 _NEGATION = re.compile(
     r"\b(?:not|no|none|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?|lack(?:s|ed)?"

@@ -12,10 +12,10 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from ragkit.orders import orders
 from ragkit.protocols import ChatMessage
-from ragkit.text import language
-from ragkit.visible import visible
+from ragkit.text.injection import orders
+from ragkit.text.visible import visible
+from ragkit.text.words import language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

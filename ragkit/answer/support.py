@@ -17,9 +17,10 @@ from ragkit.answer.links import HTML_REMOVED, REMOVED
 from ragkit.answer.markers import find_marks, without_marks
 from ragkit.answer.names import names_missing
 from ragkit.answer.negation import opposed
-from ragkit.answer.terms import content_terms, share_covered
-from ragkit.orders import free_spans, without_orders
-from ragkit.text import is_cjk, sentences, words
+from ragkit.text.injection import free_spans, without_orders
+from ragkit.text.scripts import is_cjk
+from ragkit.text.sentences import sentences
+from ragkit.text.words import content_terms, share_covered, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +123,7 @@ def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
     Returns:
         ``uncited`` where no passage is cited, else as `judge` finds for the places that fit best.
         Every cited passage has one, be it the longest stretch between orders to the model
-        (`ragkit.orders`) where nothing in it fits; none runs across such an order.
+        (`ragkit.text.injection`) where nothing in it fits; none runs across such an order.
     """
     bare = without_marks(sentence)
     places = tuple(find_verbatim(bare, c) or best_place(bare, c) for c in cited)
@@ -138,7 +139,7 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
 
     Args:
         sentence: Its marks are no part of it.
-        evidence: The places. What gives orders to the model in them (`ragkit.orders`) says
+        evidence: The places. What gives orders to the model in them (`ragkit.text.injection`) says
             nothing.
 
     Returns:

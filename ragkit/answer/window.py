@@ -10,7 +10,7 @@ from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
 from ragkit.protocols import ChatRequest
 from ragkit.records import Receipt
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

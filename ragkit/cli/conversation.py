@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ragkit.errors import PromptTruncatedError
 from ragkit.models.ollama import Message
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 _TOKENS_PER_MESSAGE = 8  # a template's markers around each
 

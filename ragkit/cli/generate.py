@@ -56,7 +56,7 @@ def generate(
     from ragkit.backends import ollama_client
     from ragkit.models.ollama import GenerateCall
     from ragkit.records import to_json
-    from ragkit.tokens import estimate_tokens
+    from ragkit.text.tokens import estimate_tokens
 
     config, _ = configured(settings, models__chat=model)
     name, text = chat_name(config, named=bool(model)), prompt_text(prompt)

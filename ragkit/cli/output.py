@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from ragkit.visible import escaped, visible
+from ragkit.text.visible import escaped, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

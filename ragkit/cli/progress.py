@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.cli.output import on_terminal, say
-from ragkit.visible import visible
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

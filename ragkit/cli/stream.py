@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from ragkit.protocols import TextDelta
+from ragkit.text.visible import visible
 from ragkit.thinking import ThinkFilter
-from ragkit.visible import visible
 
 
 class ReplyPrinter:

@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from ragkit.errors import RagkitError
-from ragkit.visible import visible
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from ragkit.answer.markers import without_marks
 from ragkit.answer.support import fold
 from ragkit.evaluate.correct import contains, exact_match, f1
 from ragkit.evaluate.rank import DEPTH
-from ragkit.text import sentences
+from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,9 +13,9 @@ from ragkit.records import Chunk
 from ragkit.split.packing import Piece, pack
 from ragkit.split.sections import Section, groups
 from ragkit.split.units import Limits, limits
-from ragkit.text import grapheme_start
-from ragkit.tokens import TOKEN_UNIT, fit, token_weight
-from ragkit.visible import visible
+from ragkit.text.scripts import grapheme_start
+from ragkit.text.tokens import TOKEN_UNIT, fit, token_weight
+from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

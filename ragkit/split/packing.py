@@ -14,8 +14,8 @@ from zlib import crc32
 
 from ragkit.split.blocks import Level
 from ragkit.split.units import Limits, Units
-from ragkit.text import sentences
-from ragkit.tokens import token_weight
+from ragkit.text.sentences import sentences
+from ragkit.text.tokens import token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

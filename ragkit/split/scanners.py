@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ragkit.split.blocks import Block, BlockList, Level
-from ragkit.text import heading_text
+from ragkit.text.words import heading_text
 
 _LINE_FEED = r"\n(?P<blank>(?:[^\S\n]*+\n)++)?+"
 _ITEM = r"(?P<item>[ \t]*+(?:[-*+•·]|\d{1,9}[.)])[ \t]+(?=\S))"

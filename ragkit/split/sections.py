@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.split import scanners
-from ragkit.tokens import token_weight
+from ragkit.text.tokens import token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.split.blocks import Block, Level
-from ragkit.text import CLOSING_PUNCTUATION, grapheme_start, sentences
-from ragkit.tokens import TOKEN_UNIT, fit, token_weight
+from ragkit.text.scripts import grapheme_start
+from ragkit.text.sentences import CLOSING_PUNCTUATION, sentences
+from ragkit.text.tokens import TOKEN_UNIT, fit, token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

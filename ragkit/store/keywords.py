@@ -11,8 +11,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from ragkit.hanzi import simplified
-from ragkit.visible import visible
+from ragkit.text.visible import visible
+from ragkit.text.words import simplified
 
 if TYPE_CHECKING:
     import sqlite3

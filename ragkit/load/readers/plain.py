@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import UnsupportedFormatError
 from ragkit.load.encoding import decode, looks_binary
 from ragkit.load.parsed import Parsed, normalise
-from ragkit.text import heading_text
+from ragkit.text.words import heading_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

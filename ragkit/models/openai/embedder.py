@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.models.ollama.problems import Problem
 from ragkit.models.served import ServedEmbedder, chosen_prefixes
-from ragkit.tokens import estimate_tokens
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

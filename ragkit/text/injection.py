@@ -18,9 +18,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from ragkit.hanzi import simplified
-from ragkit.text import sentences
-from ragkit.visible import visible
+from ragkit.text.sentences import sentences
+from ragkit.text.visible import visible
+from ragkit.text.words import simplified
 
 REACH = 2
 """How many sentences after a beginning its orders may stand."""

@@ -1,0 +1,102 @@
+"""The sentences of a text, Latin and CJK; offsets are code points, half-open."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from ragkit.text.scripts import is_cjk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+CLOSERS: Final = "”’」』）)】》〉］]｝}\"'»"
+CLOSING_PUNCTUATION: Final = frozenset("。！？；．｡，、：”’」』）】》〉］｝»％‰")
+"""Marks with which no line may begin (ASCII marks may: ``.. note::``, ``!!! tip``, ``:param``)."""
+
+_LINE_ENDS = r"[^\S\n]*+(?:\n|\Z|[-*+•·][ \t]|\d{1,3}[.)、][ \t]|[|#>]|[（(]\d{1,2}[）)])"
+_MARKS = ".!?。！？；…｡"
+# The first class is plain so that the search jumps from candidate to candidate; runs are possessive
+# so that each is read once, whatever follows. A full stop before a letter or digit ends nothing.
+_CANDIDATE = re.compile(
+    rf"[\n{_MARKS}](?:(?<=\n)(?={_LINE_ENDS})"
+    rf"|(?<!\n)(?!(?<=\.)\w)[{_MARKS}]*+[{re.escape(CLOSERS)}]*+)"
+)
+_NOT_SPACE = re.compile(r"\S")
+_ABBREVIATIONS = frozenset(
+    re.findall(
+        r"\w+",
+        """mr mrs ms dr prof rev gen sen rep st sr jr vs fig figs eq eqs no nos vol vols pp p ch sec
+        sect ed eds cf ca approx al inc ltd co corp dept est viz resp tab art arts par bzw usw nr
+        abb bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""",
+    )
+)
+_MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw", "a.m", "p.m"))
+_OF_TIME = re.compile(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{2,4}\b")
+"""What goes on behind "p.m.", though in capitals: a day of the week, a time zone."""
+_LONGEST_ABBREVIATION = 8
+_INITIALS = re.compile(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
+_LATIN_ENDS = frozenset(".!?")
+_OPENERS = "([{“‘\"'"
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Find the spans of the sentences of a text, Latin and CJK.
+
+    A sentence ends at 。！？；… with any closing quotes; at ``. ! ?`` before white space unless
+    that is an abbreviation, an initial or a list number; at a blank line; and where the
+    next line is a list item, a table row, a heading or a quotation.
+
+    Returns:
+        Spans in order, without surrounding white space, that cover all other characters.
+    """
+    spans: list[tuple[int, int]] = []
+    begin = 0
+    for end in _ends(text):
+        first = _NOT_SPACE.search(text, begin, end)
+        if first:
+            start = first.start()
+            trim = text[end - 1].isspace()
+            spans.append((start, start + len(text[start:end].rstrip()) if trim else end))
+        begin = end
+    return spans
+
+
+def _ends(text: str) -> Iterator[int]:
+    begin = 0
+    for match in _CANDIDATE.finditer(text):
+        start, end = match.span()
+        if text[start] not in _LATIN_ENDS or _latin_end(text, begin, start, end):
+            yield end
+            begin = end
+    yield len(text)
+
+
+def _latin_end(text: str, begin: int, start: int, end: int) -> bool:
+    """Say whether the run of marks and closers at ``start:end`` ends a sentence."""
+    following = text[end : end + 1]
+    if following and not following.isspace():
+        return text[start] != "." and is_cjk(following)
+    if end - start > 1:  # “What?” he said; wait ... what
+        return not text[end + 1 : end + 2].islower()
+    return text[start] != "." or not _is_abbreviation(text, begin, start)
+
+
+def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
+    """Say whether the full stop at ``stop`` belongs to an abbreviation or a list number."""
+    head = text[max(begin, stop - _LONGEST_ABBREVIATION - 2) : stop].rsplit(None, 1)
+    word = head[-1].lstrip(_OPENERS) if head else ""
+    if len(word) > _LONGEST_ABBREVIATION:
+        return False
+    if word.isdigit():
+        return text[begin:stop].strip() == word  # "1." alone is a list number
+    name = word if "." in word else word.casefold()  # A.M. Jones has initials
+    if name in _MAY_END:
+        return not text[stop + 2 : stop + 3].isupper() or bool(_OF_TIME.match(text, stop + 2))
+    if len(word) == 1 or "." in word:
+        return _INITIALS.fullmatch(word) is not None
+    return name in _ABBREVIATIONS
+
+
+# --- graphemes ----------------------------------------------------------------------------------
