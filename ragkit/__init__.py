@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         StoreError,
         UnsupportedFormatError,
     )
+    from ragkit.models.vectors import cosine_similarity
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import (
         ChatDone,
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
         Sentence,
         to_json,
     )
-    from ragkit.similarity import cosine_similarity
     from ragkit.verify import SentenceCheck, Verification
 
 __all__ = [  # noqa: RUF022 -- grouped by stage

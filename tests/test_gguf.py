@@ -17,9 +17,8 @@ import pytest
 import requests
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
-from ragkit.models.callbacks import stream
-from ragkit.models.gguf import GGUFChat
-from ragkit.models.gguf_header import read_header
+from ragkit.models.local.gguf import GGUFChat, stream
+from ragkit.models.local.gguf_header import read_header
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def test_the_listener_of_the_bindings_answers_nobody_else(chat_model: GGUFChat) 
 
 def test_a_process_that_forgets_a_reply_ends_cleanly_and_quietly() -> None:
     code = (
-        "import sys\nfrom ragkit.models.gguf import GGUFChat\n"
+        "import sys\nfrom ragkit.models.local.gguf import GGUFChat\n"
         "from ragkit.protocols import ChatMessage, ChatRequest\n"
         "events = GGUFChat(sys.argv[1]).chat(\n"
         "    ChatRequest((ChatMessage('user', 'Tell me a story.'),), 512, 450))\n"

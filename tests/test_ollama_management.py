@@ -28,7 +28,7 @@ from ragkit.models.ollama import (
     Progress,
     file_digest,
 )
-from ragkit.models.ollama.records import InstalledModel, RunningModel
+from ragkit.models.ollama.replies import InstalledModel, RunningModel
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,6 +15,7 @@ from ollama_server import OllamaServer
 
 from ragkit.config import ModelSettings
 from ragkit.errors import ConfigError, ModelResponseError
+from ragkit.models.http.address import ApiKey, key_for
 from ragkit.models.ollama import (
     CreateCall,
     GenerateCall,
@@ -23,7 +24,6 @@ from ragkit.models.ollama import (
     OllamaEmbedder,
     is_remote,
 )
-from ragkit.models.ollama.key import ApiKey, key_for
 from ragkit.protocols import ChatMessage, ChatRequest
 
 if TYPE_CHECKING:

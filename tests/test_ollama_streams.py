@@ -17,8 +17,8 @@ from ollama_script import Fault, Reply, Settings
 from ollama_server import OllamaServer
 
 from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
+from ragkit.models.http.transport import split_lines
 from ragkit.models.ollama import ChatCall, GenerateCall, Message, OllamaClient
-from ragkit.models.ollama.lines import split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.models.pooling import average, flaws, halve, pieces, unit_rows
+from ragkit.models.vectors import average, flaws, halve, pieces, unit_rows
 
 texts = st.text(min_size=2, max_size=200)
 

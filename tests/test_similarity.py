@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.similarity import cosine_similarity
+from ragkit.models.vectors import cosine_similarity
 
 vectors = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3).filter(
     lambda v: math.hypot(*v) > 1e-3

@@ -25,7 +25,7 @@ from ragkit.answer.talk import Talk
 from ragkit.answer.window import passage_budget
 from ragkit.config import AnswerSettings, Config
 from ragkit.ground import assemble
-from ragkit.models.gguf import GGUFChat
+from ragkit.models.local.gguf import GGUFChat
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage
 from ragkit.records import Hit

@@ -38,7 +38,7 @@ def check(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell whether the server has a file. Exit code 1 if it has not."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
@@ -58,7 +58,7 @@ def upload_file(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Upload a file, unless the server has it, and print its digest."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:

@@ -83,9 +83,9 @@ def _talk_plainly(
     think: bool | None,
 ) -> None:
     """Talk with the model itself."""
-    from ragkit.backends import ollama_client
     from ragkit.cli.chat_session import Session
     from ragkit.cli.chat_turns import talk
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings, models__chat=named)
     name, options = chat_name(config, named=bool(named)), model_options(option, "--option")

@@ -64,7 +64,7 @@ def _about_ragkit() -> Iterator[Finding]:
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
-    from ragkit.backends import ollama_clients, openai_client
+    from ragkit.models.choose import ollama_clients, openai_client
 
     now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
     if uses_openai(now):

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.cli.finding import Finding
-from ragkit.cli.installed import find_installed
 from ragkit.cli.output import on_terminal, say
 from ragkit.errors import ConfigError, ModelError
+from ragkit.models.ollama.client import find_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

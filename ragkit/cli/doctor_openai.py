@@ -24,7 +24,7 @@ def uses_openai(settings: ModelSettings) -> bool:
 
 def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Finding]:
     """Look at the server, and whether it lists the configured models."""
-    from ragkit.models.ollama.host import is_loopback
+    from ragkit.models.http.address import is_loopback
 
     try:
         listed = client.models()

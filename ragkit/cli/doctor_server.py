@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ragkit.cli.finding import Finding
-from ragkit.cli.installed import find_installed
 from ragkit.errors import ModelError
+from ragkit.models.ollama.client import find_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -58,7 +58,7 @@ def embed(
 
     Vectors have unit length. Texts are embedded as passages unless it says --query.
     """
-    from ragkit.backends import new_embedder
+    from ragkit.models.choose import new_embedder
 
     config, _ = configured_embedder(settings, model, backend)
     given, embedder = _texts(texts), new_embedder(config.models)
@@ -117,7 +117,7 @@ def _print_vectors(vectors: Vectors) -> None:
 
 
 def _print_similarity(vectors: Vectors, texts: Sequence[str], *, json: bool) -> None:
-    from ragkit.similarity import cosine_similarity
+    from ragkit.models.vectors import cosine_similarity
 
     table = cosine_similarity(vectors, vectors).astype(float).round(4).tolist()
     if json:

@@ -53,7 +53,7 @@ def generate(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Let a model write. No document is looked at and nothing is checked; see `ragkit ask`."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import GenerateCall
     from ragkit.records import to_json
     from ragkit.text.tokens import estimate_tokens

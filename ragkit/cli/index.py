@@ -149,7 +149,7 @@ def rebuild(
     The old index answers until the new one is complete, then gives way to it. Where no embedder
     is set anywhere, the index keeps its own.
     """
-    from ragkit.backends import as_built
+    from ragkit.models.choose import as_built
 
     config, sources = configured_embedder(settings, embedder, backend)
     with open_pipeline(index, config) as rag, progress_shown(quiet=quiet or json) as show:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragkit.cli import blobs, models_change
-from ragkit.cli.installed import find_installed
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json, print_table, say, size_text
 from ragkit.cli.ping import ping
 from ragkit.cli.values import ServerModel
+from ragkit.models.ollama.client import find_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def list_models(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """List the installed models, newest first."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
     from ragkit.records import to_json
 
     config, _ = configured(settings)
@@ -81,7 +81,7 @@ def show(
 
     Size, context and embedding length, capabilities, quantisation, template.
     """
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import normalise_name
     from ragkit.records import to_json
 
@@ -131,7 +131,7 @@ def ps(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """List the models in the server's memory."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
     from ragkit.records import to_json
 
     config, _ = configured(settings)
@@ -171,7 +171,7 @@ def stop(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Remove a model from the server's memory; it stays installed."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:

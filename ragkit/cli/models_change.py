@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.blobs import upload
-from ragkit.cli.installed import find_installed
 from ragkit.cli.layers import follow
 from ragkit.cli.options import Settings, configured
 from ragkit.cli.output import end_interrupted, say, size_text
 from ragkit.cli.values import ServerModel, model_options, stdin_lines
 from ragkit.errors import ConfigError
+from ragkit.models.ollama.client import find_installed
 
 if TYPE_CHECKING:
     from ragkit.models.ollama import OllamaClient
@@ -57,7 +57,7 @@ def pull(
 
     After an interruption the same command goes on where it was.
     """
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
@@ -73,7 +73,7 @@ def push(
 
     It needs an account there, whose key the server has.
     """
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
@@ -102,7 +102,7 @@ def create(
 
     It gets a system text, a template and options of its own.
     """
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import CreateCall
 
     if bool(base) == bool(file):
@@ -138,7 +138,7 @@ def copy(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Give a model a second name. Its weights are not stored twice."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
@@ -152,7 +152,7 @@ def delete(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Delete a model from the server, after asking."""
-    from ragkit.backends import ollama_client
+    from ragkit.models.choose import ollama_client
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:

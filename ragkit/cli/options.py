@@ -130,8 +130,8 @@ def open_pipeline(
         named_embedder: An embedder was asked for by name: an index that was built with another
             one is then refused.
     """
-    from ragkit.backends import new_embedder
     from ragkit.locate import index_path
+    from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
 
     embedder = new_embedder(config.models) if named_embedder else None

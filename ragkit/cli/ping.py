@@ -35,7 +35,7 @@ def ping(
 
     Prints how soon it answers. No model is loaded. It fails unless all servers answer.
     """
-    from ragkit.backends import ollama_clients
+    from ragkit.models.choose import ollama_clients
 
     config, _ = configured(settings)
     quick = replace(config.models, retries=0, read_timeout_s=_TIMEOUT_S)

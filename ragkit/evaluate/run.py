@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from ragkit.backends import new_embedder
 from ragkit.evaluate.cache import CachedEmbedder
 from ragkit.evaluate.rank import DEPTH, rank_values
 from ragkit.evaluate.trial import ask
 from ragkit.locate import index_path
+from ragkit.models.choose import new_embedder
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:

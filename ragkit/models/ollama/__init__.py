@@ -9,16 +9,15 @@ Usage::
 `OllamaClient` has every endpoint; `OllamaEmbedder` and `OllamaChat` are the pipeline's models.
 """
 
-from ragkit.models.ollama.blobs import Blob, file_digest
+from ragkit.models.http.address import parse_host, parse_hosts
+from ragkit.models.ollama.admin import Blob, LayerProgress, Progress, file_digest
 from ragkit.models.ollama.calls import ChatCall, CreateCall, GenerateCall
 from ragkit.models.ollama.chat import OllamaChat
 from ragkit.models.ollama.client import OllamaClient
 from ragkit.models.ollama.embedder import OllamaEmbedder
-from ragkit.models.ollama.host import parse_host, parse_hosts
 from ragkit.models.ollama.messages import ChatReply, Message, ToolCall
-from ragkit.models.ollama.names import Prefixes, is_remote, normalise_name, prefixes_of
-from ragkit.models.ollama.progress import LayerProgress, Progress
-from ragkit.models.ollama.records import (
+from ragkit.models.ollama.names import is_remote, normalise_name
+from ragkit.models.ollama.replies import (
     Details,
     Embedded,
     Generated,
@@ -28,6 +27,7 @@ from ragkit.models.ollama.records import (
     TokenLogprob,
 )
 from ragkit.models.ollama.shown import ShownModel
+from ragkit.models.prefixes import Prefixes, prefixes_of
 
 __all__ = [
     "Blob",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ragkit.models.http.embedder import ServedEmbedder, chosen_prefixes
 from ragkit.models.ollama.names import normalise_name
 from ragkit.models.ollama.servers import Servers
-from ragkit.models.served import ServedEmbedder, chosen_prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragkit.models.ollama.client import OllamaClient
-    from ragkit.models.ollama.embedding import Endpoint
-    from ragkit.models.ollama.problems import Problem
+    from ragkit.models.http.problem import Problem
+    from ragkit.models.ollama.client import Endpoint, OllamaClient
     from ragkit.protocols import Vectors
 
 # The server computes at most so many tokens at once unless told otherwise: num_batch.

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import ConfigError, ModelNotFoundError
+from ragkit.models.http.problem import Problem
+from ragkit.models.http.transport import Request
 from ragkit.models.ollama import wire
 from ragkit.models.ollama.connection import Connection
 from ragkit.models.ollama.names import is_remote, same_name
-from ragkit.models.ollama.problems import Problem
-from ragkit.models.ollama.records import InstalledModel, RunningModel
+from ragkit.models.ollama.replies import InstalledModel, RunningModel
 from ragkit.models.ollama.shown import ShownModel
-from ragkit.models.ollama.transport import Request
 
 if TYPE_CHECKING:
     from ragkit.config import ModelSettings
-
-_PROBE_TIMEOUT_S = (0.5, 2.0)
+    from ragkit.models.ollama import InstalledModel
 
 
 class Inventory(Connection):
@@ -129,3 +128,6 @@ class Inventory(Connection):
                 "machine. To allow that, set models.allow_remote = true"
             )
             raise ConfigError(msg)
+
+
+_PROBE_TIMEOUT_S = (0.5, 2.0)

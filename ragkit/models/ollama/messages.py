@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ragkit.models.ollama import wire
-from ragkit.models.ollama.records import Metrics, TokenLogprob
+from ragkit.models.ollama.replies import Metrics, TokenLogprob
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

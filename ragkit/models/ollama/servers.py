@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ragkit.errors import ConfigError, ModelError, ModelNotFoundError, ModelUnavailableError
-from ragkit.models.ollama.problems import TEXT_KINDS, Kind, Problem
+from ragkit.models.http.problem import TEXT_KINDS, Kind, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ragkit.models.ollama.client import OllamaClient
-    from ragkit.models.ollama.embedding import Endpoint
+    from ragkit.models.ollama.client import Endpoint, OllamaClient
     from ragkit.protocols import Vectors
 
 _log = logging.getLogger(__name__)

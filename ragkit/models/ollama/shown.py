@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.models.ollama import wire
 from ragkit.models.ollama.messages import Message
-from ragkit.models.ollama.records import Details
+from ragkit.models.ollama.replies import Details
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

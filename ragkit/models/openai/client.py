@@ -15,11 +15,9 @@ import orjson
 import requests
 
 from ragkit.errors import ModelResponseError, ModelUnavailableError
-from ragkit.models.ollama.host import parse_host
-from ragkit.models.ollama.key import kept_back, key_for
-from ragkit.models.ollama.lines import split_lines
-from ragkit.models.ollama.problems import TEXT_KINDS, Problem
-from ragkit.models.ollama.transport import Request, Transport, to_problem
+from ragkit.models.http.address import kept_back, key_for, parse_host
+from ragkit.models.http.problem import TEXT_KINDS, Problem
+from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
 from ragkit.models.openai.problems import IN_STREAM, classify, to_error
 
 if TYPE_CHECKING:

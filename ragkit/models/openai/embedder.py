@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from ragkit.models.ollama.problems import Problem
-from ragkit.models.served import ServedEmbedder, chosen_prefixes
+from ragkit.models.http.embedder import ServedEmbedder, chosen_prefixes
+from ragkit.models.http.problem import Problem
 from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:

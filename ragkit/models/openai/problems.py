@@ -13,10 +13,10 @@ from ragkit.errors import (
     ModelResponseError,
     ModelUnavailableError,
 )
-from ragkit.models.ollama.problems import UNAVAILABLE_KINDS, Problem
+from ragkit.models.http.problem import UNAVAILABLE_KINDS, Problem
 
 if TYPE_CHECKING:
-    from ragkit.models.ollama.problems import Kind
+    from ragkit.models.http.problem import Kind
 
 _TOO_LONG = re.compile(
     r"context (length|size|window)|too (long|large)|maximum.*tokens|exceeds?.*tokens", re.IGNORECASE

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
-from ragkit.models import pooling
+from ragkit.models import vectors as pooling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

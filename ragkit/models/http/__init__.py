@@ -1,0 +1,1 @@
+"""What every model server's client shares: transport, address, problems, a pool of threads."""

@@ -1,0 +1,282 @@
+"""The endpoints for files that models are made from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
+
+from ragkit.errors import ConfigError, ModelResponseError
+from ragkit.models.http.problem import Problem
+from ragkit.models.http.transport import Request
+from ragkit.models.ollama import wire
+from ragkit.models.ollama.connection import Connection
+from ragkit.models.ollama.inventory import Inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+    from pathlib import Path
+
+    from ragkit.models.ollama.calls import CreateCall
+
+SUCCESS = "success"
+# Each of these comes when every layer is where it should be.
+_ALL_DONE = ("verifying", "writing manifest", "pushing manifest", "removing unused", SUCCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One event.
+
+    Attributes:
+        status: What is being done, in the server's words; ``success`` ends a stream.
+        digest: The layer concerned, or empty.
+        total_bytes: Its size; None where no layer is concerned.
+        completed_bytes: How much of it is done, 0 before the first.
+    """
+
+    status: str
+    digest: str = ""
+    total_bytes: int | None = None
+    completed_bytes: int = 0
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Progress:
+        """Read an object of the wire."""
+        return cls(
+            status=wire.text(fields, "status"),
+            digest=wire.text(fields, "digest"),
+            total_bytes=wire.whole(fields, "total"),
+            completed_bytes=wire.whole(fields, "completed") or 0,
+        )
+
+
+class LayerProgress:
+    """Keeps the last event of each layer, in the order in which the layers first came.
+
+    The server may end a layer without ever reporting it complete, so that is taken from what
+    follows: once it verifies or writes the manifest, all of them are there.
+
+    >>> layers = LayerProgress()
+    >>> layers.add(Progress("pulling 970aa74c0a90", "sha256:970aa74c0a90", 100, 60))
+    >>> layers.completed_bytes, layers.total_bytes
+    (60, 100)
+    >>> layers.add(Progress("verifying sha256 digest"))
+    >>> layers.completed_bytes
+    100
+    """
+
+    def __init__(self) -> None:
+        self._layers: dict[str, Progress] = {}
+
+    def add(self, event: Progress) -> None:
+        """Take the next event."""
+        if event.digest:
+            known = self._layers.get(event.digest)
+            # A layer that is fetched again after a fault may count from the beginning.
+            total = event.total_bytes or (known.total_bytes if known else None)
+            self._layers[event.digest] = replace(event, total_bytes=total)
+        elif event.status.startswith(_ALL_DONE):
+            for digest, layer in self._layers.items():
+                done = layer.total_bytes or layer.completed_bytes
+                self._layers[digest] = replace(layer, completed_bytes=done)
+
+    @property
+    def layers(self) -> tuple[Progress, ...]:
+        """Each layer's last event, complete where that follows from a later event."""
+        return tuple(self._layers.values())
+
+    @property
+    def total_bytes(self) -> int:
+        """The size of all layers heard of so far."""
+        return sum(layer.total_bytes or 0 for layer in self._layers.values())
+
+    @property
+    def completed_bytes(self) -> int:
+        """How much of them is done."""
+        return sum(layer.completed_bytes for layer in self._layers.values())
+
+
+_DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file on the server. ``uploaded`` is False where it was there before."""
+
+    digest: str
+    size_bytes: int
+    uploaded: bool
+
+
+class Blobs(Connection):
+    """Checks for and uploads files by their digests."""
+
+    def has_blob(self, digest: str) -> bool:
+        """True if the server has a file. ``HEAD /api/blobs/:digest``.
+
+        Args:
+            digest: ``sha256:`` and 64 hex digits; see `file_digest`.
+
+        Raises:
+            ConfigError: It is no digest.
+        """
+        got = self._transport.call(Request("HEAD", _path(digest)))
+        if isinstance(got, Problem):
+            # A HEAD has no body, so the status is all there is to tell by.
+            if got.status == _NOT_FOUND:
+                return False
+            raise got.to_error(model="", address=self.address)
+        return True
+
+    def upload_blob(self, path: Path, report: Callable[[int, int], None] | None = None) -> Blob:
+        """Upload a file, if the server does not have it. ``POST /api/blobs/:digest``.
+
+        The file is read twice, in pieces: for its digest, which the address of the upload needs,
+        and to be sent. The digest of what was sent is computed along the way.
+
+        Args:
+            path: The file.
+            report: Called with the bytes sent so far and the file's size, while it is sent.
+
+        Raises:
+            ModelResponseError: The file changed between the two readings, or the server refuses
+                it.
+            OSError: The file cannot be read.
+        """
+        digest, size = file_digest(path), path.stat().st_size
+        if self.has_blob(digest):
+            return Blob(digest, size, uploaded=False)
+        with path.open("rb") as file:
+            reader = _Reader(file, size, report)
+            # It reads like a file; of a file's other methods none is used.
+            body = cast("BinaryIO", reader)
+            request = Request("POST", _path(digest), file=body, size=size, repeat=False, tries=0)
+            got = self._transport.call(request)
+        if reader.digest() != digest:
+            msg = f"{path} changed while it was uploaded to {self.address}; upload it again"
+            raise ModelResponseError(msg)
+        if isinstance(got, Problem):
+            raise got.to_error(path.name, self.address)
+        return Blob(digest, size, uploaded=True)
+
+
+def file_digest(path: Path) -> str:
+    """The digest of a file as the server names it: ``sha256:`` and 64 hex digits."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+class _Reader:
+    """Hands out a file's bytes, counts and hashes them, and reports how far it is."""
+
+    def __init__(
+        self, file: BinaryIO, size: int, report: Callable[[int, int], None] | None
+    ) -> None:
+        self._file, self._size, self._report = file, size, report
+        self._hash = hashlib.sha256()
+        self._sent = 0
+
+    def read(self, count: int = -1) -> bytes:
+        # Not beyond the size announced: a file that grows must not spoil the connection.
+        left = self._size - self._sent
+        piece = self._file.read(left if count < 0 else min(count, left))
+        self._hash.update(piece)
+        self._sent += len(piece)
+        if self._report and piece:
+            self._report(self._sent, self._size)
+        return piece
+
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+def _path(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        msg = f"{digest!r} is no digest; expected sha256: and 64 hexadecimal digits"
+        raise ConfigError(msg)
+    return f"/api/blobs/{digest}"
+
+
+class Management(Inventory):
+    """Fetches, publishes, makes, copies and deletes models.
+
+    The iterators end without an error exactly when the server said ``success``. A request that
+    never reached the server is tried again; one that did is not.
+
+    Attributes:
+        silence_s: How long the server may say nothing meanwhile, where the setting
+            ``models.read_timeout_s`` is shorter. It verifies or quantises a layer without a word,
+            which takes minutes for one of tens of gigabytes on a slow disk.
+    """
+
+    silence_s: ClassVar[float] = 3600.0
+
+    def pull(self, name: str, *, insecure: bool = False) -> Generator[Progress, None, None]:
+        """Fetch a model from its registry. ``POST /api/pull``.
+
+        Closing the iterator stops the download unless another client waits for it too. What was
+        fetched is kept for an hour at least, and a new pull goes on from there.
+
+        Args:
+            name: The model.
+            insecure: Speak plain http to the registry.
+
+        Returns:
+            Progress as it comes, many times a second for each layer; see `LayerProgress`.
+
+        Raises:
+            ModelResponseError: The registry has no such model, or refuses it.
+            ModelUnavailableError: The stream broke off.
+            ConfigError: The model would run elsewhere, and ``models.allow_remote`` is off.
+        """
+        self.refuse_remote_name(name)
+        return self._progress("/api/pull", _named(name, insecure=insecure), name)
+
+    def push(self, name: str, *, insecure: bool = False) -> Generator[Progress, None, None]:
+        """Publish a model to the registry in its name. ``POST /api/push``.
+
+        Arguments, events and errors as `pull`. It needs an account whose key the *server* has.
+        """
+        return self._progress("/api/push", _named(name, insecure=insecure), name)
+
+    def create(self, call: CreateCall) -> Generator[Progress, None, None]:
+        """Make a model. ``POST /api/create``. Events and errors as `pull`.
+
+        Files must have been uploaded with `upload_blob` before.
+        """
+        self.refuse_remote_name(call.base)
+        self._known_local.clear()  # the name may have meant another model
+        return self._progress("/api/create", call.body(), call.model)
+
+    def copy(self, source: str, destination: str) -> None:
+        """Give a model a second name; weights are not copied. ``POST /api/copy``."""
+        self._known_local.clear()  # as for create
+        body = {"source": source, "destination": destination}
+        self.order("POST", "/api/copy", body, model=source)
+
+    def delete(self, name: str) -> None:
+        """Delete a model; weights go when no other name needs them. ``DELETE /api/delete``."""
+        self.order("DELETE", "/api/delete", {"model": name}, model=name)
+
+    def _progress(
+        self, path: str, body: Mapping[str, Any], model: str
+    ) -> Generator[Progress, None, None]:
+        return self.events_until(
+            ("status", SUCCESS),
+            self.events(
+                path,
+                {**body, "stream": True},
+                model=model,
+                repeat=False,
+                silence_s=self.silence_s,
+            ),
+            Progress.read,
+            unfinished=self.unfinished(model, f"the {path.rpartition('/')[2]}"),
+        )
+
+
+def _named(name: str, *, insecure: bool) -> dict[str, Any]:
+    return {"model": name} | ({"insecure": True} if insecure else {})
