@@ -29,7 +29,7 @@ from texts import Cut, equal_cut
 from ragkit.config import ModelSettings
 from ragkit.models.ollama import OllamaClient, OllamaEmbedder
 from ragkit.protocols import SearchRequest
-from ragkit.store.local import LocalStore
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
     from ragkit.load import Parser
     from ragkit.records import Citation, Document, DocumentInfo, Hit
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 CitationState = Literal["holds", "differs", "changed", "missing", "unreadable"]
 """What became of a citation.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.records import Hit
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 
 def with_neighbours(hits: Sequence[Hit], store: LocalStore, count: int) -> list[Hit]:

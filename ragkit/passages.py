@@ -11,7 +11,7 @@ from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.answer.window import fitted
 from ragkit.ground import assemble
 from ragkit.neighbours import with_neighbours
-from ragkit.store.learned import read_learned
+from ragkit.store.local.learned import read_learned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.protocols import ChatModel
     from ragkit.records import Context, Hit
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 
 def passages_for(

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ragkit.config import Config, load_config
-from ragkit.locate import index_path, replaced_path
 from ragkit.models.choose import chat_model, check_embedder, new_embedder, stored_embedder
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.retrieve import retrieve
-from ragkit.store.disk import delete_index
-from ragkit.store.local import LocalStore
+from ragkit.store.local.disk import delete_index
+from ragkit.store.local.store import LocalStore
+from ragkit.store.locate import index_path, replaced_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.passages import passages_for, token_scale, tokens_of
 from ragkit.protocols import TextDelta
 from ragkit.records import Answer, Found
-from ragkit.store.learned import keep_learned
+from ragkit.store.local.learned import keep_learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.protocols import ChatModel, Embedder
     from ragkit.records import Context, Hit
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 
 def answer_from(

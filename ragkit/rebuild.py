@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ragkit.embed import embedder_record
 from ragkit.errors import ForeignFilesError, LoadError
-from ragkit.locate import replaced_path
 from ragkit.plan import make_plan
-from ragkit.store.disk import delete_index, foreign_files, in_short
-from ragkit.store.local import LocalStore
+from ragkit.store.local.disk import delete_index, foreign_files, in_short
+from ragkit.store.local.store import LocalStore
+from ragkit.store.locate import replaced_path
 from ragkit.update import indexed_sources, update_index
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 
 def remove_documents(store: LocalStore, paths: Sequence[str | Path]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from ragkit.account import planned_report
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError
 from ragkit.plan import living_sources, make_plan
-from ragkit.store.local import LocalStore
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

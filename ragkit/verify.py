@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ragkit.config import LoadSettings
     from ragkit.records import Sentence, SentenceStatus
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config, SearchSettings
     from ragkit.protocols import ChatModel, Embedder
     from ragkit.records import Answer, Context, DocumentInfo, Hit
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 Stage: TypeAlias = Literal[
     "not indexed",

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from store_factory import doc_id_of, key_of, new_store, put
 
-import ragkit.store.vectors
-import ragkit.store.writer  # noqa: F401 -- both are loaded once, before the forks
+import ragkit.store.local.vectors
+import ragkit.store.local.writer  # noqa: F401 -- both are loaded once, before the forks
 from ragkit.errors import IndexNotFoundError, StorageFullError
-from ragkit.store.local import LocalStore
-from ragkit.store.tail import SegmentSizes
+from ragkit.store.local.segments import SegmentSizes
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

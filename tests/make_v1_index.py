@@ -13,8 +13,8 @@ from pathlib import Path
 from store_factory import dense, doc_id_of, keyword, new_store, put, vector_of
 
 from ragkit.records import Page
-from ragkit.store.local import LocalStore
-from ragkit.store.tail import SegmentSizes
+from ragkit.store.local.segments import SegmentSizes
+from ragkit.store.local.store import LocalStore
 
 INDEX = Path(__file__).parent / "indexes" / "v1"
 DIM = 24

@@ -9,7 +9,7 @@ import numpy as np
 from store_factory import vector_of
 
 from ragkit.protocols import SearchRequest
-from ragkit.store.local import LocalStore
+from ragkit.store.local.store import LocalStore
 
 
 def hold(index: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ragkit.protocols import SearchRequest
 from ragkit.records import Chunk, Document, Hit
-from ragkit.store.local import LocalStore
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ragkit.store.tail import SegmentSizes
-    from ragkit.store.writer import Writer
+    from ragkit.store.local.segments import SegmentSizes
+    from ragkit.store.local.writer import Writer
 
     Rows = NDArray[np.float32]
 

@@ -17,7 +17,7 @@ from ollama_server import Fault, OllamaServer
 from ragkit.config import Config
 from ragkit.errors import ModelError, PromptTruncatedError, StorageFullError
 from ragkit.pipeline import Pipeline
-from ragkit.store.check import check
+from ragkit.store.local.check import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ from plain_reader import edit
 from store_factory import dense, doc_id_of, ingest, keyword, new_store, put, vector_of, vectors_of
 
 from ragkit.errors import FormatVersionError, IndexCorruptError, IndexNotFoundError, StoreError
-from ragkit.store.check import check
-from ragkit.store.local import LocalStore
-from ragkit.store.tail import SegmentSizes
+from ragkit.store.local.check import check
+from ragkit.store.local.segments import SegmentSizes
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from pathlib import Path

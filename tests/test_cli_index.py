@@ -16,7 +16,7 @@ from ollama_server import Fault, OllamaServer, Settings
 from terminal import at_terminal
 
 from ragkit.pipeline import Pipeline
-from ragkit.store.local import LocalStore
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

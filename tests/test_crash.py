@@ -23,8 +23,8 @@ from plain_reader import read_living
 from store_factory import DIM, dense, ingest, new_store, put, vector_of, vectors_of
 
 from ragkit.errors import StorageFullError
-from ragkit.store.check import check
-from ragkit.store.local import LocalStore
+from ragkit.store.local.check import check
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,13 +14,13 @@ from store_factory import DIM, new_store, put, unit, vector_of
 from ragkit.config import Config
 from ragkit.protocols import SearchRequest
 from ragkit.retrieve import retrieve
-from ragkit.store.diversity import diversified
+from ragkit.store.ranking import diversified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.records import Hit, Mode
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 QUERY = vector_of("how long is the notice period")
 # Five copies in all but a hair, and ten others that speak of the question less and less.

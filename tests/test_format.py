@@ -13,8 +13,8 @@ from oracle import decode, exact_search
 from plain_reader import edit, read_living
 from store_factory import dense, ingest, vector_of
 
-from ragkit.store.check import check
-from ragkit.store.local import LocalStore
+from ragkit.store.local.check import check
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from pathlib import Path

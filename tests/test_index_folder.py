@@ -10,7 +10,7 @@ from hash_embedder import HashEmbedder
 
 from ragkit import Config, Pipeline
 from ragkit.errors import ForeignFilesError, LoadError
-from ragkit.store.disk import delete_index, foreign_files
+from ragkit.store.local.disk import delete_index, foreign_files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from store_factory import doc_id_of, ingest, keyword, new_store
 
-from ragkit.store.keywords import (
+from ragkit.store.local.keywords import (
     FREQUENT_MIN,
     FREQUENT_MOST,
     MAX_TERMS,

@@ -16,8 +16,8 @@ import pytest
 from store_factory import ingest, new_store, put
 
 from ragkit.errors import IndexLockedError, StoreError
-from ragkit.store.local import LocalStore
-from ragkit.store.lock import writer_lock
+from ragkit.store.local.disk import writer_lock
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,10 +128,10 @@ def test_readers_in_other_processes_see_only_whole_commits(store: LocalStore) ->
 
 READ_ONLY = """
 import mmap, os, sys
-import faiss, ragkit.store.reader, ragkit.store.writer  # all imports before root is given up
+import faiss, ragkit.store.local.reader, ragkit.store.local.writer  # all imports before root is given up
 from pathlib import Path
 from store_factory import dense, vector_of
-from ragkit.store.local import LocalStore
+from ragkit.store.local.store import LocalStore
 from ragkit.errors import StoreError
 query = vector_of("b")
 if os.getuid() == 0:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ollama_server import OllamaServer
 
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.store import LocalStore
 
 TEXTS = [f"line {i} {'wolf' if i in (3, 8) else 'deer'}" for i in range(10)]
 

@@ -33,9 +33,9 @@ from ragkit.errors import (
 )
 from ragkit.protocols import SearchRequest
 from ragkit.records import Filter, Mode
-from ragkit.store.check import check
-from ragkit.store.local import LocalStore
-from ragkit.store.tail import SegmentSizes
+from ragkit.store.local.check import check
+from ragkit.store.local.segments import SegmentSizes
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,8 +26,8 @@ from ragkit.errors import (
     StoreError,
 )
 from ragkit.records import Page
-from ragkit.store.check import check
-from ragkit.store.local import LocalStore
+from ragkit.store.local.check import check
+from ragkit.store.local.store import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

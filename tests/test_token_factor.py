@@ -29,7 +29,7 @@ from ragkit.models.local.gguf import GGUFChat
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage
 from ragkit.records import Hit
-from ragkit.store.learned import keep_learned, read_learned
+from ragkit.store.local.learned import keep_learned, read_learned
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_a_folder_that_is_gone_keeps_nothing_and_ends_nothing(tmp_path: Path) ->
 
 def test_two_processes_at_once_leave_a_whole_file(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from ragkit.store.learned import keep_learned\n"
+        "import sys; from pathlib import Path; from ragkit.store.local.learned import keep_learned\n"
         "for n in range(100): keep_learned(Path(sys.argv[1]), sys.argv[2], [n] * 500)"
     )
     writers = [

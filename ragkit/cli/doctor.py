@@ -55,7 +55,7 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
-    from ragkit.store.catalog import SQLITE_VERSION
+    from ragkit.store.local.catalog import SQLITE_VERSION
 
     python = f"Python {platform.python_version()}, SQLite {SQLITE_VERSION}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
@@ -100,7 +100,7 @@ def _about_packages(*, needed: bool) -> Iterator[Finding]:
 
 
 def _about_indexes(config: Config) -> Iterator[Finding]:
-    from ragkit.locate import find_indexes
+    from ragkit.store.locate import find_indexes
 
     found = find_indexes(config.indexes)
     if not found:
@@ -110,8 +110,8 @@ def _about_indexes(config: Config) -> Iterator[Finding]:
 
 
 def _index_health(path: Path) -> Finding:
-    from ragkit.store.check import check
-    from ragkit.store.local import LocalStore
+    from ragkit.store.local.check import check
+    from ragkit.store.local.store import LocalStore
 
     what = f"index {path.name}"
     try:

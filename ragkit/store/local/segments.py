@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.errors import IndexCorruptError, IndexMismatchError
-from ragkit.store.bits import segment_and_row, vector_id
-from ragkit.store.bulk import Bulk
-from ragkit.store.files import SegmentFiles, encode_rows
+from ragkit.store.local.catalog import Bulk
+from ragkit.store.local.files import SegmentFiles, encode_rows
+from ragkit.store.local.rows import segment_and_row, vector_id
 
 if TYPE_CHECKING:
     import sqlite3
@@ -181,7 +181,10 @@ class SegmentTail:
     def _write_codes(self) -> None:
         if self._centre is None and self._rows < self._sizes.coded:
             return
-        from ragkit.store.vectors import RowEncoder, centre_of  # small indexes never load FAISS
+        from ragkit.store.local.vectors import (  # small indexes never load FAISS
+            RowEncoder,
+            centre_of,
+        )
 
         rows = self._files.map_rows(self._segment, self._rows)
         first = self._first

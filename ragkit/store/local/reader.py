@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import IndexCorruptError, IndexMismatchError, StoreError
 from ragkit.records import HitRanks
-from ragkit.store.catalog import reading
-from ragkit.store.disk import MissingRowsError
-from ragkit.store.diversity import diversified
-from ragkit.store.fusion import fuse
-from ragkit.store.hits import fetch_hits
-from ragkit.store.keywords import MAX_TERMS, query_terms, select_terms
-from ragkit.store.snapshot import Snapshot
+from ragkit.store.local.catalog import reading
+from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.keywords import MAX_TERMS, query_terms, select_terms
+from ragkit.store.local.queries import fetch_hits
+from ragkit.store.local.snapshot import Snapshot
+from ragkit.store.ranking import diversified, fuse
 
 if TYPE_CHECKING:
     import sqlite3

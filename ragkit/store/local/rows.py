@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.bits import segment_and_row
-from ragkit.store.files import ROW_DTYPE, SegmentFiles
+from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,6 +15,53 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Vectors
+
+ROW_MASK = (1 << 32) - 1
+
+
+def vector_id(segment: int, row: int) -> int:
+    """The id of a row in the catalog."""
+    return segment << 32 | row
+
+
+def segment_and_row(vector: int) -> tuple[int, int]:
+    """The place that a vector id names."""
+    return vector >> 32, vector & ROW_MASK
+
+
+class AliveBits:
+    """Changes to ``segments.alive``, gathered within a transaction and written by `flush`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._changed: dict[int, bytearray] = {}
+
+    def clear(self) -> None:
+        """Forget what was not flushed; call at the beginning of a transaction."""
+        self._changed.clear()
+
+    def set(self, vector: int, *, alive: bool) -> None:
+        """Set or clear one row's bit."""
+        segment, row = segment_and_row(vector)
+        bits = self._changed.get(segment)
+        if bits is None:
+            (stored,) = self._connection.execute(
+                "SELECT alive FROM segments WHERE id = ?", (segment,)
+            ).fetchone()
+            bits = self._changed[segment] = bytearray(stored)
+        byte, mask = row >> 3, 1 << (row & 7)
+        if byte >= len(bits):
+            bits.extend(bytes(byte + 1 - len(bits)))
+        bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
+
+    def flush(self) -> None:
+        """Write the changed bits inside the transaction."""
+        self._connection.executemany(
+            "UPDATE segments SET alive = ? WHERE id = ?",
+            [(bytes(bits), segment) for segment, bits in self._changed.items()],
+        )
+        self._changed.clear()
+
 
 _KEYS_A_QUERY = 500  # SQLite takes 999 parameters, and more since 3.32
 

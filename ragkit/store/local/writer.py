@@ -13,12 +13,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
-from ragkit.store.bits import AliveBits
-from ragkit.store.bulk import Bulk
-from ragkit.store.cache import find_cached
-from ragkit.store.catalog import connect, translated
-from ragkit.store.keywords import index_text
-from ragkit.store.tail import SegmentTail
+from ragkit.store.local.catalog import Bulk, connect, translated
+from ragkit.store.local.keywords import index_text
+from ragkit.store.local.rows import AliveBits, find_cached
+from ragkit.store.local.segments import SegmentTail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Vectors
     from ragkit.records import Chunk, Document
-    from ragkit.store.tail import SegmentSizes
+    from ragkit.store.local.segments import SegmentSizes
 
 _log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from ragkit.errors import IndexCorruptError
-from ragkit.store.bits import ROW_MASK
-from ragkit.store.files import SegmentFiles
-from ragkit.store.filters import filtered_documents
-from ragkit.store.vectors import RowEncoder, SegmentScan, row_codes
+from ragkit.store.local.files import SegmentFiles
+from ragkit.store.local.queries import filtered_documents
+from ragkit.store.local.rows import ROW_MASK
+from ragkit.store.local.vectors import RowEncoder, SegmentScan, row_codes
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,9 +13,8 @@ from ragkit._version import __version__
 from ragkit.errors import ForeignFilesError, IndexExistsError
 from ragkit.protocols import StoreStats
 from ragkit.records import DocumentInfo
-from ragkit.store.catalog import connect, create, reading, translated
-from ragkit.store.disk import foreign_files, in_short
-from ragkit.store.lock import writer_lock
+from ragkit.store.local.catalog import connect, create, reading, translated
+from ragkit.store.local.disk import foreign_files, in_short, writer_lock
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
-    from ragkit.store.reader import Reader
-    from ragkit.store.tail import SegmentSizes
-    from ragkit.store.writer import Writer
+    from ragkit.store.local.reader import Reader
+    from ragkit.store.local.segments import SegmentSizes
+    from ragkit.store.local.writer import Writer
 
 WRITER_WAIT_S = 10.0
 KEYWORDS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
@@ -127,8 +126,8 @@ class LocalStore:
     @contextmanager
     def writing(self, command: str, *, wait_s: float = WRITER_WAIT_S) -> Iterator[Writer]:
         """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""
-        from ragkit.store.tail import SegmentSizes
-        from ragkit.store.writer import Writer  # reading needs none of it
+        from ragkit.store.local.segments import SegmentSizes
+        from ragkit.store.local.writer import Writer  # reading needs none of it
 
         with ExitStack() as held:
             with translated(self.path):  # not around the block: its errors are the caller's
@@ -143,7 +142,9 @@ class LocalStore:
 
     def search(self, request: SearchRequest) -> list[Hit]:
         """Find chunks; see `ragkit.protocols.VectorStore.search`. Threads take turns."""
-        from ragkit.store.reader import Reader  # loads FAISS, which listing documents must not
+        from ragkit.store.local.reader import (
+            Reader,  # loads FAISS, which listing documents must not
+        )
 
         with self._lock, translated(self.path):
             if self._reader is None:
@@ -163,7 +164,7 @@ class LocalStore:
         return self._chunks(_NEIGHBOURS, *place, count)
 
     def _chunks(self, query: str, *values: str | int) -> list[Hit]:
-        from ragkit.store.hits import fetch_hits
+        from ragkit.store.local.queries import fetch_hits
 
         with self._lock, translated(self.path), reading(self._connection):
             ids = [row[0] for row in self._connection.execute(query, values)]
@@ -175,7 +176,7 @@ class LocalStore:
 
         Keys that are not known are left out; `ragkit.embed.cache_keys` makes them.
         """
-        from ragkit.store.cache import cached_vectors  # loads NumPy
+        from ragkit.store.local.rows import cached_vectors  # loads NumPy
 
         with self._lock, translated(self.path):
             return cached_vectors(self._connection, self.path, self.dim, keys)

@@ -1,17 +1,17 @@
-"""The invariants that tie the vector files to the catalog; see `ragkit.store.check`."""
+"""The invariants that tie the vector files to the catalog; see `ragkit.store.local.check`."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ragkit.store.bits import ROW_MASK, vector_id
-from ragkit.store.disk import MissingRowsError
-from ragkit.store.files import SegmentFiles
-from ragkit.store.problems import NEXT_WRITE, REBUILD, Problem
+from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.files import SegmentFiles
+from ragkit.store.local.rows import ROW_MASK, vector_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,30 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from ragkit.protocols import Vectors
+
+Severity = Literal["must", "should"]
+
+INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
+REBUILD = "`ragkit rebuild`"
+NEXT_WRITE = "the next `ragkit index` removes it"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One way in which an index breaks an invariant.
+
+    Args:
+        invariant: Its name in docs/format.md.
+        severity: ``must``: data is lost or wrong; ``should``: something derived is.
+        detail: What is broken, and where.
+        repair: What to do.
+    """
+
+    invariant: str
+    severity: Severity
+    detail: str
+    repair: str
+
 
 _BLOCK_ROWS = 4096
 _FACTOR_BYTES = 8  # two float32 behind a code's sign bits
@@ -88,7 +112,7 @@ def _codes(
 ) -> Iterator[Problem]:
     if segment["centre"] is None:
         return
-    from ragkit.store.vectors import RowEncoder
+    from ragkit.store.local.vectors import RowEncoder
 
     encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"))
     codes = files.read_codes(segment["id"], len(rows), encoder.code_bytes)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.errors import IndexNotFoundError
-from ragkit.store.lock import writer_lock
+from ragkit.store.local.disk import writer_lock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

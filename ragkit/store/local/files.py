@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.disk import MissingRowsError, sync, sync_folder
+from ragkit.store.local.disk import MissingRowsError, sync, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexCorruptError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
+
+    from ragkit.protocols import SearchRequest
 
 _QUERY = """
 SELECT c.id, c.chunk_id, c.char_start, c.char_end, c.page, c.heading, c.text,
@@ -64,3 +68,21 @@ def _hit(row: tuple[Any, ...], path: Path) -> Hit:
         end=end, text=text, file_sha256=file_sha256,
         pages=tuple(Page(*place) for place in json.loads(pages or "[]")),
     )  # fmt: skip
+
+
+def filtered_documents(connection: sqlite3.Connection, request: SearchRequest) -> list[int]:
+    """Row ids of the documents alive at the request's generation that pass its filter."""
+    if request.as_of is None:
+        rows = connection.execute("SELECT id, path, kind FROM documents WHERE died IS NULL")
+    else:
+        rows = connection.execute(
+            "SELECT id, path, kind FROM documents WHERE born <= ?1 AND (died IS NULL OR died > ?1)",
+            (request.as_of,),
+        )
+    paths = [re.compile(translate(glob)) for glob in request.filter.paths]
+    kinds = set(request.filter.kinds)
+    return [
+        row_id
+        for row_id, path, kind in rows
+        if (not kinds or kind in kinds) and (not paths or any(p.match(path) for p in paths))
+    ]
