@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness import Row, Scope, median, model_server, print_rows, ratio
 
 from ragkit.config import ModelSettings
-from ragkit.embed import EmbeddingQueue
+from ragkit.ingest.embed import EmbeddingQueue
 from ragkit.models.choose import new_embedder
 
 if TYPE_CHECKING:

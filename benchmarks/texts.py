@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.config import LoadSettings, SplitSettings
-from ragkit.load import Parser, load_document
-from ragkit.prepare import own_title
-from ragkit.split import embedding_text, split
+from ragkit.ingest.load import Parser, load_document
+from ragkit.ingest.prepare import own_title
+from ragkit.ingest.split import embedding_text, split
 
 if TYPE_CHECKING:
     from pathlib import Path

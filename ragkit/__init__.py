@@ -1,8 +1,8 @@
 """ragkit: ask your own documents, on your own machine.
 
 The names below are the library's front door; each is loaded when it is first used, so that
-``import ragkit`` costs nothing. The stages have their own: ``ragkit.load``, ``ragkit.split``,
-``ragkit.embed``, ``ragkit.retrieve``, ``ragkit.ground``, ``ragkit.answer``.
+``import ragkit`` costs nothing. The stages have their own: ``ragkit.ingest.load``, ``ragkit.ingest.split``,
+``ragkit.ingest.embed``, ``ragkit.retrieve``, ``ragkit.ground``, ``ragkit.answer``.
 """
 
 from __future__ import annotations

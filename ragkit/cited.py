@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
-from ragkit.load import load_document, make_doc_id
-from ragkit.load.kinds import CODE, MARKDOWN, RST, TEXT
+from ragkit.ingest.load import load_document, make_doc_id
+from ragkit.ingest.load.kinds import CODE, MARKDOWN, RST, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.config import LoadSettings
-    from ragkit.load import Parser
+    from ragkit.ingest.load import Parser
     from ragkit.records import Citation, Document, DocumentInfo, Hit
     from ragkit.store.local.store import LocalStore
 

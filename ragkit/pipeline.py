@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragkit.answer import AnswerEvent
     from ragkit.config import ModelSettings
     from ragkit.conversation import Conversation
-    from ragkit.ingest import Progress
+    from ragkit.ingest.run import Progress
     from ragkit.protocols import ChatModel, Embedder, StoreStats
     from ragkit.records import DocumentInfo, Hit
     from ragkit.verify import Verification
@@ -153,7 +153,7 @@ class Pipeline:
         """
         if self.exists and self._given_embedder is not None:
             check_embedder(self._given_embedder, self.store.manifest["embedder"], self.path)
-        from ragkit.update import update_index  # a search needs none of it
+        from ragkit.ingest.update import update_index  # a search needs none of it
 
         return update_index(
             self.path,
@@ -178,7 +178,7 @@ class Pipeline:
             ForeignFilesError: The index shares its folder with other files.
             ModelError: The embedder failed; the old index stays as it is.
         """
-        from ragkit.rebuild import rebuild_index
+        from ragkit.ingest.update import rebuild_index
 
         report = rebuild_index(
             self.path,
@@ -202,7 +202,7 @@ class Pipeline:
         Returns:
             The relative paths of the documents that were removed.
         """
-        from ragkit.remove import remove_documents
+        from ragkit.ingest.update import remove_documents
 
         return remove_documents(self.store, paths)
 

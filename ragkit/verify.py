@@ -17,7 +17,7 @@ from ragkit.answer.support import Evidence, answer_sentences, judge, verbatim_sp
 from ragkit.cited import CitationCheck, Library, check_citation
 from ragkit.decoding import from_json
 from ragkit.errors import LoadError
-from ragkit.load import Parser
+from ragkit.ingest.load import Parser
 from ragkit.records import Answer
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from ragkit.answer import Provenance, answer
 from ragkit.answer.prompt import build_messages, neutral
 from ragkit.config import AnswerSettings
-from ragkit.load.readers.docx import read_docx
-from ragkit.load.readers.html import read_html
-from ragkit.load.readers.pdf import read_pdf
-from ragkit.load.readers.plain import read_markdown
+from ragkit.ingest.load.readers.docx import read_docx
+from ragkit.ingest.load.readers.html import read_html
+from ragkit.ingest.load.readers.pdf import read_pdf
+from ragkit.ingest.load.readers.text import read_markdown
 from ragkit.records import Answer, Context, Passage
 from ragkit.text.visible import visible
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ollama_server import OllamaServer
 
-    from ragkit.load.parsed import Parsed
+    from ragkit.ingest.load.kinds import Parsed
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 

@@ -10,8 +10,8 @@ import pytest
 
 from ragkit import Config, Pipeline
 from ragkit.config import LoadSettings, SplitSettings
-from ragkit.load import Parser, load_document, walk
-from ragkit.split import split
+from ragkit.ingest.load import Parser, load_document, walk
+from ragkit.ingest.split import split
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("accident-reports", "everyday-law-zh")

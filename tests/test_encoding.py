@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from make_files import compressed
 
-from ragkit.load.encoding import decode, looks_binary
+from ragkit.ingest.load.encoding import decode, looks_binary
 
 SIMPLIFIED = (
     "本合同自双方签字之日起生效，有效期为三年。乙方应当在每个月的最后一天之前支付租金，逾期未付的，"

@@ -16,7 +16,7 @@ from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from ragkit.ingest import Progress
+    from ragkit.ingest.run import Progress
 
 FILES = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.load import Parser, fingerprint, load_document
-from ragkit.load.parsed import normalise
-from ragkit.load.readers.plain import markdown_title, rst_title
+from ragkit.ingest.load import Parser, fingerprint, load_document
+from ragkit.ingest.load.kinds import normalise
+from ragkit.ingest.load.readers.text import markdown_title, rst_title
 from ragkit.records import Document, Page
 
 if TYPE_CHECKING:
@@ -471,7 +471,7 @@ def test_loading_imports_no_parser_that_it_does_not_need(tmp_path: Path) -> None
     (tmp_path / "a.md").write_text("words")
     code = (
         "import sys; from pathlib import Path; from ragkit.config import LoadSettings\n"
-        "from ragkit.load import Parser, load_document\n"
+        "from ragkit.ingest.load import Parser, load_document\n"
         "root, settings = Path(sys.argv[1]), LoadSettings()\n"
         "with Parser(settings) as parser:\n"
         "    load_document(root / 'a.md', root=root, settings=settings, parser=parser)\n"

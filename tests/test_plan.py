@@ -16,7 +16,7 @@ from commands import write_files
 
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
-from ragkit.plan import Plan, living_sources, make_plan
+from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import DocumentInfo
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from commands import is_gone, wait_until
 
 from ragkit.config import LoadSettings, SplitSettings
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
-from ragkit.prepare import APART_BYTES, Prepared, Preparer
+from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
 
 if TYPE_CHECKING:
-    from ragkit.prepare import Source
+    from ragkit.ingest.prepare import Source
 
 PREPARER = Preparer(LoadSettings(), SplitSettings(), 512)
 
@@ -105,7 +105,7 @@ def memory_bytes(pid: int) -> int:
     """What a process that reads files holds; 0 for another, and before it has begun."""
     process = Path(f"/proc/{pid}")
     try:
-        if b"ragkit.prepare" not in (process / "cmdline").read_bytes():
+        if b"ragkit.ingest.prepare" not in (process / "cmdline").read_bytes():
             return 0  # it still has its parent's memory
         pages = int((process / "statm").read_text().split()[1])
     except (FileNotFoundError, ProcessLookupError):

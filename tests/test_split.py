@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ragkit.config import SplitSettings
 from ragkit.errors import ConfigError
+from ragkit.ingest.split import PREFIX_TOKENS, chunk_id, embedding_text, split
 from ragkit.records import Chunk, Document, Page
-from ragkit.split import PREFIX_TOKENS, chunk_id, embedding_text, split
 from ragkit.text.tokens import estimate_tokens
 
 KINDS = ["text", "markdown", "rst", "html", "docx", "pdf", "code", "csv", "json", "jsonl", "odd"]

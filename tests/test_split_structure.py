@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ragkit.config import SplitSettings
+from ragkit.ingest.split import split
 from ragkit.records import Chunk, Document, Page
-from ragkit.split import split
 
 SENTENCES = (
     "The notice period is {n} weeks. It begins on the day on which the letter arrives. "

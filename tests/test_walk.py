@@ -15,7 +15,7 @@ import pytest
 
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
-from ragkit.load import WalkEntry, walk
+from ragkit.ingest.load import WalkEntry, walk
 
 SETTINGS = LoadSettings()
 
@@ -234,7 +234,7 @@ def test_a_walk_without_patterns_does_not_import_pathspec(tmp_path: Path) -> Non
     make(tmp_path, "a.md")
     code = (
         "import sys; from pathlib import Path; from ragkit.config import LoadSettings\n"
-        "from ragkit.load import walk; list(walk(Path(sys.argv[1]), LoadSettings()))\n"
+        "from ragkit.ingest.load import walk; list(walk(Path(sys.argv[1]), LoadSettings()))\n"
         "heavy = {'pathspec', 'lxml', 'pypdf', 'docx', 'charset_normalizer', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -17,8 +17,8 @@ from commands import is_gone
 
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
-from ragkit.load import Parser
-from ragkit.load.frames import read_frame, write_frame
+from ragkit.ingest.load import Parser
+from ragkit.ingest.load.parser import read_frame, write_frame
 
 SETTINGS = LoadSettings()
 PAGE = b"<h1>Title</h1><p>words"
@@ -144,7 +144,7 @@ def test_an_interrupt_within_a_file_leaves_no_half_read_reply(tmp_path: Path) ->
     script.write_text(
         "import os, signal, threading\n"
         "from ragkit.config import LoadSettings\n"
-        "from ragkit.load import Parser\n"
+        "from ragkit.ingest.load import Parser\n"
         "with Parser(LoadSettings()) as parser:\n"
         "    parser.parse('html', b'<p>warm', 'a')\n"
         "    os.kill(parser.pid, signal.SIGSTOP)\n"
@@ -173,7 +173,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     script.write_text(
         "import time\n"
         "from ragkit.config import LoadSettings\n"
-        "from ragkit.load import Parser\n"
+        "from ragkit.ingest.load import Parser\n"
         "parser = Parser(LoadSettings())\n"
         "parser.parse('html', b'<p>words', 'a')\n"
         "print(parser.pid, flush=True)\n"
@@ -195,7 +195,7 @@ def test_a_script_without_main_guard_in_another_folder_works(tmp_path: Path) -> 
     script = folder / "script.py"
     script.write_text(
         "from ragkit.config import LoadSettings\n"
-        "from ragkit.load import Parser\n"
+        "from ragkit.ingest.load import Parser\n"
         "with Parser(LoadSettings()) as parser:\n"
         "    print(parser.parse('html', b'<p>words', 'a').text)\n"
     )
@@ -229,7 +229,7 @@ def test_the_worker_speaks_frames_only_and_imports_no_numbers(tmp_path: Path) ->
         write_frame(stream, {"kind": "pdf", "name": "broken.pdf"}, b"%PDF-1.4 broken")
         write_frame(stream, {"kind": "html", "name": "a.html"}, "<p>中文".encode())
     code = (
-        "import sys; from ragkit.worker import main; main(['0', '60']);"
+        "import sys; from ragkit.ingest.load.worker import main; main(['0', '60']);"
         "sys.exit(bool({'numpy', 'faiss', 'requests', 'ragkit.store'} & set(sys.modules)))"
     )
     with requests.open("rb") as source, replies.open("wb") as target:

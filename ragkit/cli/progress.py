@@ -12,7 +12,7 @@ from ragkit.text.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ragkit.ingest import Progress
+    from ragkit.ingest.run import Progress
 
 LINE_EVERY_S = 10.0
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.evaluate.dataset import QuestionSet
     from ragkit.evaluate.trial import Trial
-    from ragkit.ingest import Progress
+    from ragkit.ingest.run import Progress
     from ragkit.protocols import ChatModel, Embedder
 
 

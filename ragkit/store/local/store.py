@@ -174,7 +174,7 @@ class LocalStore:
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         """The vectors that are stored under those cache keys: float32, shape (dim,), unit rows.
 
-        Keys that are not known are left out; `ragkit.embed.cache_keys` makes them.
+        Keys that are not known are left out; `ragkit.ingest.embed.cache_keys` makes them.
         """
         from ragkit.store.local.rows import cached_vectors  # loads NumPy
 

@@ -2,24 +2,85 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import ragkit
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.load.frames import read_frame, unpack_parsed, write_frame
+from ragkit.ingest.load.kinds import Parsed
+from ragkit.records import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from ragkit.config import LoadSettings
-    from ragkit.load.frames import Header
-    from ragkit.load.parsed import Parsed
+    from ragkit.ingest.load.kinds import Parsed
+
+Failure: TypeAlias = Literal["load", "unsupported", "memory"]
+Header: TypeAlias = dict[str, Any]
+
+_LENGTHS = struct.Struct(">IQ")
+
+
+def write_frame(stream: IO[bytes], header: Mapping[str, Any], body: bytes = b"") -> None:
+    """Write one frame and flush it.
+
+    Raises:
+        OSError: The other side is gone.
+    """
+    head = json.dumps(header).encode("utf-8")
+    stream.write(_LENGTHS.pack(len(head), len(body)))
+    stream.write(head)
+    stream.write(body)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes], most_bytes: int | None = None) -> tuple[Header, bytes] | None:
+    """Read one frame; None where the other side closed or died, even within a frame.
+
+    Raises:
+        OverflowError: The body is longer than ``most_bytes``; the stream is then useless.
+    """
+    lengths = _read(stream, _LENGTHS.size)
+    if lengths is None:
+        return None
+    head_size, body_size = _LENGTHS.unpack(lengths)
+    if most_bytes is not None and body_size > most_bytes:
+        raise OverflowError
+    head = _read(stream, head_size)
+    body = _read(stream, body_size) if head is not None else None
+    return None if head is None or body is None else (json.loads(head), body)
+
+
+def pack_parsed(parsed: Parsed) -> tuple[Header, bytes]:
+    """Make a reply of what a reader returned."""
+    header = asdict(parsed)
+    text: str = header.pop("text")
+    header["pages"] = [(p.number, p.start, p.end) for p in parsed.pages]
+    return header, text.encode("utf-8")
+
+
+def unpack_parsed(header: Header, body: bytes) -> Parsed:
+    """Invert :func:`pack_parsed`."""
+    pages = tuple(Page(*numbers) for numbers in header["pages"])
+    return Parsed(
+        body.decode("utf-8"), header["title"], header["encoding"], pages, header["metadata"]
+    )
+
+
+def _read(stream: IO[bytes], size: int) -> bytes | None:
+    data = stream.read(size)
+    return data if len(data) == size else None
+
 
 _CLOSE_S = 2.0  # a worker without work ends at once when its input ends
 
@@ -66,7 +127,7 @@ class Parser:
         """Parse one file.
 
         Args:
-            kind: One of :data:`ragkit.load.kinds.RISKY`.
+            kind: One of :data:`ragkit.ingest.load.kinds.RISKY`.
             data: The whole file.
             name: How errors call the file.
 
@@ -152,7 +213,7 @@ class Parser:
         self._end()
         try:
             limits = self._settings.parse_memory_mb, self._settings.parse_timeout_s
-            self._child = start_child("ragkit.worker", *map(str, limits))
+            self._child = start_child("ragkit.ingest.load.worker", *map(str, limits))
         except OSError as exc:
             msg = f"no process could be started to parse it: {exc}"
             raise LoadError(msg, name) from exc

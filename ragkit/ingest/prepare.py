@@ -1,6 +1,6 @@
 """From files to what ingest stores and embeds: documents, their chunks, the texts to embed.
 
-Where there is much to do a process of its own does it, ``python -m ragkit.prepare``: reading and
+Where there is much to do a process of its own does it, ``python -m ragkit.ingest.prepare``: reading and
 splitting keep Python's interpreter as busy as a model's replies do, and two processes use two
 cores. It runs ahead as far as the pipe between them holds.
 """
@@ -20,10 +20,10 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
-from ragkit.load import Parser, load_document
-from ragkit.load.parser import close_pipes, ending, pipes, start_child
+from ragkit.ingest.load import Parser, load_document
+from ragkit.ingest.load.parser import close_pipes, ending, pipes, start_child
+from ragkit.ingest.split import embedding_text, split
 from ragkit.records import Chunk
-from ragkit.split import embedding_text, split
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -106,7 +106,7 @@ class Preparer:
             How many it came to, and whether another one may go on after it.
         """
         try:
-            child = start_child("ragkit.prepare", pipe_bytes=PIPE_BYTES)
+            child = start_child("ragkit.ingest.prepare", pipe_bytes=PIPE_BYTES)
         except OSError as exc:
             _log.warning("no process could be started to read files: %s", exc)
             return 0, False

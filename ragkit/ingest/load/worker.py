@@ -1,7 +1,7 @@
-"""The process that parses risky files: ``python -m ragkit.worker MEMORY_MB TIMEOUT_S``.
+"""The process that parses risky files: ``python -m ragkit.ingest.load.worker MEMORY_MB TIMEOUT_S``.
 
 It serves one request after the other over its standard input and output (see
-:mod:`ragkit.load.frames`) and ends when its input ends, so it never outlives its parent for
+:mod:`ragkit.ingest.load.parser`) and ends when its input ends, so it never outlives its parent for
 longer than the file at hand takes. It imports a parser when the first file needs it.
 """
 
@@ -14,13 +14,13 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.load.frames import pack_parsed, read_frame, write_frame
+from ragkit.ingest.load.parser import pack_parsed, read_frame, write_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ragkit.load.frames import Failure, Header
-    from ragkit.load.parsed import Parsed
+    from ragkit.ingest.load.kinds import Parsed
+    from ragkit.ingest.load.parser import Failure, Header
 
 # A parent ends its child at the time limit; this is for a child whose parent died.
 _ORPHAN_GRACE_S = 5.0
@@ -107,14 +107,14 @@ def _failure(error: Failure, message: str) -> tuple[Header, bytes]:
 
 def _reader(kind: str) -> Callable[[bytes, str], Parsed]:
     if kind == "pdf":
-        from ragkit.load.readers.pdf import read_pdf
+        from ragkit.ingest.load.readers.pdf import read_pdf
 
         return read_pdf
     if kind == "docx":
-        from ragkit.load.readers.docx import read_docx
+        from ragkit.ingest.load.readers.docx import read_docx
 
         return read_docx
-    from ragkit.load.readers.html import read_html
+    from ragkit.ingest.load.readers.html import read_html
 
     return read_html
 

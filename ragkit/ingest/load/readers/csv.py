@@ -10,8 +10,8 @@ from statistics import mode
 from typing import TYPE_CHECKING
 
 from ragkit.errors import LoadError
-from ragkit.load.parsed import Parsed
-from ragkit.load.readers.plain import decode_text
+from ragkit.ingest.load.kinds import Parsed
+from ragkit.ingest.load.readers.text import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,15 +12,15 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
-from ragkit.split.blocks import Level
-from ragkit.split.units import Limits, Units
+from ragkit.ingest.split.scanners import Level
+from ragkit.ingest.split.units import Limits, Units
 from ragkit.text.sentences import sentences
 from ragkit.text.tokens import token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ragkit.split.blocks import Block
+    from ragkit.ingest.split.scanners import Block
 
 _LIGHT = 20  # weight of a character of light text: bounds how far back sentences are looked for
 

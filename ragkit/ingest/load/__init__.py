@@ -9,7 +9,7 @@ Usage::
                 document = load_document(entry.path, root=root, settings=settings, parser=parser)
 """
 
-from ragkit.load.document import (
+from ragkit.ingest.load.document import (
     Fingerprint,
     fingerprint,
     load_document,
@@ -17,9 +17,9 @@ from ragkit.load.document import (
     relative_path,
     root_folder,
 )
-from ragkit.load.kinds import kind_of
-from ragkit.load.parser import Parser
-from ragkit.load.walk import WalkEntry, walk
+from ragkit.ingest.load.kinds import kind_of
+from ragkit.ingest.load.parser import Parser
+from ragkit.ingest.load.walk import WalkEntry, walk
 
 __all__ = [
     "Fingerprint",

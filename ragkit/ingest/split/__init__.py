@@ -9,10 +9,10 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
+from ragkit.ingest.split.packing import Piece, pack
+from ragkit.ingest.split.sections import Section, groups
+from ragkit.ingest.split.units import Limits, limits
 from ragkit.records import Chunk
-from ragkit.split.packing import Piece, pack
-from ragkit.split.sections import Section, groups
-from ragkit.split.units import Limits, limits
 from ragkit.text.scripts import grapheme_start
 from ragkit.text.tokens import TOKEN_UNIT, fit, token_weight
 from ragkit.text.visible import visible

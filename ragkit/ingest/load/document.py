@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.load.kinds import (
+from ragkit.ingest.load.kinds import (
     CODE,
     CSV,
     DOCX,
@@ -24,7 +24,7 @@ from ragkit.load.kinds import (
     kind_of,
     no_reader,
 )
-from ragkit.load.readers.plain import markdown_title, read_markdown, read_rst, read_text
+from ragkit.ingest.load.readers.text import markdown_title, read_markdown, read_rst, read_text
 from ragkit.records import Document
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from ragkit.config import LoadSettings
-    from ragkit.load.parsed import Parsed
-    from ragkit.load.parser import Parser
+    from ragkit.ingest.load.kinds import Parsed
+    from ragkit.ingest.load.parser import Parser
 
 T = TypeVar("T")
 
@@ -200,11 +200,11 @@ def _parse(kind: str, data: bytes, path: Path, parser: Parser) -> Parsed:
 def _reader(kind: str) -> Callable[[bytes, str], Parsed]:
     readers = {TEXT: read_text, CODE: read_text, MARKDOWN: read_markdown, RST: read_rst}
     if kind == CSV:
-        from ragkit.load.readers.rows import read_csv
+        from ragkit.ingest.load.readers.csv import read_csv
 
         return read_csv
     if kind in (JSON, JSONL):
-        from ragkit.load.readers.tree import read_json, read_jsonl
+        from ragkit.ingest.load.readers.json import read_json, read_jsonl
 
         return read_json if kind == JSON else read_jsonl
     return readers[kind]

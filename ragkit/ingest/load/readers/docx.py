@@ -11,8 +11,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
-from ragkit.load.parsed import Parsed, normalise
-from ragkit.load.readers.lines import LineWriter
+from ragkit.ingest.load.kinds import Parsed, normalise
+from ragkit.ingest.load.readers.markdown_writer import LineWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

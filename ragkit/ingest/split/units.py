@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from ragkit.split.blocks import Block, Level
+from ragkit.ingest.split.scanners import Block, Level
 from ragkit.text.scripts import grapheme_start
 from ragkit.text.sentences import CLOSING_PUNCTUATION, sentences
 from ragkit.text.tokens import TOKEN_UNIT, fit, token_weight

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.account import Account
-from ragkit.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
+from ragkit.ingest.embed import EmbeddingQueue, cache_keys, embedder_record
+from ragkit.ingest.plan import Account
+from ragkit.ingest.prepare import Preparer
 from ragkit.interrupt import held_back
-from ragkit.prepare import Preparer
 from ragkit.records import FileOutcome, to_json
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from ragkit.config import Config
-    from ragkit.embed import EmbeddedBatch
-    from ragkit.plan import Plan, PlannedFile
-    from ragkit.prepare import Prepared, Results
+    from ragkit.ingest.embed import EmbeddedBatch
+    from ragkit.ingest.plan import Plan, PlannedFile
+    from ragkit.ingest.prepare import Prepared, Results
     from ragkit.protocols import Embedder, StoreWriter, Vectors
     from ragkit.records import Chunk, Document, IndexReport
 

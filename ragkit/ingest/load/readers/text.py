@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import UnsupportedFormatError
-from ragkit.load.encoding import decode, looks_binary
-from ragkit.load.parsed import Parsed, normalise
+from ragkit.ingest.load.encoding import decode, looks_binary
+from ragkit.ingest.load.kinds import Parsed, normalise
 from ragkit.text.words import heading_text
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
-from ragkit.load.document import document_path, is_within, root_folder
-from ragkit.load.ignore import IGNORE_FILES, Rules, ignored_by, make_rules, read_ignore_file
-from ragkit.load.kinds import kind_of, no_reader
+from ragkit.ingest.load.document import document_path, is_within, root_folder
+from ragkit.ingest.load.ignore import IGNORE_FILES, Rules, ignored_by, make_rules, read_ignore_file
+from ragkit.ingest.load.kinds import kind_of, no_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

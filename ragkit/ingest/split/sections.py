@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from ragkit.split import scanners
+from ragkit.ingest.split import scanners
 from ragkit.text.tokens import token_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ragkit.split.blocks import Block
-    from ragkit.split.units import Limits
+    from ragkit.ingest.split.scanners import Block
+    from ragkit.ingest.split.units import Limits
 
 _SCANNERS: dict[str, Callable[[str], list[Block]]] = {
     "markdown": scanners.markdown,

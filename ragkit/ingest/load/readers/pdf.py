@@ -6,8 +6,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
-from ragkit.load.parsed import Parsed, normalise
-from ragkit.load.readers.pdf_unseen import seen_text
+from ragkit.ingest.load.kinds import Parsed, normalise
+from ragkit.ingest.load.readers.pdf_hidden import seen_text
 from ragkit.records import Page
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.load.encoding import decode, looks_binary
-from ragkit.load.parsed import Parsed, normalise
-from ragkit.load.readers.concealed import concealed, with_text
-from ragkit.load.readers.lines import LineWriter
+from ragkit.ingest.load.encoding import decode, looks_binary
+from ragkit.ingest.load.kinds import Parsed, normalise
+from ragkit.ingest.load.readers.html_hidden import concealed, with_text
+from ragkit.ingest.load.readers.markdown_writer import LineWriter
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

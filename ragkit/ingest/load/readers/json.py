@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
-from ragkit.load.parsed import Parsed, normalise
-from ragkit.load.readers.plain import decode_text
+from ragkit.ingest.load.kinds import Parsed, normalise
+from ragkit.ingest.load.readers.text import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.account import planned_report
 from ragkit.config import SplitSettings
-from ragkit.errors import IndexMismatchError
-from ragkit.plan import living_sources, make_plan
+from ragkit.errors import ForeignFilesError, IndexMismatchError, LoadError
+from ragkit.ingest.embed import embedder_record
+from ragkit.ingest.plan import living_sources, make_plan, planned_report
+from ragkit.store.local.disk import delete_index, foreign_files, in_short
 from ragkit.store.local.store import LocalStore
+from ragkit.store.locate import replaced_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ragkit.config import Config
-    from ragkit.ingest import Progress, Remembered
-    from ragkit.plan import Plan
+    from ragkit.ingest.plan import Plan
+    from ragkit.ingest.run import Progress, Remembered
     from ragkit.protocols import Embedder
     from ragkit.records import IndexReport
+    from ragkit.store.local.store import LocalStore
 
 
 def update_index(
@@ -66,7 +70,7 @@ def update_index(
     config = config.with_values({f"split.{name}": value for name, value in splitter.items()})
     if store is not None:
         return _carry_out(plan, store, command, config, embedder, on_progress, remembered)
-    from ragkit.embed import embedder_record
+    from ragkit.ingest.embed import embedder_record
 
     made = LocalStore.create(path, embedder=embedder_record(embedder()), splitter=splitter)
     with closing(made):
@@ -83,7 +87,7 @@ def _carry_out(
     remembered: Remembered | None,
 ) -> IndexReport:
     # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
-    from ragkit.ingest import Ingest, carry_out_removals
+    from ragkit.ingest.run import Ingest, carry_out_removals
 
     with store.writing(command) as writer:
         if not plan.load:
@@ -113,3 +117,90 @@ def _splitter(path: Path, store: LocalStore | None, config: Config) -> dict[str,
         )
         raise IndexMismatchError(msg, path, stored=str(stored), given=str(given))
     return stored
+
+
+def remove_documents(store: LocalStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
+    """Remove documents from an index; see `Pipeline.remove`."""
+    wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
+    names = {str(p) for p in paths}
+    chosen = [
+        d
+        for d in store.documents()
+        if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
+    ]
+    if chosen:
+        with store.writing("remove " + " ".join(sorted(names))) as writer:
+            writer.remove([d.doc_id for d in chosen])
+    return tuple(d.path for d in chosen)
+
+
+def _with_parents(path: Path) -> set[Path]:
+    return {path, *path.parents}
+
+
+def rebuild_index(
+    path: Path,
+    store: LocalStore,
+    config: Config,
+    embedder: Callable[[], Embedder],
+    on_progress: Callable[[Progress], None],
+) -> IndexReport:
+    """Build an index anew and put it in its place; see `Pipeline.rebuild`.
+
+    The old one is left at `replaced_path`, to be removed when nobody here has it open.
+
+    Args:
+        path: The index folder.
+        store: The old index.
+        config: Load and split settings.
+        embedder: Gives the new index's embedder.
+        on_progress: Called after every file.
+
+    Raises:
+        ForeignFilesError: The index shares its folder with files that are not its own.
+        LoadError: Over half of a folder's documents are gone from the disk.
+    """
+    _refuse_foreign_files(path)
+    sources = indexed_sources(store)
+    _refuse_emptied_folders(store, sources, config)
+    fresh = path.with_name(f".{path.name}.rebuilding")
+    delete_index(fresh)
+    try:
+        with store.writing("rebuild"):
+            record = embedder_record(embedder())
+            made = LocalStore.create(fresh, embedder=record, splitter=asdict(config.split))
+            with closing(made):
+                report = update_index(
+                    fresh, made, config, sources, embedder, on_progress, remembered=store.vectors
+                )
+            old = replaced_path(path)
+            delete_index(old)
+            path.rename(old)
+            fresh.rename(path)
+    finally:
+        delete_index(fresh)
+    return report
+
+
+def _refuse_foreign_files(path: Path) -> None:
+    """Refuse to move a folder aside that is not the index's alone."""
+    foreign = foreign_files(path)
+    if foreign:
+        msg = (
+            f"{path} holds files that are not the index's own: {in_short(foreign)}; rebuilding "
+            "replaces the folder, so move them out of it, or index into a folder of its own"
+        )
+        raise ForeignFilesError(msg, path)
+
+
+def _refuse_emptied_folders(store: LocalStore, sources: Sequence[str], config: Config) -> None:
+    """The guard of `index`: a folder that was emptied or is not mounted removes nothing."""
+    known = store.documents()
+    plan = make_plan([Path(source) for source in sources], known, config.load, sources=sources)
+    if plan.emptied:
+        gone = plan.emptied[0]
+        msg = (
+            f"{gone.reason.partition(';')[0]}; the index was not rebuilt: bring them back, or run "
+            "`ragkit index --prune` first to remove them from the index"
+        )
+        raise LoadError(msg, gone.path)
