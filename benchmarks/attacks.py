@@ -27,11 +27,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.answer.markers import MarkFilter, find_marks
-from ragkit.answer.prompt import SENTINEL, is_refusal
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
+from ragkit.query.prompt import SENTINEL, is_refusal
+from ragkit.query.proof.marks import MarkFilter, find_marks
 from ragkit.records import Answer, Filter
 from ragkit.text.visible import visible
 

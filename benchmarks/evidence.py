@@ -2,7 +2,7 @@
 
     python benchmarks/evidence.py EVAL/squad2-noanswer
 
-Each article of the set is left out in turn. What `ragkit.answer.evidence` hangs on (how many
+Each article of the set is left out in turn. What `ragkit.query.evidence` hangs on (how many
 passages may speak, what is left of one that denies the question, or lacks its names) is chosen by
 the questions about the other articles; only then are the questions about this one measured. The
 page is ``benchmarks/EVIDENCE.md``; vectors come from the work folder of ``quality.py``.
@@ -22,10 +22,10 @@ from harness import HERE
 from quality import BASE, WORK, where_measured
 from quality_page import markdown, where_section, with_interval
 
-from ragkit.answer.evidence import BEST, CALIBRATIONS, DENIED, FOREIGN, THRESHOLD, Measure, measure
 from ragkit.config import Config
 from ragkit.evaluate import opened, read_questions
 from ragkit.evaluate.intervals import auc, mean
+from ragkit.query.evidence import BEST, CALIBRATIONS, DENIED, FOREIGN, THRESHOLD, Measure, measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ class Asked:
     found: tuple[Measure, ...]
 
     def evidence(self, choice: Choice) -> float:
-        """As `ragkit.answer.evidence.evidence`, with other constants."""
+        """As `ragkit.query.evidence.evidence`, with other constants."""
         return max(m.value(choice.denied, choice.foreign) for m in self.found[: choice.best])
 
 

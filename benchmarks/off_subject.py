@@ -21,10 +21,10 @@ from harness import HERE
 from quality import BASE, WORK, where_measured
 from quality_page import markdown, where_section, with_interval
 
-from ragkit.answer import evidence, has_evidence
 from ragkit.config import Config
 from ragkit.evaluate import QuestionSet, opened, read_questions
 from ragkit.evaluate.intervals import auc, mean
+from ragkit.query.evidence import evidence, has_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from labelled import ELSEWHERE, NEAR, SETS, SWAPS, TRUE, Case, labelled, passage, read
 
 from ragkit._version import __version__
-from ragkit.answer.support import MIN_COVERED, check_sentence
+from ragkit.query.proof.support import MIN_COVERED, check_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 The names below are the library's front door; each is loaded when it is first used, so that
 ``import ragkit`` costs nothing. The stages have their own: ``ragkit.ingest.load``, ``ragkit.ingest.split``,
-``ragkit.ingest.embed``, ``ragkit.retrieve``, ``ragkit.ground``, ``ragkit.answer``.
+``ragkit.ingest.embed``, ``ragkit.query.search``, ``ragkit.query.context``, ``ragkit.query``.
 """
 
 from __future__ import annotations

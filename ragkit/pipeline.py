@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from ragkit.config import Config, load_config
 from ragkit.models.choose import chat_model, check_embedder, new_embedder, stored_embedder
+from ragkit.query.search import retrieve
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
-from ragkit.retrieve import retrieve
 from ragkit.store.local.disk import delete_index
 from ragkit.store.local.store import LocalStore
 from ragkit.store.locate import index_path, replaced_path
@@ -19,14 +19,14 @@ from ragkit.store.locate import index_path, replaced_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ragkit.answer import AnswerEvent
     from ragkit.config import ModelSettings
-    from ragkit.conversation import Conversation
     from ragkit.ingest.run import Progress
     from ragkit.protocols import ChatModel, Embedder, StoreStats
+    from ragkit.query.answer import AnswerEvent
+    from ragkit.query.conversation import Conversation
+    from ragkit.query.why_not import WhyNot
     from ragkit.records import DocumentInfo, Hit
     from ragkit.verify import Verification
-    from ragkit.why_not import WhyNot
 
 _log = logging.getLogger(__name__)
 
@@ -234,8 +234,8 @@ class Pipeline:
         return hits[: settings.k]
 
     def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
-        from ragkit.passages import token_scale
-        from ragkit.rerank import rerank
+        from ragkit.query.context import token_scale
+        from ragkit.query.rerank import rerank
 
         model = self.chat_model()
         if model is None:
@@ -265,7 +265,7 @@ class Pipeline:
 
         The arguments are those of `search`.
         """
-        from ragkit.query import last_answer
+        from ragkit.query.ask import last_answer
 
         return last_answer(self.stream(question, k=k, restrict=restrict, as_of=as_of))
 
@@ -284,7 +284,7 @@ class Pipeline:
     def _answered(
         self, question: str, hits: list[Hit], as_of: int | None = None
     ) -> Iterator[AnswerEvent]:
-        from ragkit.query import answer_from  # a search needs none of it
+        from ragkit.query.ask import answer_from  # a search needs none of it
 
         return answer_from(
             question,
@@ -306,7 +306,7 @@ class Pipeline:
             k: Most hits a question; the configured number where None.
             restrict: Which documents may be found.
         """
-        from ragkit.conversation import Conversation
+        from ragkit.query.conversation import Conversation
 
         return Conversation(self, chat=self._given_chat, system=system, k=k, restrict=restrict)
 
@@ -334,8 +334,8 @@ class Pipeline:
         Raises:
             ValueError: `path` fits more than one document.
         """
-        from ragkit.query import last_answer
-        from ragkit.why_not import why_not
+        from ragkit.query.ask import last_answer
+        from ragkit.query.why_not import why_not
 
         hits = self.search(question, restrict=restrict)
         return why_not(

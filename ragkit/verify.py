@@ -10,14 +10,14 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ragkit.answer.cite import as_shown
-from ragkit.answer.markers import find_marks, without_marks
-from ragkit.answer.prompt import is_refusal
-from ragkit.answer.support import Evidence, answer_sentences, judge, verbatim_span
 from ragkit.cited import CitationCheck, Library, check_citation
 from ragkit.decoding import from_json
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Parser
+from ragkit.query.prompt import is_refusal
+from ragkit.query.proof.citations import as_shown
+from ragkit.query.proof.marks import find_marks, without_marks
+from ragkit.query.proof.support import Evidence, answer_sentences, judge, verbatim_span
 from ragkit.records import Answer
 
 if TYPE_CHECKING:

@@ -14,20 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.answer import Provenance, answer, refuse
-from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal, neutral, refusal
-from ragkit.answer.window import passage_budget
 from ragkit.config import AnswerSettings
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
 from ragkit.models.local.gguf import GGUFChat
 from ragkit.protocols import ChatDone, ChatMessage, TextDelta, ThinkingDelta
+from ragkit.query.answer import Provenance, answer, refuse
+from ragkit.query.prompt import SENTINEL, build_messages, is_refusal, neutral, refusal
+from ragkit.query.window import passage_budget
 from ragkit.records import Answer, Context, Dropped, Passage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ragkit.answer import AnswerEvent
     from ragkit.protocols import ChatEvent, ChatRequest
+    from ragkit.query.answer import AnswerEvent
 
 SOURCE = Provenance(index="indexes/handbook", generation=7, embedder="e", embedder_digest="ed")
 QUESTION = "How long is the notice period?"

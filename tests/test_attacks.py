@@ -13,13 +13,13 @@ from commands import Shell, write_files
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from ragkit.answer import Provenance, answer
-from ragkit.answer.prompt import build_messages, neutral
 from ragkit.config import AnswerSettings
 from ragkit.ingest.load.readers.docx import read_docx
 from ragkit.ingest.load.readers.html import read_html
 from ragkit.ingest.load.readers.pdf import read_pdf
 from ragkit.ingest.load.readers.text import read_markdown
+from ragkit.query.answer import Provenance, answer
+from ragkit.query.prompt import build_messages, neutral
 from ragkit.records import Answer, Context, Passage
 from ragkit.text.visible import visible
 

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from ollama_server import OllamaServer, Reply, Settings
 from terminal import CTRL_C, CTRL_D, at_terminal
 
-from ragkit.answer.followup import combined, leans_on_earlier
-from ragkit.answer.talk import Talk
-from ragkit.answer.window import fitted, passage_budget
 from ragkit.config import AnswerSettings, Config
 from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage, TextDelta
+from ragkit.query.followup import combined, leans_on_earlier
+from ragkit.query.window import Talk, fitted, passage_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

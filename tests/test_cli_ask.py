@@ -13,9 +13,9 @@ import pytest
 from commands import Shell, write_files
 from ollama_server import OllamaServer, Reply
 
-from ragkit.answer.window import passage_budget
 from ragkit.config import AnswerSettings, Config
 from ragkit.pipeline import Pipeline
+from ragkit.query.window import passage_budget
 from ragkit.records import Answer, to_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from store_factory import DIM, new_store, put, unit, vector_of
 
 from ragkit.config import Config
 from ragkit.protocols import SearchRequest
-from ragkit.retrieve import retrieve
+from ragkit.query.search import retrieve
 from ragkit.store.ranking import diversified
 
 if TYPE_CHECKING:

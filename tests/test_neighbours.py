@@ -10,9 +10,8 @@ from hash_embedder import HashEmbedder
 from store_factory import ingest, keyword, new_store
 
 from ragkit.config import Config
-from ragkit.ground import assemble
-from ragkit.neighbours import with_neighbours
 from ragkit.pipeline import Pipeline
+from ragkit.query.context import assemble, with_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

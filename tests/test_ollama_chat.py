@@ -29,7 +29,7 @@ from ragkit.models.ollama import (
     OllamaChat,
 )
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
-from ragkit.thinking import ThinkFilter
+from ragkit.query.thinking import ThinkFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

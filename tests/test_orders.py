@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from test_answer import Script, run
 from test_ground import hit
 
-from ragkit.answer.cite import tie
-from ragkit.answer.prompt import build_messages
-from ragkit.answer.support import Evidence, judge
-from ragkit.ground import assemble
+from ragkit.query.context import assemble
+from ragkit.query.prompt import build_messages
+from ragkit.query.proof.citations import tie
+from ragkit.query.proof.support import Evidence, judge
 from ragkit.records import Context
 from ragkit.text.injection import orders, without_orders
 

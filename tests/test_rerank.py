@@ -16,7 +16,7 @@ from ragkit.config import AnswerSettings, Config
 from ragkit.errors import ModelUnavailableError
 from ragkit.models.ollama import OllamaChat
 from ragkit.pipeline import Pipeline
-from ragkit.rerank import rerank
+from ragkit.query.rerank import rerank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

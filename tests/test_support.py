@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.answer.cite import tie, withhold
-from ragkit.answer.figures import figures, figures_missing
-from ragkit.answer.markers import MarkFilter, find_marks, without_marks
-from ragkit.answer.names import names_missing
-from ragkit.answer.negation import negated, opposed
-from ragkit.answer.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.errors import CitationError
 from ragkit.protocols import ChatDone, ChatEvent, TextDelta, ThinkingDelta
+from ragkit.query.proof.citations import tie, withhold
+from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
+from ragkit.query.proof.names import names_missing
+from ragkit.query.proof.negation import negated, opposed
+from ragkit.query.proof.numbers import figures, figures_missing
+from ragkit.query.proof.support import Evidence, answer_sentences, check_sentence, judge
+from ragkit.query.thinking import without_thinking
 from ragkit.records import Passage
-from ragkit.thinking import without_thinking
 
 HANDBOOK = (
     "Leaving the company.\nThe notice period is three months to the end of a quarter. "

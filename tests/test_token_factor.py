@@ -19,15 +19,14 @@ from hypothesis import strategies as st
 from ollama_models import count_tokens
 from ollama_server import OllamaServer
 
-from ragkit.answer.prompt import build_messages
-from ragkit.answer.scale import UNKNOWN, TokenScale
-from ragkit.answer.talk import Talk
-from ragkit.answer.window import passage_budget
 from ragkit.config import AnswerSettings, Config
-from ragkit.ground import assemble
 from ragkit.models.local.gguf import GGUFChat
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage
+from ragkit.query.context import assemble
+from ragkit.query.prompt import build_messages
+from ragkit.query.token_scale import UNKNOWN, TokenScale
+from ragkit.query.window import Talk, passage_budget
 from ragkit.records import Hit
 from ragkit.store.local.learned import keep_learned, read_learned
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight

@@ -29,7 +29,7 @@ from ragkit.errors import RagkitError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ragkit.answer import AnswerEvent
+    from ragkit.query.answer import AnswerEvent
     from ragkit.records import Answer
 
 

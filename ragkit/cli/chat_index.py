@@ -15,8 +15,8 @@ from ragkit.protocols import TextDelta, ThinkingDelta
 from ragkit.records import Answer
 
 if TYPE_CHECKING:
-    from ragkit.conversation import Conversation
     from ragkit.pipeline import Pipeline
+    from ragkit.query.conversation import Conversation
 
 _HELP = """\
 /sources    the places that the last answer relies on, with their words

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from ragkit.protocols import TextDelta
+from ragkit.query.thinking import ThinkFilter
 from ragkit.text.visible import visible
-from ragkit.thinking import ThinkFilter
 
 
 class ReplyPrinter:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ragkit.answer.markers import without_marks
-from ragkit.answer.support import fold
 from ragkit.evaluate.correct import contains, exact_match, f1
 from ragkit.evaluate.rank import DEPTH
+from ragkit.query.proof.marks import without_marks
+from ragkit.query.proof.support import fold
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:

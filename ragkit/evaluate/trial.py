@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.answer import evidence, has_evidence
 from ragkit.evaluate.measures import answer_values, passage_values
 from ragkit.evaluate.rank import DEPTH
-from ragkit.retrieve import retrieve
+from ragkit.query.evidence import evidence, has_evidence
+from ragkit.query.search import retrieve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from ragkit.models.ollama.calls import ChatCall
 from ragkit.models.ollama.messages import Message
 from ragkit.models.ollama.names import normalise_name
 from ragkit.protocols import ChatDone, ThinkingDelta
-from ragkit.thinking import ThinkFilter
+from ragkit.query.thinking import ThinkFilter
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ragkit.protocols import ChatDone, ThinkingDelta
-from ragkit.thinking import ThinkFilter
+from ragkit.query.thinking import ThinkFilter
 
 if TYPE_CHECKING:
     from collections.abc import Generator

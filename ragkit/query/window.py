@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.answer.prompt import build_messages
-from ragkit.answer.talk import NO_TALK, Talk
 from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
 from ragkit.protocols import ChatRequest
+from ragkit.query.prompt import build_messages
+from ragkit.query.token_scale import TokenScale
 from ragkit.records import Receipt
 from ragkit.text.tokens import estimate_tokens
 
@@ -18,6 +18,35 @@ if TYPE_CHECKING:
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatDone, ChatMessage, ChatModel
     from ragkit.records import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What a chat model is given besides the question and its passages.
+
+    Attributes:
+        turns: Earlier questions with their answers, oldest first.
+        turns_dropped: How many older ones were left out for want of room.
+        system: The user's own instructions; they come after the rules.
+        searched: The question as it was searched for; empty: as it was asked.
+        scale: How the model counts tokens.
+    """
+
+    turns: tuple[tuple[ChatMessage, ChatMessage], ...] = ()
+    turns_dropped: int = 0
+    system: str = ""
+    searched: str = ""
+    scale: TokenScale = field(default_factory=TokenScale)
+
+    @property
+    def history(self) -> tuple[ChatMessage, ...]:
+        """The messages of the earlier turns, oldest first."""
+        return tuple(message for turn in self.turns for message in turn)
+
+
+NO_TALK = Talk()
+"""A question that stands alone, to a model of which nothing is known."""
+
 
 _LEAST_READ = 0.5
 """A model that counts below this share of the estimate did not read the whole prompt.

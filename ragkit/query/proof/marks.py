@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ragkit.answer.prompt import MARK, SENTINEL
+from ragkit.query.prompt import MARK, SENTINEL
 
 _WORDS = SENTINEL.strip("[]")
 _BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)

@@ -6,17 +6,12 @@ from contextlib import closing
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from ragkit.answer import (
-    Provenance,
-    answer,
-    answer_extractively,
-    has_evidence,
-    refuse,
-)
-from ragkit.answer.prompt import build_messages
-from ragkit.answer.talk import NO_TALK, Talk
-from ragkit.passages import passages_for, token_scale, tokens_of
 from ragkit.protocols import TextDelta
+from ragkit.query.answer import Provenance, answer, answer_extractively, refuse
+from ragkit.query.context import passages_for, token_scale, tokens_of
+from ragkit.query.evidence import has_evidence
+from ragkit.query.prompt import build_messages
+from ragkit.query.window import NO_TALK, Talk
 from ragkit.records import Answer, Found
 from ragkit.store.local.learned import keep_learned
 
@@ -24,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ragkit.answer import AnswerEvent
     from ragkit.config import Config
     from ragkit.protocols import ChatModel, Embedder
+    from ragkit.query.answer import AnswerEvent
     from ragkit.records import Context, Hit
     from ragkit.store.local.store import LocalStore
 

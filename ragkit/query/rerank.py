@@ -13,14 +13,14 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ragkit.answer.prompt import passage_block, request_nonce, widest_block
-from ragkit.answer.scale import TokenScale
-from ragkit.answer.window import was_cut, window_of
 from ragkit.errors import ModelResponseError, PromptTruncatedError
-from ragkit.ground import as_passage
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
+from ragkit.query.context import as_passage
+from ragkit.query.prompt import passage_block, request_nonce, widest_block
+from ragkit.query.thinking import without_thinking
+from ragkit.query.token_scale import TokenScale
+from ragkit.query.window import was_cut, window_of
 from ragkit.text.tokens import estimate_tokens
-from ragkit.thinking import without_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,17 +10,17 @@ import re
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ragkit.answer.markers import find_marks
-from ragkit.answer.prompt import SENTINEL, build_messages, is_refusal
-from ragkit.answer.window import window_of
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
+from ragkit.query.prompt import SENTINEL, build_messages, is_refusal
+from ragkit.query.proof.marks import find_marks
+from ragkit.query.thinking import without_thinking
+from ragkit.query.window import window_of
 from ragkit.text.words import content_terms, language
-from ragkit.thinking import without_thinking
 
 if TYPE_CHECKING:
-    from ragkit.answer.talk import Talk
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatModel
+    from ragkit.query.window import Talk
 
 _OPENER = re.compile(
     r"(?:(?:and|but|or|so|then|also|what\s+(?:about|if)|how\s+about|same)\b[\s,]*)+", re.IGNORECASE

@@ -12,11 +12,11 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.answer.figures import figures, figures_missing
-from ragkit.answer.links import HTML_REMOVED, REMOVED
-from ragkit.answer.markers import find_marks, without_marks
-from ragkit.answer.names import names_missing
-from ragkit.answer.negation import opposed
+from ragkit.query.links import HTML_REMOVED, REMOVED
+from ragkit.query.proof.marks import find_marks, without_marks
+from ragkit.query.proof.names import names_missing
+from ragkit.query.proof.negation import opposed
+from ragkit.query.proof.numbers import figures, figures_missing
 from ragkit.text.injection import free_spans, without_orders
 from ragkit.text.scripts import is_cjk
 from ragkit.text.sentences import sentences

@@ -11,20 +11,19 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ragkit.answer.cite import as_shown, cite, tie, withhold
-from ragkit.answer.extract import extract
-from ragkit.answer.links import LinkFilter
-from ragkit.answer.markers import MarkFilter, find_marks
-from ragkit.answer.prompt import begins_refusal, is_refusal, refusal
-from ragkit.answer.support import Evidence, judge
-from ragkit.answer.talk import NO_TALK, Talk
-from ragkit.answer.window import checked_receipt, plan_request
 from ragkit.errors import ModelResponseError
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
+from ragkit.query.extract import extract
+from ragkit.query.links import LinkFilter
+from ragkit.query.prompt import begins_refusal, is_refusal, refusal
+from ragkit.query.proof.citations import as_shown, cite, tie, withhold
+from ragkit.query.proof.marks import MarkFilter, find_marks
+from ragkit.query.proof.support import Evidence, judge
+from ragkit.query.thinking import without_thinking
+from ragkit.query.window import NO_TALK, Talk, checked_receipt, plan_request
 from ragkit.records import Answer, Receipt, Sentence
 from ragkit.text.injection import without_orders
 from ragkit.text.visible import visible
-from ragkit.thinking import without_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

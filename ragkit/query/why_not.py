@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ragkit.answer import evidence, has_evidence
-from ragkit.answer.evidence import THRESHOLD
-from ragkit.passages import passages_for
+from ragkit.query.context import passages_for
+from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
+from ragkit.query.search import retrieve
 from ragkit.records import NO_FILTER, Filter
-from ragkit.retrieve import retrieve
 from ragkit.text.injection import says_nothing
 
 if TYPE_CHECKING:

@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit._version import __version__
-from ragkit.answer.followup import combined, leans_on_earlier, rewritten
-from ragkit.answer.talk import Talk
-from ragkit.answer.window import fitted
-from ragkit.passages import token_scale
 from ragkit.protocols import ChatMessage
-from ragkit.query import answer_from, last_answer
+from ragkit.query.ask import answer_from, last_answer
+from ragkit.query.context import token_scale
+from ragkit.query.followup import combined, leans_on_earlier, rewritten
+from ragkit.query.window import Talk, fitted
 from ragkit.records import NO_FILTER, Answer, Filter, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from ragkit.answer import AnswerEvent
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import ChatModel
+    from ragkit.query.answer import AnswerEvent
     from ragkit.records import Citation
 
 

@@ -86,5 +86,5 @@ def longest_gap(sentence: str, evidence: str) -> int:
 @cache
 def _common_words() -> frozenset[str]:
     """The words of ``common_words.txt``, which names their source."""
-    lines = files("ragkit.answer").joinpath("common_words.txt").read_text("utf-8").splitlines()
+    lines = files("ragkit.query.proof").joinpath("common_words.txt").read_text("utf-8").splitlines()
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())

@@ -38,9 +38,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.answer.figures import figures_missing
-from ragkit.answer.names import names_missing
-from ragkit.answer.negation import denies
+from ragkit.query.proof.names import names_missing
+from ragkit.query.proof.negation import denies
+from ragkit.query.proof.numbers import figures_missing
 from ragkit.text.words import cjk_share, content_terms, language, share_covered
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ragkit.answer.links import LinkFilter
-from ragkit.answer.markers import find_marks
-from ragkit.answer.prompt import without_references
-from ragkit.answer.support import answer_sentences, check_sentence
 from ragkit.errors import CitationError
+from ragkit.query.links import LinkFilter
+from ragkit.query.prompt import without_references
+from ragkit.query.proof.marks import find_marks
+from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence
 from ragkit.text.visible import visible
 

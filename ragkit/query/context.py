@@ -7,17 +7,24 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.answer.prompt import widest_block
+from ragkit.query.prompt import widest_block
+from ragkit.query.token_scale import TokenScale
+from ragkit.query.window import NO_TALK, Talk, fitted, passage_budget
 from ragkit.records import Context, Dropped, Passage
+from ragkit.store.local.learned import read_learned
 from ragkit.text.injection import orders, says_nothing
 from ragkit.text.sentences import sentences
 from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from typing import Literal
 
-    from ragkit.records import Hit
+    from ragkit.config import Config
+    from ragkit.protocols import ChatModel
+    from ragkit.records import Context, Hit
+    from ragkit.store.local.store import LocalStore
 
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SPACE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
@@ -212,3 +219,66 @@ def _merge(a: Passage, b: Passage, text: str) -> Passage:
         chunk_ids=a.chunk_ids + b.chunk_ids,
         pages=tuple(sorted({*a.pages, *b.pages}, key=lambda page: page.number)),
     )
+
+
+def with_neighbours(hits: Sequence[Hit], store: LocalStore, count: int) -> list[Hit]:
+    """Add to hits the chunks before and after each in its document.
+
+    They rank behind all hits, so that they take only what the hits leave of a context's budget:
+    first those of the best hit, the nearest first. `ragkit.query.context.assemble` joins them to what
+    they overlap.
+
+    Args:
+        hits: Best first; they come first in the result, unchanged.
+        store: Where they were found. A document that has changed since adds nothing.
+        count: Most chunks on either side of a hit.
+    """
+    known = {hit.chunk_id: hit for hit in hits}
+    for hit in hits if count else ():
+        for near in store.neighbours(hit, count):
+            known.setdefault(near.chunk_id, replace(near, rank=len(known) + 1))
+    return list(known.values())
+
+
+def passages_for(
+    question: str,
+    hits: Sequence[Hit],
+    store: LocalStore,
+    config: Config,
+    model: ChatModel | None,
+    talk: Talk = NO_TALK,
+) -> tuple[Context, Talk]:
+    """Fill a window with what was found.
+
+    Args:
+        question: As the user asked it.
+        hits: Best first.
+        store: Where they were found; what is known of the model's tokens lies there too.
+        config: The window, and how many neighbours are taken in.
+        model: Reads the passages; None where sentences are quoted from them.
+        talk: The conversation, with all turns.
+
+    Returns:
+        The passages, and the conversation with the turns that fit beside them. Errors are those
+        of `passage_budget`.
+    """
+    settings = config.answer
+    hits = with_neighbours(hits, store, config.search.neighbours)
+    if model is None:
+        budget = passage_budget(question, settings, context_tokens=settings.num_ctx)
+        return assemble(hits, budget_tokens=budget), talk
+    window = model.context_tokens
+    talk = replace(talk, scale=token_scale(store.path, model))
+    talk = fitted(question, talk, settings, context_tokens=window)
+    budget = passage_budget(question, settings, context_tokens=window, talk=talk)
+    return assemble(hits, budget_tokens=budget, estimate=talk.scale.estimate), talk
+
+
+def token_scale(index: Path, model: ChatModel) -> TokenScale:
+    """What is known of a model's tokens where an index is used."""
+    return TokenScale.from_json(read_learned(index).get(tokens_of(model)))
+
+
+def tokens_of(model: ChatModel) -> str:
+    """The name by which an index keeps what it has learned of a model's tokens."""
+    return f"tokens:{model.digest}"

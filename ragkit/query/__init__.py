@@ -1,0 +1,1 @@
+"""Stage 2: a question becomes an answer that shows where it comes from."""

@@ -1,0 +1,1 @@
+"""Does a passage say what a sentence says? Without a model."""
