@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
-from ragkit.query.prompt import SENTINEL, is_refusal
-from ragkit.query.proof.marks import MarkFilter, find_marks
+from ragkit.query.prompt import is_refusal
+from ragkit.query.proof.marks import SENTINEL, MarkFilter, find_marks
 from ragkit.records import Answer, Filter
 from ragkit.text.visible import visible
 

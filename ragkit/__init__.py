@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ragkit._version import __version__
 
 if TYPE_CHECKING:
-    from ragkit.cited import CitationCheck
     from ragkit.config import Config
     from ragkit.decoding import from_json
     from ragkit.errors import (
@@ -72,7 +71,8 @@ if TYPE_CHECKING:
         Sentence,
         to_json,
     )
-    from ragkit.verify import SentenceCheck, Verification
+    from ragkit.verify.answers import SentenceCheck, Verification
+    from ragkit.verify.resolver import CitationCheck
 
 __all__ = [  # noqa: RUF022 -- grouped by stage
     "__version__",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
     from ragkit.records import DocumentInfo, Hit
-    from ragkit.verify import Verification
+    from ragkit.verify.answers import Verification
 
 _log = logging.getLogger(__name__)
 
@@ -358,7 +358,7 @@ class Pipeline:
         Args:
             answer: As `ask` gave it, or read back with `ragkit.from_json`.
         """
-        from ragkit.verify import verify  # a search needs none of it
+        from ragkit.verify.answers import verify  # a search needs none of it
 
         return verify(answer, self.store, self.config.load)
 

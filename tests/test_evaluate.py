@@ -15,11 +15,18 @@ from hypothesis import strategies as st
 
 from ragkit.errors import ConfigError
 from ragkit.evaluate import Trial, differences, figures, gate_failures, parse_gate
-from ragkit.evaluate.correct import answer_tokens, contains, exact_match, f1
 from ragkit.evaluate.dataset import Evidence, Question
 from ragkit.evaluate.figures import ORDER
-from ragkit.evaluate.measures import answer_values, passage_values, span_recall
-from ragkit.evaluate.rank import rank_values
+from ragkit.evaluate.measures import (
+    answer_tokens,
+    answer_values,
+    contains,
+    exact_match,
+    f1,
+    passage_values,
+    rank_values,
+    span_recall,
+)
 from ragkit.records import Answer, Citation, Hit, Page, Receipt, Sentence
 
 

@@ -18,7 +18,7 @@ from ragkit import Answer, Citation, Pipeline, Receipt, Sentence, from_json, to_
 from ragkit.config import Config
 from ragkit.errors import LoadError
 from ragkit.records import Dropped, IndexReport
-from ragkit.verify import read_answer
+from ragkit.verify.answers import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from ragkit.cli.output import place, print_json, shortened
 from ragkit.errors import LoadError
 
 if TYPE_CHECKING:
-    from ragkit.cited import CitationCheck
-    from ragkit.verify import SentenceCheck, Verification
+    from ragkit.verify.answers import SentenceCheck, Verification
+    from ragkit.verify.resolver import CitationCheck
 
 FAILED = 1
 
@@ -46,7 +46,7 @@ def verify(
     its place, a sentence is not what it was judged to be.
     """
     from ragkit.records import to_json
-    from ragkit.verify import read_answer
+    from ragkit.verify.answers import read_answer
 
     answer = read_answer(_read(file), file)
     config, _ = configured(settings)

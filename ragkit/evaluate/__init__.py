@@ -10,10 +10,8 @@ docs/evaluate.md explains every figure.
 """
 
 from ragkit.evaluate.dataset import Question, QuestionSet, read_questions
-from ragkit.evaluate.extra import need_extra
-from ragkit.evaluate.figures import differences, figures, is_share
-from ragkit.evaluate.gate import gate_failures, parse_gate
-from ragkit.evaluate.intervals import Difference, Figure
+from ragkit.evaluate.figures import differences, figures, gate_failures, is_share, parse_gate
+from ragkit.evaluate.intervals import Difference, Figure, need_extra
 from ragkit.evaluate.plot import check_picture, plot
 from ragkit.evaluate.regression import Change, Saved, changes, read_saved, save
 from ragkit.evaluate.run import evaluate, missing_documents, opened

@@ -7,11 +7,12 @@ An interval is a percentile bootstrap (Efron and Tibshirani 1993): the questions
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragkit.evaluate.extra import need_extra
+from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Values = NDArray[np.float64]
+
+LIBRARIES = ("ir_measures", "scipy", "matplotlib")
+
+
+def need_extra() -> None:
+    """Ask for the libraries of the extra ``evaluate``, without loading them.
+
+    Raises:
+        ConfigError: One is not installed.
+    """
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        msg = (
+            f"not installed: {', '.join(missing)}; "
+            "evaluating needs the extra `evaluate`: pip install 'ragkit[evaluate]'"
+        )
+        raise ConfigError(msg)
+
 
 RESAMPLES = 2000
 """The ends of an interval then have a standard error of 1.5 % of its width."""

@@ -2,19 +2,105 @@
 
 from __future__ import annotations
 
+import re
+import string
+import unicodedata
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from ragkit.evaluate.correct import contains, exact_match, f1
-from ragkit.evaluate.rank import DEPTH
+from ragkit.evaluate.intervals import need_extra
 from ragkit.query.proof.marks import without_marks
 from ragkit.query.proof.support import fold
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ragkit.evaluate.dataset import Evidence, Question
     from ragkit.records import Answer, Citation, Hit
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_TOKEN = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
+_ARTICLES = frozenset({"a", "an", "the"})
+
+
+def answer_tokens(text: str, *, gap: str = "") -> list[str]:
+    """The tokens of an answer that count; each punctuation mark becomes a gap.
+
+    >>> answer_tokens("The 3.5 Months, 三个月。")
+    ['35', 'months', '三', '个', '月']
+    """
+    plain = unicodedata.normalize("NFKC", text).lower()
+    bare = "".join(gap if _is_punctuation(c) else c for c in plain)
+    return [t for t in _TOKEN.findall(bare) if t not in _ARTICLES]
+
+
+def exact_match(answer: str, references: Sequence[str]) -> float:
+    """1 where the answer's tokens are those of a reference, else 0."""
+    said = answer_tokens(answer)
+    return float(any(said == answer_tokens(reference) for reference in references))
+
+
+def f1(answer: str, references: Sequence[str]) -> float:
+    """Harmonic mean of the shares of tokens in common, in [0, 1]; the best of the references."""
+    said = answer_tokens(answer)
+    return max((_f1(said, answer_tokens(reference)) for reference in references), default=0.0)
+
+
+def contains(text: str, references: Sequence[str]) -> bool:
+    """Whether a text holds a reference's tokens in one run; punctuation parts tokens here."""
+    said = _spaced(text)
+    return any(_spaced(reference) in said for reference in references)
+
+
+def _is_punctuation(character: str) -> bool:
+    return character in string.punctuation or unicodedata.category(character).startswith("P")
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(answer_tokens(text, gap=' '))} "
+
+
+def _f1(said: list[str], reference: list[str]) -> float:
+    common = sum((Counter(said) & Counter(reference)).values())
+    if not common:
+        return 0.0
+    precision, recall = common / len(said), common / len(reference)
+    return 2 * precision * recall / (precision + recall)
+
+
+DEPTH = 20
+"""How many documents, best first, the measures below look at; RR looks at all."""
+
+
+def rank_values(
+    rankings: Sequence[Sequence[str]], relevant: Sequence[Mapping[str, int]]
+) -> list[dict[str, float]]:
+    """Measure rankings of documents.
+
+    Args:
+        rankings: Documents, best first, each once.
+        relevant: For each ranking the documents that answer, with grades from 1.
+
+    Returns:
+        For each ranking nDCG@10, R@5, R@10, R@20, RR and Success@1 (hit@1), as ir-measures names
+        them: grades are gains in nDCG, and any grade counts as relevant elsewhere. {} where
+        nothing is known to be relevant.
+
+    Raises:
+        ConfigError: The extra ``evaluate`` is not installed.
+    """
+    need_extra()
+    from ir_measures import RR, R, Success, iter_calc, nDCG
+
+    measures = [nDCG @ 10, R @ 5, R @ 10, R @ DEPTH, RR, Success @ 1]
+    qrels = {str(i): dict(grades) for i, grades in enumerate(relevant) if grades}
+    run = {i: {d: -float(rank) for rank, d in enumerate(rankings[int(i)])} for i in qrels}
+    values = [{str(m): 0.0 for m in measures} if grades else {} for grades in relevant]
+    for found in iter_calc(measures, qrels, run):
+        values[int(found.query_id)][str(found.measure)] = float(found.value)
+    return values
+
 
 DEPTHS = (5, DEPTH)
 """How many passages, best first, are looked at."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
-from ragkit.evaluate.extra import need_extra
 from ragkit.evaluate.figures import is_share
+from ragkit.evaluate.intervals import need_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ragkit.evaluate.cache import CachedEmbedder
-from ragkit.evaluate.rank import DEPTH, rank_values
+from ragkit.evaluate.measures import DEPTH, rank_values
 from ragkit.evaluate.trial import ask
 from ragkit.models.choose import new_embedder
 from ragkit.pipeline import Pipeline

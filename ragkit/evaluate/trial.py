@@ -7,8 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.evaluate.measures import answer_values, passage_values
-from ragkit.evaluate.rank import DEPTH
+from ragkit.evaluate.measures import DEPTH, answer_values, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.search import retrieve
 

@@ -13,8 +13,8 @@ from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
 from ragkit.ingest.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.ingest.plan import Account
 from ragkit.ingest.prepare import Preparer
-from ragkit.interrupt import held_back
 from ragkit.records import FileOutcome, to_json
+from ragkit.system import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.query.prompt import MARK
+from ragkit.query.proof.marks import MARK
 from ragkit.query.proof.support import Place
 from ragkit.text.injection import free_spans
 from ragkit.text.sentences import sentences

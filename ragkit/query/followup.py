@@ -11,8 +11,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
-from ragkit.query.prompt import SENTINEL, build_messages, is_refusal
-from ragkit.query.proof.marks import find_marks
+from ragkit.query.prompt import build_messages, is_refusal
+from ragkit.query.proof.marks import SENTINEL, find_marks
 from ragkit.query.thinking import without_thinking
 from ragkit.query.window import window_of
 from ragkit.text.words import content_terms, language

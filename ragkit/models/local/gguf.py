@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailableError
 from ragkit.models.local.gguf_header import read_header
-from ragkit.openmp import short_waits
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
+from ragkit.system import short_waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

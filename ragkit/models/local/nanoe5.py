@@ -12,7 +12,7 @@ import numpy as np
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models.local import engine
 from ragkit.models.local.universal_sentence_encoder import UseEmbedder
-from ragkit.openmp import short_waits
+from ragkit.system import short_waits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import CitationError
 from ragkit.query.links import LinkFilter
-from ragkit.query.prompt import without_references
-from ragkit.query.proof.marks import find_marks
+from ragkit.query.proof.marks import find_marks, without_references
 from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence
 from ragkit.text.visible import visible

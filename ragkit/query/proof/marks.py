@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ragkit.query.prompt import MARK, SENTINEL
-
 _WORDS = SENTINEL.strip("[]")
 _BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)
 _CODE = r"(?P<code>```.*?```|`[^`\n]+`)"
@@ -99,3 +97,18 @@ def _numbers(listed: str) -> list[int]:
         spread = range(first, last + 1) if last - first < _WIDEST_RANGE else (first, last)
         numbers += [n for n in spread or (first, last) if n not in numbers]
     return numbers
+
+
+SENTINEL = "[NO ANSWER]"
+"""What the model says where the passages hold no answer; never shown to a user."""
+
+NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
+MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{NUMBERS}\s*[\]］】]"
+"""A citation as models write it: ``[1]``, ``[2, 3]``, ``【来源4】``."""
+
+_REFERENCE = re.compile(rf"{MARK}|{re.escape(SENTINEL)}", re.IGNORECASE)
+
+
+def without_references(text: str) -> str:
+    """Put what could pass for a citation of an answer, or for the sentinel, in round brackets."""
+    return _REFERENCE.sub(lambda m: f"({m[0][1:-1]})", text)

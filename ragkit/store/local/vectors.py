@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.openmp import short_waits
 from ragkit.store.local.files import ROW_DTYPE
+from ragkit.system import short_waits
 
 with short_waits():
     # Measured beside other work on two cores, 3,400 rows: a search took 1.7 to 5 ms so, 14 to 25 ms

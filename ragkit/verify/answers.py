@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ragkit.cited import CitationCheck, Library, check_citation
 from ragkit.decoding import from_json
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Parser
@@ -19,6 +18,7 @@ from ragkit.query.proof.citations import as_shown
 from ragkit.query.proof.marks import find_marks, without_marks
 from ragkit.query.proof.support import Evidence, answer_sentences, judge, verbatim_span
 from ragkit.records import Answer
+from ragkit.verify.resolver import CitationCheck, Library, check_citation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
