@@ -1,8 +1,7 @@
 """ragkit: ask your own documents, on your own machine.
 
 The names below are the library's front door; each is loaded when it is first used, so that
-``import ragkit`` costs nothing. The stages have their own: ``ragkit.ingest.load``, ``ragkit.ingest.split``,
-``ragkit.ingest.embed``, ``ragkit.query.search``, ``ragkit.query.context``, ``ragkit.query``.
+``import ragkit`` costs nothing. The stages have their own: ``ragkit.ingest``, ``ragkit.query``.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
         CitationError,
         ConfigError,
         EmbeddingFailedError,
+        ForeignFilesError,
         FormatVersionError,
         IndexCorruptError,
         IndexExistsError,
@@ -134,6 +134,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "IndexLockedError",
     "IndexMismatchError",
     "IndexCorruptError",
+    "ForeignFilesError",
     "FormatVersionError",
     "StorageFullError",
     "CitationError",
@@ -146,10 +147,10 @@ _HOMES = (
     "config",
     "protocols",
     "decoding",
-    "similarity",
+    "models.vectors",
     "pipeline",
-    "cited",
-    "verify",
+    "verify.resolver",
+    "verify.answers",
 )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ollama_server import OllamaServer, Reply, Settings
 from terminal import CTRL_C, CTRL_D, at_terminal
 
-from ragkit.cli.conversation import Conversation
+from ragkit.cli.models.plain_chat import Conversation
 from ragkit.errors import PromptTruncatedError
 from ragkit.text.tokens import estimate_tokens
 

@@ -9,10 +9,8 @@ from commands import CLOSED
 from ollama_models import CATALOGUE, Model
 from ollama_server import Fault, OllamaServer, Settings
 
-from ragkit.cli.doctor_models import about_models
-from ragkit.cli.doctor_openai import about_openai
-from ragkit.cli.doctor_server import about_server
-from ragkit.cli.finding import Finding
+from ragkit.cli.doctor.installed import about_models
+from ragkit.cli.doctor.servers import Finding, about_openai, about_server
 from ragkit.config import Config
 from ragkit.models.ollama import GenerateCall, OllamaClient
 from ragkit.models.openai import OpenAIClient

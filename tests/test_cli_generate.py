@@ -14,7 +14,7 @@ from commands import Shell, wait_until
 from ollama_helpers import expected
 from ollama_server import Fault, OllamaServer, Reply, Settings
 
-from ragkit.cli.values import chat_name, reply_format, typed_values
+from ragkit.cli.models.model_options import chat_name, reply_format, typed_values
 from ragkit.config import Config
 from ragkit.errors import ConfigError
 from ragkit.text.tokens import estimate_tokens

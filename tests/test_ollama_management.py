@@ -24,8 +24,8 @@ from ragkit.models.ollama import (
     GenerateCall,
     LayerProgress,
     Message,
+    ModelProgress,
     OllamaClient,
-    Progress,
     file_digest,
 )
 from ragkit.models.ollama.replies import InstalledModel, RunningModel
@@ -121,7 +121,7 @@ def test_a_pull_reports_each_layer_and_installs_the_model(ollama: OllamaServer) 
 def test_a_pull_ends_in_an_error_exactly_when_the_stream_did(ollama: OllamaServer) -> None:
     client = client_of(ollama)
     stream = client.pull("nothing")
-    assert next(stream) == Progress("pulling manifest")
+    assert next(stream) == ModelProgress("pulling manifest")
     with pytest.raises(ModelResponseError, match="file does not exist; the registry has no such"):
         next(stream)
     with pytest.raises(ModelResponseError, match="insecure protocol"):

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit import text as t
+from ragkit.text.scripts import grapheme_start, is_cjk
+from ragkit.text.sentences import sentences
+from ragkit.text.words import heading_text, language, words
 
 ANY_TEXT = st.text(
     alphabet=st.one_of(
@@ -22,16 +24,16 @@ ANY_TEXT = st.text(
 
 @pytest.mark.parametrize("char", ["通", "㐀", "𠮷", "豈", "か", "カ", "ｶ", "한", "ᄒ"])
 def test_cjk_letters_are_recognised_by_their_blocks(char: str) -> None:
-    assert t.is_cjk(char)
+    assert is_cjk(char)
 
 
 @pytest.mark.parametrize("char", ["a", "é", "я", "1", "。", "、", "「", "😀", " "])
 def test_other_letters_and_cjk_punctuation_are_not_cjk(char: str) -> None:
-    assert not t.is_cjk(char)
+    assert not is_cjk(char)
 
 
 @pytest.mark.parametrize(
-    ("text", "language"),
+    ("text", "expected"),
     [
         ("How long is the notice period?", "en"),
         ("通知期限是多久？", "zh"),
@@ -45,12 +47,12 @@ def test_other_letters_and_cjk_punctuation_are_not_cjk(char: str) -> None:
         ("42 !", "en"),
     ],
 )
-def test_language_follows_the_script_that_prevails(text: str, language: str) -> None:
-    assert t.language(text) == language
+def test_language_follows_the_script_that_prevails(text: str, expected: str) -> None:
+    assert language(text) == expected
 
 
 def _sentences(text: str) -> list[str]:
-    return [text[start:end] for start, end in t.sentences(text)]
+    return [text[start:end] for start, end in sentences(text)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_list_items_and_blank_lines_end_sentences_but_wrapped_lines_do_not() -> 
 
 @given(ANY_TEXT)
 def test_sentences_cover_all_text_in_order_and_are_trimmed(text: str) -> None:
-    spans = t.sentences(text)
+    spans = sentences(text)
     last = 0
     for start, end in spans:
         assert not text[last:start].strip()
@@ -118,13 +120,13 @@ def test_sentences_cover_all_text_in_order_and_are_trimmed(text: str) -> None:
 def test_sentences_take_linear_time(unit: str) -> None:
     text = unit * (400_000 // len(unit))
     start = time.process_time()
-    spans = t.sentences(text)
+    spans = sentences(text)
     assert time.process_time() - start < 4
     assert "".join("".join(text[a:b] for a, b in spans).split()) == "".join(text.split())
 
 
 def test_words_fold_case_and_width_and_cut_cjk_into_bigrams() -> None:
-    assert t.words("Straße ＡＢＣ chunk_tokens, don't") == [
+    assert words("Straße ＡＢＣ chunk_tokens, don't") == [
         "strasse",
         "abc",
         "chunk",
@@ -132,12 +134,12 @@ def test_words_fold_case_and_width_and_cut_cjk_into_bigrams() -> None:
         "don",
         "t",
     ]
-    assert t.words("通知期限 X 为") == ["通知", "知期", "期限", "x", "为"]
-    assert t.words("ｶﾀ 한국어") == ["カタ", "한국", "국어"]
+    assert words("通知期限 X 为") == ["通知", "知期", "期限", "x", "为"]
+    assert words("ｶﾀ 한국어") == ["カタ", "한국", "국어"]
 
 
 def test_words_keep_decimals_and_drop_commas_of_thousands() -> None:
-    assert t.words("1,234,567.5 or 3.14, 2019,2020 v1.2.3") == [
+    assert words("1,234,567.5 or 3.14, 2019,2020 v1.2.3") == [
         "1234567.5",
         "or",
         "3.14",
@@ -151,8 +153,8 @@ def test_words_keep_decimals_and_drop_commas_of_thousands() -> None:
 @given(ANY_TEXT)
 def test_words_do_not_change_when_the_text_is_folded_first(text: str) -> None:
     folded = unicodedata.normalize("NFKC", text).casefold()
-    assert t.words(folded) == t.words(unicodedata.normalize("NFKC", folded))
-    assert not any(word.isspace() or not word for word in t.words(text))
+    assert words(folded) == words(unicodedata.normalize("NFKC", folded))
+    assert not any(word.isspace() or not word for word in words(text))
 
 
 @pytest.mark.parametrize(
@@ -170,17 +172,17 @@ def test_words_do_not_change_when_the_text_is_folded_first(text: str) -> None:
 )
 def test_no_place_inside_a_visible_character_is_a_start(cluster: str) -> None:
     text = f"ab{cluster}c"
-    assert {t.grapheme_start(text, i) for i in range(2, 2 + len(cluster))} == {2}
-    assert t.grapheme_start(text, 2 + len(cluster)) == 2 + len(cluster)
+    assert {grapheme_start(text, i) for i in range(2, 2 + len(cluster))} == {2}
+    assert grapheme_start(text, 2 + len(cluster)) == 2 + len(cluster)
 
 
 def test_flags_in_a_row_are_cut_between_flags() -> None:
     text = "🇩🇪🇫🇷🇨🇳"
-    assert [t.grapheme_start(text, i) for i in range(7)] == [0, 0, 2, 2, 4, 4, 6]
+    assert [grapheme_start(text, i) for i in range(7)] == [0, 0, 2, 2, 4, 4, 6]
 
 
 def test_an_endless_cluster_is_cut_where_asked() -> None:
-    assert t.grapheme_start("e" + "\u0301" * 100, 80) == 80
+    assert grapheme_start("e" + "\u0301" * 100, 80) == 80
 
 
 @pytest.mark.parametrize(
@@ -198,4 +200,4 @@ def test_an_endless_cluster_is_cut_where_asked() -> None:
     ],
 )
 def test_a_heading_is_what_its_reader_sees_of_it(line: str, heading: str) -> None:
-    assert t.heading_text(line) == heading
+    assert heading_text(line) == heading

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_text import ANY_TEXT
 
-from ragkit import tokens as t
+from ragkit.text import tokens as t
 
 
 @given(ANY_TEXT, ANY_TEXT)

@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     from ragkit.records import Answer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("ask")(ask)
-
-
 def ask(
     question: Question,
     index: IndexName = "",
@@ -95,3 +90,6 @@ def _follow(events: Iterator[AnswerEvent], *, show: bool) -> Answer:
         raise
     msg = "the stream ended without an answer"
     raise TypeError(msg)
+
+
+COMMANDS = {"ask": ask}

@@ -37,13 +37,6 @@ Given = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("index")(index)
-    app.command("remove")(remove)
-    app.command("rebuild")(rebuild)
-
-
 def index(
     paths: Given = None,
     index: IndexName = "",
@@ -157,3 +150,6 @@ def rebuild(
             rag.config = as_built(rag.config, rag.stats().embedder)
         report = rag.rebuild(on_progress=show)
     _finish(report, json=json, files=False)
+
+
+COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 BROKEN = 12
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command("list")(list_documents)
-    app.command("info")(info)
-    app.command("check")(check)
-
-
 def list_documents(
     index: IndexName = "",
     json: Json = False,
@@ -111,3 +104,30 @@ def check(
             typer.echo(f"{rag.path}: every invariant holds")
     if any(p.severity == "must" for p in problems):
         raise typer.Exit(BROKEN)
+
+
+def config(
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Print each setting, its value, and where the value comes from."""
+    from ragkit.config import settings as list_settings
+
+    values, sources = configured(settings)
+    rows = [(s, sources.get(s.name, "default")) for s in list_settings(values)]
+    if json:
+        print_json({s.name: {"value": s.value, "source": source} for s, source in rows})
+        return
+    for setting, source in rows:
+        typer.echo(f"{setting.name:<28} {_shown(setting.value):<26} {source}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value) or "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if str(value) else "-"
+
+
+COMMANDS = {"list": list_documents, "info": info, "check": check, "config": config}

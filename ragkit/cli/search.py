@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from ragkit.cli.options import (
@@ -19,12 +21,7 @@ from ragkit.cli.options import (
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_hits, print_json, say
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("search")(search)
+from ragkit.cli.output import print_hits, print_json, print_table, say, shortened
 
 
 def search(
@@ -51,3 +48,67 @@ def search(
     print_hits(hits, explain=explain)
     if not hits:
         say("Nothing found.")
+
+
+SHOWN = 5
+
+Expected = Annotated[
+    str,
+    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
+]
+Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
+WithAnswer = Annotated[
+    bool, typer.Option("--answer", help="Answer too where it was given, and tell if it was used.")
+]
+
+
+def why_not(
+    question: Question,
+    expect: Expected,
+    text: Words = "",
+    answer: WithAnswer = False,
+    index: IndexName = "",
+    k: K = None,
+    mode: SearchMode = None,
+    path: Paths = [],  # noqa: B006 -- typer copies it
+    kind: Kinds = [],  # noqa: B006 -- typer copies it
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Tell at which stage a passage that should answer a question was lost."""
+    from ragkit.records import to_json
+
+    config, _ = configured(settings, search__mode=mode, search__k=k)
+    document, page = _place(expect)
+    with open_pipeline(index, config) as rag:
+        try:
+            told = rag.why_not(
+                question, document, page=page, text=text, answer=answer, **restriction(path, kind)
+            )
+        except ValueError as exc:
+            raise typer.BadParameter(str(exc), param_hint="--expect") from exc
+    if json:
+        print_json(to_json(told))
+        return
+    place = told.path if page is None else f"{told.path}, page {page}"
+    typer.echo(f"{place}: {told.stage}\n  {told.reason}")
+    if not told.standings:
+        return
+    rows = [("rank", "meaning", "words", "cosine", "page", "characters", "text")]
+    for s in told.standings[:SHOWN]:
+        ranks = ["-" if rank is None else str(rank) for rank in (s.rank, s.dense, s.keyword)]
+        cosine = "-" if s.score is None else f"{s.score:.3f}"
+        where = ("-" if s.page is None else str(s.page), f"{s.start}-{s.end}")
+        rows.append((*ranks, cosine, *where, shortened(s.text, 50)))  # type: ignore[arg-type]  # seven texts
+    typer.echo()
+    print_table(rows)
+    if len(told.standings) > SHOWN:
+        typer.echo(f"and {len(told.standings) - SHOWN} more passages")
+
+
+def _place(expect: str) -> tuple[str, int | None]:
+    document, separator, page = expect.rpartition(":")
+    return (document, int(page)) if separator and page.isdigit() else (expect, None)
+
+
+COMMANDS = {"search": search, "why-not": why_not}

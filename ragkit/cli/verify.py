@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 FAILED = 1
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("verify")(verify)
-
-
 def verify(
     file: Annotated[
         str,
@@ -107,3 +102,6 @@ def _print_citation(check: CitationCheck) -> None:
     # What stands in the file is shown with its surroundings, what does not as it was recorded.
     before, after = (" ".join(t.split()) for t in (check.before, check.after))
     typer.echo(f"    {before} «{shortened(cited.quote)}» {after}".rstrip())
+
+
+COMMANDS = {"verify": verify}

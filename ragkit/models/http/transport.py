@@ -13,7 +13,6 @@ from urllib3.exceptions import ProtocolError
 
 from ragkit.models.http.address import is_loopback
 from ragkit.models.http.problem import Kind, Problem
-from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -83,7 +82,7 @@ class Transport:
         *,
         key: ApiKey | None = None,
         kept_back: str = "",
-        classify: Callable[[int, bytes], Problem] = classify,
+        classify: Callable[[int, bytes], Problem],
     ) -> None:
         self.base = base
         self._tries = settings.retries

@@ -10,7 +10,7 @@ Usage::
 """
 
 from ragkit.models.http.address import parse_host, parse_hosts
-from ragkit.models.ollama.admin import Blob, LayerProgress, Progress, file_digest
+from ragkit.models.ollama.admin import Blob, LayerProgress, ModelProgress, file_digest
 from ragkit.models.ollama.calls import ChatCall, CreateCall, GenerateCall
 from ragkit.models.ollama.chat import OllamaChat
 from ragkit.models.ollama.client import OllamaClient
@@ -42,11 +42,11 @@ __all__ = [
     "LayerProgress",
     "Message",
     "Metrics",
+    "ModelProgress",
     "OllamaChat",
     "OllamaClient",
     "OllamaEmbedder",
     "Prefixes",
-    "Progress",
     "RunningModel",
     "ShownModel",
     "TokenLogprob",

@@ -26,7 +26,7 @@ _ALL_DONE = ("verifying", "writing manifest", "pushing manifest", "removing unus
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ModelProgress:
     """One event.
 
     Attributes:
@@ -42,7 +42,7 @@ class Progress:
     completed_bytes: int = 0
 
     @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Progress:
+    def read(cls, fields: Mapping[str, Any]) -> ModelProgress:
         """Read an object of the wire."""
         return cls(
             status=wire.text(fields, "status"),
@@ -59,18 +59,18 @@ class LayerProgress:
     follows: once it verifies or writes the manifest, all of them are there.
 
     >>> layers = LayerProgress()
-    >>> layers.add(Progress("pulling 970aa74c0a90", "sha256:970aa74c0a90", 100, 60))
+    >>> layers.add(ModelProgress("pulling 970aa74c0a90", "sha256:970aa74c0a90", 100, 60))
     >>> layers.completed_bytes, layers.total_bytes
     (60, 100)
-    >>> layers.add(Progress("verifying sha256 digest"))
+    >>> layers.add(ModelProgress("verifying sha256 digest"))
     >>> layers.completed_bytes
     100
     """
 
     def __init__(self) -> None:
-        self._layers: dict[str, Progress] = {}
+        self._layers: dict[str, ModelProgress] = {}
 
-    def add(self, event: Progress) -> None:
+    def add(self, event: ModelProgress) -> None:
         """Take the next event."""
         if event.digest:
             known = self._layers.get(event.digest)
@@ -83,7 +83,7 @@ class LayerProgress:
                 self._layers[digest] = replace(layer, completed_bytes=done)
 
     @property
-    def layers(self) -> tuple[Progress, ...]:
+    def layers(self) -> tuple[ModelProgress, ...]:
         """Each layer's last event, complete where that follows from a later event."""
         return tuple(self._layers.values())
 
@@ -214,7 +214,7 @@ class Management(Inventory):
 
     silence_s: ClassVar[float] = 3600.0
 
-    def pull(self, name: str, *, insecure: bool = False) -> Generator[Progress, None, None]:
+    def pull(self, name: str, *, insecure: bool = False) -> Generator[ModelProgress, None, None]:
         """Fetch a model from its registry. ``POST /api/pull``.
 
         Closing the iterator stops the download unless another client waits for it too. What was
@@ -225,7 +225,7 @@ class Management(Inventory):
             insecure: Speak plain http to the registry.
 
         Returns:
-            Progress as it comes, many times a second for each layer; see `LayerProgress`.
+            ModelProgress as it comes, many times a second for each layer; see `LayerProgress`.
 
         Raises:
             ModelResponseError: The registry has no such model, or refuses it.
@@ -235,14 +235,14 @@ class Management(Inventory):
         self.refuse_remote_name(name)
         return self._progress("/api/pull", _named(name, insecure=insecure), name)
 
-    def push(self, name: str, *, insecure: bool = False) -> Generator[Progress, None, None]:
+    def push(self, name: str, *, insecure: bool = False) -> Generator[ModelProgress, None, None]:
         """Publish a model to the registry in its name. ``POST /api/push``.
 
         Arguments, events and errors as `pull`. It needs an account whose key the *server* has.
         """
         return self._progress("/api/push", _named(name, insecure=insecure), name)
 
-    def create(self, call: CreateCall) -> Generator[Progress, None, None]:
+    def create(self, call: CreateCall) -> Generator[ModelProgress, None, None]:
         """Make a model. ``POST /api/create``. Events and errors as `pull`.
 
         Files must have been uploaded with `upload_blob` before.
@@ -263,7 +263,7 @@ class Management(Inventory):
 
     def _progress(
         self, path: str, body: Mapping[str, Any], model: str
-    ) -> Generator[Progress, None, None]:
+    ) -> Generator[ModelProgress, None, None]:
         return self.events_until(
             ("status", SUCCESS),
             self.events(
@@ -273,7 +273,7 @@ class Management(Inventory):
                 repeat=False,
                 silence_s=self.silence_s,
             ),
-            Progress.read,
+            ModelProgress.read,
             unfinished=self.unfinished(model, f"the {path.rpartition('/')[2]}"),
         )
 

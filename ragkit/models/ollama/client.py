@@ -13,12 +13,11 @@ from ragkit.models.http.problem import Problem
 from ragkit.models.ollama.admin import Blobs, Management
 from ragkit.models.ollama.inventory import Inventory
 from ragkit.models.ollama.messages import ChatReply
-from ragkit.models.ollama.replies import Embedded, Generated, InstalledModel, Metrics
+from ragkit.models.ollama.replies import Embedded, Generated, Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from ragkit.models.ollama import InstalledModel
     from ragkit.models.ollama.calls import ChatCall, GenerateCall
     from ragkit.protocols import Vectors
 
@@ -282,11 +281,3 @@ class OllamaClient(Generation, Embedding, Management, Blobs):
             for event in client.pull("all-minilm"):
                 print(event.status, event.completed_bytes, event.total_bytes)
     """
-
-
-def find_installed(models: Iterable[InstalledModel], name: str) -> InstalledModel | None:
-    """The installed model that a name means, as the server compares names; None for none."""
-    from ragkit.models.ollama import normalise_name
-
-    wanted = normalise_name(name).casefold()
-    return next((model for model in models if model.name.casefold() == wanted), None)

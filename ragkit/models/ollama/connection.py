@@ -13,6 +13,7 @@ from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
 from ragkit.models.http.address import kept_back, key_for, parse_host
 from ragkit.models.http.problem import Problem
 from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
+from ragkit.models.ollama.problems import classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -45,6 +46,7 @@ class Connection:
             settings,
             key=key_for(self.address),
             kept_back=kept_back(self.address),
+            classify=classify,
         )
 
     def __repr__(self) -> str:

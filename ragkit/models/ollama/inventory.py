@@ -9,7 +9,7 @@ from ragkit.models.http.problem import Problem
 from ragkit.models.http.transport import Request
 from ragkit.models.ollama import wire
 from ragkit.models.ollama.connection import Connection
-from ragkit.models.ollama.names import is_remote, same_name
+from ragkit.models.ollama.names import is_remote, normalise_name, same_name
 from ragkit.models.ollama.replies import InstalledModel, RunningModel
 from ragkit.models.ollama.shown import ShownModel
 
@@ -62,6 +62,11 @@ class Inventory(Connection):
         return [
             InstalledModel.read(m) for m in wire.objects(self.request("GET", "/api/tags"), "models")
         ]
+
+    def find_installed(self, name: str) -> InstalledModel | None:
+        """The installed model that a name means, as the server compares names; None for none."""
+        wanted = normalise_name(name).casefold()
+        return next((model for model in self.tags() if model.name.casefold() == wanted), None)
 
     def ps(self) -> list[RunningModel]:
         """The models in memory, the one that stays longest first. ``GET /api/ps``."""

@@ -10,6 +10,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+SENTINEL = "[NO ANSWER]"
+"""What the model says where the passages hold no answer; never shown to a user."""
+
+NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
+MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{NUMBERS}\s*[\]］】]"
+"""A citation as models write it: ``[1]``, ``[2, 3]``, ``【来源4】``."""
+
+_REFERENCE = re.compile(rf"{MARK}|{re.escape(SENTINEL)}", re.IGNORECASE)
+
 _WORDS = SENTINEL.strip("[]")
 _BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)
 _CODE = r"(?P<code>```.*?```|`[^`\n]+`)"
@@ -97,16 +106,6 @@ def _numbers(listed: str) -> list[int]:
         spread = range(first, last + 1) if last - first < _WIDEST_RANGE else (first, last)
         numbers += [n for n in spread or (first, last) if n not in numbers]
     return numbers
-
-
-SENTINEL = "[NO ANSWER]"
-"""What the model says where the passages hold no answer; never shown to a user."""
-
-NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
-MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{NUMBERS}\s*[\]］】]"
-"""A citation as models write it: ``[1]``, ``[2, 3]``, ``【来源4】``."""
-
-_REFERENCE = re.compile(rf"{MARK}|{re.escape(SENTINEL)}", re.IGNORECASE)
 
 
 def without_references(text: str) -> str:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ragkit.cli.options import Json, Settings, configured
-from ragkit.cli.output import end_interrupted, print_json, say
-from ragkit.cli.values import (
+from ragkit.cli.models.model_options import (
     ModelName,
     Options,
     System,
@@ -20,17 +18,14 @@ from ragkit.cli.values import (
     prompt_text,
     reply_format,
 )
+from ragkit.cli.options import Json, Settings, configured
+from ragkit.cli.output import end_interrupted, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ragkit.config import Config
     from ragkit.models.ollama import GenerateCall, Generated, OllamaClient
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("generate")(generate)
 
 
 def generate(
@@ -143,3 +138,6 @@ def _follow(client: OllamaClient, call: GenerateCall, *, show: bool) -> Generate
     finally:
         printer.end()
     return replace(piece, text=printer.text, thinking=printer.thinking)
+
+
+COMMANDS = {"generate": generate}

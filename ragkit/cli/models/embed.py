@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.models.model_options import STDIN, clean, stdin_lines
 from ragkit.cli.options import Backend, Settings, configured_embedder
 from ragkit.cli.output import print_json, say, shortened
-from ragkit.cli.values import STDIN, clean, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _TEXT_CHARS = 60
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("embed")(embed)
 
 
 def embed(
@@ -127,3 +122,6 @@ def _print_similarity(vectors: Vectors, texts: Sequence[str], *, json: bool) -> 
     for number, (row, text) in enumerate(zip(table, texts, strict=True), start=1):
         cosines = "".join(f"{cosine:8.3f}" for cosine in row)
         typer.echo(f"{number:>8}{cosines}   {shortened(text, _TEXT_CHARS)}")
+
+
+COMMANDS = {"embed": embed}

@@ -7,16 +7,73 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.blobs import upload
-from ragkit.cli.layers import follow
-from ragkit.cli.options import Settings, configured
-from ragkit.cli.output import end_interrupted, say, size_text
-from ragkit.cli.values import ServerModel, model_options, stdin_lines
+from ragkit.cli.models.model_options import ServerModel, model_options, stdin_lines
+from ragkit.cli.options import Json, Settings, configured
+from ragkit.cli.output import end_interrupted, print_json, say, size_text
+from ragkit.cli.progress import follow, layers_shown
 from ragkit.errors import ConfigError
-from ragkit.models.ollama.client import find_installed
 
 if TYPE_CHECKING:
-    from ragkit.models.ollama import OllamaClient
+    from ragkit.models.ollama import Blob, OllamaClient
+
+ABSENT = 1
+
+
+def check(
+    digest: Annotated[
+        str, typer.Argument(metavar="DIGEST", help="sha256: and 64 hexadecimal digits.")
+    ],
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Tell whether the server has a file. Exit code 1 if it has not."""
+    from ragkit.models.choose import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        there = client.has_blob(digest)
+    if json:
+        print_json({"digest": digest, "there": there})
+    else:
+        typer.echo("there" if there else "not there")
+    if not there:
+        raise typer.Exit(ABSENT)
+
+
+def upload_file(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The file.")
+    ],
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Upload a file, unless the server has it, and print its digest."""
+    from ragkit.models.choose import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        blob = upload(client, file)
+    if not blob.uploaded:
+        say("the server had it already")
+    typer.echo(blob.digest)
+
+
+def upload(client: OllamaClient, path: Path) -> Blob:
+    """Upload a file with its progress shown on stderr.
+
+    Raises:
+        typer.Exit: Ctrl-C; the server keeps no part of a file.
+    """
+    from ragkit.models.ollama import ModelProgress
+
+    status = f"uploading {path.name}"
+    try:
+        with layers_shown() as show:
+            return client.upload_blob(
+                path, lambda sent, size: show(ModelProgress(status, status, size, sent))
+            )
+    except KeyboardInterrupt:
+        end_interrupted(f"{path.name} is not on the server")
+
 
 Insecure = Annotated[bool, typer.Option("--insecure", help="Speak plain http to the registry.")]
 Files = Annotated[
@@ -37,15 +94,6 @@ Adapters = Annotated[
 ]
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
 _KEPT = "what was fetched is kept, and the same command goes on from there"
-
-
-def register(group: typer.Typer) -> None:
-    """Add the commands of this module."""
-    group.command("pull")(pull)
-    group.command("push")(push)
-    group.command("create")(create)
-    group.command("copy")(copy)
-    group.command("delete")(delete)
 
 
 def pull(
@@ -199,6 +247,28 @@ def _described(client: OllamaClient, name: str) -> str:
         ModelNotFoundError: It is not installed.
     """
     client.show(name)
-    model = find_installed(client.tags(), name)
+    model = client.find_installed(name)
     size = f" ({size_text(model.size_bytes)})" if model else ""
     return f"{name}{size} from {client.address}"
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the commands that change which models there are."""
+    group.command()(pull)
+    group.command()(push)
+    group.command()(create)
+    group.command()(copy)
+    group.command()(delete)
+
+
+def blob_group() -> typer.Typer:
+    """Make the group ``models blob``."""
+    blob = typer.Typer(
+        name="blob",
+        help="Check for, and upload, the files that models are made from.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    blob.command("check")(check)
+    blob.command("upload")(upload_file)
+    return blob

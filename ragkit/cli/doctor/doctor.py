@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragkit._version import __version__
-from ragkit.cli.doctor_models import about_models
-from ragkit.cli.doctor_openai import about_openai, uses_openai
-from ragkit.cli.doctor_server import about_helpers, about_server
-from ragkit.cli.finding import Finding
+from ragkit.cli.doctor.installed import about_models
+from ragkit.cli.doctor.servers import (
+    Finding,
+    about_helpers,
+    about_openai,
+    about_server,
+    uses_openai,
+)
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json
 from ragkit.errors import RagkitError
@@ -29,11 +33,6 @@ if TYPE_CHECKING:
 LOW_DISK_BYTES = 1 << 30
 _SERVER_TIMEOUT_S = 10.0  # for what takes no time on a server that works
 _SIGNS = {"ok": "ok  ", "note": "note", "problem": "FAIL"}
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command of this module."""
-    app.command("doctor")(doctor)
 
 
 def doctor(
@@ -138,3 +137,6 @@ def _disk(config: Config) -> Finding:
     if free < LOW_DISK_BYTES:
         return Finding("disk", "problem", detail, "free some space before indexing")
     return Finding("disk", "ok", detail)
+
+
+COMMANDS = {"doctor": doctor}

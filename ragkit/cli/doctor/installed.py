@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragkit.cli.finding import Finding
+from ragkit.cli.doctor.servers import Finding
 from ragkit.cli.output import on_terminal, say
 from ragkit.errors import ConfigError, ModelError
-from ragkit.models.ollama.client import find_installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,7 +125,7 @@ def _unfit(client: OllamaClient, what: str, name: str, capability: str) -> Findi
     """Why a model cannot serve; None for one that can."""
     from ragkit.models.ollama import is_remote
 
-    installed = find_installed(client.tags(), name)
+    installed = client.find_installed(name)
     elsewhere = is_remote(name) or bool(installed and installed.remote_host)
     if elsewhere and not client.settings.allow_remote:
         todo = "choose another model, or allow it: models.allow_remote = true"
@@ -146,5 +145,5 @@ def _wrong_kind(what: str, name: str, capability: str, shown: ShownModel) -> Fin
 
 
 def _full(client: OllamaClient, name: str) -> str:
-    installed = find_installed(client.tags(), name)
+    installed = client.find_installed(name)
     return installed.name if installed else name

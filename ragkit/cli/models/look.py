@@ -2,42 +2,77 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
 
-from ragkit.cli import blobs, models_change
+from ragkit.cli.models import change
+from ragkit.cli.models.model_options import ServerModel
 from ragkit.cli.options import Json, Settings, configured
-from ragkit.cli.output import print_json, print_table, say, size_text
-from ragkit.cli.ping import ping
-from ragkit.cli.values import ServerModel
-from ragkit.models.ollama.client import find_installed
+from ragkit.cli.output import print_json, print_table, say, shortened, size_text
+from ragkit.errors import ModelError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ragkit.models.ollama import InstalledModel, RunningModel, ShownModel
+    from ragkit.models.ollama import InstalledModel, OllamaClient, RunningModel, ShownModel
+
+_TIMEOUT_S = 10.0  # for what takes no time on a server that works
+_GREETING_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinged:
+    """A server's answer: its greeting and how long a second request took, or what went wrong."""
+
+    address: str
+    greeting: str = ""
+    seconds: float | None = None
+    error: str = ""
+
+
+def ping(
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Ask each model server whether it is there.
+
+    Prints how soon it answers. No model is loaded. It fails unless all servers answer.
+    """
+    from ragkit.models.choose import ollama_clients
+
+    config, _ = configured(settings)
+    quick = replace(config.models, retries=0, read_timeout_s=_TIMEOUT_S)
+    found = [_pinged(client) for client in ollama_clients(quick)]
+    if json:
+        print_json([asdict(server) for server in found])
+    else:
+        print_table([("server", "says", "answers in"), *map(_row, found)])
+    if failures := [server.error for server in found if server.error]:
+        raise ModelUnavailableError("; ".join(failures))
+
+
+def _pinged(client: OllamaClient) -> _Pinged:
+    with client:
+        try:
+            greeting = client.health()
+        except ModelError as exc:
+            return _Pinged(client.address, error=str(exc))
+        started = time.perf_counter()  # the connection is open by now
+        seconds = time.perf_counter() - started if client.answers() else None
+    return _Pinged(client.address, greeting, seconds)
+
+
+def _row(server: _Pinged) -> tuple[str, ...]:
+    took = "-" if server.seconds is None else f"{server.seconds * 1000:.1f} ms"
+    greeting = server.greeting.partition("\n")[0]
+    return server.address, shortened(greeting, _GREETING_CHARS) or "-", took
+
 
 _NO_END_DAYS = 365  # the server writes "for ever" as a time centuries ahead
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module, and those of its neighbours that belong to the group."""
-    group = typer.Typer(
-        name="models",
-        help="See, fetch, make and delete the models of the Ollama server.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    group.command("list")(list_models)
-    group.command("show")(show)
-    group.command("ps")(ps)
-    group.command("ping")(ping)
-    models_change.register(group)
-    group.command("stop")(stop)
-    blobs.register(group)
-    app.add_typer(group)
 
 
 def list_models(
@@ -88,7 +123,7 @@ def show(
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         shown = client.show(name)
-        installed = find_installed(client.tags(), name)
+        installed = client.find_installed(name)
     full = installed.name if installed else normalise_name(name)
     if json:
         size = {"size_bytes": installed.size_bytes, "digest": installed.digest} if installed else {}
@@ -177,3 +212,22 @@ def stop(
     with ollama_client(config.models) as client:
         client.unload(name)
     say(f"{name} is not in memory any more")
+
+
+def _group() -> typer.Typer:
+    group = typer.Typer(
+        name="models",
+        help="See, fetch, make and delete the models of the Ollama server.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    group.command("list")(list_models)
+    for command in (show, ps, ping):
+        group.command()(command)
+    change.add_to(group)
+    group.command()(stop)
+    group.add_typer(change.blob_group())
+    return group
+
+
+COMMANDS = {"models": _group()}

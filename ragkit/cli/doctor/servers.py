@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from ragkit.cli.finding import Finding
-from ragkit.errors import ModelError
-from ragkit.models.ollama.client import find_installed
+from ragkit.errors import ModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ragkit.config import ModelSettings
     from ragkit.models.ollama import InstalledModel, OllamaClient
+    from ragkit.models.openai import ListedModel, OpenAIClient
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``todo`` says what to do, where there is something."""
+
+    what: str
+    state: Literal["ok", "note", "problem"]
+    detail: str
+    todo: str = ""
+
 
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _LISTENING_ADDRESSES = ("0.0.0.0", "[::]")  # noqa: S104 -- looked for, not bound
@@ -68,24 +80,24 @@ def _about_helper(
     what: str, client: OllamaClient, model: str, same: InstalledModel | None
 ) -> Finding:
     try:
-        version, models = client.version(), client.tags()
+        version, installed = client.version(), len(client.tags())
+        found = client.find_installed(model)
     except ModelError as exc:
         todo = "the others do its work meanwhile; it is tried again from time to time"
         return Finding(what, "note", str(exc), todo)
     fetch = f"OLLAMA_HOST={client.address} ragkit models pull {model}"
-    found = find_installed(models, model)
     if found is None:
         return Finding(what, "note", f"{model} is not on {client.address}", fetch)
     if same and found.digest != same.digest:
         differs = f"{model} at {client.address} is another model ({found.digest[:12]}) than at"
         return Finding(what, "problem", f"{differs} the first ({same.digest[:12]})", fetch)
-    return Finding(what, "ok", f"version {version} at {client.address}, {len(models)} models")
+    return Finding(what, "ok", f"version {version} at {client.address}, {installed} models")
 
 
 def _installed(client: OllamaClient, model: str) -> InstalledModel | None:
     """A server's model of a name; None too where the server does not answer, which is told."""
     try:
-        return find_installed(client.tags(), model)
+        return client.find_installed(model)
     except ModelError:
         return None
 
@@ -115,3 +127,46 @@ def _about_version(version: str) -> Iterator[Finding]:
         if numbers < since:
             yield Finding("Ollama version", "note", f"{version} {lack}", "install a newer Ollama")
             return
+
+
+_SERVER = "OpenAI server"
+_NAMES_SHOWN = 12
+
+
+def uses_openai(settings: ModelSettings) -> bool:
+    """Whether a configured model is on an OpenAI-compatible server."""
+    return settings.backend == "openai" or settings.chat.startswith("openai:")
+
+
+def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Finding]:
+    """Look at the server, and whether it lists the configured models."""
+    from ragkit.models.http.address import is_loopback
+
+    try:
+        listed = client.models()
+    except ModelError as exc:
+        yield Finding(_SERVER, "problem", str(exc))
+        return
+    names = ", ".join(model.name for model in listed[:_NAMES_SHOWN]) or "none"
+    yield Finding(_SERVER, "ok", f"{client.address}, models: {names}")
+    if not is_loopback(client.address):
+        detail = f"texts and questions are sent to {client.address}"
+        yield Finding("privacy", "note", detail, "name a server of your own, if that is not meant")
+    if settings.backend == "openai":
+        yield _about(client, listed, settings.embedder, "embedder")
+    if settings.chat not in {"", "none"} and not settings.chat.startswith("gguf:"):
+        yield _about(client, listed, settings.chat.removeprefix("openai:"), "chat")
+
+
+def _about(client: OpenAIClient, listed: list[ListedModel], name: str, setting: str) -> Finding:
+    what = "embedding model" if setting == "embedder" else "chat model"
+    model = next((model for model in listed if model.name == name), None)
+    try:
+        model = model or client.retrieve(name)  # Ollama knows names without their tag too
+    except ModelNotFoundError:
+        todo = f"set models.{setting} to one of the names above"
+        return Finding(what, "problem", f"the server has no model {name!r}", todo)
+    except ModelError as exc:
+        return Finding(what, "problem", f"{name!r} is not listed; {exc}")
+    window = "window unknown" if model.context_tokens is None else f"{model.context_tokens} tokens"
+    return Finding(what, "ok", f"{model.name}, {window}")

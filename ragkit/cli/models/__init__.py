@@ -1,0 +1,1 @@
+"""The commands about the model server and its models, without any documents."""
