@@ -107,10 +107,13 @@ def model_server(*, latency_ms: float = 0.0, slots: int = 4, real: bool = False)
     It sends prepared vectors at no cost worth mentioning unless it is to be `real`: then a
     text's vector is a sum over its words, so that searches find what they should.
     """
-    command = [sys.executable, str(REPOSITORY / "tests/ollama_server.py")]
+    command = [sys.executable, "-m", "ollama_double.server"]
     command += ["--latency-ms", str(latency_ms), "--slots", str(slots)]
     process = subprocess.Popen(
-        [*command, *(["--real"] if real else [])], stdout=subprocess.PIPE, text=True
+        [*command, *(["--real"] if real else [])],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY / "tests",
     )
     try:
         if process.stdout is None:

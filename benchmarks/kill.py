@@ -23,7 +23,7 @@ from harness import (
 from texts import texts_of
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
-from ollama_server import OllamaServer, Request, Settings
+from ollama_double.server import OllamaServer, Request, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

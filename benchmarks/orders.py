@@ -3,8 +3,8 @@
     python benchmarks/orders.py FOLDER...
 
 Reads all that is text below the folders (``.md .rst .txt .html``, ``METADATA``, and the ``text`` of
-each line of a ``corpus.jsonl``) and prints every sentence that `ragkit.text.injection` finds, then how much
-was read. Each is a mistake, or a document about such attacks: look.
+each line of a ``corpus.jsonl``) and prints every sentence that `ragkit.text.injection` finds, then
+how much was read. Each is a mistake, or a document about such attacks: look.
 """
 
 from __future__ import annotations

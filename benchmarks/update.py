@@ -22,7 +22,7 @@ from harness import (
 from texts import texts_of
 
 sys.path.insert(0, str(REPOSITORY / "tests"))
-from ollama_server import OllamaServer, Settings
+from ollama_double.server import OllamaServer, Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

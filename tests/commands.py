@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ollama_server import OllamaServer
+    from ollama_double.server import OllamaServer
 
 REPOSITORY = Path(__file__).parent.parent
 CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens there

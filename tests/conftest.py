@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from ollama_server import OllamaServer, Settings
+from ollama_double.server import OllamaServer, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ settings.load_profile("ragkit")
 
 @pytest.fixture
 def ollama() -> Iterator[OllamaServer]:
-    """A server of the newest family with the usual models; see `ollama_server`."""
+    """A server of the newest family with the usual models; see `ollama_double.server`."""
     with OllamaServer() as server:
         yield server
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ollama_models import CATALOGUE, vectors_of
-from ollama_server import OllamaServer
+from ollama_double.models import CATALOGUE, vectors_of
+from ollama_double.server import OllamaServer
 
 from ragkit.config import ModelSettings
 from ragkit.models.ollama import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from commands import write_files
 from hash_embedder import HashEmbedder, contents, dense
-from ollama_server import OllamaServer, Settings
+from ollama_double.server import OllamaServer, Settings
 
 from ragkit.config import Config
 from ragkit.errors import (

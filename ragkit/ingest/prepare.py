@@ -1,7 +1,7 @@
 """From files to what ingest stores and embeds: documents, their chunks, the texts to embed.
 
-Where there is much to do a process of its own does it, ``python -m ragkit.ingest.prepare``: reading and
-splitting keep Python's interpreter as busy as a model's replies do, and two processes use two
+If there is much to do, a process of its own does it, ``python -m ragkit.ingest.prepare``: reading
+and splitting keep Python's interpreter as busy as a model's replies do, and two processes use two
 cores. It runs ahead as far as the pipe between them holds.
 """
 

@@ -225,8 +225,7 @@ def with_neighbours(hits: Sequence[Hit], store: LocalStore, count: int) -> list[
     """Add to hits the chunks before and after each in its document.
 
     They rank behind all hits, so that they take only what the hits leave of a context's budget:
-    first those of the best hit, the nearest first. `ragkit.query.context.assemble` joins them to what
-    they overlap.
+    first those of the best hit, the nearest first. `assemble` joins them to what they overlap.
 
     Args:
         hits: Best first; they come first in the result, unchanged.

@@ -61,9 +61,9 @@ FOREIGN = 0.85
 """What is left of it where a passage of the same script lacks a name or figure of the question."""
 
 MIXED = 0.1
-"""CJK in a passage (`ragkit.text.sentences.cjk_share`) from which a CJK question is as near to it as to a
-page in CJK: twelve Chinese questions about other subjects were 0.84 to 0.87 near to manuals with a
-tenth to a half, and 0.82 to 0.83 to Chinese pages."""
+"""CJK in a passage (`ragkit.text.words.cjk_share`) from which a CJK question is as near to it as
+to a page in CJK: twelve Chinese questions about other subjects were 0.84 to 0.87 near to manuals
+with a tenth to a half, and 0.82 to 0.83 to Chinese pages."""
 
 _CJK = frozenset({"zh", "ja", "ko"})
 

@@ -1,8 +1,8 @@
 """How many of a chat model's own tokens a text takes, learned from the counts that it reports.
 
 No server tells its tokenizer, and for Chinese vocabularies differ by a factor of four. So the
-estimate of `ragkit.text.tokens` is multiplied, script by script, by a factor learned for the model. It
-is an upper bound, since a prompt over the window is refused or cut. The text around the passages
+estimate of `ragkit.text.tokens` is multiplied, script by script, by a factor learned for the model.
+It is an upper bound, since a prompt over the window is refused or cut. The text around the passages
 (rules, question, history) is counted in the same way.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragkit.protocols import ChatMessage
 
 Factors = tuple[float, float, float]
-"""Of Latin with ASCII, of CJK, of everything else, as `ragkit.text.tokens.script_weights` parts them."""
+"""Of Latin with ASCII, of CJK, of everything else: the parts of `script_weights`."""
 
 UNKNOWN: Final[Factors] = (1.2, 3.0, 2.0)
 """What holds for a script that a model was not seen to read. Contexts of 700 to 7,200 characters

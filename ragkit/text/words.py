@@ -1,8 +1,9 @@
 """Words and content terms: what texts are compared by, folded so that variants meet.
 
-Content terms are what is left of a text when its function and question words are gone. Grounding compares texts by these terms: how much of a question do the passages speak about,
-how much of a sentence do the cited passages contain. Latin words are stemmed lightly so that
-``notices`` meets ``notice``; CJK text becomes character bigrams (a lone character: itself).
+Content terms are what is left of a text when its function and question words are gone. They tell
+how much of a question the passages speak about, and how much of a sentence they contain. Latin
+words are stemmed lightly so that ``notices`` meets ``notice``; CJK text becomes character bigrams
+(a lone character: itself).
 """
 
 from __future__ import annotations

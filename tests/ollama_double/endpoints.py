@@ -1,0 +1,114 @@
+"""The endpoints of the test server: which part of it answers which request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from ollama_double.embed import Vectors
+from ollama_double.manage import Models
+from ollama_double.openai import OpenAI, refused
+from ollama_double.state import State
+from ollama_double.text import Words
+from ollama_double.wire import JSON, TEXT, Refusal, Stream, decode, dump, to_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ollama_double.script import Fault
+    from ollama_double.server import OllamaServer
+    from ollama_double.wire import Body, Whole
+
+    Post = Callable[[Body, Fault | None], Any]
+
+_BLOBS, _MODELS = "/api/blobs/", "/v1/models/"
+_NOT_ALLOWED: tuple[int, bytes, str] = (405, b"405 method not allowed", TEXT)
+
+
+class Endpoints:
+    """Answers requests as the server of the chosen family does."""
+
+    def __init__(self, server: OllamaServer) -> None:
+        self._server = server
+        self.state = State(server.settings)
+        words = Words(self.state, server.replies)
+        vectors = Vectors(self.state, server.slots)
+        self._models = Models(self.state)
+        self._openai = OpenAI(self.state, words, vectors)
+        self._get: dict[str, Callable[[], Whole]] = {
+            "/": lambda: (200, b"Ollama is running", TEXT),
+            "/api/version": lambda: to_whole({"version": server.settings.version}),
+            "/api/tags": lambda: to_whole(self._models.tags()),
+            "/api/ps": lambda: to_whole(self._models.ps()),
+            "/v1/models": lambda: to_whole(self._openai.models()),
+        }
+        self._post: dict[str, Post] = {
+            "/api/embeddings": vectors.embeddings,
+            "/api/embed": vectors.embed,
+            "/api/generate": words.generate,
+            "/api/chat": words.chat,
+            "/api/show": self._models.show,
+            "/api/pull": self._models.pull,
+            "/api/push": self._models.push,
+            "/api/create": self._models.create,
+            "/api/copy": self._models.copy,
+            "/v1/chat/completions": self._openai.chat,
+            "/v1/embeddings": self._openai.embeddings,
+        }
+        self._delete: dict[str, Post] = {"/api/delete": self._models.delete}
+
+    def reply(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], fault: Fault | None
+    ) -> Whole | Stream:
+        """The whole reply, or a stream."""
+        if fault:
+            self._server.closing.wait(fault.delay_s)
+            if fault.held:
+                fault.held.wait(20)
+            if fault.status is not None:
+                text = isinstance(fault.body, str)
+                return fault.status, dump(fault.body), TEXT if text else JSON
+        shaped = refused if path.startswith("/v1/") else _refused
+        key = self._server.settings.api_key
+        if key and headers.get("authorization") != f"Bearer {key}":
+            return shaped(401, f"unauthorized: no right with {headers.get('authorization', '')}")
+        try:
+            given = self._routed(method, path, body, fault)
+        except Refusal as refusal:
+            return shaped(refusal.status, str(refusal))
+        if isinstance(given, dict):
+            return to_whole(given)
+        return _extended(given, fault) if fault and fault.extra else given
+
+    def _routed(
+        self, method: str, path: str, body: bytes, fault: Fault | None
+    ) -> Whole | Stream | Body:
+        if path in self._get:
+            return self._get[path]() if method in ("GET", "HEAD") else _NOT_ALLOWED
+        if path.startswith(_BLOBS):
+            known = method in ("HEAD", "POST")
+            digest = path.removeprefix(_BLOBS)
+            return self._models.blob(method, digest, body) if known else _NOT_ALLOWED
+        if path.startswith(_MODELS):
+            return self._openai.model(path.removeprefix(_MODELS))
+        found = self._post.get(path) or self._delete.get(path)
+        if found is None:
+            return 404, b"404 page not found", TEXT
+        if method != ("POST" if path in self._post else "DELETE"):
+            return _NOT_ALLOWED
+        given: Whole | Stream | Body = found(decode(body), fault)
+        if isinstance(given, dict) and fault:
+            given |= fault.extra
+        return given
+
+
+def _refused(status: int, text: str) -> Whole:
+    return to_whole({"error": text}, status)
+
+
+def _extended(given: Whole | Stream, fault: Fault) -> Whole | Stream:
+    if isinstance(given, Stream):
+        return given
+    status, body, kind = given
+    return status, dump(orjson.loads(body) | fault.extra), kind
