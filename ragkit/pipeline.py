@@ -118,7 +118,7 @@ class Pipeline:
                 return self._embedder
             record = self.store.manifest["embedder"]
             embedder = self._given_embedder or stored_embedder(record, self.config.models)
-            check_embedder(embedder, record, self.path)
+            check_embedder(embedder, record, str(self.path))
             self._embedder = embedder
         return self._embedder
 
@@ -152,7 +152,7 @@ class Pipeline:
             ModelError: The embedder failed; what was complete is stored.
         """
         if self.exists and self._given_embedder is not None:
-            check_embedder(self._given_embedder, self.store.manifest["embedder"], self.path)
+            check_embedder(self._given_embedder, self.store.manifest["embedder"], str(self.path))
         from ragkit.ingest.update import update_index  # a search needs none of it
 
         return update_index(
