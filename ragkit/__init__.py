@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RagkitError,
         StorageFullError,
         StoreError,
+        UnsupportedByStoreError,
         UnsupportedFormatError,
     )
     from ragkit.models.vectors import cosine_similarity
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         TextDelta,
         ThinkingDelta,
         VectorStore,
+        Violation,
     )
     from ragkit.records import (
         Answer,
@@ -99,6 +101,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "VectorStore",
     "StoreWriter",
     "StoreStats",
+    "Violation",
     "SearchRequest",
     "Filter",
     "Hit",
@@ -137,6 +140,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ForeignFilesError",
     "FormatVersionError",
     "StorageFullError",
+    "UnsupportedByStoreError",
     "CitationError",
 ]
 
