@@ -10,6 +10,7 @@ import numpy as np
 from ragkit.protocols import SearchRequest
 from ragkit.records import Chunk, Document, Hit
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ragkit.protocols import Violation
     from ragkit.store.local.segments import SegmentSizes
     from ragkit.store.local.writer import Writer
 
@@ -106,6 +108,11 @@ def put(
 def writer_dim(writer: Writer) -> int:
     """The length of the vectors that a writer takes."""
     return writer._tail._dim
+
+
+def violations(location: Path, *, quick: bool = False) -> list[Violation]:
+    """All that is broken in an index."""
+    return list(check_index(location, quick=quick))
 
 
 def ingest(store: LocalStore, documents: Mapping[str, Sequence[str]]) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import FormatVersionError, IndexCorruptError
+from ragkit.protocols import Violation
 from ragkit.store.local.catalog import connect, reading, translated
-from ragkit.store.local.check_vectors import INDEX_AGAIN, REBUILD, Problem, vector_problems
+from ragkit.store.local.check_vectors import INDEX_AGAIN, REBUILD, vector_problems
 from ragkit.store.local.queries import chunk_hash
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 _SHOWN = 3  # places that a problem names
 
 
-def _catalog(database: Database) -> Iterator[Problem]:
+def _catalog(database: Database) -> Iterator[Violation]:
     verdict = [str(value) for row in database.query("PRAGMA quick_check") for value in row.values()]
     if verdict != ["ok"]:
-        yield Problem("catalog", "must", f"SQLite: {'; '.join(verdict[:_SHOWN])}", INDEX_AGAIN)
+        yield Violation("catalog", "must", f"SQLite: {'; '.join(verdict[:_SHOWN])}", INDEX_AGAIN)
 
 
-def _one_version(database: Database) -> Iterator[Problem]:
+def _one_version(database: Database) -> Iterator[Violation]:
     # NOT INDEXED: the index that should prevent this must not hide it.
     yield from _listed("one-version", "documents that live twice", database.query(
         "SELECT doc_id AS place FROM documents NOT INDEXED WHERE died IS NULL "
@@ -36,13 +37,13 @@ def _one_version(database: Database) -> Iterator[Problem]:
     ))  # fmt: skip
 
 
-def _rows_exist(database: Database) -> Iterator[Problem]:
+def _rows_exist(database: Database) -> Iterator[Violation]:
     yield from _listed("rows-exist", "rows of segments that do not exist", database.query(
         "SELECT id AS place FROM vectors WHERE id >> 32 NOT IN (SELECT id FROM segments)"
     ))  # fmt: skip
 
 
-def _vector_owner(database: Database) -> Iterator[Problem]:
+def _vector_owner(database: Database) -> Iterator[Violation]:
     yield from _listed("vector-owner", "chunks whose row is not theirs", database.query(
         "SELECT c.id AS place FROM chunks c LEFT JOIN vectors v ON v.id = c.vector "
         "WHERE v.chunk IS NOT c.id"
@@ -53,7 +54,7 @@ def _vector_owner(database: Database) -> Iterator[Problem]:
     ))  # fmt: skip
 
 
-def _chunk_text(database: Database) -> Iterator[Problem]:
+def _chunk_text(database: Database) -> Iterator[Violation]:
     rows = database.query(
         "SELECT c.id AS place, hex(c.chunk_id) AS chunk_id, d.doc_id, c.char_start, c.char_end, "
         "c.text FROM chunks c LEFT JOIN documents d ON d.id = c.document"
@@ -67,14 +68,14 @@ def _is_named_rightly(row: dict[str, Any]) -> bool:
     return named == str(row["chunk_id"]).lower()
 
 
-def _cache_rows(database: Database) -> Iterator[Problem]:
+def _cache_rows(database: Database) -> Iterator[Violation]:
     yield from _listed("cache-rows", "cache entries whose row does not exist", database.query(
         "SELECT hex(c.key) AS place FROM embedding_cache c "
         "LEFT JOIN vectors v ON v.id = c.vector WHERE v.id IS NULL"
     ))  # fmt: skip
 
 
-def _keywords(database: Database) -> Iterator[Problem]:
+def _keywords(database: Database) -> Iterator[Violation]:
     yield from _listed("keywords", "chunks without keywords", database.query(
         "SELECT id AS place FROM chunks WHERE id NOT IN (SELECT rowid FROM keywords)"
     ), should=True)  # fmt: skip
@@ -85,7 +86,7 @@ def _keywords(database: Database) -> Iterator[Problem]:
 
 def _listed(
     invariant: str, what: str, rows: Iterable[dict[str, Any]], *, should: bool = False
-) -> Iterator[Problem]:
+) -> Iterator[Violation]:
     """One problem for all rows that broke an invariant, with the first few places."""
     count, shown = 0, []
     for row in rows:
@@ -97,13 +98,13 @@ def _listed(
     more = ", …" if count > _SHOWN else ""
     detail = f"{what}: {count} ({', '.join(shown)}{more})"
     if should:
-        yield Problem(invariant, "should", detail, REBUILD)
+        yield Violation(invariant, "should", detail, REBUILD)
     else:
-        yield Problem(invariant, "must", detail, REBUILD)
+        yield Violation(invariant, "must", detail, REBUILD)
 
 
-QUICK_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (_catalog, _one_version)
-CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (
+QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_catalog, _one_version)
+CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (
     _rows_exist,
     _vector_owner,
     _chunk_text,
@@ -112,19 +113,16 @@ CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (
 )
 
 
-__all__ = ["Problem", "check"]
-
-
-def check(path: Path, *, full: bool = True) -> list[Problem]:
+def check(path: Path, *, quick: bool = False) -> Iterator[Violation]:
     """Verify an index.
 
     Args:
         path: The index folder.
-        full: Verify every invariant, which reads the whole index. False: only that the catalog
-            is whole, its version known, each segment's file there, and no document there twice.
+        quick: Verify only that the catalog is whole, its version known, each segment's file there,
+            and no document there twice. Else every invariant, which reads the whole index.
 
-    Returns:
-        What is broken, at most one problem for each invariant and segment; empty: all is right.
+    Yields:
+        What is broken, at most one violation for each invariant and segment; none: all is right.
 
     Raises:
         IndexNotFoundError: There is no index.
@@ -132,25 +130,20 @@ def check(path: Path, *, full: bool = True) -> list[Problem]:
     try:
         connection = connect(path)
     except FormatVersionError as exc:
-        return [Problem("version", "must", str(exc), "install a newer ragkit")]
+        yield Violation("version", "must", str(exc), "install a newer ragkit")
+        return
     except IndexCorruptError as exc:
-        return [Problem("catalog", "must", str(exc), INDEX_AGAIN)]
+        yield Violation("catalog", "must", str(exc), INDEX_AGAIN)
+        return
     from sqlite_utils import Database  # 50 ms that a search must not pay
 
     try:
         with translated(path), reading(connection):
             database = Database(connection, execute_plugins=False, recursive_triggers=False)
-            checks = (*QUICK_CHECKS, *CATALOG_CHECKS) if full else QUICK_CHECKS
-            found = list(_run(checks, database))
-            return found + list(vector_problems(database, path / "vectors", full=full))
+            for one in QUICK_CHECKS if quick else (*QUICK_CHECKS, *CATALOG_CHECKS):
+                yield from one(database)
+            yield from vector_problems(database, path / "vectors", full=not quick)
     except IndexCorruptError as exc:
-        return [Problem("catalog", "must", str(exc), INDEX_AGAIN)]
+        yield Violation("catalog", "must", str(exc), INDEX_AGAIN)
     finally:
         connection.close()
-
-
-def _run(
-    checks: tuple[Callable[[Database], Iterator[Problem]], ...], database: Database
-) -> Iterator[Problem]:
-    for one in checks:
-        yield from one(database)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ragkit.protocols import Violation
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.rows import ROW_MASK, vector_id
@@ -22,28 +22,9 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Vectors
 
-Severity = Literal["must", "should"]
-
 INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
 REBUILD = "`ragkit rebuild`"
 NEXT_WRITE = "the next `ragkit index` removes it"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One way in which an index breaks an invariant.
-
-    Args:
-        invariant: Its name in docs/format.md.
-        severity: ``must``: data is lost or wrong; ``should``: something derived is.
-        detail: What is broken, and where.
-        repair: What to do.
-    """
-
-    invariant: str
-    severity: Severity
-    detail: str
-    repair: str
 
 
 _BLOCK_ROWS = 4096
@@ -51,7 +32,7 @@ _FACTOR_BYTES = 8  # two float32 behind a code's sign bits
 _FACTOR_TOLERANCE = 1e-3  # other processors and FAISS releases round otherwise
 
 
-def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator[Problem]:
+def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator[Violation]:
     """Verify rows-exist and, if `full`, all else that concerns the files below `folder`."""
     known = set()
     for segment in database.query("SELECT id, dim, rows, centre, alive FROM segments"):
@@ -60,7 +41,7 @@ def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator
         try:
             rows = files.map_rows(segment["id"], segment["rows"])
         except MissingRowsError as exc:
-            yield Problem("rows-exist", "must", str(exc), REBUILD)
+            yield Violation("rows-exist", "must", str(exc), REBUILD)
             continue
         if full:
             yield from _checksums(database, segment, rows)
@@ -68,12 +49,12 @@ def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator
             yield from _codes(files, segment, rows)
     if full:
         for path in SegmentFiles(folder, 0).stray(known):
-            yield Problem("orphans", "should", f"{path.name} belongs to no segment", NEXT_WRITE)
+            yield Violation("orphans", "should", f"{path.name} belongs to no segment", NEXT_WRITE)
 
 
 def _checksums(
     database: Database, segment: dict[str, Any], rows: NDArray[np.float16]
-) -> Iterator[Problem]:
+) -> Iterator[Violation]:
     first, end = vector_id(segment["id"], 0), vector_id(segment["id"] + 1, 0)
     named = database.query(
         "SELECT id, crc32 FROM vectors WHERE id >= ? AND id < ? ORDER BY id", (first, end)
@@ -89,10 +70,10 @@ def _checksums(
     wrong += range(row, len(rows))
     if wrong:
         detail = f"segment {segment['id']}: {len(wrong)} rows, the first is row {wrong[0]}"
-        yield Problem("row-checksum", "must", detail, REBUILD)
+        yield Violation("row-checksum", "must", detail, REBUILD)
 
 
-def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
+def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Violation]:
     owned = np.zeros(segment["rows"], np.uint8)
     first, end = vector_id(segment["id"], 0), vector_id(segment["id"], segment["rows"])
     living = (row["vector"] & ROW_MASK for row in database.query(
@@ -104,12 +85,12 @@ def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
     expected = np.packbits(owned, bitorder="little").tobytes()
     if segment["alive"].rstrip(b"\0") != expected.rstrip(b"\0"):
         detail = f"segment {segment['id']}: the bits are not the rows of living chunks"
-        yield Problem("alive-bits", "must", detail, REBUILD)
+        yield Violation("alive-bits", "must", detail, REBUILD)
 
 
 def _codes(
     files: SegmentFiles, segment: dict[str, Any], rows: NDArray[np.float16]
-) -> Iterator[Problem]:
+) -> Iterator[Violation]:
     if segment["centre"] is None:
         return
     from ragkit.store.local.vectors import RowEncoder
@@ -123,7 +104,7 @@ def _codes(
     else:
         return
     name = files.codes_path(segment["id"]).name
-    yield Problem("codes", "should", f"{name} {reason}: slower or worse search", REBUILD)
+    yield Violation("codes", "should", f"{name} {reason}: slower or worse search", REBUILD)
 
 
 def _same_codes(

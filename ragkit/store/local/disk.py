@@ -6,14 +6,16 @@ They are apart, without NumPy, because a run over unchanged files must not load 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import socket
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexLockedError
 
@@ -21,11 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
     r"catalog\.db(\.new)?(-wal|-shm|-journal)?|writer\.lock|\.?learned\.json(\.\w+)?"
     r"|vectors|vectors/\d{8}\.(f16|rbq)"
 )
+
+
+WRITER_WAIT_S = 10.0
+_REPLACED = ".replaced"
+_NOTES = "learned.json"
 
 
 class MissingRowsError(Exception):
@@ -73,6 +82,51 @@ def delete_index(folder: Path) -> None:
     for emptied in (folder / "vectors", folder):
         with suppress(OSError):  # somebody else's file is left in it
             emptied.rmdir()
+
+
+def replaced_path(index: Path) -> Path:
+    """Where a rebuild puts an index aside, for as long as it takes to put the new one there."""
+    return index.with_name(f".{index.name}{_REPLACED}")
+
+
+def put_back(indexes: Path) -> None:
+    """Put back each index of a folder whose rebuild was killed between its two renames."""
+    for replaced in indexes.glob(f".*{_REPLACED}"):
+        path = indexes / replaced.name[1 : -len(_REPLACED)]
+        if path.exists() or not (replaced / "catalog.db").is_file():
+            continue
+        with writer_lock(replaced, "put back", wait_s=WRITER_WAIT_S):  # a living rebuild holds it
+            if not path.exists():
+                replaced.rename(path)
+
+
+def read_notes(index: Path) -> dict[str, Any]:
+    """The notes kept in an index's folder; none without a file, or with one not to be read."""
+    try:
+        found = json.loads((index / _NOTES).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        _log.info("%s is not readable (%s): what it held is learned again", index / _NOTES, exc)
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- any JSON value
+    """Keep a note; in an index that cannot be written it is not kept.
+
+    Each write replaces the whole file, so that a reader never sees half of one; of two writers at
+    the same moment one is forgotten, which costs one note.
+    """
+    try:
+        notes = read_notes(index) | {name: value}
+        with tempfile.NamedTemporaryFile(
+            "w", dir=index, prefix=f".{_NOTES}.", encoding="utf-8", delete=False
+        ) as file:
+            json.dump(notes, file)
+        os.replace(file.name, index / _NOTES)  # noqa: PTH105 -- the names are texts
+    except OSError as exc:
+        _log.debug("%s: not kept: %s", index / _NOTES, exc)
 
 
 def _names(folder: Path) -> list[str]:

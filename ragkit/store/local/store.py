@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +14,27 @@ from ragkit.errors import ForeignFilesError, IndexExistsError
 from ragkit.protocols import StoreStats
 from ragkit.records import DocumentInfo
 from ragkit.store.local.catalog import connect, create, reading, translated
-from ragkit.store.local.disk import foreign_files, in_short, writer_lock
+from ragkit.store.local.disk import (
+    WRITER_WAIT_S,
+    delete_index,
+    foreign_files,
+    in_short,
+    keep_note,
+    read_notes,
+    replaced_path,
+    writer_lock,
+)
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ragkit.protocols import SearchRequest, Vectors
+    from ragkit.protocols import SearchRequest, Vectors, Violation
     from ragkit.records import Hit
     from ragkit.store.local.reader import Reader
     from ragkit.store.local.segments import SegmentSizes
     from ragkit.store.local.writer import Writer
 
-WRITER_WAIT_S = 10.0
 KEYWORDS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
 
 _DOCUMENTS = """
@@ -76,8 +84,10 @@ class LocalStore:
         self._connection: sqlite3.Connection = connect(path)
         with translated(path):
             rows = self._connection.execute("SELECT key, value FROM manifest")
-            self.manifest: dict[str, Any] = {key: json.loads(value) for key, value in rows}
-        self.dim: int = self.manifest["embedder"]["dim"]
+            manifest = {key: json.loads(value) for key, value in rows}
+        self.embedder: dict[str, Any] = manifest["embedder"]
+        self.splitter: dict[str, int] = manifest["splitter"]
+        self.dim: int = self.embedder["dim"]
         self._reader: Reader | None = None
         self._lock = threading.Lock()
 
@@ -122,6 +132,11 @@ class LocalStore:
                     "keywords": KEYWORDS,
                 })  # fmt: skip
         return cls(path, sizes=sizes)
+
+    @property
+    def location(self) -> str:
+        """The index folder's path."""
+        return str(self.path)
 
     @contextmanager
     def writing(self, command: str, *, wait_s: float = WRITER_WAIT_S) -> Iterator[Writer]:
@@ -209,7 +224,7 @@ class LocalStore:
         return json.loads(row[0]) if row else []
 
     def generation(self) -> int:
-        """The newest generation, 0 where nothing was ever written."""
+        """The newest generation, 0 if nothing was ever written."""
         with self._lock, translated(self.path):
             row = self._connection.execute("SELECT max(id) FROM generations").fetchone()
             return row[0] or 0
@@ -226,13 +241,65 @@ class LocalStore:
                 dim=self.dim,
                 size_bytes=_size_bytes(self.path),
                 segments=one("SELECT count(*) FROM segments"),
-                embedder=self.manifest["embedder"],
-                splitter=self.manifest["splitter"],
+                embedder=self.embedder,
+                splitter=self.splitter,
                 stale=one("SELECT count(*) FROM documents WHERE died IS NULL AND stale NOT NULL"),
             )
 
     def _one(self, query: str) -> int:
         return int(self._connection.execute(query).fetchone()[0])
+
+    def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
+        """A note kept in ``learned.json``, None if there is none."""
+        return read_notes(self.path).get(name)
+
+    def keep_note(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any JSON value
+        """Keep a note in ``learned.json``, if the folder can be written."""
+        keep_note(self.path, name, value)
+
+    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+        """Verify the index; see `ragkit.store.local.check.check`."""
+        from ragkit.store.local.check import check  # loads sqlite-utils
+
+        return check(self.path, quick=quick)
+
+    @contextmanager
+    def rebuilding(
+        self, *, embedder: Mapping[str, Any], splitter: Mapping[str, Any]
+    ) -> Iterator[LocalStore]:
+        """An empty index that takes this one's place; see `VectorStore.rebuilding`.
+
+        When it has, both are closed, and this one is deleted.
+
+        Raises:
+            ForeignFilesError: The folder, which is renamed, holds files that are not the index's.
+            IndexLockedError: Another process is writing.
+        """
+        foreign = foreign_files(self.path)
+        if foreign:
+            msg = (
+                f"{self.path} holds files that are not the index's own: {in_short(foreign)}; "
+                "rebuilding replaces the folder, so move them out of it, or index into a folder "
+                "of its own"
+            )
+            raise ForeignFilesError(msg, self.path)
+        fresh = self.path.with_name(f".{self.path.name}.rebuilding")
+        old = replaced_path(self.path)
+        delete_index(fresh)
+        try:
+            with self.writing("rebuild"):
+                made = LocalStore.create(
+                    fresh, embedder=embedder, splitter=splitter, sizes=self._sizes
+                )
+                with closing(made):
+                    yield made
+                delete_index(old)
+                self.path.rename(old)
+                fresh.rename(self.path)
+        finally:
+            delete_index(fresh)
+        self.close()
+        delete_index(old)
 
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
