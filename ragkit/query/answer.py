@@ -22,7 +22,7 @@ from ragkit.query.proof.support import Evidence, judge
 from ragkit.query.thinking import without_thinking
 from ragkit.query.window import NO_TALK, Talk, checked_receipt, plan_request
 from ragkit.records import Answer, Receipt, Sentence
-from ragkit.text.injection import without_orders
+from ragkit.text.injection import without_injections
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _texts(context: Context) -> Iterator[str]:
     """All that a model is shown of the passages."""
     for passage in context.passages:
         said = (passage.path, passage.title, *passage.heading, passage.text)
-        yield from map(without_orders, said)
+        yield from map(without_injections, said)
 
 
 def _unasked(

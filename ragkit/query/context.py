@@ -11,7 +11,7 @@ from ragkit.query.prompt import widest_block
 from ragkit.query.token_scale import TokenScale
 from ragkit.query.window import NO_TALK, Talk, fitted, passage_budget
 from ragkit.records import Context, Dropped, Passage
-from ragkit.text.injection import orders, says_nothing
+from ragkit.text.injection import find_injections, is_only_injection
 from ragkit.text.sentences import sentences
 from ragkit.text.tokens import estimate_tokens
 
@@ -58,7 +58,7 @@ def assemble(
     draft = _Draft(budget_tokens, estimate)
     for hit in sorted(hits, key=lambda h: h.rank):
         draft.offer(hit)
-    telling = (p for p in draft.passages if not says_nothing(p.text))
+    telling = (p for p in draft.passages if not is_only_injection(p.text))
     passages = tuple(replace(p, number=n) for n, p in enumerate(telling, start=1))
     tokens = sum(p.tokens for p in passages)
     given_orders = [dropped for passage in draft.passages for dropped in _orders(passage)]
@@ -131,7 +131,7 @@ class _Draft:
 
 
 def _orders(passage: Passage) -> Iterator[Dropped]:
-    for start, end in orders(passage.text):
+    for start, end in find_injections(passage.text):
         place = (passage.start + start, passage.start + end)
         yield Dropped(passage.chunk_ids[0], passage.path, *place, "order")
 

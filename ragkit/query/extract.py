@@ -21,7 +21,7 @@ import numpy as np
 
 from ragkit.query.proof.marks import MARK
 from ragkit.query.proof.support import Place
-from ragkit.text.injection import free_spans
+from ragkit.text.injection import spans_without
 from ragkit.text.sentences import sentences
 from ragkit.text.words import content_terms, words
 
@@ -152,7 +152,7 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     """
     distinct: dict[str, _Candidate] = {}
     for passage in context.passages:
-        for begin, stop in free_spans(passage.text):
+        for begin, stop in spans_without(passage.text):
             for candidate in _candidates(passage, begin, stop):
                 distinct.setdefault(candidate.said, candidate)
     asked = set(content_terms(question))

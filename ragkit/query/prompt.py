@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.protocols import ChatMessage
 from ragkit.query.proof.marks import SENTINEL, without_references
-from ragkit.text.injection import orders
+from ragkit.text.injection import find_injections
 from ragkit.text.visible import visible
 from ragkit.text.words import language
 
@@ -99,13 +99,13 @@ def begins_refusal(text: str) -> bool:
 def neutral(text: str) -> str:
     """Make a document's text harmless to show to a model.
 
-    Sentences that tell a reading model what to reply go (`orders`), and characters that nobody
+    Sentences that tell a reading model what to reply go (`find_injections`), and characters that nobody
     sees (`visible`). The signs with which chat templates mark turns, and the delimiters of
     passages, are broken by a space; a line that opens a turn in words becomes a quotation;
     references such as ``[3]`` become ``(3)`` so that they cannot pass for citations, and the
     sentinel likewise.
     """
-    for start, end in reversed(orders(text)):
+    for start, end in reversed(find_injections(text)):
         text = text[:start] + LEFT_OUT + text[end:]
     spoken = _SPEAKER.sub("> ", visible(text))
     return without_references(_CONTROL_TOKEN.sub(r"\g<0> ", spoken))

@@ -17,7 +17,7 @@ from ragkit.query.context import passages_for
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.query.search import retrieve
 from ragkit.records import NO_FILTER, Filter
-from ragkit.text.injection import says_nothing
+from ragkit.text.injection import is_only_injection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -212,7 +212,7 @@ def _given(
 ) -> tuple[Stage, str]:
     passage = next((p for p in context.passages if wanted.keys() & set(p.chunk_ids)), None)
     if passage is None:
-        if all(says_nothing(hit.text) for hit in wanted.values()):
+        if all(is_only_injection(hit.text) for hit in wanted.values()):
             return "order", "it only tells a model what to reply, and is given to none"
         if any(d.reason == "repeat" and d.chunk_id in wanted for d in context.dropped):
             return "repeat", "another passage that was given says the same, word for word"

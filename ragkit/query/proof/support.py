@@ -17,7 +17,7 @@ from ragkit.query.proof.marks import find_marks, without_marks
 from ragkit.query.proof.names import names_missing
 from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import figures, figures_missing
-from ragkit.text.injection import free_spans, without_orders
+from ragkit.text.injection import spans_without, without_injections
 from ragkit.text.scripts import is_cjk
 from ragkit.text.sentences import sentences
 from ragkit.text.words import content_terms, share_covered, words
@@ -152,7 +152,7 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
         return Verdict("uncited", 0.0)
     bare = _NOTE.sub(" ", without_marks(sentence))
     evidence = [
-        Evidence(without_orders(e.text), tuple(map(without_orders, e.above))) for e in evidence
+        Evidence(without_injections(e.text), tuple(map(without_injections, e.above))) for e in evidence
     ]
     if _stands(bare, evidence):
         return Verdict("quoted", 1.0)
@@ -187,7 +187,7 @@ def _stands(text: str, evidence: Sequence[Evidence]) -> bool:
 
 def find_verbatim(sentence: str, passage: Passage) -> Place | None:
     """Find a text word for word in a passage, not across an order; see `verbatim_span`."""
-    for begin, stop in free_spans(passage.text):
+    for begin, stop in spans_without(passage.text):
         if span := verbatim_span(sentence, passage.text[begin:stop]):
             return Place(passage.number, begin + span[0], begin + span[1])
     return None
@@ -214,7 +214,7 @@ def verbatim_span(sentence: str, text: str) -> tuple[int, int] | None:
 def best_place(sentence: str, passage: Passage) -> Place:
     """Find the one or two neighbouring sentences of a passage that share most with a text."""
     wanted = _terms(sentence)
-    free = free_spans(passage.text)
+    free = spans_without(passage.text)
     spans = [
         (begin + start, begin + end, stop)
         for begin, stop in free

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import UnsupportedFormatError
 from ragkit.ingest.load.encoding import decode, looks_binary
 from ragkit.ingest.load.kinds import Parsed, normalise
-from ragkit.text.words import heading_text
+from ragkit.text.markdown import heading_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
