@@ -6,8 +6,8 @@ Records hold plain values only, so each converts to JSON with :func:`to_json`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar
 
 Mode = Literal["dense", "keyword", "hybrid"]
 SentenceStatus = Literal["quoted", "supported", "unsupported", "uncited"]
@@ -341,6 +341,21 @@ class DocumentInfo:
     pages: int
     pages_without_text: tuple[int, ...]
     stale: str | None = None
+
+
+_Record = TypeVar("_Record")
+
+
+def copy_fields(record: object, kind: type[_Record], **others: object) -> _Record:
+    """Make a record of a kind from the fields that it shares with another one.
+
+    Args:
+        record: A dataclass, such as a `Hit`.
+        kind: A dataclass, such as `Passage`.
+        others: Its other fields, and those that differ.
+    """
+    shared = {f.name for f in fields(kind)} & {f.name for f in fields(record)}  # type: ignore[arg-type]  # dataclasses both
+    return kind(**{name: getattr(record, name) for name in shared} | others)
 
 
 def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 -- any record of this module

@@ -20,7 +20,7 @@ from ragkit.text.visible import visible
 if TYPE_CHECKING:
     from collections.abc import Set
 
-# Traditional and simplified characters -----------------------------------------------------------
+# Folding -----------------------------------------------------------------------------------------
 
 _JAPANESE_SHARE = 20  # one kana in so many characters; fewer are quotations in a Chinese text
 
@@ -47,6 +47,11 @@ def _table() -> dict[int, int]:
     return {ord(pair[0]): ord(pair[1]) for pair in pairs}
 
 
+def compose(text: str) -> str:
+    """Casefold a text in compatibility forms (NFKC), so that full-width letters meet others."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
 # Words -------------------------------------------------------------------------------------------
 
 
@@ -60,7 +65,7 @@ def words(text: str) -> list[str]:
     that group thousands and keep their decimals.
     """
     found: list[str] = []
-    folded = simplified(unicodedata.normalize("NFKC", visible(text)).casefold())
+    folded = simplified(compose(visible(text)))
     for word in _word().findall(folded):
         if is_cjk(word):
             found.extend(bigrams(word))

