@@ -92,7 +92,7 @@ def check(
 
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        problems = list(check_index(rag.path, quick=quick))
+        problems = check_index(rag.path, quick=quick)
     if json:
         print_json([{"invariant": p.invariant, "severity": p.severity, "detail": p.detail,
                      "repair": p.repair} for p in problems])  # fmt: skip
