@@ -254,7 +254,9 @@ class Receipt:
     All counts are tokens; None: the model did not say. ``num_ctx`` is the window asked for,
     ``reserve_tokens`` the part of it kept for the answer. ``prompt_tokens`` is the model's own
     count. ``turns_given`` and ``turns_dropped`` are of the conversation's earlier turns.
-    ``found`` is in the order of ranks.
+    ``found`` is in the order of ranks. ``citations_removed`` counts the ``[n]`` that the reply
+    gave for passages that were not given, ``links_removed`` the addresses and HTML tags in it that
+    do not stand in the passages: both were left out of the answer.
     """
 
     num_ctx: int
@@ -268,6 +270,8 @@ class Receipt:
     turns_given: int = 0
     turns_dropped: int = 0
     found: tuple[Found, ...] = ()
+    citations_removed: int = 0
+    links_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.evaluate.intervals import need_extra
 from ragkit.query.proof.marks import without_marks
-from ragkit.query.proof.support import fold
+from ragkit.query.proof.quotation import fold
 from ragkit.text.scripts import script_class
 from ragkit.text.sentences import sentences
 

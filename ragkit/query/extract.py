@@ -13,13 +13,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.query.proof.citations import as_shown, cite
 from ragkit.query.proof.marks import MARK
 from ragkit.query.proof.places import Place
+from ragkit.query.proof.support import Evidence, judge
+from ragkit.records import Sentence
 from ragkit.text.injection import spans_without
 from ragkit.text.statements import statements
 from ragkit.text.words import content_terms, words
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Embedder
     from ragkit.query.proof.analysed import AnalysedText
-    from ragkit.records import Context, Passage
+    from ragkit.records import Answer, Citation, Context, Passage
 
 MAX_CANDIDATES = 40
 """Sentences that are embedded; the embedder is what takes time."""
@@ -77,6 +80,38 @@ class _Candidate:
     def is_whole(self) -> bool:
         """Whether it is a whole sentence."""
         return self.said.endswith(_ENDS)
+
+
+def quote(blank: Answer, question: AnalysedText, context: Context, embedder: Embedder) -> Answer:
+    """Answer by quoting the best sentences of the passages, word for word, without a chat model.
+
+    Only what could pass for a citation, an image or HTML is not shown as it stands; the citation's
+    quote holds it exactly. A sentence that tells a model what to reply is never chosen.
+
+    Args:
+        blank: The refusal that stands if nothing can be quoted.
+        question: As it was searched for.
+        context: The passages.
+        embedder: The index's; errors are those of `Embedder.embed_documents`.
+    """
+    text = ""
+    quoted: list[Sentence] = []
+    citations: list[Citation] = []
+    for place in extract(question, context, embedder):
+        passage = context.passages[place.number - 1]
+        citation = cite(passage, place.start, place.end)
+        begin = len(text) + (1 if text else 0)
+        shown = as_shown(citation.quote)
+        above = (passage.title, *passage.heading)
+        status = judge(shown, [Evidence(citation.quote, above)]).status
+        text = f"{text}\n{shown} [{place.number}]".lstrip("\n")
+        quoted.append(Sentence(begin, len(text), status, (len(citations),)))
+        citations.append(citation)
+    if not citations:
+        return blank
+    return replace(
+        blank, text=text, refused=False, sentences=tuple(quoted), citations=tuple(citations)
+    )
 
 
 def extract(question: AnalysedText, context: Context, embedder: Embedder) -> list[Place]:

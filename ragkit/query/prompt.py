@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import ChatMessage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 LEFT_OUT = "(…)"
-"""What stands in a prompt for a sentence that gave orders to the model."""
+"""What stands in a prompt for a sentence that told the model what to reply."""
 
 _REFUSALS = {
     "en": "The documents do not say.",
@@ -96,7 +97,8 @@ def begins_refusal(text: str) -> bool:
     return any(known.startswith(bare) for known in _BARE_REFUSALS)
 
 
-def neutral(text: str) -> str:
+@lru_cache(maxsize=512)  # a passage is counted, hashed and sent: three times the same text
+def sanitise(text: str) -> str:
     """Make a document's text harmless to show to a model.
 
     Sentences that tell a reading model what to reply go (`find_injections`), and characters that nobody
@@ -116,9 +118,9 @@ def passage_block(passage: Passage, nonce: str) -> str:
     place = [passage.path, passage.title, " > ".join(passage.heading)]
     if passage.page is not None:
         place.append(f"page {passage.page}")
-    source = neutral(" | ".join(dict.fromkeys(" ".join(p.split()) for p in place if p.strip())))
+    source = sanitise(" | ".join(dict.fromkeys(" ".join(p.split()) for p in place if p.strip())))
     name = f"passage {passage.number} {nonce}"
-    return f"<{name}>\nsource: {source}\n{neutral(passage.text)}\n</{name}>\n"
+    return f"<{name}>\nsource: {source}\n{sanitise(passage.text)}\n</{name}>\n"
 
 
 def widest_block(passage: Passage) -> str:
@@ -171,6 +173,7 @@ def request_nonce(question: str, passages: Sequence[Passage], others: Sequence[s
     return nonce
 
 
+@lru_cache(maxsize=32)
 def _answer_language(question: str) -> str:
     code = language(question)
     return "zh-Hant" if code == "zh" and _TRADITIONAL.search(question) else code

@@ -150,7 +150,9 @@ def _judge(sentence: AnalysedText, evidence: Sequence[Evidence]) -> Verdict:
     texts = [AnalysedText(without_injections(e.text)) for e in evidence]
     if _stands(sentence, texts):
         return Verdict("quoted", 1.0)
-    quotations = [AnalysedText(next(filter(None, m.groups()))) for m in _QUOTED.finditer(sentence.text)]
+    quotations = [
+        AnalysedText(next(filter(None, m.groups()))) for m in _QUOTED.finditer(sentence.text)
+    ]
     quotations = [q for q in quotations if len(q.words) >= MIN_QUOTED_WORDS]
     if not all(_stands(quotation, texts) for quotation in quotations):
         return Verdict("unsupported", 0.0)
@@ -164,9 +166,7 @@ def _stands(text: AnalysedText, evidence: Sequence[AnalysedText]) -> bool:
     return any(verbatim_span(text, e) for e in evidence)
 
 
-def _score(
-    sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequence[str]
-) -> float:
+def _score(sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequence[str]) -> float:
     """How far texts say a sentence, in [0, 1]: the share of its content terms that they hold.
 
     It is 0 if they lack a figure or a name of the sentence, or say the opposite. A name may
