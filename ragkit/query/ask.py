@@ -44,28 +44,25 @@ def ask(
     answer = _refusal(engine, question, hits, as_of=scope.as_of, searched=turns.searched)
 
     if not has_evidence(searched, hits, embedder=answer.embedder, minimum=settings.min_evidence):
-        yield from _at_once(answer)
+        yield from _ending(answer)
         return
 
     model = engine.models.chat()
     context, turns = fill_window(engine, question, hits, model=model, turns=turns)
     answer = _given(answer, context, model)
     if not context.passages:
-        yield from _at_once(answer)
+        yield from _ending(answer)
         return
 
     started = time.perf_counter()
     if model is None:
-        answer = quote(answer, searched, context, engine.embedder)
-        yield from _at_once(replace(answer, seconds=time.perf_counter() - started))
+        yield from _ending(quote(answer, searched, context, engine.embedder), started)
         return
     reply = yield from stream_answer(question, context, model, settings, turns=turns)
 
     answer = prove(answer, reply, context, strict=settings.strict)
     learn_tokens(engine.store, model, reply.messages, answer.receipt)
-    if rest := answer.text[len(reply.shown) :]:
-        yield TextDelta(rest)
-    yield replace(answer, seconds=time.perf_counter() - started)
+    yield from _ending(answer, started, shown=reply.shown)
 
 
 def last_answer(events: Iterable[AnswerEvent]) -> Answer:
@@ -100,6 +97,11 @@ def _given(answer: Answer, context: Context, model: ChatModel | None) -> Answer:
     return replace(answer, chat_model=name, chat_digest=digest, receipt=receipt)
 
 
-def _at_once(answer: Answer) -> Generator[AnswerEvent, None, None]:
-    yield TextDelta(answer.text)
-    yield answer
+def _ending(
+    answer: Answer, started: float | None = None, *, shown: str = ""
+) -> Generator[AnswerEvent, None, None]:
+    """What is not shown yet of an answer's text, and the answer with the time that it took."""
+    if rest := answer.text[len(shown) :]:
+        yield TextDelta(rest)
+    seconds = 0.0 if started is None else time.perf_counter() - started
+    yield replace(answer, seconds=seconds)

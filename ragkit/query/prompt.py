@@ -101,8 +101,8 @@ def begins_refusal(text: str) -> bool:
 def sanitise(text: str) -> str:
     """Make a document's text harmless to show to a model.
 
-    Sentences that tell a reading model what to reply go (`find_injections`), and characters that nobody
-    sees (`visible`). The signs with which chat templates mark turns, and the delimiters of
+    Sentences that tell a reading model what to reply go (`find_injections`), and characters that
+    nobody sees (`visible`). The signs with which chat templates mark turns, and the delimiters of
     passages, are broken by a space; a line that opens a turn in words becomes a quotation;
     references such as ``[3]`` become ``(3)`` so that they cannot pass for citations, and the
     sentinel likewise.
