@@ -61,22 +61,22 @@ def about_server(client: OllamaClient) -> Iterator[Finding]:
         )
 
 
-def about_helpers(
-    first: OllamaClient, helpers: Sequence[OllamaClient], model: str
+def about_replicas(
+    first: OllamaClient, replicas: Sequence[OllamaClient], model: str
 ) -> Iterator[Finding]:
     """Look at the servers that share the embedding with the first one, a finding for each.
 
     Args:
         first: It may not answer.
-        helpers: The others.
+        replicas: The others.
         model: The embedding model, which must be the same everywhere.
     """
-    same = _installed(first, model) if helpers else None
-    for number, client in enumerate(helpers, start=2):
-        yield _about_helper(f"Ollama {number}", client, model, same)
+    same = _installed(first, model) if replicas else None
+    for number, client in enumerate(replicas, start=2):
+        yield _about_replica(f"Ollama {number}", client, model, same)
 
 
-def _about_helper(
+def _about_replica(
     what: str, client: OllamaClient, model: str, same: InstalledModel | None
 ) -> Finding:
     try:

@@ -28,10 +28,11 @@ def check(
 ) -> None:
     """Tell whether the server has a file. Exit code 1 if it has not."""
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        there = client.has_blob(digest)
+        there = OllamaAdmin(client).has_blob(digest)
     if json:
         print_json({"digest": digest, "there": there})
     else:
@@ -63,12 +64,12 @@ def upload(client: OllamaClient, path: Path) -> Blob:
     Raises:
         typer.Exit: Ctrl-C; the server keeps no part of a file.
     """
-    from ragkit.models.ollama import ModelProgress
+    from ragkit.models.ollama import ModelProgress, OllamaAdmin
 
     status = f"uploading {path.name}"
     try:
         with layers_shown() as show:
-            return client.upload_blob(
+            return OllamaAdmin(client).upload_blob(
                 path, lambda sent, size: show(ModelProgress(status, status, size, sent))
             )
     except KeyboardInterrupt:
@@ -106,10 +107,11 @@ def pull(
     After an interruption the same command goes on where it was.
     """
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        follow(client.pull(name, insecure=insecure), kept=_KEPT)
+        follow(OllamaAdmin(client).pull(name, insecure=insecure), kept=_KEPT)
 
 
 def push(
@@ -122,10 +124,11 @@ def push(
     It needs an account there, whose key the server has.
     """
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        follow(client.push(name, insecure=insecure), kept="the same command goes on")
+        follow(OllamaAdmin(client).push(name, insecure=insecure), kept="the same command goes on")
 
 
 def create(
@@ -151,7 +154,7 @@ def create(
     It gets a system text, a template and options of its own.
     """
     from ragkit.models.choose import ollama_client
-    from ragkit.models.ollama import CreateCall
+    from ragkit.models.ollama import CreateCall, OllamaAdmin
 
     if bool(base) == bool(file):
         msg = "a model is made --from another one or from each --file: give one of the two"
@@ -169,7 +172,7 @@ def create(
             parameters=parameters,
             quantize=quantize,
         )
-        follow(client.create(call), kept="no model was made")
+        follow(OllamaAdmin(client).create(call), kept="no model was made")
 
 
 def _uploaded(client: OllamaClient, files: list[Path]) -> dict[str, str]:
@@ -187,10 +190,11 @@ def copy(
 ) -> None:
     """Give a model a second name. Its weights are not stored twice."""
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        client.copy(source, destination)
+        OllamaAdmin(client).copy(source, destination)
     say(f"{destination} is {source} too")
 
 
@@ -201,12 +205,13 @@ def delete(
 ) -> None:
     """Delete a model from the server, after asking."""
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         if not yes:
             _ask_first(f"Delete {_described(client, name)}?")
-        client.delete(name)
+        OllamaAdmin(client).delete(name)
     say(f"{name} was deleted from {client.address}")
 
 
