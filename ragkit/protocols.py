@@ -1,8 +1,8 @@
 """The three seams: what an embedder, a chat model and a vector store promise.
 
 A class satisfies a seam by having its methods; nothing needs to be inherited or registered.
-The suites ``tests/test_model_contract.py`` and ``tests/test_store_contract.py`` check every
-promise made here against each implementation.
+The suites ``tests/models/test_model_contract.py`` and ``tests/store/test_store_contract.py`` check
+every promise made here against each implementation.
 """
 
 from __future__ import annotations

@@ -164,10 +164,7 @@ def _listed(
         return
     more = ", …" if count > _SHOWN else ""
     detail = f"{what}: {count} ({', '.join(shown)}{more})"
-    if should:
-        yield Violation(invariant, "should", detail, REBUILD)
-    else:
-        yield Violation(invariant, "must", detail, REBUILD)
+    yield Violation(invariant, "should" if should else "must", detail, REBUILD)
 
 
 _QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_catalog, _one_version)
