@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RagkitError,
         StorageFullError,
         StoreError,
+        UnsupportedByStoreError,
         UnsupportedFormatError,
     )
     from ragkit.models.vectors import cosine_similarity
@@ -44,12 +45,14 @@ if TYPE_CHECKING:
         ChatModel,
         ChatRequest,
         Embedder,
+        Reranker,
         SearchRequest,
         StoreStats,
         StoreWriter,
         TextDelta,
         ThinkingDelta,
         VectorStore,
+        Violation,
     )
     from ragkit.records import (
         Answer,
@@ -94,11 +97,13 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "TextDelta",
     "ThinkingDelta",
     "ChatDone",
+    "Reranker",
     "cosine_similarity",
     # store and search
     "VectorStore",
     "StoreWriter",
     "StoreStats",
+    "Violation",
     "SearchRequest",
     "Filter",
     "Hit",
@@ -137,6 +142,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ForeignFilesError",
     "FormatVersionError",
     "StorageFullError",
+    "UnsupportedByStoreError",
     "CitationError",
 ]
 

@@ -16,7 +16,7 @@ from ollama_double.server import Fault, OllamaServer, Settings
 from terminal import at_terminal
 
 from ragkit.pipeline import Pipeline
-from ragkit.store.local.store import LocalStore
+from ragkit.store.open import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,7 +214,7 @@ def test_a_killed_run_is_taken_up_where_it_was_committed(many: tuple[Shell, Olla
 
 def state_of(shell: Shell) -> tuple[int, str]:
     """Vectors that are committed, and the state of the newest run."""
-    store = LocalStore(shell.folder / "indexes/docs")
+    store = open_store(shell.folder / "indexes/docs")
     vectors, state = store.stats().vectors, store.runs()[0]["state"]
     store.close()
     return vectors, state
