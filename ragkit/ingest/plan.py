@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load import fingerprint, make_doc_id, root_folder, walk
+from ragkit.ingest.load import fingerprint, make_doc_id, root_folder, walk_files
 from ragkit.ingest.load.document import document_path
 from ragkit.records import FileOutcome, IndexReport
 
@@ -150,7 +150,7 @@ class _Planner:
         name = "" if path.is_dir() else path.name
         self.plan.sources.append(f"{folder}/{name}".rstrip("/"))
         self._scopes.add(f"{root}/{within}{document_path(name)}".rstrip("/"))
-        for entry in walk(path, self._settings):
+        for entry in walk_files(path, self._settings):
             relative = within + entry.relative
             location = f"{root}/{relative}"
             if location not in self._seen:
