@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RagkitError,
         StorageFullError,
         StoreError,
+        UnsupportedByStoreError,
         UnsupportedFormatError,
     )
     from ragkit.models.vectors import cosine_similarity
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         TextDelta,
         ThinkingDelta,
         VectorStore,
+        Violation,
     )
     from ragkit.records import (
         Answer,
@@ -101,6 +103,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "VectorStore",
     "StoreWriter",
     "StoreStats",
+    "Violation",
     "SearchRequest",
     "Filter",
     "Hit",
@@ -139,6 +142,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ForeignFilesError",
     "FormatVersionError",
     "StorageFullError",
+    "UnsupportedByStoreError",
     "CitationError",
 ]
 

@@ -12,16 +12,15 @@ from ragkit.config import Config, load_config
 from ragkit.models.choose import chat_model, check_embedder, new_embedder, stored_embedder
 from ragkit.query.search import retrieve
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
-from ragkit.store.local.disk import delete_index
-from ragkit.store.local.store import LocalStore
-from ragkit.store.locate import index_path, replaced_path
+from ragkit.store.locate import index_path
+from ragkit.store.open import index_exists, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ragkit.config import ModelSettings
     from ragkit.ingest.run import Progress
-    from ragkit.protocols import ChatModel, Embedder, StoreStats
+    from ragkit.protocols import ChatModel, Embedder, StoreStats, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
@@ -64,7 +63,7 @@ class Pipeline:
         self._embedder: Embedder | None = None
         self._chat: ChatModel | None = None
         self._chat_settings: ModelSettings | None = None
-        self._store: LocalStore | None = None
+        self._store: VectorStore | None = None
 
     @classmethod
     def open(
@@ -94,14 +93,14 @@ class Pipeline:
         return cls(path, config, embedder=embedder, chat=chat)
 
     @property
-    def store(self) -> LocalStore:
+    def store(self) -> VectorStore:
         """The index on disk.
 
         Raises:
             IndexNotFoundError: It was not made yet.
         """
         if self._store is None:
-            self._store = LocalStore(self.path)
+            self._store = open_store(self.path)
         return self._store
 
     @property
@@ -116,7 +115,7 @@ class Pipeline:
             if not self.exists:
                 self._embedder = self._given_embedder or new_embedder(self.config.models)
                 return self._embedder
-            record = self.store.manifest["embedder"]
+            record = self.store.embedder
             embedder = self._given_embedder or stored_embedder(record, self.config.models)
             check_embedder(embedder, record, str(self.path))
             self._embedder = embedder
@@ -125,7 +124,7 @@ class Pipeline:
     @property
     def exists(self) -> bool:
         """Whether the index was made."""
-        return self._store is not None or (self.path / "catalog.db").is_file()
+        return self._store is not None or index_exists(self.path)
 
     def index(
         self,
@@ -152,7 +151,7 @@ class Pipeline:
             ModelError: The embedder failed; what was complete is stored.
         """
         if self.exists and self._given_embedder is not None:
-            check_embedder(self._given_embedder, self.store.manifest["embedder"], str(self.path))
+            check_embedder(self._given_embedder, self.store.embedder, str(self.path))
         from ragkit.ingest.update import update_index  # a search needs none of it
 
         return update_index(
@@ -190,7 +189,6 @@ class Pipeline:
         )
         self.close()
         self._embedder = None
-        delete_index(replaced_path(self.path))
         return report
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
@@ -241,7 +239,7 @@ class Pipeline:
         if model is None:
             _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
             return hits
-        scale = token_scale(self.path, model)
+        scale = token_scale(self.store, model)
         return rerank(question, hits, model, self.config.answer, scale=scale)
 
     def chat_model(self) -> ChatModel | None:

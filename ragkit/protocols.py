@@ -219,6 +219,23 @@ class StoreStats:
     stale: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which an index is broken; what `VectorStore.check` finds.
+
+    Attributes:
+        invariant: The name of what does not hold; those of the local store are in docs/format.md.
+        severity: ``must``: data is lost or wrong; ``should``: something derived is.
+        detail: What is broken, and where.
+        repair: What to do.
+    """
+
+    invariant: str
+    severity: Literal["must", "should"]
+    detail: str
+    repair: str
+
+
 class StoreWriter(Protocol):
     """One run that changes a store; see `VectorStore.writing`.
 
@@ -256,7 +273,11 @@ class StoreWriter(Protocol):
         """Note that a document's file changed but could not be loaded; None takes it back."""
 
     def account(self, report: Mapping[str, Any]) -> None:
-        """Keep the run's account, JSON values, with its generation."""
+        """Keep the run's account, JSON values, with its generation.
+
+        ``report["sources"]``, if there, lists the folders and files that the run was about; see
+        `VectorStore.sources`.
+        """
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
@@ -268,6 +289,21 @@ class VectorStore(Protocol):
     A reader sees the state before or after a commit, never between. One writer at a time;
     any number of readers, also in other processes.
     """
+
+    @property
+    def location(self) -> str:
+        """The path or URL by which the store is opened again; for messages and answers."""
+
+    @property
+    def embedder(self) -> Mapping[str, Any]:
+        """The embedder of its vectors: ``backend``, ``name``, ``digest``, ``dim``, ``options``."""
+
+    @property
+    def splitter(self) -> Mapping[str, int]:
+        """The settings that its chunks were made with."""
+
+    def generation(self) -> int:
+        """The newest generation, 0 if nothing was ever written."""
 
     def writing(self, command: str) -> AbstractContextManager[StoreWriter]:
         """Begin a run that changes the store; one generation.
@@ -289,11 +325,80 @@ class VectorStore(Protocol):
             IndexCorruptError: A row or a text does not match its checksum.
         """
 
+    def neighbours(self, hit: Hit, count: int) -> list[Hit]:
+        """The living chunks within `count` places of a hit in its document, nearest first.
+
+        They have rank 0 and no score. None if the document has changed since the hit was found.
+        """
+
+    def chunks_at(self, doc_id: str, start: int, end: int) -> list[Hit]:
+        """The living chunks that touch characters `start` to `end` of a document, in order.
+
+        They have rank 0 and no score. None if there is no such document.
+        """
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """The committed vectors under those cache keys: float32, shape (dim,), unit length.
+
+        Keys that are not known, or whose vector is damaged, are left out.
+        """
+
     def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
         """The documents of the newest commit by path, of one root or of all."""
 
+    def sources(self) -> list[str]:
+        """The folders and files of the newest account that names any; none before the first."""
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The generations, newest first.
+
+        Each has ``id``, ``command``, ``started_at`` and ``finished_at`` (ISO 8601, the latter None
+        until its end), ``state`` (``open``, ``closed`` or ``interrupted``) and ``report`` (its
+        account, or None).
+        """
+
     def stats(self) -> StoreStats:
         """The size and state now."""
+
+    def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
+        """The JSON value that was kept under a name, None if there is none.
+
+        Notes are no part of the index: all are None again after they were lost.
+        """
+
+    def keep_note(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any JSON value
+        """Keep a small JSON value; the others stay.
+
+        Nothing is raised for an index that cannot be written: the value is then not kept.
+        """
+
+    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+        """Find what is broken; nothing is changed. None: all is right.
+
+        Args:
+            quick: Only what takes no time; else the whole index is read.
+
+        Raises:
+            UnsupportedByStoreError: The store has no such check; raised before the first one.
+        """
+
+    def rebuilding(
+        self, *, embedder: Mapping[str, Any], splitter: Mapping[str, int]
+    ) -> AbstractContextManager[VectorStore]:
+        """An empty store beside this one, which answers meanwhile and cannot be written.
+
+        Leaving the block puts the new store in this one's place; leaving it by an exception
+        deletes it and keeps this one as it is. Both may be closed then: open the location again.
+
+        Args:
+            embedder: The new store's, as `embedder`.
+            splitter: The new store's, as `splitter`.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+            ForeignFilesError: The store's folder holds files that are not its own.
+            UnsupportedByStoreError: The store cannot be replaced as a whole.
+        """
 
     def close(self) -> None:
         """Release files; calling it again does nothing."""

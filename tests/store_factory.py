@@ -105,7 +105,7 @@ def put(
 
 def writer_dim(writer: Writer) -> int:
     """The length of the vectors that a writer takes."""
-    return writer._tail._dim
+    return writer._segments._dim
 
 
 def ingest(store: LocalStore, documents: Mapping[str, Sequence[str]]) -> int:

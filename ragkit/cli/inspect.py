@@ -88,11 +88,11 @@ def check(
 
     docs/format.md names the invariants. Exit code 12 where one that must hold is broken.
     """
-    from ragkit.store.local.check import check as check_index
+    from ragkit.store.open import check_index
 
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        problems = check_index(rag.path, full=not quick)
+        problems = check_index(rag.path, quick=quick)
     if json:
         print_json([{"invariant": p.invariant, "severity": p.severity, "detail": p.detail,
                      "repair": p.repair} for p in problems])  # fmt: skip

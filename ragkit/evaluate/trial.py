@@ -64,7 +64,7 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
     hits = rag.search(question.text)
     search_s = time.perf_counter() - started
     ranked = _deepened(question, rag, hits, documents)
-    name = rag.store.manifest["embedder"]["name"]
+    name = rag.store.embedder["name"]
     minimum = rag.config.answer.min_evidence
     trial = Trial(
         id=question.id,

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.config import SplitSettings
-from ragkit.errors import ForeignFilesError, IndexMismatchError, LoadError
-from ragkit.ingest.embed import embedder_record
+from ragkit.errors import IndexMismatchError, LoadError
 from ragkit.ingest.plan import living_sources, make_plan, planned_report
-from ragkit.store.local.disk import delete_index, foreign_files, in_short
-from ragkit.store.local.store import LocalStore
-from ragkit.store.locate import replaced_path
+from ragkit.store.open import create_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,14 +20,13 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.ingest.plan import Plan
     from ragkit.ingest.run import Progress, Remembered
-    from ragkit.protocols import Embedder
+    from ragkit.protocols import Embedder, VectorStore
     from ragkit.records import IndexReport
-    from ragkit.store.local.store import LocalStore
 
 
 def update_index(
     path: Path,
-    store: LocalStore | None,
+    store: VectorStore | None,
     config: Config,
     paths: Sequence[str | Path],
     embedder: Callable[[], Embedder],
@@ -72,14 +68,14 @@ def update_index(
         return _carry_out(plan, store, command, config, embedder, on_progress, remembered)
     from ragkit.ingest.embed import embedder_record
 
-    made = LocalStore.create(path, embedder=embedder_record(embedder()), splitter=splitter)
+    made = create_store(path, embedder=embedder_record(embedder()), splitter=splitter)
     with closing(made):
         return _carry_out(plan, made, command, config, embedder, on_progress, remembered)
 
 
 def _carry_out(
     plan: Plan,
-    store: LocalStore,
+    store: VectorStore,
     command: str,
     config: Config,
     embedder: Callable[[], Embedder],
@@ -95,7 +91,7 @@ def _carry_out(
         return Ingest(plan, embedder(), writer, config, on_progress, remembered).run()
 
 
-def indexed_sources(store: LocalStore) -> list[str]:
+def indexed_sources(store: VectorStore) -> list[str]:
     """The folders and files that an index's documents come from."""
     return living_sources(set(store.sources()), store.documents())
 
@@ -104,12 +100,12 @@ def _is_current(plan: Plan) -> bool:
     return not plan.load and not plan.removed and not any(d.stale for d in plan.unchanged)
 
 
-def _splitter(path: Path, store: LocalStore | None, config: Config) -> dict[str, int]:
+def _splitter(path: Path, store: VectorStore | None, config: Config) -> dict[str, int]:
     """The index's own split settings, else the configured ones."""
     given = asdict(config.split)
     if store is None:
         return given
-    stored: dict[str, int] = store.manifest["splitter"]
+    stored = dict(store.splitter)
     if given not in (stored, asdict(SplitSettings())):
         msg = (
             f"{path} was split with {stored}, not with {given}; build it anew with "
@@ -119,7 +115,7 @@ def _splitter(path: Path, store: LocalStore | None, config: Config) -> dict[str,
     return stored
 
 
-def remove_documents(store: LocalStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
+def remove_documents(store: VectorStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
     """Remove documents from an index; see `Pipeline.remove`."""
     wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
     names = {str(p) for p in paths}
@@ -140,18 +136,16 @@ def _with_parents(path: Path) -> set[Path]:
 
 def rebuild_index(
     path: Path,
-    store: LocalStore,
+    store: VectorStore,
     config: Config,
     embedder: Callable[[], Embedder],
     on_progress: Callable[[Progress], None],
 ) -> IndexReport:
     """Build an index anew and put it in its place; see `Pipeline.rebuild`.
 
-    The old one is left at `replaced_path`, to be removed when nobody here has it open.
-
     Args:
         path: The index folder.
-        store: The old index.
+        store: The old index; it is closed when the new one has its place.
         config: Load and split settings.
         embedder: Gives the new index's embedder.
         on_progress: Called after every file.
@@ -160,40 +154,18 @@ def rebuild_index(
         ForeignFilesError: The index shares its folder with files that are not its own.
         LoadError: Over half of a folder's documents are gone from the disk.
     """
-    _refuse_foreign_files(path)
     sources = indexed_sources(store)
     _refuse_emptied_folders(store, sources, config)
-    fresh = path.with_name(f".{path.name}.rebuilding")
-    delete_index(fresh)
-    try:
-        with store.writing("rebuild"):
-            record = embedder_record(embedder())
-            made = LocalStore.create(fresh, embedder=record, splitter=asdict(config.split))
-            with closing(made):
-                report = update_index(
-                    fresh, made, config, sources, embedder, on_progress, remembered=store.vectors
-                )
-            old = replaced_path(path)
-            delete_index(old)
-            path.rename(old)
-            fresh.rename(path)
-    finally:
-        delete_index(fresh)
-    return report
+    from ragkit.ingest.embed import embedder_record
 
-
-def _refuse_foreign_files(path: Path) -> None:
-    """Refuse to move a folder aside that is not the index's alone."""
-    foreign = foreign_files(path)
-    if foreign:
-        msg = (
-            f"{path} holds files that are not the index's own: {in_short(foreign)}; rebuilding "
-            "replaces the folder, so move them out of it, or index into a folder of its own"
+    record = embedder_record(embedder())
+    with store.rebuilding(embedder=record, splitter=asdict(config.split)) as fresh:
+        return update_index(
+            path, fresh, config, sources, embedder, on_progress, remembered=store.vectors
         )
-        raise ForeignFilesError(msg, path)
 
 
-def _refuse_emptied_folders(store: LocalStore, sources: Sequence[str], config: Config) -> None:
+def _refuse_emptied_folders(store: VectorStore, sources: Sequence[str], config: Config) -> None:
     """The guard of `index`: a folder that was emptied or is not mounted removes nothing."""
     known = store.documents()
     plan = make_plan([Path(source) for source in sources], known, config.load, sources=sources)

@@ -13,23 +13,20 @@ from ragkit.query.evidence import has_evidence
 from ragkit.query.prompt import build_messages
 from ragkit.query.window import NO_TALK, Talk
 from ragkit.records import Answer, Found
-from ragkit.store.local.learned import keep_learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from ragkit.config import Config
-    from ragkit.protocols import ChatModel, Embedder
+    from ragkit.protocols import ChatModel, Embedder, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.records import Context, Hit
-    from ragkit.store.local.store import LocalStore
 
 
 def answer_from(
     question: str,
     hits: Sequence[Hit],
-    store: LocalStore,
+    store: VectorStore,
     config: Config,
     *,
     chat: Callable[[], ChatModel | None],
@@ -85,7 +82,7 @@ def _found(hit: Hit) -> Found:
 def _events(
     question: str,
     hits: Sequence[Hit],
-    store: LocalStore,
+    store: VectorStore,
     config: Config,
     *,
     chat: Callable[[], ChatModel | None],
@@ -93,12 +90,11 @@ def _events(
     talk: Talk,
 ) -> Generator[AnswerEvent, None, None]:
     settings = config.answer
-    record = store.manifest["embedder"]
     source = Provenance(
-        index=str(store.path),
+        index=store.location,
         generation=store.generation(),
-        embedder=record["name"],
-        embedder_digest=record["digest"],
+        embedder=store.embedder["name"],
+        embedder_digest=store.embedder["digest"],
     )
     searched = talk.searched or question
     if not has_evidence(searched, hits, embedder=source.embedder, minimum=settings.min_evidence):
@@ -112,17 +108,19 @@ def _events(
     with closing(answer(question, context, model, source, settings, talk=talk)) as events:
         for event in events:
             if isinstance(event, Answer):
-                _learn(event, context, model, store.path, talk)
+                _learn(event, context, model, store, talk)
             yield event
 
 
-def _learn(answer: Answer, context: Context, model: ChatModel, index: Path, talk: Talk) -> None:
+def _learn(
+    answer: Answer, context: Context, model: ChatModel, store: VectorStore, talk: Talk
+) -> None:
     """Keep what the model counted for the prompt of an answer."""
     receipt = answer.receipt
     if receipt.prompt_tokens is None:
         return
     messages = build_messages(answer.question, context.passages, talk.history, talk.system)
-    before = token_scale(index, model)  # another process may have learned meanwhile
+    before = token_scale(store, model)  # another process may have learned meanwhile
     after = before.learn(messages, receipt.prompt_tokens, num_ctx=receipt.num_ctx)
     if after != before:
-        keep_learned(index, tokens_of(model), after.to_json())
+        store.keep_note(tokens_of(model), after.to_json())

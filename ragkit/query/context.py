@@ -11,20 +11,17 @@ from ragkit.query.prompt import widest_block
 from ragkit.query.token_scale import TokenScale
 from ragkit.query.window import NO_TALK, Talk, fitted, passage_budget
 from ragkit.records import Context, Dropped, Passage
-from ragkit.store.local.learned import read_learned
 from ragkit.text.injection import orders, says_nothing
 from ragkit.text.sentences import sentences
 from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from typing import Literal
 
     from ragkit.config import Config
-    from ragkit.protocols import ChatModel
+    from ragkit.protocols import ChatModel, VectorStore
     from ragkit.records import Context, Hit
-    from ragkit.store.local.store import LocalStore
 
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SPACE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
@@ -221,7 +218,7 @@ def _merge(a: Passage, b: Passage, text: str) -> Passage:
     )
 
 
-def with_neighbours(hits: Sequence[Hit], store: LocalStore, count: int) -> list[Hit]:
+def with_neighbours(hits: Sequence[Hit], store: VectorStore, count: int) -> list[Hit]:
     """Add to hits the chunks before and after each in its document.
 
     They rank behind all hits, so that they take only what the hits leave of a context's budget:
@@ -242,7 +239,7 @@ def with_neighbours(hits: Sequence[Hit], store: LocalStore, count: int) -> list[
 def passages_for(
     question: str,
     hits: Sequence[Hit],
-    store: LocalStore,
+    store: VectorStore,
     config: Config,
     model: ChatModel | None,
     talk: Talk = NO_TALK,
@@ -267,15 +264,15 @@ def passages_for(
         budget = passage_budget(question, settings, context_tokens=settings.num_ctx)
         return assemble(hits, budget_tokens=budget), talk
     window = model.context_tokens
-    talk = replace(talk, scale=token_scale(store.path, model))
+    talk = replace(talk, scale=token_scale(store, model))
     talk = fitted(question, talk, settings, context_tokens=window)
     budget = passage_budget(question, settings, context_tokens=window, talk=talk)
     return assemble(hits, budget_tokens=budget, estimate=talk.scale.estimate), talk
 
 
-def token_scale(index: Path, model: ChatModel) -> TokenScale:
+def token_scale(store: VectorStore, model: ChatModel) -> TokenScale:
     """What is known of a model's tokens where an index is used."""
-    return TokenScale.from_json(read_learned(index).get(tokens_of(model)))
+    return TokenScale.from_json(store.note(tokens_of(model)))
 
 
 def tokens_of(model: ChatModel) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from ragkit.pipeline import Pipeline
-    from ragkit.protocols import ChatModel
+    from ragkit.protocols import ChatModel, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.records import Citation
 
@@ -77,7 +77,7 @@ class Conversation:
         store = self._rag.store  # first, so that a missing index is reported as that
         model = self._model()
         talk = Talk(turns=tuple(map(_messages, self._turns)), system=self.system)
-        talk = replace(talk, searched=self._searched(text, talk, model))
+        talk = replace(talk, searched=self._searched(text, talk, model, store))
         hits = self._rag.search(talk.searched or text, k=self._k, restrict=self._restrict)
         for event in answer_from(
             text,
@@ -128,14 +128,14 @@ class Conversation:
                 self._config = self._config.with_values({"models.chat": "none"})
         return self._chat
 
-    def _searched(self, text: str, talk: Talk, model: ChatModel | None) -> str:
+    def _searched(self, text: str, talk: Talk, model: ChatModel | None, store: VectorStore) -> str:
         """What to search for in place of a question; "" where it stands alone."""
         if not self._turns or not leans_on_earlier(text):
             return ""
         alone = [turn.question for turn in self._turns if not turn.searched]
         if model is None:
             return combined(text, alone[-1])
-        settings, scale = self._config.answer, token_scale(self._rag.path, model)
+        settings, scale = self._config.answer, token_scale(store, model)
         talk = replace(talk, scale=scale)
         talk = fitted(text, talk, settings, context_tokens=model.context_tokens)
         found = rewritten(text, alone[-1], talk, model, settings)

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ragkit.config import Config, SearchSettings
-    from ragkit.protocols import ChatModel, Embedder
+    from ragkit.protocols import ChatModel, Embedder, VectorStore
     from ragkit.records import Answer, Context, DocumentInfo, Hit
-    from ragkit.store.local.store import LocalStore
 
 Stage: TypeAlias = Literal[
     "not indexed",
@@ -84,7 +83,7 @@ def why_not(
     question: str,
     path: str,
     hits: Sequence[Hit],
-    store: LocalStore,
+    store: VectorStore,
     config: Config,
     embedder: Embedder | None,
     *,
@@ -136,7 +135,7 @@ class _Search:
     """One question's searches over one index."""
 
     def __init__(
-        self, question: str, store: LocalStore, settings: SearchSettings, embedder: Embedder | None
+        self, question: str, store: VectorStore, settings: SearchSettings, embedder: Embedder | None
     ) -> None:
         self.question, self.store, self.settings = question, store, settings
         self._embedder = embedder
@@ -196,7 +195,7 @@ def _searched(
         places = {(hit.start, hit.end) for hit in wanted.values()}
         best = next(s for s in told.standings if (s.start, s.end) in places)
         return "not retrieved", _behind(best, search.settings)
-    settings, name = config.answer, search.store.manifest["embedder"]["name"]
+    settings, name = config.answer, search.store.embedder["name"]
     if not has_evidence(search.question, hits, embedder=name, minimum=settings.min_evidence):
         needed = settings.min_evidence if settings.min_evidence >= 0 else THRESHOLD
         found = evidence(search.question, hits, name)
@@ -250,7 +249,7 @@ def _behind(best: Standing, settings: SearchSettings) -> str:
     )
 
 
-def _document(path: str, store: LocalStore) -> DocumentInfo | None:
+def _document(path: str, store: VectorStore) -> DocumentInfo | None:
     parts = PurePath(path).parts
     fitting = []
     for document in store.documents():
@@ -266,7 +265,7 @@ def _document(path: str, store: LocalStore) -> DocumentInfo | None:
     return fitting[0] if fitting else None
 
 
-def _not_indexed(path: str, store: LocalStore) -> str:
+def _not_indexed(path: str, store: VectorStore) -> str:
     for run in store.runs():
         report = run["report"] or {}
         for what in ("failed", "skipped", "unreadable"):

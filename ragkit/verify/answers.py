@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ragkit.config import LoadSettings
+    from ragkit.protocols import VectorStore
     from ragkit.records import Sentence, SentenceStatus
-    from ragkit.store.local.store import LocalStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def read_answer(data: bytes, name: str) -> Answer:
         raise LoadError(msg, name) from exc
 
 
-def verify(answer: Answer, store: LocalStore, settings: LoadSettings) -> Verification:
+def verify(answer: Answer, store: VectorStore, settings: LoadSettings) -> Verification:
     """Check an answer against the index that it came from, and against the files.
 
     Args:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from ragkit.config import LoadSettings
     from ragkit.ingest.load import Parser
+    from ragkit.protocols import VectorStore
     from ragkit.records import Citation, Document, DocumentInfo, Hit
-    from ragkit.store.local.store import LocalStore
 
 CitationState = Literal["holds", "differs", "changed", "missing", "unreadable"]
 """What became of a citation.
@@ -60,7 +60,7 @@ class Library:
         parser: Parses the risky kinds.
     """
 
-    def __init__(self, store: LocalStore, settings: LoadSettings, parser: Parser) -> None:
+    def __init__(self, store: VectorStore, settings: LoadSettings, parser: Parser) -> None:
         self._store = store
         self._settings = settings
         self._parser = parser

@@ -28,7 +28,7 @@ from ragkit.query.prompt import build_messages
 from ragkit.query.token_scale import UNKNOWN, TokenScale
 from ragkit.query.window import Talk, passage_budget
 from ragkit.records import Hit
-from ragkit.store.local.learned import keep_learned, read_learned
+from ragkit.store.local.disk import keep_note, read_notes
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
 if TYPE_CHECKING:
@@ -157,24 +157,24 @@ def test_a_spoilt_value_is_nothing_known(value: object) -> None:
 
 
 def test_a_spoilt_or_missing_file_is_nothing_known(tmp_path: Path) -> None:
-    assert read_learned(tmp_path) == {}
+    assert read_notes(tmp_path) == {}
     for spoilt in (b"", b"[1]", b'{"a"', b"\xff\xfe"):
         (tmp_path / "learned.json").write_bytes(spoilt)
-        assert read_learned(tmp_path) == {}
-    keep_learned(tmp_path, "tokens:a", [[1.0], [], []])
-    assert read_learned(tmp_path) == {"tokens:a": [[1.0], [], []]}
+        assert read_notes(tmp_path) == {}
+    keep_note(tmp_path, "tokens:a", [[1.0], [], []])
+    assert read_notes(tmp_path) == {"tokens:a": [[1.0], [], []]}
 
 
 def test_a_folder_that_is_gone_keeps_nothing_and_ends_nothing(tmp_path: Path) -> None:
-    keep_learned(tmp_path / "gone", "tokens:a", 1)
+    keep_note(tmp_path / "gone", "tokens:a", 1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_at_once_leave_a_whole_file(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from ragkit.store.local.learned import keep_learned\n"
-        "for n in range(100): keep_learned(Path(sys.argv[1]), sys.argv[2], [n] * 500)"
+        "from ragkit.store.local.disk import keep_note\n"
+        "for n in range(100): keep_note(Path(sys.argv[1]), sys.argv[2], [n] * 500)"
     )
     writers = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path, name], cwd=REPOSITORY)
@@ -188,7 +188,7 @@ def test_two_processes_at_once_leave_a_whole_file(tmp_path: Path) -> None:
     assert [writer.returncode for writer in writers] == [0, 0]
     assert len(seen) > 10
     assert all(len(set(values)) == 1 for found in seen for values in found.values())
-    assert 99 in {values[0] for values in read_learned(tmp_path).values()}
+    assert 99 in {values[0] for values in read_notes(tmp_path).values()}
     assert [path.name for path in tmp_path.iterdir()] == ["learned.json"]
 
 
@@ -201,7 +201,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
     with Pipeline(tmp_path / "index", Config().with_values(values)) as rag:
         rag.index(tmp_path / "docs")
         first = rag.ask("劳动者提前几日通知用人单位？")
-        learned = read_learned(tmp_path / "index")
+        learned = read_notes(tmp_path / "index")
         second = rag.ask("劳动者提前几日通知用人单位？")
 
     sent = [m["content"] for m in ollama.bodies("/api/chat")[0]["messages"]]

@@ -55,9 +55,9 @@ def doctor(
 
 def _about_ragkit() -> Iterator[Finding]:
     from ragkit.ingest.load.formats import SANDBOXED
-    from ragkit.store.local.catalog import SQLITE_VERSION
+    from ragkit.store.open import ENGINE
 
-    python = f"Python {platform.python_version()}, SQLite {SQLITE_VERSION}"
+    python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
@@ -111,13 +111,12 @@ def _about_indexes(config: Config) -> Iterator[Finding]:
 
 
 def _index_health(path: Path) -> Finding:
-    from ragkit.store.local.check import check
-    from ragkit.store.local.store import LocalStore
+    from ragkit.store.open import check_index, open_store
 
     what = f"index {path.name}"
     try:
-        problems = check(path, full=False)
-        store = LocalStore(path)
+        problems = check_index(path, quick=True)
+        store = open_store(path)
         stats = store.stats()
         store.close()
     except RagkitError as exc:
