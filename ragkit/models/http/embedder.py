@@ -11,8 +11,8 @@ import numpy as np
 from ragkit.errors import EmbeddingFailedError, ModelResponseError
 from ragkit.models import vectors as pooling
 from ragkit.models.http.problem import Problem
-from ragkit.models.http.workers import Workers
 from ragkit.models.prefixes import Prefixes, prefixes_of
+from ragkit.system import DaemonPool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class ServedEmbedder:
         self._query_prefix, self._document_prefix = prefixes
         self._dim = dim
         self._batch, self._shares = batch, servers
-        self._workers = Workers(requests * servers)
+        self._pool = DaemonPool(requests * servers)
         self._lock = threading.Lock()
 
     @property
@@ -74,7 +74,7 @@ class ServedEmbedder:
         size = min(self._batch, -(-len(texts) // self._shares))  # so that each gets some
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]
         embed = partial(self._group, prefix=self._document_prefix)
-        outcomes = self._workers.map(embed, groups)
+        outcomes = self._pool.map(embed, groups)
         return self._assemble([outcome for group in outcomes for outcome in group])
 
     def embed_query(self, text: str) -> Vectors:
@@ -84,7 +84,7 @@ class ServedEmbedder:
 
     def close(self) -> None:
         """End the threads. The client stays open."""
-        self._workers.close()
+        self._pool.close()
 
     def _request(self, texts: Sequence[str]) -> list[Vectors] | Problem:
         """Have texts embedded, prefix included, in one request; vectors of any norm, or empty."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailableError
 from ragkit.models.local.gguf_header import read_header
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
-from ragkit.system import short_waits
+from ragkit.system import passive_openmp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -169,7 +169,7 @@ class GGUFChat:
 
     def _load(self, window: int) -> Any:  # noqa: ANN401 -- xllamacpp has no types
         try:
-            with short_waits():
+            with passive_openmp():
                 import xllamacpp
         except ImportError as exc:
             msg = f"{self.name} needs llama.cpp; install it with: pip install 'ragkit[gguf]'"

