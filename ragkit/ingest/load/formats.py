@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ragkit.errors import LoadError
-from ragkit.records import Page
+from ragkit.records import Page, reading_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -215,16 +215,16 @@ class Formats:
         return self._by_kind.get(kind)
 
     def _add_installed(self) -> None:
-        if not self._is_whole:
-            self._is_whole = True
-            for row in _installed():
-                if row.kind in self._by_kind:
-                    _log.warning("The reader of an installed package is not used: the kind "
-                                 "%s is taken.", row.kind)  # fmt: skip
-                    continue
-                self._by_kind[row.kind] = row
-                for key in row.keys:
-                    self._by_key.setdefault(key, row)
+        if self._is_whole:
+            return
+        self._is_whole = True
+        for row in _installed():
+            if row.kind in self._by_kind:
+                _log.warning("An installed reader is not used: the kind %s is taken.", row.kind)
+                continue
+            self._by_kind[row.kind] = row
+            for key in row.keys:
+                self._by_key.setdefault(key, row)
 
 
 def _installed() -> Iterable[Format]:
@@ -288,6 +288,7 @@ def _sound(parsed: Parsed) -> Parsed:
         msg = f"a reader returns a Parsed, not {parsed!r:.80}"
         raise TypeError(msg)
     json.dumps(parsed.metadata)
+    reading_notes(parsed.metadata)
     text, pages = normalise(parsed.text), parsed.pages
     if pages and text != parsed.text:
         pages = tuple(

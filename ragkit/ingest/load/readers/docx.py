@@ -37,7 +37,8 @@ def read_docx(data: bytes, name: str) -> Parsed:
     """Read a Word document.
 
     Heading styles become ``# `` lines, list paragraphs ``- `` lines, table rows one line with
-    `` | ``. Deleted and hidden text is left out, inserted text kept.
+    `` | ``. Deleted and hidden text is left out, inserted text kept; ``metadata["hidden"]`` counts
+    the runs of hidden text.
 
     Raises:
         LoadError: The file is encrypted or broken.
@@ -46,12 +47,14 @@ def read_docx(data: bytes, name: str) -> Parsed:
         msg = "is encrypted, or an old .doc file under the name of a .docx"
         raise LoadError(msg, name)
     document = _open(data, name)
-    writer = MarkdownWriter()
-    _write(document.element.body, writer, _style_names(document))
-    for note in _notes(document):
+    writer, style = MarkdownWriter(), _style_names(document)
+    parts = [document.element.body, *_notes(document)]
+    for part in parts:
         writer.end_block()
-        _write(note, writer, _style_names(document))
-    return Parsed(writer.text(), (document.core_properties.title or "").strip())
+        _write(part, writer, style)
+    hidden = sum(map(_count_hidden, parts))
+    title = (document.core_properties.title or "").strip()
+    return Parsed(writer.text(), title, metadata={"hidden": hidden} if hidden else {})
 
 
 def _open(data: bytes, name: str) -> Any:  # noqa: ANN401 -- python-docx ships no types
@@ -147,6 +150,13 @@ def _close(tag: str, writer: MarkdownWriter) -> None:
 def _vanished(run: Element) -> bool:
     vanish = run.find(_path("rPr/vanish"))
     return vanish is not None and vanish.get(_W + "val", "1") not in ("0", "false", "off")
+
+
+def _count_hidden(root: Element) -> int:
+    return sum(
+        _vanished(run) and any((text.text or "").strip() for text in run.iter(_W + "t"))
+        for run in root.iter(_W + "r")
+    )
 
 
 def _value(element: Element, path: str) -> str:
