@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.output import say
+from ragkit.cli.terminal import clean, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ragkit.config import Config
     from ragkit.models.ollama.calls import Format
@@ -135,17 +135,6 @@ def chat_name(config: Config, *, named: bool = False) -> str:
         msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
         raise ConfigError(msg)
     return name
-
-
-def clean(text: str) -> str:
-    """Replace what a terminal or pipe that speaks no UTF-8 left in a text."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def stdin_lines() -> Iterator[str]:
-    """The lines of standard input as UTF-8, without their ends; odd bytes are replaced."""
-    for line in sys.stdin.buffer:
-        yield line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
 
 
 def prompt_text(text: str) -> str:
