@@ -37,13 +37,11 @@ def search(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Find the passages that speak about a question. No chat model is asked."""
-    from ragkit.records import to_json
-
     config, _ = configured(settings, search__mode=mode)
     with open_pipeline(index, config) as rag:
         hits = rag.search(question, k=k, as_of=as_of, **restriction(path, kind))
     if json:
-        print_json([to_json(hit) for hit in hits])
+        print_json(hits)
         return
     print_hits(hits, explain=explain)
     if not hits:
@@ -76,8 +74,6 @@ def why_not(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell at which stage a passage that should answer a question was lost."""
-    from ragkit.records import to_json
-
     config, _ = configured(settings, search__mode=mode, search__k=k)
     document, page = _place(expect)
     with open_pipeline(index, config) as rag:
@@ -88,7 +84,7 @@ def why_not(
         except ValueError as exc:
             raise typer.BadParameter(str(exc), param_hint="--expect") from exc
     if json:
-        print_json(to_json(told))
+        print_json(told)
         return
     place = told.path if page is None else f"{told.path}, page {page}"
     typer.echo(f"{place}: {told.stage}\n  {told.reason}")

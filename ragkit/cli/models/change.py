@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.models.model_options import ServerModel, model_options, stdin_lines
+from ragkit.cli.models.model_options import ServerModel, model_options
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import end_interrupted, print_json, say, size_text
-from ragkit.cli.progress import follow, layers_shown
+from ragkit.cli.progress import download_progress, follow_download
+from ragkit.cli.terminal import stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def upload(client: OllamaClient, path: Path) -> Blob:
 
     status = f"uploading {path.name}"
     try:
-        with layers_shown() as show:
+        with download_progress() as show:
             return client.upload_blob(
                 path, lambda sent, size: show(ModelProgress(status, status, size, sent))
             )
@@ -109,7 +110,7 @@ def pull(
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        follow(client.pull(name, insecure=insecure), kept=_KEPT)
+        follow_download(client.pull(name, insecure=insecure), kept=_KEPT)
 
 
 def push(
@@ -125,7 +126,7 @@ def push(
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        follow(client.push(name, insecure=insecure), kept="the same command goes on")
+        follow_download(client.push(name, insecure=insecure), kept="the same command goes on")
 
 
 def create(
@@ -169,7 +170,7 @@ def create(
             parameters=parameters,
             quantize=quantize,
         )
-        follow(client.create(call), kept="no model was made")
+        follow_download(client.create(call), kept="no model was made")
 
 
 def _uploaded(client: OllamaClient, files: list[Path]) -> dict[str, str]:
@@ -191,7 +192,7 @@ def copy(
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         client.copy(source, destination)
-    say(f"{destination} is {source} too")
+    say(f"Copied {source} to {destination}")
 
 
 def delete(

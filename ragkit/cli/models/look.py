@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def ping(
     quick = replace(config.models, retries=0, read_timeout_s=_TIMEOUT_S)
     found = [_pinged(client) for client in ollama_clients(quick)]
     if json:
-        print_json([asdict(server) for server in found])
+        print_json(found)
     else:
         print_table([("server", "says", "answers in"), *map(_row, found)])
     if failures := [server.error for server in found if server.error]:
@@ -81,13 +81,12 @@ def list_models(
 ) -> None:
     """List the installed models, newest first."""
     from ragkit.models.choose import ollama_client
-    from ragkit.records import to_json
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         found = client.tags()
     if json:
-        print_json([to_json(model) for model in found])
+        print_json(found)
         return
     if not found:
         say(f"No models on {client.address}. Fetch one: ragkit models pull {config.models.chat}")
@@ -167,13 +166,12 @@ def ps(
 ) -> None:
     """List the models in the server's memory."""
     from ragkit.models.choose import ollama_client
-    from ragkit.records import to_json
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         found = client.ps()
     if json:
-        print_json([to_json(model) for model in found])
+        print_json(found)
     elif found:
         print_table([("name", "size", "runs on", "window", "until"), *map(_running, found)])
     else:
