@@ -121,7 +121,6 @@ def _why(hit: Hit | Found) -> str:
 
 def print_answer(answer: Answer, *, explain: bool) -> None:
     """Print for people what comes after an answer's text, which was streamed already."""
-    typer.echo()
     if answer.refused:
         _say_nearest(answer)
     if answer.citations:
