@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         ChatModel,
         ChatRequest,
         Embedder,
+        Reranker,
         SearchRequest,
         StoreStats,
         StoreWriter,
@@ -96,6 +97,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "TextDelta",
     "ThinkingDelta",
     "ChatDone",
+    "Reranker",
     "cosine_similarity",
     # store and search
     "VectorStore",

@@ -117,7 +117,7 @@ class Pipeline:
                 return self._embedder
             record = self.store.embedder
             embedder = self._given_embedder or stored_embedder(record, self.config.models)
-            check_embedder(embedder, record, self.path)
+            check_embedder(embedder, record, str(self.path))
             self._embedder = embedder
         return self._embedder
 
@@ -151,7 +151,7 @@ class Pipeline:
             ModelError: The embedder failed; what was complete is stored.
         """
         if self.exists and self._given_embedder is not None:
-            check_embedder(self._given_embedder, self.store.embedder, self.path)
+            check_embedder(self._given_embedder, self.store.embedder, str(self.path))
         from ragkit.ingest.update import update_index  # a search needs none of it
 
         return update_index(

@@ -1,4 +1,4 @@
-"""The three seams: what an embedder, a chat model and a vector store promise.
+"""The seams: what an embedder, a chat model, a reranker and a vector store promise.
 
 A class satisfies a seam by having its methods; nothing needs to be inherited or registered.
 The suites ``tests/test_model_contract.py`` and ``tests/test_store_contract.py`` check every
@@ -157,6 +157,21 @@ class ChatModel(Protocol):
             ModelUnavailableError: Nothing answers, or the stream ended without its last event.
             ModelNotFoundError: The model is not installed.
             ModelResponseError: The request is refused (over-long prompt, wrong kind of model).
+        """
+
+
+class Reranker(Protocol):
+    """Orders what a search found anew."""
+
+    def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
+        """Order hits, the best first.
+
+        Args:
+            question: In the words of its asker.
+            hits: Best first by the search.
+
+        Returns:
+            The same hits, each once, with ranks from 1.
         """
 
 

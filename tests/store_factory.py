@@ -10,7 +10,6 @@ import numpy as np
 from ragkit.protocols import SearchRequest
 from ragkit.records import Chunk, Document, Hit
 from ragkit.store.local.store import LocalStore
-from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ragkit.protocols import Violation
     from ragkit.store.local.segments import SegmentSizes
     from ragkit.store.local.writer import Writer
 
@@ -107,12 +105,7 @@ def put(
 
 def writer_dim(writer: Writer) -> int:
     """The length of the vectors that a writer takes."""
-    return writer._tail._dim
-
-
-def violations(location: Path, *, quick: bool = False) -> list[Violation]:
-    """All that is broken in an index."""
-    return list(check_index(location, quick=quick))
+    return writer._segments._dim
 
 
 def ingest(store: LocalStore, documents: Mapping[str, Sequence[str]]) -> int:

@@ -90,7 +90,7 @@ def check(
 
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        problems = list(check_index(rag.path, quick=quick))
+        problems = check_index(rag.path, quick=quick)
     if json:
         print_json(problems)
     else:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError, LoadError
-from ragkit.ingest.embed import embedder_record
 from ragkit.ingest.plan import living_sources, make_plan, planned_report
 from ragkit.store.open import create_store
 
@@ -67,6 +66,8 @@ def update_index(
     config = config.with_values({f"split.{name}": value for name, value in splitter.items()})
     if store is not None:
         return _carry_out(plan, store, command, config, embedder, on_progress, remembered)
+    from ragkit.ingest.embed import embedder_record
+
     made = create_store(path, embedder=embedder_record(embedder()), splitter=splitter)
     with closing(made):
         return _carry_out(plan, made, command, config, embedder, on_progress, remembered)
@@ -155,6 +156,8 @@ def rebuild_index(
     """
     sources = indexed_sources(store)
     _refuse_emptied_folders(store, sources, config)
+    from ragkit.ingest.embed import embedder_record
+
     record = embedder_record(embedder())
     with store.rebuilding(embedder=record, splitter=asdict(config.split)) as fresh:
         return update_index(

@@ -1,6 +1,7 @@
 """From configured names to models: the only place that knows which implementations there are.
 
-Each is imported where it is chosen, so that a program loads only what it uses.
+`Models` holds those of one pipeline. Each implementation is imported when it is chosen, so that a
+program loads only what it uses.
 """
 
 from __future__ import annotations
@@ -18,10 +19,78 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient
     from ragkit.models.openai import OpenAIClient
-    from ragkit.protocols import ChatModel, Embedder
+    from ragkit.protocols import ChatModel, Embedder, Reranker, VectorStore
 
 _log = logging.getLogger(__name__)
 GGUF, OPENAI = "gguf:", "openai:"
+
+
+class Models:
+    """The models of one pipeline, each made when it is first needed.
+
+    Args:
+        settings: Which models, and where their servers are.
+        embedder: Used instead of a configured one.
+        chat: Used instead of a configured one.
+        reranker: Used instead of the chat model's grades.
+
+    Attributes:
+        settings: May be replaced; what is made later follows them.
+        given_embedder: As given; None if it is configured.
+        given_reranker: As given.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        embedder: Embedder | None = None,
+        chat: ChatModel | None = None,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self.settings = settings
+        self.given_embedder = embedder
+        self.given_reranker = reranker
+        self._given_chat = chat
+        self._embedder: Embedder | None = None
+        self._record: Mapping[str, Any] | None = None  # of the index that `_embedder` is for
+        self._chat: ChatModel | None = None
+        self._chat_settings: ModelSettings | None = None
+
+    def new_embedder(self) -> Embedder:
+        """The embedder for an index that is not made yet.
+
+        Raises:
+            ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
+        """
+        if self._embedder is None or self._record is not None:
+            self._embedder = self.given_embedder or new_embedder(self.settings)
+            self._record = None
+        return self._embedder
+
+    def embedder_of(self, store: VectorStore) -> Embedder:
+        """The embedder that an index was built with.
+
+        Raises:
+            IndexMismatchError: The embedder that was given, or what the server has under its
+                name now, is another one than the index was built with.
+            ConfigError: It was a program's own; that program must pass it again.
+            ModelNotFoundError: It is an embedded model that is not installed here.
+        """
+        record = store.embedder
+        if self._embedder is None or self._record != record:
+            embedder = self.given_embedder or stored_embedder(record, self.settings)
+            check_embedder(embedder, record, store.location)
+            self._embedder, self._record = embedder, record
+        return self._embedder
+
+    def chat(self) -> ChatModel | None:
+        """The chat model; None for extractive answers."""
+        if self._given_chat is not None:
+            return self._given_chat
+        if self._chat is None or self._chat_settings != self.settings:
+            self._chat, self._chat_settings = chat_model(self.settings), self.settings
+        return self._chat
 
 
 def ollama_clients(settings: ModelSettings) -> list[OllamaClient]:
@@ -132,7 +201,7 @@ def as_built(config: Config, record: Mapping[str, Any]) -> Config:
     return config.with_values(chosen, "the index")
 
 
-def check_embedder(embedder: Embedder, record: Mapping[str, Any], path: Path) -> None:
+def check_embedder(embedder: Embedder, record: Mapping[str, Any], index: str) -> None:
     """Refuse an embedder whose vectors would not be comparable with the index's.
 
     Raises:
@@ -144,11 +213,11 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], path: Path) ->
     stored_name = f"{record['name']} ({record['digest'][:12]}, {record['dim']} dimensions)"
     given_name = f"{embedder.name} ({embedder.digest[:12]}, {embedder.dim} dimensions)"
     msg = (
-        f"{path} was built with the embedder {stored_name}, not with {given_name}; their vectors "
+        f"{index} was built with the embedder {stored_name}, not with {given_name}; their vectors "
         "cannot be mixed. Make a second index with `--index NAME`, or build this one anew with "
         f"`ragkit rebuild{_options(embedder)}`"
     )
-    raise IndexMismatchError(msg, path, stored=stored_name, given=given_name)
+    raise IndexMismatchError(msg, index, stored=stored_name, given=given_name)
 
 
 def _options(embedder: Embedder) -> str:

@@ -10,7 +10,7 @@ from ragkit.store.local.store import LocalStore
 from ragkit.store.locate import index_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ragkit.protocols import VectorStore, Violation
 
@@ -56,8 +56,8 @@ def index_exists(location: str | Path) -> bool:
     return (index_folder(location) / "catalog.db").is_file()
 
 
-def check_index(location: str | Path, *, quick: bool = False) -> Iterator[Violation]:
+def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:
     """Find what is broken, as `VectorStore.check`; also in an index that cannot be opened."""
-    from ragkit.store.local.check import check  # loads sqlite-utils, 50 ms
+    from ragkit.store.local.check import check  # loads NumPy and sqlite-utils
 
     return check(index_folder(location), quick=quick)

@@ -16,12 +16,12 @@ from store_factory import (
     put,
     vector_of,
     vectors_of,
-    violations,
 )
 
 from ragkit.errors import FormatVersionError, IndexCorruptError, IndexNotFoundError, StoreError
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         put(writer, "b.txt", [f"beta {i}" for i in range(25)])
         writer.remove([doc_id_of("gone.txt")])
     store.close()
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
     return store.path
 
 
@@ -51,7 +51,7 @@ def index(sound: Path, tmp_path: Path) -> Path:
 
 def found(index: Path, *, quick: bool = False) -> list[tuple[str, str]]:
     """What is broken: invariants and severities."""
-    return [(p.invariant, p.severity) for p in violations(index, quick=quick)]
+    return [(p.invariant, p.severity) for p in check_index(index, quick=quick)]
 
 
 def flip(file: Path, offset: int) -> None:
@@ -70,7 +70,7 @@ def test_a_flipped_bit_in_a_row_is_an_error_of_the_search_that_reaches_it(index:
     assert caught.value.path == index
     assert keyword(store, "beta 3", 1)[0].text == "beta 3"
     assert found(index) == [("row-checksum", "must"), ("codes", "should")]
-    assert "1 rows, the first is row 7" in violations(index)[0].detail
+    assert "1 rows, the first is row 7" in check_index(index)[0].detail
     assert found(index, quick=True) == []
 
 
@@ -84,9 +84,9 @@ def test_the_writer_does_not_copy_a_damaged_row(index: Path) -> None:
 def test_an_edited_text_is_never_served(index: Path) -> None:
     edit(index, "UPDATE chunks SET text = 'text 5, edited' WHERE text = 'text 5'")
     store = LocalStore(index)
-    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken .* a\.txt"):
+    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken: .* a\.txt"):
         dense(store, vector_of("text 5"), 1)
-    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken .* a\.txt"):
+    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken: .* a\.txt"):
         keyword(store, "5", 9)
     assert dense(store, vector_of("beta 1"), 1)[0].text == "beta 1"
     assert found(index) == [("chunk-text", "must")]
@@ -158,7 +158,7 @@ DAMAGE = {
 def test_each_broken_invariant_of_the_catalog_is_named(index: Path, invariant: str) -> None:
     for statement in DAMAGE[invariant].split("; "):
         edit(index, statement)
-    problems = violations(index)
+    problems = check_index(index)
     assert invariant in {p.invariant for p in problems}
     severity = {p.severity for p in problems if p.invariant == invariant}
     assert severity == {"should" if invariant == "keywords" else "must"}
@@ -215,12 +215,12 @@ def test_damage_within_the_catalog_is_found(index: Path) -> None:
 
 def test_check_of_no_index_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(IndexNotFoundError):
-        violations(tmp_path)
+        check_index(tmp_path)
 
 
 def test_check_changes_no_byte(index: Path) -> None:
     before = {p: p.read_bytes() for p in index.rglob("*") if p.is_file()}
-    violations(index)
+    check_index(index)
     assert {p: p.read_bytes() for p in index.rglob("*") if p.is_file()} == before
 
 
@@ -229,5 +229,5 @@ def test_check_while_a_writer_is_between_two_commits_finds_nothing(index: Path) 
         put(writer, "c.txt", ["committed"])
         writer.commit()
         put(writer, "d.txt", ["not yet"], vectors=vectors_of(["not yet"]))
-        writer._tail.flush()
-        assert violations(index) == []
+        writer._segments.flush()
+        assert check_index(index) == []

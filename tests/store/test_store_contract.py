@@ -23,7 +23,6 @@ from store_factory import (
     unit,
     vector_of,
     vectors_of,
-    violations,
 )
 
 from ragkit.errors import (
@@ -36,6 +35,7 @@ from ragkit.protocols import SearchRequest
 from ragkit.records import Filter, Mode
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def test_dense_hits_over_several_segments_some_coded_are_those_of_an_exact_searc
     texts = [text for texts in documents.values() for text in texts]
     assert store.stats().segments == 3  # 185 rows: two full, one of 57 with codes
     assert_dense_is_exact(store, texts, vectors_of([f"q{i}" for i in range(12)], 64), k=5)
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_scores_never_rise_down_the_list(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ ODD_TEXTS = {
 def test_odd_text_comes_back_exactly(store: LocalStore, text: str) -> None:
     ingest(store, {"odd.txt": [text, "plain"]})
     assert dense(store, vector_of(text), 1)[0].text == text
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_filter_by_path_or_kind_keeps_recall_at_any_selectivity(tmp_path: Path) -> None:
@@ -354,4 +354,4 @@ def test_codes_find_what_an_exact_search_finds_from_8192_rows_on(tmp_path: Path)
     add(8192, 9000)
     assert codes.stat().st_size == 9000 * (dim // 8 + 8)
     assert recall(9000) >= 0.99
-    assert violations(store.path) == []
+    assert check_index(store.path) == []

@@ -19,7 +19,6 @@ from store_factory import (
     put,
     vector_of,
     vectors_of,
-    violations,
 )
 
 from ragkit.errors import (
@@ -28,6 +27,7 @@ from ragkit.errors import (
 )
 from ragkit.records import Page
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_vectors_of_another_dimension_are_refused_and_nothing_is_kept(store: Loc
     ):
         writer.add_vectors([key_of("a")], np.ones((1, 5), np.float32))
     assert store.stats().vectors == 0
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_replaced_documents_old_chunks_are_never_found(store: LocalStore) -> None:
@@ -64,7 +64,7 @@ def test_a_replaced_documents_old_chunks_are_never_found(store: LocalStore) -> N
     assert sorted(texts_of(found)) == ["kept", "new", "other"]
     assert keyword(store, "zebra") == []
     assert [d.chunks for d in store.documents()] == [2, 1]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_document_replaced_twice_in_one_commit_lives_once(store: LocalStore) -> None:
@@ -73,7 +73,7 @@ def test_a_document_replaced_twice_in_one_commit_lives_once(store: LocalStore) -
         put(writer, "a.txt", ["two"])
     assert texts_of(dense(store, vector_of("one"), 5)) == ["two"]
     assert texts_of(dense(store, vector_of("one"), 5, as_of=1)) == ["two"]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_removed_documents_are_not_found_and_are_counted_once(store: LocalStore) -> None:
@@ -84,7 +84,7 @@ def test_removed_documents_are_not_found_and_are_counted_once(store: LocalStore)
     assert texts_of(dense(store, vector_of("apple"))) == ["banana"]
     assert keyword(store, "apple") == []
     assert [d.path for d in store.documents()] == ["b.txt"]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_the_same_text_in_two_documents_has_two_rows_with_the_same_bytes(
@@ -98,14 +98,14 @@ def test_the_same_text_in_two_documents_has_two_rows_with_the_same_bytes(
     with store.writing("remove") as writer:
         writer.remove([doc_id_of("a.txt")])
     assert texts_of(dense(store, vector_of("shared"), 9)) == ["shared", "shared"]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_text_that_stands_twice_in_one_new_document_has_two_rows(store: LocalStore) -> None:
     ingest(store, {"a.txt": ["twice", "twice"]})
     assert store.stats().vectors == 2
     assert [hit.start for hit in dense(store, vector_of("twice"))] == [0, 6]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_stored_vector_that_nobody_owns_is_given_to_one_chunk_only(store: LocalStore) -> None:
@@ -117,7 +117,7 @@ def test_a_stored_vector_that_nobody_owns_is_given_to_one_chunk_only(store: Loca
         writer.add(*make_document("b.txt", ["shared"]), [key])
     assert store.stats().vectors == 2
     assert texts_of(dense(store, vector_of("shared"))) == ["shared", "shared"]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_rows_of_many_statements_are_all_there_each_with_its_own(store: LocalStore) -> None:
@@ -127,7 +127,7 @@ def test_rows_of_many_statements_are_all_there_each_with_its_own(store: LocalSto
     for i in (0, 127, 128, 1023, 1024, 2099, 2100, 2499):
         assert texts_of(keyword(store, f"word{i}")) == [texts[i]]
         assert texts_of(dense(store, vector_of(texts[i]), 1)) == [texts[i]]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_vector_that_was_stored_is_known_ever_after(store: LocalStore) -> None:
@@ -167,7 +167,7 @@ def test_a_run_that_fails_keeps_what_it_committed_and_nothing_else(store: LocalS
     with pytest.raises(StoreError, match="no closed generation 1"):
         dense(store, vector_of("a"), as_of=1)
     assert ingest(store, {"b.txt": ["b"]}) == 2
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_commit_that_fails_halfway_leaves_nothing_for_the_next_one(store: LocalStore) -> None:
@@ -188,9 +188,9 @@ def test_a_commit_that_fails_halfway_leaves_nothing_for_the_next_one(store: Loca
 
     with pytest.raises(StoreError):
         fail()
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
     ingest(store, {"c.txt": ["c"], "b.txt": ["b"]})
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
     best = [dense(store, vector_of(text), 1)[0].text for text in "abc"]
     assert best == ["a", "b", "c"]
 
@@ -215,7 +215,7 @@ def test_a_document_with_an_unknown_key_is_refused_and_the_old_one_stays(
     with pytest.raises(StoreError, match="a step of this run failed"):
         run()
     assert texts_of(dense(store, vector_of("a"))) == ["a"]
-    assert violations(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_run_that_changes_nothing_leaves_no_generation(store: LocalStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.store.local.keywords import index_text
+from ragkit.text.analysis import index_text
 from ragkit.text.injection import orders
 from ragkit.text.visible import escaped, visible
 from ragkit.text.words import words

@@ -113,7 +113,7 @@ def _index_health(path: Path) -> Finding:
 
     what = f"index {path.name}"
     try:
-        problems = list(check_index(path, quick=True))
+        problems = check_index(path, quick=True)
         store = open_store(path)
         stats = store.stats()
         store.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from functools import lru_cache
-from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from ragkit.errors import ConfigError
 from ragkit.ingest.split.packing import Piece, pack
 from ragkit.ingest.split.sections import Section, groups
 from ragkit.ingest.split.units import Limits, limits
-from ragkit.records import Chunk
+from ragkit.records import Chunk, make_chunk_id
 from ragkit.text.scripts import grapheme_start
 from ragkit.text.tokens import TOKEN_UNIT, fit, token_weight
 from ragkit.text.visible import visible
@@ -78,7 +77,7 @@ def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
         for piece in _pieces(document.text, group, weight, sizes):
             text = document.text[piece.start : piece.end]
             yield Chunk(
-                chunk_id=chunk_id(document.doc_id, piece.start, piece.end, text),
+                chunk_id=make_chunk_id(document.doc_id, piece.start, piece.end, text),
                 doc_id=document.doc_id,
                 ordinal=ordinal,
                 start=piece.start,
@@ -117,11 +116,6 @@ def _page_finder(document: Document) -> Callable[[int], int | None]:
         return pages[index].number if index >= 0 else None
 
     return page_at
-
-
-def chunk_id(doc_id: str, start: int, end: int, text: str) -> str:
-    """Name a chunk by its document, place and text: 32 hexadecimal digits of SHA-256."""
-    return sha256(f"{doc_id}\0{start}\0{end}\0{text}".encode()).hexdigest()[:32]
 
 
 def embedding_text(chunk: Chunk, title: str) -> str:

@@ -1,6 +1,6 @@
-"""Parts of the vector files that the catalog needs too.
+"""An index's folder: what in it is ragkit's, its writer's lock, its notes, its replacement.
 
-They are apart, without NumPy, because a run over unchanged files must not load it.
+Nothing here loads NumPy: listing documents and a run over unchanged files must not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import sys
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -25,32 +24,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+WRITER_WAIT_S = 10.0
+
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
     r"catalog\.db(\.new)?(-wal|-shm|-journal)?|writer\.lock|\.?learned\.json(\.\w+)?"
     r"|vectors|vectors/\d{8}\.(f16|rbq)"
 )
-
-
-WRITER_WAIT_S = 10.0
-_REPLACED = ".replaced"
 _NOTES = "learned.json"
-
-
-class MissingRowsError(Exception):
-    """A segment's file lacks committed rows: it was compacted away, or it is damaged."""
-
-
-def sync(fd: int) -> None:
-    """Flush a file's data to the disk, past the drive's cache where the platform can."""
-    if sys.platform == "darwin":
-        import fcntl
-
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    elif hasattr(os, "fdatasync"):
-        os.fdatasync(fd)
-    else:
-        os.fsync(fd)
+_REPLACED = ".replaced"
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -84,9 +66,20 @@ def delete_index(folder: Path) -> None:
             emptied.rmdir()
 
 
-def replaced_path(index: Path) -> Path:
-    """Where a rebuild puts an index aside, for as long as it takes to put the new one there."""
-    return index.with_name(f".{index.name}{_REPLACED}")
+def _names(folder: Path) -> list[str]:
+    names = []
+    for prefix, place in (("", folder), ("vectors/", folder / "vectors")):
+        if place.is_dir() and not (prefix and place.is_symlink()):
+            names += [prefix + path.name for path in place.iterdir()]
+    return names
+
+
+def put_aside(index: Path) -> Path:
+    """Rename an index that a new one replaces; returns where it is until it is deleted."""
+    replaced = index.with_name(f".{index.name}{_REPLACED}")
+    delete_index(replaced)
+    index.rename(replaced)
+    return replaced
 
 
 def put_back(indexes: Path) -> None:
@@ -118,6 +111,8 @@ def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- an
     Each write replaces the whole file, so that a reader never sees half of one; of two writers at
     the same moment one is forgotten, which costs one note.
     """
+    import tempfile  # 5 ms that a search need not pay
+
     try:
         notes = read_notes(index) | {name: value}
         with tempfile.NamedTemporaryFile(
@@ -127,25 +122,6 @@ def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- an
         os.replace(file.name, index / _NOTES)  # noqa: PTH105 -- the names are texts
     except OSError as exc:
         _log.debug("%s: not kept: %s", index / _NOTES, exc)
-
-
-def _names(folder: Path) -> list[str]:
-    names = []
-    for prefix, place in (("", folder), ("vectors/", folder / "vectors")):
-        if place.is_dir() and not (prefix and place.is_symlink()):
-            names += [prefix + path.name for path in place.iterdir()]
-    return names
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk; Windows has no such call and needs none."""
-    if sys.platform == "win32":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 if sys.platform == "win32":
@@ -213,3 +189,30 @@ def _busy(path: Path) -> str:
     except (OSError, ValueError, KeyError):
         who = "another process"
     return f"{path.parent} is being written by {who}; wait for it to finish and try again"
+
+
+def sync(fd: int) -> None:
+    """Flush a file's data to the disk, past the drive's cache where the platform can."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk; Windows has no such call and needs none."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class MissingRowsError(Exception):
+    """A segment's file lacks committed rows: it was compacted away, or it is damaged."""

@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ragkit.errors import IndexCorruptError, IndexMismatchError, StoreError
+from ragkit.errors import IndexMismatchError, StoreError
 from ragkit.records import HitRanks
 from ragkit.store.local.catalog import reading
 from ragkit.store.local.disk import MissingRowsError
-from ragkit.store.local.keywords import MAX_TERMS, query_terms, select_terms
+from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
 from ragkit.store.local.queries import fetch_hits
 from ragkit.store.local.snapshot import Snapshot
 from ragkit.store.ranking import diversified, fuse
@@ -56,14 +56,10 @@ class Reader:
                     self._check_generation(request.as_of)
                     self._snapshot.refresh()
                     return self._search(request)
-            except MissingRowsError as exc:
+            except MissingRowsError:
                 self._snapshot.forget()
                 if attempt + 1 == MISSING_SEGMENT_TRIES:
-                    msg = (
-                        f"{self._path}: invariant rows-exist is broken: {exc}; "
-                        "build it anew with `ragkit rebuild`"
-                    )
-                    raise IndexCorruptError(msg, self._path) from exc
+                    raise
         return []
 
     def _check(self, request: SearchRequest) -> None:
@@ -161,7 +157,7 @@ class Reader:
 
         With it the score that the question could reach; see `select_terms`.
         """
-        terms = query_terms(request.text)
+        terms = query_phrases(request.text)
         chosen, reach = select_terms(self._connection, terms, self._snapshot.rows)
         found = self._matching(request, chosen, count)
         if found or len(chosen) == len(terms):

@@ -44,7 +44,7 @@ class _Row:
     chunk: int | None = None
 
 
-class SegmentTail:
+class SegmentWriter:
     """Appends rows to the open segment and opens the next when it is full.
 
     Args:
