@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragkit.cli.doctor.servers import Finding
+from ragkit.cli.doctor.server_findings import Finding
 from ragkit.cli.output import on_terminal, say
 from ragkit.errors import ConfigError, ModelError
 
