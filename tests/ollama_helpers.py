@@ -10,10 +10,7 @@ from ollama_double.models import CATALOGUE, vectors_of
 from ollama_double.server import OllamaServer
 
 from ragkit.config import ModelSettings
-from ragkit.models.ollama import (
-    OllamaClient,
-    OllamaEmbedder,
-)
+from ragkit.models.ollama import OllamaAdmin, OllamaClient, OllamaEmbedder
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
 
 if TYPE_CHECKING:
@@ -30,6 +27,10 @@ CRASH = {"error": 'do embedding request: Post "http://127.0.0.1:1/embedding": EO
 
 def client_of(server: OllamaServer, **settings: Any) -> OllamaClient:
     return OllamaClient(server.url, settings=ModelSettings(**settings))
+
+
+def admin_of(server: OllamaServer, **settings: Any) -> OllamaAdmin:
+    return OllamaAdmin(client_of(server, **settings))
 
 
 def embedder_of(server: OllamaServer, name: str = NOMIC, **settings: Any) -> OllamaEmbedder:

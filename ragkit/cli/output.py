@@ -45,6 +45,11 @@ def say(text: str) -> None:
     typer.echo(visible(text), err=True)
 
 
+def on_terminal() -> bool:
+    """Whether stderr is a terminal, so that a bar can be drawn."""
+    return sys.stderr.isatty()
+
+
 def end_interrupted(kept: str) -> NoReturn:
     """End the command after Ctrl-C, telling what is kept of the work."""
     say(f"ragkit: interrupted; {kept}")
@@ -258,8 +263,3 @@ def _print_lines(what: str, lines: Iterable[str]) -> None:
 
 def _numbers(pages: Sequence[int]) -> str:
     return ", ".join(map(str, pages))
-
-
-def on_terminal() -> bool:
-    """Whether stderr is a terminal, so that a bar can be drawn."""
-    return sys.stderr.isatty()

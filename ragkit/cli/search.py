@@ -1,4 +1,4 @@
-"""``ragkit search``."""
+"""``ragkit search`` and ``why-not``: what is found for a question, and why something is not."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ from ragkit.cli.options import (
 )
 from ragkit.cli.output import print_hits, print_json, print_table, say, shortened
 
+SHOWN = 5
+Expected = Annotated[
+    str,
+    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
+]
+Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
+WithAnswer = Annotated[
+    bool,
+    typer.Option("--answer", help="If it was given, answer too, and tell if it was used."),
+]
+
 
 def search(
     question: Question,
@@ -46,18 +57,6 @@ def search(
     print_hits(hits, explain=explain)
     if not hits:
         say("Nothing found.")
-
-
-SHOWN = 5
-
-Expected = Annotated[
-    str,
-    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
-]
-Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
-WithAnswer = Annotated[
-    bool, typer.Option("--answer", help="Answer too where it was given, and tell if it was used.")
-]
 
 
 def why_not(

@@ -14,7 +14,7 @@ from ragkit.ingest.embed import EmbeddingQueue, cache_keys, embedder_record
 from ragkit.ingest.plan import Account
 from ragkit.ingest.prepare import Preparer
 from ragkit.records import FileOutcome, to_json
-from ragkit.system import held_back
+from ragkit.system import defer_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -137,12 +137,12 @@ class Ingest:
                     self._take_if_due()
             self._take(self._queue.drain())
         except (KeyboardInterrupt, ModelError):
-            with held_back():
+            with defer_interrupt():
                 self._keep()
             raise
         finally:
             self._queue.close()
-        with held_back():
+        with defer_interrupt():
             return _finish(self._account, self._writer, self._started)
 
     def _keep(self) -> None:
@@ -162,7 +162,7 @@ class Ingest:
         if isinstance(result, LoadError):
             is_unsupported = isinstance(result, UnsupportedFormatError)
             where = self._account.skipped if is_unsupported else self._account.failed
-            with held_back():
+            with defer_interrupt():
                 self._give_up(planned, str(result), where)
             return
         document, chunks, texts = result
@@ -174,7 +174,7 @@ class Ingest:
                 self._texts_sent += 1
                 self._queue.put(key, text)
         needed = 0 if known.issuperset(keys) else self._texts_sent
-        with held_back():
+        with defer_interrupt():
             self._settle(_Waiting(planned, document, chunks, keys, needed))
             self._commit_if_due()
 
@@ -185,7 +185,7 @@ class Ingest:
             return known
         found = self._remembered([key for key in keys if key not in known])
         if found:
-            with held_back():
+            with defer_interrupt():
                 self._writer.add_vectors(list(found), np.stack(list(found.values())))
             self._uncommitted += len(found)
         return known | found.keys()
@@ -201,7 +201,7 @@ class Ingest:
 
     def _take(self, batches: Iterable[EmbeddedBatch]) -> None:
         for batch in batches:
-            with held_back():
+            with defer_interrupt():
                 self._store(batch)
 
     def _store(self, batch: EmbeddedBatch) -> None:

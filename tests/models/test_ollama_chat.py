@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import OllamaServer, Reply
 from ollama_double.server import Settings as ServerSettings
@@ -29,10 +26,9 @@ from ragkit.models.ollama import (
     OllamaChat,
 )
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
-from ragkit.query.thinking import ThinkFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -81,6 +77,12 @@ def test_text_thinking_and_counts_are_events(ollama: OllamaServer) -> None:
         TextDelta("."),
         ChatDone("stop", prompt_tokens=26, answer_tokens=2),
     ]
+
+
+def test_reasoning_in_the_text_is_handed_on_as_text(ollama: OllamaServer) -> None:
+    ollama.script(Reply(("<think>Hm</think>", "May")))
+    *deltas, _ = OllamaChat(client_of(ollama), "llama3.2").chat(asked("When?"))
+    assert deltas == [TextDelta("<think>Hm</think>"), TextDelta("May")]
 
 
 def test_counts_that_are_not_sent_are_unknown(ollama: OllamaServer) -> None:
@@ -186,33 +188,3 @@ def test_a_lone_surrogate_in_a_chat_is_refused_before_it_is_sent(ollama: OllamaS
     with pytest.raises(ModelResponseError, match="cannot be sent"):
         list(OllamaChat(client_of(ollama), "llama3.2").chat(asked("half \ud83d")))
     assert "/api/chat" not in ollama.paths()
-
-
-def _filtered(pieces: Sequence[str]) -> tuple[str, str]:
-    split = ThinkFilter()
-    events = [event for piece in pieces for event in split.feed(piece)] + list(split.end())
-    assert all(event.text for event in events)
-    thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
-    return thought, text_of(events)
-
-
-@pytest.mark.parametrize(
-    ("whole", "thought", "text"),
-    [
-        ("<think>\nHm</think>\n\nMay.", "\nHm", "May."),
-        ("  <think></think>May", "", "May"),
-        ("<think>never closed </thin", "never closed </thin", ""),
-        ("The tag <think> is </think> quoted.", "", "The tag <think> is </think> quoted."),
-        ("<thick> soup", "", "<thick> soup"),
-        (" <th", "", " <th"),
-        ("<think>a</think>b</think>", "a", "b</think>"),
-        ("", "", ""),
-    ],
-)
-@given(cuts=st.sets(st.integers(0, 40)))
-def test_leaked_thinking_is_separated_wherever_it_is_cut(
-    whole: str, thought: str, text: str, cuts: set[int]
-) -> None:
-    bounds = [0, *sorted(c for c in cuts if c < len(whole)), len(whole)]
-    parts = [whole[a:b] for a, b in pairwise(bounds)]
-    assert _filtered(parts) == (thought, text)

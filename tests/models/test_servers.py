@@ -39,7 +39,7 @@ def shared(*addresses: str, name: str = NOMIC, **settings: Any) -> OllamaEmbedde
     """An embedder over several servers."""
     quick = {"retries": 0, "connect_timeout_s": 1.0, "embed_concurrency": 4, **settings}
     clients = [OllamaClient(url, settings=ModelSettings(**quick)) for url in addresses]
-    return OllamaEmbedder(clients[0], name, helpers=clients[1:])
+    return OllamaEmbedder(clients[0], name, replicas=clients[1:])
 
 
 @pytest.mark.parametrize(

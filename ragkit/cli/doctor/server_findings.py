@@ -109,7 +109,7 @@ def _about_replica(
 ) -> Finding:
     try:
         version, installed = client.version(), client.tags()
-        found = client.find_installed(model, installed)
+        found = client.find_installed(model, among=installed)
     except ModelError as exc:
         todo = "the others do its work meanwhile; it is tried again from time to time"
         return Finding(what, "note", str(exc), todo)

@@ -1,4 +1,4 @@
-"""What a command is given besides words: typed values, a format, standard input."""
+"""Options of the commands that speak with a model itself, and what their texts mean."""
 
 from __future__ import annotations
 
@@ -50,6 +50,35 @@ Think = Annotated[
         help="Let a model that can reason do so first, or not.",
     ),
 ]
+
+
+def chat_name(config: Config, *, named: bool = False) -> str:
+    """The chat model on the Ollama server.
+
+    Args:
+        config: Where it is set.
+        named: It was named for this command, which speaks to that server only.
+
+    Raises:
+        ConfigError: The setting names none, a model file, or a model on another server.
+    """
+    name = config.models.chat
+    elsewhere = config.models.backend == "openai" and not named
+    if elsewhere or name in {"", "none"} or name.startswith(("gguf:", "openai:")):
+        msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
+        raise ConfigError(msg)
+    return name
+
+
+def model_options(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """As `typed_values`; what the server would pass over without a word is told on stderr."""
+    values = typed_values(texts, option)
+    for name in [name for name in values if name not in KNOWN_OPTIONS]:
+        close = get_close_matches(name, KNOWN_OPTIONS, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        unknown = f"{option} {name}: Ollama knows no such option and passes it over"
+        say(f"ragkit: warning: {unknown}{meant}")
+    return values
 
 
 def typed_values(texts: Sequence[str], option: str) -> dict[str, Any]:
@@ -106,35 +135,6 @@ def reply_format(text: str | None) -> Format | None:
         msg = f"--format {text}: a JSON schema is an object, this is not"
         raise ConfigError(msg)
     return schema
-
-
-def model_options(texts: Sequence[str], option: str) -> dict[str, Any]:
-    """As `typed_values`; what the server would pass over without a word is told on stderr."""
-    values = typed_values(texts, option)
-    for name in [name for name in values if name not in KNOWN_OPTIONS]:
-        close = get_close_matches(name, KNOWN_OPTIONS, 1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        unknown = f"{option} {name}: Ollama knows no such option and passes it over"
-        say(f"ragkit: warning: {unknown}{meant}")
-    return values
-
-
-def chat_name(config: Config, *, named: bool = False) -> str:
-    """The chat model on the Ollama server.
-
-    Args:
-        config: Where it is set.
-        named: It was named for this command, which speaks to that server only.
-
-    Raises:
-        ConfigError: The setting names none, a model file, or a model on another server.
-    """
-    name = config.models.chat
-    elsewhere = config.models.backend == "openai" and not named
-    if elsewhere or name in {"", "none"} or name.startswith(("gguf:", "openai:")):
-        msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
-        raise ConfigError(msg)
-    return name
 
 
 def prompt_text(text: str) -> str:
