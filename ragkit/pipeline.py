@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ragkit.config import Config, load_config
-from ragkit.models.choose import Models, check_embedder, new_embedder
+from ragkit.models.choose import Models
 from ragkit.query.engine import QueryEngine, Scope
 from ragkit.query.search import search
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ragkit.ingest.run import Progress
+    from ragkit.ingest.update import IngestSetup
     from ragkit.protocols import ChatModel, Embedder, Reranker, StoreStats, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
@@ -140,19 +140,20 @@ class Pipeline:
             IndexMismatchError: Another embedder, or other split settings, than the index's.
             ModelError: The embedder failed; what was complete is stored.
         """
-        if self.exists and self.models.given_embedder is not None:
-            check_embedder(self.models.given_embedder, self.store.embedder, str(self.path))
         from ragkit.ingest.update import update_index  # a search needs none of it
 
-        return update_index(
+        return update_index(self._setup(on_progress), paths, prune=prune, dry_run=dry_run)
+
+    def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
+        from ragkit.ingest.update import IngestSetup
+
+        self.models.settings = self.config.models
+        return IngestSetup(
             self.path,
             self.store if self.exists else None,
+            self.models,
             self.config,
-            paths,
-            lambda: self.embedder,
             on_progress or (lambda _: None),
-            prune=prune,
-            dry_run=dry_run,
         )
 
     def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
@@ -169,14 +170,7 @@ class Pipeline:
         """
         from ragkit.ingest.update import rebuild_index
 
-        report = rebuild_index(
-            self.path,
-            self.store,
-            self.config,
-            # It is asked for more than once, and made once.
-            cache(lambda: self.models.given_embedder or new_embedder(self.config.models)),
-            on_progress or (lambda _: None),
-        )
+        report = rebuild_index(self._setup(on_progress))
         self.close()
         return report
 
