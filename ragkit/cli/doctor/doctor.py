@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragkit._version import __version__
-from ragkit.cli.doctor.installed import about_models
-from ragkit.cli.doctor.servers import (
+from ragkit.cli.doctor.model_findings import about_models
+from ragkit.cli.doctor.server_findings import (
     Finding,
     about_openai,
     about_replicas,
@@ -43,7 +43,7 @@ def doctor(
     config, _ = configured(settings)
     findings = [*_about_ragkit(), *_about_models(config), *_about_indexes(config), _disk(config)]
     if json:
-        print_json([asdict(finding) for finding in findings])
+        print_json(findings)
     else:
         for finding in findings:
             typer.echo(f"{_SIGNS[finding.state]}  {finding.what:<18} {finding.detail}")
@@ -54,12 +54,14 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
+    from ragkit.ingest.load.formats import SANDBOXED
     from ragkit.store.open import ENGINE
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
-    yield Finding("parsers", "ok", f"PDF, DOCX and HTML are parsed apart, limited in {limits}")
+    kinds = ", ".join(kind.upper() for kind in SANDBOXED)
+    yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:

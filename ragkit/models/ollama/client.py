@@ -138,10 +138,17 @@ class OllamaClient:
             self._known_local.add(name)
         return shown
 
-    def find_installed(self, name: str) -> InstalledModel | None:
-        """The installed model that a name means, as the server compares names; None for none."""
-        wanted = normalise_name(name)
-        return next((m for m in self.tags() if m.name and same_name(m.name, wanted)), None)
+    def find_installed(
+        self, name: str, *, among: Sequence[InstalledModel] | None = None
+    ) -> InstalledModel | None:
+        """The installed model that a name means, as the server compares names; None for none.
+
+        Args:
+            name: Its name; the tag may be left out.
+            among: What `tags` gave, if it was asked already.
+        """
+        wanted, installed = normalise_name(name), self.tags() if among is None else among
+        return next((m for m in installed if m.name and same_name(m.name, wanted)), None)
 
     def digest(self, name: str) -> str:
         """The digest of an installed model's weights and settings, 64 hex digits.
