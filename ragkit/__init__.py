@@ -156,10 +156,10 @@ _HOMES = (
     "protocols",
     "decoding",
     "models.vectors",
-    "ingest.load.formats",
     "pipeline",
     "verify.resolver",
     "verify.answers",
+    "ingest.load.formats",
 )
 
 
