@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ragkit.query.links import HTML_REMOVED, REMOVED
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import find_marks, without_marks
-from ragkit.query.proof.names import names_missing
 from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import figures_missing
 from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
