@@ -13,8 +13,9 @@ from ragkit.store.locate import index_path
 from ragkit.store.open import index_exists, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from ragkit.ingest.load.formats import Format
     from ragkit.ingest.run import Progress
     from ragkit.ingest.update import IngestSetup
     from ragkit.protocols import ChatModel, Embedder, Reranker, StoreStats, VectorStore
@@ -37,27 +38,41 @@ class Pipeline:
     An index's folder is made by the first `index`. Models are loaded when they are first needed.
 
     Args:
-        path: The index folder.
-        config: Settings; the defaults where None.
+        path: The index folder; not needed with a `store`.
+        config: Settings; the defaults if None.
+        store: Used instead of the index at `path`; its owner closes it.
         embedder: Used instead of a configured one.
         chat: Used instead of a configured one.
         reranker: Orders what a search finds: the first ``search.rerank`` hits, or all that it
             returns if that is 0. If None, the chat model grades as many as are set.
+        readers: Formats of the program's own, besides ragkit's and those of installed packages.
+
+    Raises:
+        ValueError: Neither a path nor a store is given.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None = None,
         config: Config | None = None,
         *,
+        store: VectorStore | None = None,
         embedder: Embedder | None = None,
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
+        readers: Sequence[Format] = (),
     ) -> None:
+        if path is None:
+            if store is None:
+                msg = "a pipeline needs the path of an index, or a store"
+                raise ValueError(msg)
+            path = Path(store.location)
         self.path = path
         self.config = config or Config()
         self.models = Models(self.config.models, embedder=embedder, chat=chat, reranker=reranker)
-        self._store: VectorStore | None = None
+        self._readers = readers
+        self._given_store = store
+        self._store = store
 
     @classmethod
     def open(
@@ -68,17 +83,19 @@ class Pipeline:
         embedder: Embedder | None = None,
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
+        readers: Sequence[Format] = (),
     ) -> Self:
         """Open an index, or name one that `index` will make.
 
         Args:
             index: A name below the indexes folder, or a path (has a separator). Empty: the only
                 index there is.
-            config: Settings; where None, those that `load_config` reads from ``ragkit.toml`` and
+            config: Settings; if None, those that `load_config` reads from ``ragkit.toml`` and
                 the environment, as the commands do.
             embedder: Used instead of a configured one.
             chat: Used instead of a configured one.
             reranker: Orders what a search finds; see `Pipeline`.
+            readers: Formats of the program's own.
 
         Raises:
             IndexNotFoundError: No index is named, and there is none or more than one.
@@ -86,7 +103,7 @@ class Pipeline:
         """
         config = config or load_config()[0]
         path = index_path(str(index), config.indexes)
-        return cls(path, config, embedder=embedder, chat=chat, reranker=reranker)
+        return cls(path, config, embedder=embedder, chat=chat, reranker=reranker, readers=readers)
 
     @property
     def store(self) -> VectorStore:
@@ -129,7 +146,7 @@ class Pipeline:
 
         Args:
             paths: Folders or files; none: the folders indexed before.
-            prune: Remove documents even where over half of a folder's files are gone.
+            prune: Remove documents even if over half of a folder's files are gone.
             dry_run: Only tell what would be done.
             on_progress: Called after every file.
 
@@ -144,6 +161,7 @@ class Pipeline:
         return update_index(self._setup(on_progress), paths, prune=prune, dry_run=dry_run)
 
     def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
+        from ragkit.ingest.load.formats import Formats
         from ragkit.ingest.update import IngestSetup
 
         self.models.settings = self.config.models
@@ -153,6 +171,7 @@ class Pipeline:
             self.models,
             self.config,
             on_progress or (lambda _: None),
+            Formats(self._readers),
         )
 
     def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
@@ -301,7 +320,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
-        if self._store is not None:
+        if self._store is not None and self._given_store is None:
             self._store.close()
             self._store = None
 
