@@ -94,7 +94,7 @@ class Conversation:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the conversation to a file: Markdown where its name ends in ``.md``, else JSON.
+        """Write the conversation to a file: Markdown if its name ends in ``.md``, else JSON.
 
         A file that is there is replaced. Errors are those of `Path.write_text`.
         """

@@ -69,7 +69,7 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
     settings = engine.config.search
     k = settings.k if scope.k is None else scope.k
     given = engine.models.given_reranker
-    depth = settings.rerank or (k if given else 0)
+    depth = settings.rerank or (0 if given is None else k)
     wider = replace(settings, k=max(k, depth))
     hits = retrieve(
         question,
@@ -79,16 +79,17 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
         restrict=scope.restrict,
         as_of=scope.as_of,
     )
-    reranker = (given or _chat_reranker(engine)) if depth and hits else None
-    if reranker:
-        hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
+    if depth and hits:
+        reranker = _chat_reranker(engine) if given is None else given
+        if reranker is not None:
+            hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
     return hits[:k]
 
 
 def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
-    """The hits in the order of a reranker, with their new ranks and those before; or as they are.
+    """The hits in the order of a reranker, with their new ranks and those before.
 
-    The latter is what a reranker returns that could not do its work.
+    If it changes nothing, since it could not do its work, they stay as they are.
     """
     ordered = reranker.rerank(question, hits)
     if ordered == hits:

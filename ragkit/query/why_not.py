@@ -182,7 +182,11 @@ class _Trace:
         if not _holds_any(hits, wanted):
             places = {(hit.start, hit.end) for hit in wanted.values()}
             best = next(s for s in standings if (s.start, s.end) in places)
-            by = "the reranker put" if engine.models.given_reranker else "the chat model graded"
+            by = (
+                "the reranker put"
+                if engine.models.given_reranker is not None
+                else "the chat model graded"
+            )
             return "not retrieved", _behind(best, self._settings, f"{by} others higher")
         if reason := self._without_evidence(hits):
             return "no evidence", reason
