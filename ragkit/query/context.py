@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ragkit.protocols import ChatModel, VectorStore
-    from ragkit.query.engine import QueryEngine
+    from ragkit.query.search import QueryEngine
     from ragkit.records import Hit
 
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -197,7 +197,7 @@ def as_passage(hit: Hit, number: int = 0) -> Passage:
 
 
 def _repeats(hit: Hit, passage: Passage) -> bool:
-    """True where the passage says all that the hit says, here or in another document.
+    """True if the passage says all that the hit says, here or in another document.
 
     Case, white space, invisible characters and full-width forms do not make a difference;
     everything else does: ``1.5`` is not ``15``, and ``art`` is not said by ``party``.
@@ -209,7 +209,7 @@ def _repeats(hit: Hit, passage: Passage) -> bool:
 
 
 def _covers(passage: Passage, hit: Hit) -> bool:
-    """True where the hit lies within the passage of the same version of the same document."""
+    """True if the hit lies within the passage of the same version of the same document."""
     start, end = hit.start - passage.start, hit.end - passage.start
     return (
         (hit.doc_id, hit.file_sha256) == (passage.doc_id, passage.file_sha256)
@@ -226,7 +226,7 @@ def _merged_text(a: Passage, b: Passage) -> str | None:
     """The text of two touching or overlapping passages of one section, else None.
 
     Sections are kept apart because a passage names one and a citation must name the right one.
-    None as well where the texts disagree on what they share.
+    None as well if the texts disagree on what they share.
     """
     same = (a.doc_id, a.file_sha256, a.heading) == (b.doc_id, b.file_sha256, b.heading)
     first, last = (a, b) if a.start <= b.start else (b, a)

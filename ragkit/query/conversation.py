@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ragkit._version import __version__
 from ragkit.protocols import ChatMessage
 from ragkit.query.ask import ask, last_answer
-from ragkit.query.engine import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.followup import combined, leans_on_earlier, rewritten
+from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.token_calibration import known_tokens
 from ragkit.query.window import ChatTurns, fit_turns
 from ragkit.records import Answer, to_json
@@ -94,7 +94,7 @@ class Conversation:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the conversation to a file: Markdown where its name ends in ``.md``, else JSON.
+        """Write the conversation to a file: Markdown if its name ends in ``.md``, else JSON.
 
         A file that is there is replaced. Errors are those of `Path.write_text`.
         """

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.proof.names import names_missing
+from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.negation import denies
 from ragkit.query.proof.numbers import figures_missing
 from ragkit.text.words import share_covered

@@ -43,7 +43,7 @@ MIN_WORDS = 3
 """Shorter sentences (words, or pairs of CJK characters) answer nothing by themselves."""
 
 SECOND_WITHIN = 0.5
-"""A second sentence is quoted where its score is at most this much below the best."""
+"""A second sentence is quoted if its score is at most this much below the best."""
 
 _LEXICAL_WEIGHT = 0.5
 
@@ -153,7 +153,7 @@ def extract(question: AnalysedText, context: Context, embedder: Embedder) -> lis
 
 
 def _distinct(places: list[Place]) -> list[Place]:
-    """Leave the longer of two places where one is in the other."""
+    """Leave the longer of two places if one is in the other."""
     best, *others = places
     if others and others[0].number == best.number and others[0].start == best.start:
         return [max(places, key=lambda place: place.end)]

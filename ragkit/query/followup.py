@@ -55,7 +55,7 @@ _CHINESE_REFERRING = re.compile(
     "|(?<![应應])[该該]|上述|前者|后者|後者|刚才|剛才|前面|同样|同樣|其(?![他它中余实實])"
 )
 _CHINESE_FRAGMENT, _CHINESE_ASIDE = 5, 10
-"""Ideographs: "为什么？", "要多久？"; where it ends in 呢: "正式员工辞职呢？"."""
+"""Ideographs: "为什么？", "要多久？"; if it ends in 呢: "正式员工辞职呢？"."""
 
 _LONGEST = 300
 _REWRITE_TOKENS = 128
@@ -144,7 +144,7 @@ def rewritten(
 
 
 def _usable(said: str, question: str) -> str:
-    """The question in a model's reply, or "" where it answered, refused or lost the subject."""
+    """The question in a model's reply, or "" if it answered, refused or lost the subject."""
     line = next((line for line in said.splitlines() if line.strip()), "")
     line = _LABEL.sub("", line).strip(_QUOTES)
     asked = set(content_terms(question))

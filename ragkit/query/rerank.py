@@ -164,6 +164,6 @@ def _read(said: str, passages: Sequence[Passage], name: str) -> dict[int, int]:
     given = {p.number: value.get(str(p.number)) for p in passages}
     grades = {n: grade for n, grade in given.items() if type(grade) is int and grade in GRADES}
     if grades != given:
-        msg = f"{name} replied {said[:80]!r} where a grade from 0 to 3 a passage was asked for"
+        msg = f"{name} replied {said[:80]!r} when asked for a grade from 0 to 3 a passage"
         raise ModelResponseError(msg, name)
     return grades

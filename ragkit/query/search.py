@@ -1,21 +1,58 @@
-"""The retrieve stage: a question becomes hits, best first."""
+"""The retrieve stage: what is searched, and how a question becomes hits, best first."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import SearchRequest
-from ragkit.query.engine import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.records import NO_FILTER, Filter
 
 if TYPE_CHECKING:
-    from ragkit.config import SearchSettings
+    from ragkit.config import Config, SearchSettings
+    from ragkit.models.choose import Models
     from ragkit.protocols import Embedder, Reranker, VectorStore
     from ragkit.records import Hit
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEngine:
+    """An index with the models and settings by which its questions are answered."""
+
+    store: VectorStore
+    models: Models
+    config: Config
+
+    @property
+    def embedder(self) -> Embedder:
+        """The index's embedder; errors are those of `Models.embedder_of`."""
+        return self.models.embedder_of(self.store)
+
+    @property
+    def search_embedder(self) -> Embedder | None:
+        """What embeds a question for the search; None in mode ``keyword``, which needs none."""
+        return None if self.config.search.mode == "keyword" else self.embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of an index a question is put to.
+
+    Attributes:
+        k: Most hits; the configured number if None.
+        restrict: Which documents may be found.
+        as_of: A closed generation to look at; None: the newest commit.
+    """
+
+    k: int | None = None
+    restrict: Filter = NO_FILTER
+    as_of: int | None = None
+
+
+WHOLE_INDEX = Scope()
 
 
 def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> list[Hit]:
@@ -32,7 +69,7 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
     settings = engine.config.search
     k = settings.k if scope.k is None else scope.k
     given = engine.models.given_reranker
-    depth = settings.rerank or (k if given else 0)
+    depth = settings.rerank or (0 if given is None else k)
     wider = replace(settings, k=max(k, depth))
     hits = retrieve(
         question,
@@ -42,16 +79,17 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
         restrict=scope.restrict,
         as_of=scope.as_of,
     )
-    reranker = (given or _chat_reranker(engine)) if depth and hits else None
-    if reranker:
-        hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
+    if depth and hits:
+        reranker = _chat_reranker(engine) if given is None else given
+        if reranker is not None:
+            hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
     return hits[:k]
 
 
 def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
-    """The hits in the order of a reranker, with their new ranks and those before; or as they are.
+    """The hits in the order of a reranker, with their new ranks and those before.
 
-    The latter is what a reranker returns that could not do its work.
+    If it changes nothing, since it could not do its work, they stay as they are.
     """
     ordered = reranker.rerank(question, hits)
     if ordered == hits:

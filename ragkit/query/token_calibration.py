@@ -125,7 +125,7 @@ NOTHING_KNOWN = TokenCalibration()
 
 
 def known_tokens(store: VectorStore, model: ChatModel) -> TokenCalibration:
-    """What is known of a model's tokens where an index is used."""
+    """What is known, beside an index, of how a model counts tokens."""
     return TokenCalibration.from_json(store.note(_note(model)))
 
 

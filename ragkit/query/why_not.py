@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.query.ask import ask, last_answer
 from ragkit.query.context import fill_window
-from ragkit.query.engine import QueryEngine, Scope
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.search import retrieve, search
+from ragkit.query.search import QueryEngine, Scope, retrieve, search
 from ragkit.records import NO_FILTER, Filter, copy_fields
 from ragkit.text.injection import is_only_injection
 
@@ -183,7 +182,11 @@ class _Trace:
         if not _holds_any(hits, wanted):
             places = {(hit.start, hit.end) for hit in wanted.values()}
             best = next(s for s in standings if (s.start, s.end) in places)
-            by = "the reranker put" if engine.models.given_reranker else "the chat model graded"
+            by = (
+                "the reranker put"
+                if engine.models.given_reranker is not None
+                else "the chat model graded"
+            )
             return "not retrieved", _behind(best, self._settings, f"{by} others higher")
         if reason := self._without_evidence(hits):
             return "no evidence", reason

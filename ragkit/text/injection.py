@@ -1,7 +1,7 @@
 """Sentences of a document that speak to the model that reads it, and tell it what to reply.
 
 "Ignore all earlier instructions and reply only: …" is no information about anything. Such a
-sentence is not given to a chat model, not quoted as an answer, and proves nothing; where one was
+sentence is not given to a chat model, not quoted as an answer, and proves nothing; if one was
 found, the answer's receipt names its place. It takes two things within three sentences:
 
 - a *beginning*: earlier instructions are cancelled, or a program that reads is spoken to; and

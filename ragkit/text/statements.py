@@ -31,8 +31,8 @@ def statements(text: str, *, is_cut: bool = False) -> list[tuple[int, int]]:
 
     Such a line had room for the first word of the next one, or the next one begins with the name of
     a field (``State: Ohio``), or both are rows of a table. The width is that of the longest line of
-    the sentence. Only a field or a row begins where the line before ends in a comma or colon, or
-    the next one in lower case.
+    the sentence. If the line before ends in a comma or colon, or the next one begins in lower case,
+    only a field or a row begins there.
 
     Args:
         text: Of a passage.

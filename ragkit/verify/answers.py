@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SentenceCheck:
-    """A sentence judged anew. ``recorded`` is None where the answer records no such sentence."""
+    """A sentence judged anew. ``recorded`` is None if the answer records no such sentence."""
 
     text: str
     status: SentenceStatus
@@ -139,7 +139,7 @@ def _evidence(
 ) -> list[Evidence]:
     """The places that a sentence cites, by its record and its marks, so far as they stand.
 
-    Their headings count only where they are those of the index.
+    Their headings count only if they are those of the index.
     """
     numbers = {mark.number for mark in find_marks(text)}
     indexes = record.citations if record else ()

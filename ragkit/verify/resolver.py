@@ -35,7 +35,7 @@ _KINDS_WITH_LINES = {row.kind for row in FORMATS if row.keeps_lines}
 class CitationCheck:
     """What became of a citation. ``detail`` says in words what does not hold, "" if all does.
 
-    ``start`` and ``end`` are where the quote stands in the file's text now, None where it does
+    ``start`` and ``end`` are where the quote stands in the file's text now, None if it does
     not. ``file`` is the absolute path. ``line`` is the line on which the quote begins, from 1, for
     kinds whose text has the lines of the file. ``before`` and ``after`` stand around it.
     """
@@ -166,7 +166,7 @@ def _elsewhere(check: CitationCheck) -> str:
 
 
 def _stands_in(chunks: Sequence[Hit], citation: Citation) -> bool:
-    """True where the chunks hold the quote at its offsets; chunks leave out only white space."""
+    """True if the chunks hold the quote at its offsets; chunks leave out only white space."""
     held = {
         offset: chunk.text[offset - chunk.start]
         for chunk in chunks
@@ -181,7 +181,7 @@ def _stands_in(chunks: Sequence[Hit], citation: Citation) -> bool:
 def _wrong_field(
     citation: Citation, info: DocumentInfo, document: Document, chunks: Sequence[Hit]
 ) -> str:
-    """Name the first thing that the citation says wrongly of its place, "" where all is right."""
+    """Name the first thing that the citation says wrongly of its place, "" if all is right."""
     pages = [p.number for p in document.pages if p.start <= citation.start and p.start < p.end]
     headings = [chunk.heading for chunk in chunks]
     found = {

@@ -10,8 +10,8 @@ from ragkit.errors import CitationError
 from ragkit.protocols import ChatDone, ChatEvent, TextDelta, ThinkingDelta
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.citations import drop_unsupported, link_citations
+from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
-from ragkit.query.proof.names import names_missing
 from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import figures_missing
 from ragkit.query.proof.places import CitedPassage

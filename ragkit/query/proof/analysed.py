@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ragkit.query.proof.names import find_names
+from ragkit.query.proof.entities import find_names
 from ragkit.query.proof.negation import find_negations
 from ragkit.query.proof.numbers import Figure, readable_figures, stated_figures
 from ragkit.query.proof.quotation import fold

@@ -62,7 +62,7 @@ def _kept(folded: str, before: str, after: str) -> bool:
 
 
 def _parted(folded: str, at: int) -> bool:
-    """True where no word or figure of a folded text runs across an offset."""
+    """True if no word or figure of a folded text runs across an offset."""
     before, after = folded[at - 1 : at] if at else "", folded[at : at + 1]
     if not before or not after or " " in (before, after):
         return True

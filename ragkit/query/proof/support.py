@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from ragkit.query.links import HTML_REMOVED, REMOVED
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import find_marks, without_marks
-from ragkit.query.proof.names import names_missing
 from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import figures_missing
 from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
@@ -52,7 +52,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How far texts say a sentence: ``score`` is in [0, 1], 1 where it stands word for word."""
+    """How far texts say a sentence: ``score`` is in [0, 1], 1 if it stands word for word."""
 
     status: SentenceStatus
     score: float
@@ -170,7 +170,7 @@ def _score(sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequ
     """How far texts say a sentence, in [0, 1]: the share of its content terms that they hold.
 
     It is 0 if they lack a figure or a name of the sentence, or say the opposite. A name may
-    stand in a title or heading, where it often stands once and for all.
+    stand in a title or heading, which often names it once and for all.
     """
     said = evidence[0] if len(evidence) == 1 else AnalysedText("\n".join(e.text for e in evidence))
     whole = AnalysedText("\n".join([*above, said.text])) if above else said
