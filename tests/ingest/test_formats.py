@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import REPOSITORY, Shell, write_files
@@ -282,3 +282,18 @@ def test_no_two_formats_of_ragkits_own_share_a_kind_or_a_name() -> None:
     keys = [key for row in FORMATS for key in row.keys]
     assert len(set(kinds)) == len(kinds)
     assert len(set(keys)) == len(keys)
+
+
+def test_the_example_of_the_page_about_readers_works(tmp_path: Path) -> None:
+    code = (REPOSITORY / "docs/readers.md").read_text().split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # noqa: S102 -- the page's example is what is tested
+    row = replace(scope["FORMAT"], reader=scope["read_srt"])
+    lines = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n\n2\n00:01 --> 00:02\nGoodbye.\n"
+    docs = write_files(tmp_path / "docs", {"film.srt": lines})
+
+    update(tmp_path / "index", row, docs=docs)
+
+    with dense(HashEmbedder(), tmp_path / "index") as rag:
+        assert [text for _, text in contents(rag)] == ["Good morning.\n\nGoodbye."]
+        assert [d.kind for d in rag.documents()] == ["srt"]
