@@ -18,7 +18,9 @@ from ragkit.ingest.load.formats import FORMATS
 from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
 from ragkit.ingest.update import IngestSetup, update_index
 from ragkit.models.choose import Models
+from ragkit.pipeline import Pipeline
 from ragkit.records import Page
+from ragkit.verify.answers import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -297,3 +299,22 @@ def test_the_example_of_the_page_about_readers_works(tmp_path: Path) -> None:
     with dense(HashEmbedder(), tmp_path / "index") as rag:
         assert [text for _, text in contents(rag)] == ["Good morning.\n\nGoodbye."]
         assert [d.kind for d in rag.documents()] == ["srt"]
+
+
+def test_an_answer_from_an_added_format_is_verified_to_the_line(tmp_path: Path) -> None:
+    def read(data: bytes, _name: str) -> Parsed:
+        return Parsed(data.decode())
+
+    row = Format("own", (".own",), read, keeps_lines=True)
+    docs = write_files(tmp_path / "docs", {"a.own": "Preface.\n\nThe tower is 98 metres high.\n"})
+    update(tmp_path / "index", row, docs=docs)
+    settings = LoadSettings()
+
+    config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
+    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
+        answer = rag.ask("How high is the tower?")
+        known = verify(answer, rag.store, settings, formats=Formats([row]))
+        unknown = verify(answer, rag.store, settings)
+
+    assert [(c.state, c.line) for c in known.citations] == [("holds", 3)]
+    assert [c.state for c in unknown.citations] == ["unreadable"]
