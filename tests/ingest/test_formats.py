@@ -240,6 +240,7 @@ def test_text_and_pages_are_normalised_where_a_reader_returns() -> None:
         (Parsed("ab", pages=(Page(1, 1, 2), Page(2, 0, 1))), "pages lie in the text, in order"),
         (Parsed("ab", metadata={"x": {1, 2}}), "Object of type set is not JSON serializable"),
         (Parsed("ab", metadata={"failed_pages": [1]}), "AttributeError"),
+        (Parsed("ab", metadata={"notes": "no macros"}), "a list of sentences"),
     ],
 )
 def test_what_no_later_stage_can_use_fails_the_file(returned: Parsed, reason: str) -> None:

@@ -292,6 +292,9 @@ def _sound(parsed: Parsed) -> Parsed:
     if parsed.metadata:
         json.dumps(parsed.metadata)
         reading_notes(parsed.metadata)
+        if isinstance(parsed.metadata.get("notes"), str):
+            msg = "the notes of metadata are a list of sentences"
+            raise TypeError(msg)
     text, title, pages = normalise(parsed.text), normalise(parsed.title), parsed.pages
     if pages and text != parsed.text:
         pages = tuple(
