@@ -1,8 +1,8 @@
 """The seams: what an embedder, a chat model, a reranker and a vector store promise.
 
 A class satisfies a seam by having its methods; nothing needs to be inherited or registered.
-The suites ``tests/test_model_contract.py`` and ``tests/test_store_contract.py`` check every
-promise made here against each implementation.
+The suites ``tests/models/test_model_contract.py`` and ``tests/store/test_store_contract.py`` check
+every promise made here against each implementation.
 """
 
 from __future__ import annotations
@@ -203,6 +203,15 @@ class SearchRequest:
     keyword_weight: float = 0.65
     diversity: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no store can answer: a `ValueError`."""
+        if self.k < 1:
+            msg = f"k must be at least 1, not {self.k}"
+            raise ValueError(msg)
+        if self.mode != "keyword" and self.vector is None:
+            msg = f"mode {self.mode!r} needs the question's vector"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
@@ -241,6 +250,8 @@ class StoreWriter(Protocol):
     """One run that changes a store; see `VectorStore.writing`.
 
     Nothing is visible to readers before `commit`; what was committed stays, whatever follows.
+    After a step that raised, each further one raises a `StoreError`, and so does leaving the block:
+    nothing is committed that may be half of something.
     """
 
     @property
@@ -256,6 +267,9 @@ class StoreWriter(Protocol):
         Args:
             keys: Distinct 32-byte keys, none of them `known`.
             vectors: float32, shape (len(keys), dim), unit rows.
+
+        Raises:
+            IndexMismatchError: They are not as long as the store's.
         """
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
@@ -264,7 +278,10 @@ class StoreWriter(Protocol):
         Args:
             document: Its ``doc_id`` decides what it replaces.
             chunks: In order, possibly none.
-            keys: The cache key of each chunk's vector; all must be `known`.
+            keys: The cache key of each chunk's vector.
+
+        Raises:
+            ValueError: A key is not `known`.
         """
 
     def remove(self, doc_ids: Sequence[str]) -> int:
@@ -324,6 +341,7 @@ class VectorStore(Protocol):
         Raises:
             IndexMismatchError: The vector's length is not the index's.
             IndexCorruptError: A row or a text does not match its checksum.
+            StoreError: `as_of` is no closed generation, or the store was closed.
         """
 
     def neighbours(self, hit: Hit, count: int) -> list[Hit]:

@@ -10,7 +10,7 @@ from ollama_double.models import CATALOGUE, vectors_of
 from ollama_double.server import OllamaServer
 
 from ragkit.config import ModelSettings
-from ragkit.models.ollama import OllamaAdmin, OllamaClient, OllamaEmbedder
+from ragkit.models.ollama import OllamaAdmin, OllamaChat, OllamaClient, OllamaEmbedder
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ def admin_of(server: OllamaServer, **settings: Any) -> OllamaAdmin:
 
 def embedder_of(server: OllamaServer, name: str = NOMIC, **settings: Any) -> OllamaEmbedder:
     return OllamaEmbedder(client_of(server, **settings), name)
+
+
+def chat_of(server: OllamaServer, name: str = "llama3.2", **settings: Any) -> OllamaChat:
+    return OllamaChat(client_of(server, **settings), name)
 
 
 def expected(*texts: str, prefix: str = PREFIX, dim: int = 256) -> Any:

@@ -35,8 +35,9 @@ def _line(document: DocumentInfo) -> str:
     notes = []
     if document.pages:
         notes.append(f"{document.pages} pages")
-    if document.pages_without_text:
-        notes.append(f"{len(document.pages_without_text)} without text")
+    if scans := set(document.pages_without_text).difference(document.failed_pages):
+        notes.append(f"{len(scans)} without text")
+    notes += document.notes
     if document.stale:
         notes.append(f"stale: {document.stale}")
     note = f"  ({', '.join(notes)})" if notes else ""

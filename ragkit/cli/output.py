@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 QUOTE_CHARS = 240
 NEAREST = 3
+NOTES_SHOWN = 20
 INTERRUPTED = 130
 _NEXT_UNIT = 1000
 
@@ -249,11 +250,21 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
     _print_lines("failed", (f"{o.path}: {o.reason}" for o in report.failed))
     _print_lines("stale", (f"{o.path}: old text kept: {o.reason}" for o in report.stale))
     _print_lines("not read", (f"{o.path}: {o.reason}" for o in report.unreadable))
+    scans = {
+        path: [page for page in pages if page not in report.failed_pages.get(path, ())]
+        for path, pages in report.pages_without_text.items()
+    }
     _print_lines(
         "no text on",
-        (f"{path}: page {_numbers(pages)}" for path, pages in report.pages_without_text.items()),
+        (f"{path}: page {_numbers(pages)}" for path, pages in scans.items() if pages),
     )
     _print_lines("no text in", report.without_text)
+    # Files with pages that failed come first: what others lack is seldom missed.
+    notes = sorted(report.notes, key=lambda note: note.path not in report.failed_pages)
+    shown = notes if verbose else notes[:NOTES_SHOWN]
+    _print_lines("noted", (f"{note.path}: {note.reason}" for note in shown))
+    if len(notes) > len(shown):
+        _print_lines("noted", [f"{len(notes) - len(shown)} more; `ragkit list` has all"])
 
 
 def _print_lines(what: str, lines: Iterable[str]) -> None:

@@ -22,8 +22,9 @@ def index_folder(location: str | Path) -> Path:
     Raises:
         StoreError: It is a URL, and no store is known for such.
     """
-    url = _URL.match(str(location))
-    if url:
+    if isinstance(location, Path):
+        return location
+    if url := _URL.match(location):
         msg = f"{location}: there is no store for {url[1]} URLs; name an index or its folder"
         raise StoreError(msg, location)
     return Path(location).expanduser()

@@ -31,12 +31,6 @@ NEW, QUESTION = "smollm2:135m", "[1] Rent is due in May.\nWhen is rent due?"
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[OllamaServer]:
-    with OllamaServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def theirs(shared: OllamaServer) -> Iterator[official.Client]:
     client = official.Client(shared.url)
     yield client

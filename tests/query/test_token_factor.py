@@ -6,8 +6,6 @@ import importlib.util
 import json
 import os
 import random
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +26,6 @@ from ragkit.query.prompt import build_messages
 from ragkit.query.token_scale import UNKNOWN, TokenScale
 from ragkit.query.window import Talk, passage_budget
 from ragkit.records import Hit
-from ragkit.store.local.disk import keep_note, read_notes
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
 if TYPE_CHECKING:
@@ -156,42 +153,6 @@ def test_a_spoilt_value_is_nothing_known(value: object) -> None:
 # Where it is kept ------------------------------------------------------------------------------
 
 
-def test_a_spoilt_or_missing_file_is_nothing_known(tmp_path: Path) -> None:
-    assert read_notes(tmp_path) == {}
-    for spoilt in (b"", b"[1]", b'{"a"', b"\xff\xfe"):
-        (tmp_path / "learned.json").write_bytes(spoilt)
-        assert read_notes(tmp_path) == {}
-    keep_note(tmp_path, "tokens:a", [[1.0], [], []])
-    assert read_notes(tmp_path) == {"tokens:a": [[1.0], [], []]}
-
-
-def test_a_folder_that_is_gone_keeps_nothing_and_ends_nothing(tmp_path: Path) -> None:
-    keep_note(tmp_path / "gone", "tokens:a", 1)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_processes_at_once_leave_a_whole_file(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from ragkit.store.local.disk import keep_note\n"
-        "for n in range(100): keep_note(Path(sys.argv[1]), sys.argv[2], [n] * 500)"
-    )
-    writers = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path, name], cwd=REPOSITORY)
-        for name in ("a", "b")
-    ]
-    seen = []
-    while any(writer.poll() is None for writer in writers):
-        if (tmp_path / "learned.json").exists():
-            seen.append(json.loads((tmp_path / "learned.json").read_bytes()))
-
-    assert [writer.returncode for writer in writers] == [0, 0]
-    assert len(seen) > 10
-    assert all(len(set(values)) == 1 for found in seen for values in found.values())
-    assert 99 in {values[0] for values in read_notes(tmp_path).values()}
-    assert [path.name for path in tmp_path.iterdir()] == ["learned.json"]
-
-
 def test_an_answer_teaches_and_the_next_one_plans_by_it(
     tmp_path: Path, ollama: OllamaServer
 ) -> None:
@@ -201,7 +162,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
     with Pipeline(tmp_path / "index", Config().with_values(values)) as rag:
         rag.index(tmp_path / "docs")
         first = rag.ask("劳动者提前几日通知用人单位？")
-        learned = read_notes(tmp_path / "index")
+        learned = rag.store.note(f"tokens:{first.chat_digest}")
         second = rag.ask("劳动者提前几日通知用人单位？")
 
     sent = [m["content"] for m in ollama.bodies("/api/chat")[0]["messages"]]
@@ -212,7 +173,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
     ratio = (counted - 0.5 * (latin + other)) / chinese
     planned = 1.2 * latin + 1.62 * ratio * chinese + 2.0 * other + 2 * 8
     assert first.receipt.prompt_tokens == counted
-    assert learned == {f"tokens:{first.chat_digest}": [[], [pytest.approx(ratio, abs=0.001)], []]}
+    assert learned == [[], [pytest.approx(ratio, abs=0.001)], []]
     assert second.receipt.prompt_tokens_estimated == pytest.approx(planned, abs=3)
     assert second.receipt.prompt_tokens_estimated < first.receipt.prompt_tokens_estimated
 

@@ -213,6 +213,23 @@ def test_damage_within_the_catalog_is_found(index: Path) -> None:
     assert ("catalog", "must") in found(index, quick=True)
 
 
+@pytest.mark.parametrize(
+    ("statement", "lost"),
+    [
+        ("DROP TABLE pages", "table pages"),
+        ("ALTER TABLE documents RENAME COLUMN stale TO old", "column documents.stale"),
+    ],
+)
+def test_a_catalog_that_lacks_a_table_or_a_column_is_found(
+    index: Path, statement: str, lost: str
+) -> None:
+    edit(index, statement)
+    for quick in (False, True):
+        (violation,) = check_index(index, quick=quick)
+        assert (violation.invariant, violation.severity) == ("catalog", "must")
+        assert violation.detail == f"it lacks the {lost}"
+
+
 def test_check_of_no_index_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(IndexNotFoundError):
         check_index(tmp_path)

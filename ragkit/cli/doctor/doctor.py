@@ -54,12 +54,14 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
+    from ragkit.ingest.load.formats import SANDBOXED
     from ragkit.store.open import ENGINE
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
-    yield Finding("parsers", "ok", f"PDF, DOCX and HTML are parsed apart, limited in {limits}")
+    kinds = ", ".join(kind.upper() for kind in SANDBOXED)
+    yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:

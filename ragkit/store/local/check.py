@@ -6,7 +6,9 @@ left in the middle of a commit is right: what was never committed is no part of 
 
 from __future__ import annotations
 
+import sqlite3
 import zlib
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from sqlite_utils import Database
 from ragkit.errors import FormatVersionError, IndexCorruptError
 from ragkit.protocols import Violation
 from ragkit.records import make_chunk_id
-from ragkit.store.local.catalog import connect, reading, translated
+from ragkit.store.local.catalog import TABLES, connect, reading, translated
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.rows import ROW_MASK, vector_id
@@ -62,6 +64,8 @@ def check(path: Path, *, quick: bool = False) -> list[Violation]:
     try:
         with translated(path), reading(connection):
             database = Database(connection, execute_plugins=False, recursive_triggers=False)
+            if lacking := _lacking(database):
+                return [Violation("catalog", "must", f"it lacks the {lacking}", INDEX_AGAIN)]
             checks = _QUICK_CHECKS if quick else (*_QUICK_CHECKS, *_CATALOG_CHECKS)
             found = [violation for one in checks for violation in one(database)]
             return [*found, *_vector_files(database, path / "vectors", full=not quick)]
@@ -69,6 +73,21 @@ def check(path: Path, *, quick: bool = False) -> list[Violation]:
         return [Violation("catalog", "must", str(exc), INDEX_AGAIN)]
     finally:
         connection.close()
+
+
+def _lacking(database: Database) -> str:
+    """The first table or column of the format that is not there; "" if all are."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        whole = Database(connection)
+        whole.executescript(TABLES)
+        for table in whole.tables:
+            if not database[table.name].exists():
+                return f"table {table.name}"
+            there = database[table.name].columns_dict
+            for column in table.columns_dict:
+                if column not in there:
+                    return f"column {table.name}.{column}"
+    return ""
 
 
 def _catalog(database: Database) -> Iterator[Violation]:
@@ -145,10 +164,7 @@ def _listed(
         return
     more = ", …" if count > _SHOWN else ""
     detail = f"{what}: {count} ({', '.join(shown)}{more})"
-    if should:
-        yield Violation(invariant, "should", detail, REBUILD)
-    else:
-        yield Violation(invariant, "must", detail, REBUILD)
+    yield Violation(invariant, "should" if should else "must", detail, REBUILD)
 
 
 _QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_catalog, _one_version)
@@ -222,7 +238,7 @@ def _codes(
 ) -> Iterator[Violation]:
     if segment["centre"] is None:
         return
-    from ragkit.store.local.vectors import RowEncoder
+    from ragkit.store.local.scan import RowEncoder
 
     encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"))
     codes = files.read_codes(segment["id"], len(rows), encoder.code_bytes)

@@ -115,11 +115,15 @@ def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- an
 
     try:
         notes = read_notes(index) | {name: value}
-        with tempfile.NamedTemporaryFile(
-            "w", dir=index, prefix=f".{_NOTES}.", encoding="utf-8", delete=False
-        ) as file:
-            json.dump(notes, file)
-        os.replace(file.name, index / _NOTES)  # noqa: PTH105 -- the names are texts
+        fd, name = tempfile.mkstemp(dir=index, prefix=f".{_NOTES}.")
+        temporary = index / name
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                json.dump(notes, file)
+            temporary.replace(index / _NOTES)
+        except BaseException:
+            temporary.unlink()
+            raise
     except OSError as exc:
         _log.debug("%s: not kept: %s", index / _NOTES, exc)
 

@@ -10,7 +10,7 @@ import re
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
-from ragkit.records import DocumentInfo, Hit, Page, make_chunk_id
+from ragkit.records import DocumentInfo, Hit, Page, failed_pages, make_chunk_id, reading_notes
 from ragkit.store.local.catalog import broken
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ ORDER BY abs(n.ordinal - c.ordinal), n.ordinal
 
 _DOCUMENTS = """
 SELECT doc_id, root, path, title, kind, encoding, size_bytes, mtime_ns, file_sha256, chunks, stale,
+       metadata,
        (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
        (SELECT json_group_array(number) FROM pages p
         WHERE p.document = d.id AND p.char_start = p.char_end) AS pages_without_text
@@ -128,10 +129,13 @@ def filtered_documents(connection: sqlite3.Connection, request: SearchRequest) -
 
 def living_documents(connection: sqlite3.Connection, root: str | None) -> list[DocumentInfo]:
     """The documents of the newest commit by path, of one root or of all."""
-    return [
-        DocumentInfo(**row | {"pages_without_text": tuple(json.loads(row["pages_without_text"]))})
-        for row in _rows(connection, _DOCUMENTS, root)
-    ]
+    return [_info(row) for row in _rows(connection, _DOCUMENTS, root)]
+
+
+def _info(row: dict[str, Any]) -> DocumentInfo:
+    metadata = json.loads(row.pop("metadata"))
+    row["pages_without_text"] = tuple(json.loads(row["pages_without_text"]))
+    return DocumentInfo(**row, failed_pages=failed_pages(metadata), notes=reading_notes(metadata))
 
 
 def all_runs(connection: sqlite3.Connection) -> list[dict[str, Any]]:

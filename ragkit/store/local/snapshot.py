@@ -12,7 +12,7 @@ from ragkit.store.local.catalog import broken
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.queries import filtered_documents
 from ragkit.store.local.rows import ROW_MASK
-from ragkit.store.local.vectors import RowEncoder, SegmentScan, row_codes
+from ragkit.store.local.scan import RowEncoder, SegmentScan, row_codes
 
 if TYPE_CHECKING:
     import sqlite3
