@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from commands import Shell, wait_until, write_files
+from commands import Shell, messages, wait_until, write_files
 from hash_embedder import HashEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,10 +49,6 @@ def rag(tmp_path: Path, ollama: OllamaServer) -> Iterator[Pipeline]:
     with Pipeline(tmp_path / "index", over(ollama, **{"search.k": 1})) as pipeline:
         pipeline.index(tmp_path / "docs")
         yield pipeline
-
-
-def messages(server: OllamaServer) -> list[Any]:
-    return [body["messages"] for body in server.bodies("/api/chat")]
 
 
 # Follow-up questions ---------------------------------------------------------------------------
@@ -357,11 +353,8 @@ def test_lines_of_a_pipe_are_answered_from_the_documents_without_any_server(
     shell("index", "docs", "--backend", "embedded")
     lines = [FIRST, "and for apprentices?", "/save mine.json", "/nonsense", "学徒的通知期有多久？",
              "/quit", "never"]  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-m", "ragkit", "chat", "--extractive", "--k", "1"],
-        cwd=tmp_path, env=shell.env, input="\n".join(lines).encode(), capture_output=True,
-        check=True,
-    )  # fmt: skip
+    run = shell.piped("\n".join(lines).encode(), "chat", "--extractive", "--k", "1")
+    assert run.returncode == 0
     said = run.stdout.decode().splitlines()
 
     assert said[::2] == [f"{STAFF} [1]", f"{LEARNERS} [1]", "学徒的通知期为四个星期。 [1]"]
