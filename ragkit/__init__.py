@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         UnsupportedByStoreError,
         UnsupportedFormatError,
     )
+    from ragkit.ingest.load.formats import Format
     from ragkit.models.vectors import cosine_similarity
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import (
@@ -83,6 +84,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Pipeline",
     "Config",
     # ingest
+    "Format",
     "Document",
     "Page",
     "Chunk",
@@ -157,6 +159,7 @@ _HOMES = (
     "pipeline",
     "verify.resolver",
     "verify.answers",
+    "ingest.load.formats",
 )
 
 

@@ -80,7 +80,7 @@ def wire(*places: str, then: Callable[[Any], Any] | None = None) -> Mapping[str,
     Args:
         places: The first that can be read counts; ``a.b`` is ``b`` in the object ``a``, and an
             empty text the object itself. Without any the field is not read.
-        then: Makes the field's value of what was read.
+        then: Makes the field's value of what was read, which is of the field's type.
     """
     return {"wire": (places, then)}
 

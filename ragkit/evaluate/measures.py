@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ragkit.evaluate.intervals import need_extra
 from ragkit.query.proof.marks import without_marks
-from ragkit.query.proof.support import fold
+from ragkit.query.proof.quotation import fold
+from ragkit.text.scripts import script_class
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ DEPTH = 20
 DEPTHS = (5, DEPTH)
 """How many passages, best first, the measures of passages look at."""
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_CJK = script_class("cjk")
 _TOKEN = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
 _ARTICLES = frozenset({"a", "an", "the"})
 

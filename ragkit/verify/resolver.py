@@ -51,7 +51,7 @@ class CitationCheck:
     after: str = ""
 
 
-class Library:
+class CitationResolver:
     """The documents of an index and the files behind them, each file loaded once.
 
     Args:
@@ -96,21 +96,21 @@ class Library:
         return self._store.chunks_at(document.doc_id, citation.start, citation.end)
 
 
-def check_citation(citation: Citation, library: Library) -> CitationCheck:
+def check_citation(citation: Citation, resolver: CitationResolver) -> CitationCheck:
     """Look one citation up in the index and in its file."""
-    info = library.find(citation)
+    info = resolver.find(citation)
     if info is None:
-        file = library.last_file(citation)
+        file = resolver.last_file(citation)
         detail = "the index holds this document no more"
         return CitationCheck(citation, "missing", detail, str(file or ""))
     path = Path(info.root) / info.path
-    document = library.load(info)
+    document = resolver.load(info)
     if isinstance(document, LoadError):
         if path.exists():
             return CitationCheck(citation, "unreadable", f"the file {document}", str(path))
         return CitationCheck(citation, "missing", "the file is gone", str(path))
     check = _placed(citation, document, str(path))
-    state, detail = _state(check, info, document, library.chunks(info, citation))
+    state, detail = _state(check, info, document, resolver.chunks(info, citation))
     return replace(check, state=state, detail=detail)
 
 

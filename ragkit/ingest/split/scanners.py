@@ -11,7 +11,7 @@ import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ragkit.text.words import heading_text
+from ragkit.text.markdown import heading_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
