@@ -41,7 +41,7 @@ def pair() -> Iterator[tuple[OllamaServer, OllamaServer]]:
 
 @pytest.fixture
 def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
-    """An empty folder, and the server of the fixture `ollama`."""
+    """Runs commands in the test's folder, with a server."""
     return Shell(tmp_path, ollama.url)
 
 
