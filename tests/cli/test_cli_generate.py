@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
-@pytest.fixture
-def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
-    return Shell(tmp_path, ollama.url)
-
-
 def piped(shell: Shell, given: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "ragkit", *words],

@@ -26,11 +26,6 @@ NOMIC = hashlib.sha256(b"nomic-embed-text:latest").hexdigest()
 FIRST_LINE = len(b'{"status":"pulling manifest"}\n')
 
 
-@pytest.fixture
-def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
-    return Shell(tmp_path, ollama.url)
-
-
 def answered(shell: Shell, said: str, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a command whose standard input is a text."""
     return subprocess.run(
