@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         UnsupportedByStoreError,
         UnsupportedFormatError,
     )
-    from ragkit.ingest.load.formats import Format
+    from ragkit.ingest.load.formats import Format, Parsed
     from ragkit.models.vectors import cosine_similarity
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import (
@@ -85,6 +85,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Config",
     # ingest
     "Format",
+    "Parsed",
     "Document",
     "Page",
     "Chunk",

@@ -208,11 +208,13 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+@cache
 def _parts(kind: _Type) -> tuple[_Type, tuple[_Type, ...]]:
     """A type without its parameters, and these."""
     return get_origin(kind) or kind, get_args(kind)
 
 
+@cache
 def _without_none(kind: _Type) -> _Type:
     """A type without ``| None``."""
     origin, inner = _parts(kind)

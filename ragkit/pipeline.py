@@ -301,9 +301,10 @@ class Pipeline:
         Args:
             answer: As `ask` gave it, or read back with `ragkit.from_json`.
         """
+        from ragkit.ingest.load.formats import Formats
         from ragkit.verify.answers import verify
 
-        return verify(answer, self.store, self.config.load)
+        return verify(answer, self.store, self.config.load, formats=Formats(self._readers))
 
     def _engine(self) -> QueryEngine:
         """The index, models and settings as they are now."""

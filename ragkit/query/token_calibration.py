@@ -43,7 +43,7 @@ are English, and what Latin takes varies little from one vocabulary to another."
 _KEPT = 32
 _MARGIN, _MARGIN_WHILE_FEW = 0.17, 0.45
 """A factor is the largest of the last ratios and this much more, the second part by their number:
-what a few contexts took says little about the next (``tests/test_token_factor.py``)."""
+what a few contexts took says little about the next (``tests/query/test_token_factor.py``)."""
 
 TOKENS_PER_MESSAGE: Final = 8
 """What a chat template adds around a message; common ones take 3 to 7 tokens."""

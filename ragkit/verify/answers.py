@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ragkit.config import LoadSettings
+    from ragkit.ingest.load import Formats
     from ragkit.protocols import VectorStore
     from ragkit.records import Sentence, SentenceStatus
 
@@ -76,15 +77,18 @@ def read_answer(data: bytes, name: str) -> Answer:
         raise LoadError(msg, name) from exc
 
 
-def verify(answer: Answer, store: VectorStore, settings: LoadSettings) -> Verification:
+def verify(
+    answer: Answer, store: VectorStore, settings: LoadSettings, *, formats: Formats | None = None
+) -> Verification:
     """Check an answer against the index that it came from, and against the files.
 
     Args:
         answer: Possibly edited by somebody.
         store: The index; nothing is written.
         settings: As for loading; they bound what a file's parser may take.
+        formats: Which there are readers for; as `Parser` has them where None.
     """
-    with Parser(settings) as parser:
+    with Parser(settings, formats) as parser:
         resolver = CitationResolver(store, settings, parser)
         checks = tuple(check_citation(c, resolver) for c in answer.citations)
     return Verification(tuple(_sentences(answer, checks)), checks)

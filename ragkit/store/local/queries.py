@@ -135,7 +135,9 @@ def living_documents(connection: sqlite3.Connection, root: str | None) -> list[D
 def _info(row: dict[str, Any]) -> DocumentInfo:
     metadata = json.loads(row.pop("metadata"))
     row["pages_without_text"] = tuple(json.loads(row["pages_without_text"]))
-    return DocumentInfo(**row, failed_pages=failed_pages(metadata), notes=reading_notes(metadata))
+    if metadata:
+        row |= {"failed_pages": failed_pages(metadata), "notes": reading_notes(metadata)}
+    return DocumentInfo(**row)
 
 
 def all_runs(connection: sqlite3.Connection) -> list[dict[str, Any]]:
