@@ -1,1 +1,1 @@
-"""Campaigns: thousands of kills, power cuts, damages and refused calls, each judged; see README.md."""
+"""Campaigns: kills, power cuts, damages and refused calls by the thousand; see README.md."""

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,14 @@ class Options:
     work: Path
     log: Path
     results: Path | None
+
+    def command(self, name: str) -> str:
+        """The command line that does the same."""
+        words = ["python", f"tests/campaigns/{name}.py"]
+        words += ["--count", str(self.count), "--seed", str(self.seed)]
+        words += [word for case in self.only for word in ("--only", case)]
+        words += ["--limit-s", f"{self.limit_s:g}", "--parallel", str(self.parallel)]
+        return shlex.join([*words, *(["--label", self.label] if self.label else [])])
 
 
 def options(name: str, description: str, count: int) -> Options:
@@ -152,7 +161,7 @@ class Campaign:
         left = [point for point in points if point.name not in done]
         deadline = time.monotonic() + self.asked.limit_s
         workers = [
-            fork(lambda _, w=worker: self._work(w, left, scenes, deadline), self.asked.work)
+            fork(partial(self._work, worker, left, scenes, deadline), self.asked.work)
             for worker in range(self.asked.parallel)
         ]
         codes = [worker.end(self.asked.limit_s + 600)[0] for worker in workers]
@@ -160,14 +169,19 @@ class Campaign:
         found = summary(self.name, lines)
         found |= {"planned": len(points), "seed": self.asked.seed, "label": self.asked.label}
         found["seconds"] = round(time.monotonic() - self.started, 1)
-        found["command"] = shlex.join(["python", *sys.argv])
+        found["command"] = self.asked.command(self.name)
         print(json.dumps(found, indent=1, ensure_ascii=False))  # noqa: T201 -- its output
         if self.asked.results:
             write_results(self.asked.results, found)
         return int(any(codes) or found["violations"] > 0)
 
     def _work(
-        self, worker: int, points: Sequence[Point], scenes: dict[str, Scene], deadline: float
+        self,
+        worker: int,
+        points: Sequence[Point],
+        scenes: dict[str, Scene],
+        deadline: float,
+        _: Callable[[Any], None],
     ) -> None:
         mine = {} if worker else dict(scenes)
         by_name = {case.name: case for case in self.cases}
@@ -234,7 +248,7 @@ def ended(outcome: Outcome) -> str:
 def drawn(
     every: list[Point], others: dict[str, tuple[int, list[Point]]], count: int, seed: int
 ) -> list[Point]:
-    """So many points, in the order of their cases.
+    """So many points, shuffled, so that a run that is stopped has hit some of everything.
 
     Args:
         every: Points that are all wanted; of a small count two thirds go to them.
@@ -249,4 +263,6 @@ def drawn(
     for share, points in others.values():
         left = sorted(set(points) - chosen, key=lambda p: p.name)
         chosen |= set(dice.sample(left, min(len(left), round(rest * share / max(1, shares)))))
-    return sorted(chosen, key=lambda p: (p.case, p.at, p.variant))
+    ordered = sorted(chosen, key=lambda p: p.name)
+    dice.shuffle(ordered)
+    return ordered

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaigns.campaign import Campaign, Point, options
 from campaigns.judge import Said, Violation, hits_of, of_hit
-from campaigns.processes import Outcome, command, fork, run
+from campaigns.processes import Outcome, fork, run
 from campaigns.scenes import INDEX, Case, Scene, Snapshot, look, newer_documents, prose
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ States that are the same to the byte are judged once.
 
 from __future__ import annotations
 
+import random
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from campaigns.campaign import Campaign, Point, options
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEEP = {"drop": 0.0, "keep": 1.0}
 
 
-def plan(scenes: dict[str, Scene], count: int) -> list[Point]:
+def plan(scenes: dict[str, Scene], count: int, seed: int) -> list[Point]:
     """So many points, spread over all calls of all cases; large indexes are cut less often."""
     places = [
         (name, at)
@@ -33,19 +33,13 @@ def plan(scenes: dict[str, Scene], count: int) -> list[Point]:
         for at in range(len(scene.calls) + 1)
         if scene.case.share > 1 or at % 12 == 0 or at == len(scene.calls)
     ]
-    if count < len(places):
-        step = len(places) / count
-        places = [places[int(i * step)] for i in range(count)]
-        times = Counter(places)
-        names = [f"r{i}" for i in range(count)]
-        return [Point(*place, ("drop", names[i])[i % 2]) for i, place in enumerate(times)]
-    variants = ["drop", "keep", *(f"r{i}" for i in range(count))]
-    full, more = divmod(count, len(places))
-    return [
-        Point(*place, variant)
-        for i, place in enumerate(places)
-        for variant in variants[: full + (i < more)]
-    ]
+    dice = random.Random(seed)  # noqa: S311 -- a fixed seed
+    variants = ["drop", "r0", "keep", *(f"r{i}" for i in range(1, count))]
+    points: list[Point] = []
+    for variant in variants:
+        dice.shuffle(places)
+        points += [Point(*place, variant) for place in places[: count - len(points)]]
+    return points
 
 
 class Cuts:
@@ -84,7 +78,7 @@ def main() -> None:
     asked = options("powerloss", __doc__ or "", 5000)
     campaign = Campaign("powerloss", asked, Cuts(asked.seed).play)
     with campaign.ready() as scenes:
-        code = campaign.run(plan(scenes, asked.count), scenes)
+        code = campaign.run(plan(scenes, asked.count, asked.seed), scenes)
     sys.exit(code)
 
 

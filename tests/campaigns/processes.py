@@ -1,6 +1,6 @@
 """Processes of a campaign: the command, forked from one that has loaded it or started cold.
 
-A fork saves a third of a second a command. What runs in it is `ragkit.__main__.main` with the
+A fork saves a third of a second a command. What runs in it is `ragkit.cli.app.main` with the
 command's words, standard streams and a folder of its own; a signal ends it as it ends the command.
 """
 
@@ -69,13 +69,13 @@ def load_everything() -> None:
 
 def run(words: Sequence[str]) -> Outcome:
     """Run a command in this process, which is a fork made for that."""
-    from ragkit.__main__ import main
+    from ragkit.cli.app import main
 
     files = [os.memfd_create(name) for name in ("out", "err")]
     for place, fd in enumerate(files, 1):
         os.dup2(fd, place)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115 -- a number
-    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 -- a number
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.argv = ["ragkit", *words]
     code: Any = 0
     try:
@@ -133,13 +133,19 @@ def fork(work: Callable[[Callable[[Any], None]], None], folder: Path) -> Child:
     code = 70
     try:
         os.chdir(folder)
-        work(lambda value: os.write(fd, json.dumps(value).encode() + b"\n") and None)
+        work(lambda value: _hand_back(fd, value))
         code = 0
     except BaseException:  # noqa: BLE001 -- the parent reads the code
         traceback.print_exc()
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _hand_back(fd: int, value: Any) -> None:
+    data = memoryview(json.dumps(value).encode() + b"\n")
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +28,11 @@ Files = dict[str, "str | bytes"]
 INDEX = "indexes/ix"
 QUESTION = "Which harbour pays for the lantern?"
 ROW_TOLERANCE, SCORE_TOLERANCE = 2e-3, 1e-5
-_WORDS = (
+_WORDS = re.findall(
+    r"\w+",
     "harbour lantern ledger winter keeper signal granite tide charter beacon rope mason anchor "
-    "storm quarry pilot barley timber chapel ferry copper meadow orchard spindle"
-).split()
+    "storm quarry pilot barley timber chapel ferry copper meadow orchard spindle",
+)
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def library() -> Path:
     if not built.exists():
         built.parent.mkdir(exist_ok=True)
         new = built.with_suffix(f".{os.getpid()}")
-        command = [_compiler(), "-O2", "-shared", "-fPIC", source, "-o", new, "-ldl", "-lpthread"]
-        subprocess.run(command, check=True)
+        flags = ["-O2", "-shared", "-fPIC", "-ldl", "-lpthread"]
+        subprocess.run([_compiler(), str(source), "-o", str(new), *flags], check=True)
         new.replace(built)
     return built
 
