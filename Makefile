@@ -69,7 +69,7 @@ quality: $(VENV)/dev ## Measure search and answers on the question sets in EVAL:
 	$(BIN)/python benchmarks/quality.py $(EVAL)
 
 # tests/campaigns/README.md: `make crash COUNT=300 SEED=2 ARGS="--only rebuild --resume"`.
-CAMPAIGN = PYTHONPATH=tests $(BIN)/python tests/campaigns/$@.py \
+CAMPAIGN = PYTHONPATH=.:tests $(BIN)/python tests/campaigns/$@.py \
 	$(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 crash: $(VENV)/dev ## Kill the command at 1,500 calls that change files, and judge what is left

@@ -50,10 +50,11 @@ class StoreMachine(RuleBasedStateMachine):
     """
 
     strict = False  # whether faults that are open count
-    steps = 0
+    steps = examples = 0  # of all machines: runs that committed, machines
 
     def __init__(self) -> None:
         super().__init__()
+        StoreMachine.examples += 1
         self._folder = tempfile.TemporaryDirectory()
         self.docs = Path(self._folder.name).resolve() / "docs"
         self.docs.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import shlex
 import shutil
 import sys
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from campaigns.judge import Violation
 
 PARALLEL = 2
+_WORK = re.compile(r"/[^ '\"]*?/ragkit-\w+-[^ '\"/]*(/w\d+/\w+)?")  # folders of one run
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,8 @@ def summary(campaign: str, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
             number = number_of(campaign, line["case"], violation["kind"])
             numbers.add(number)
             key = f"{number} {line['case']} {violation['kind']}"
-            one = kinds.setdefault(key, {"count": 0, "points": [], "detail": violation["detail"]})
+            detail = _WORK.sub("...", violation["detail"])
+            one = kinds.setdefault(key, {"count": 0, "points": [], "detail": detail})
             one["count"] += 1
             one["points"] = (one["points"] + [line["point"]])[:3]
         faults.update(numbers)

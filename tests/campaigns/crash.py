@@ -37,6 +37,7 @@ def plan(scenes: dict[str, Scene], count: int, seed: int) -> list[Point]:
         calls = range(1, len(scene.calls) + 2)  # the last is behind the end: nothing is killed
         if scene.case.every:
             every += [Point(name, at, "kill") for at in calls]
+        every.append(Point(name, calls[-1], "reader"))  # that a run has ended is seen too
         others[name] = (scene.case.share, [Point(name, at, v) for at in calls for v in VARIANTS])
     return drawn(every, others, count, seed)
 

@@ -2,7 +2,8 @@
 
     python tests/campaigns/machine.py --count 300 --seed 1 [--limit-s 3600]
 
-A point is an example of up to 40 steps. Unlike in the suite, faults that are open count.
+A point is an example of up to 40 steps; a batch of ten ends with the first that fails. In every
+second batch the faults that `known.OPEN` lists count too, which they do not in the suite.
 """
 
 from __future__ import annotations
@@ -52,33 +53,35 @@ def main() -> None:
     parser.add_argument("--label", default="")
     parser.add_argument("--no-results", action="store_true")
     given = parser.parse_args()
-    StoreMachine.strict = True
     dice = random.Random(given.seed)  # noqa: S311 -- a fixed seed
-    began, done = time.monotonic(), 0
+    began = time.monotonic()
     kinds: dict[str, dict[str, Any]] = {}
-    while done < given.count and time.monotonic() - began < given.limit_s:
+    while StoreMachine.examples < given.count and time.monotonic() - began < given.limit_s:
         number = dice.randrange(1 << 30)
+        StoreMachine.strict = not StoreMachine.strict
         broken = play(number)
-        done += BATCH
         if broken:
-            key = f"{'V4' if 'rebuild' in broken else 'new'} machine {_last_error(broken)}"
-            one = kinds.setdefault(key, {"count": 0, "points": [str(number)], "detail": broken})
+            is_open = StoreMachine.strict and "rebuild" in broken
+            key = f"{'V4' if is_open else 'new'} machine {_last_error(broken)}"
+            one = kinds.setdefault(key, {"count": 0, "points": [str(number)], "detail": ""})
+            one["detail"] = one["detail"] or broken[broken.find("Failing test case") :][:3000]
             one["count"] += 1
     violations = sum(one["count"] for one in kinds.values())
     seconds = round(time.monotonic() - began, 1)
     faults = {k.split()[0]: 0 for k in kinds}
     for key, one in kinds.items():
         faults[key.split()[0]] += one["count"]
-        one["detail"] = one["detail"][-3000:]
     command = f"python tests/campaigns/machine.py --count {given.count} --seed {given.seed}"
     found = {
         "campaign": "machine",
-        "points": done,
+        "points": StoreMachine.examples,
         "violations": violations,
         "points_by_fault": faults,
-        "cases": {"examples": {"points": done, "runs committed": StoreMachine.steps}},
+        "cases": {
+            "examples": {"points": StoreMachine.examples, "runs committed": StoreMachine.steps}
+        },
         "kinds": kinds,
-        "seconds_for_100_points": round(100 * seconds / max(1, done), 1),
+        "seconds_for_100_points": round(100 * seconds / max(1, StoreMachine.examples), 1),
         "seed": given.seed,
         "label": given.label,
         "seconds": seconds,

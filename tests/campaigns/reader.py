@@ -13,7 +13,7 @@ from campaigns.scenes import INDEX, QUESTION, SCORE_TOLERANCE, read_state
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from campaigns.scenes import Scene, Snapshot
+    from campaigns.scenes import Scene, Snapshot, State
     from ragkit import Pipeline
 
 PAUSE_S = 0.01
@@ -43,11 +43,19 @@ class Reader:
             self._read(self._open(), close=True)
             time.sleep(PAUSE_S)
         if kept and (Path(INDEX) / "catalog.db").exists():
-            now = truth_of(self._scene, read_state(Path(INDEX)))
-            if now and (told := self._told(kept)) is not None and not _fits(told, now):
-                self._found.add(Violation("reader-stale", f"told {len(told)} hits"))
+            self._compare_last(kept, read_state(Path(INDEX)))
         for violation in self._found:
             hand_back([violation.kind, violation.detail])
+
+    def _compare_last(self, kept: Pipeline, state: State) -> None:
+        """An index that stayed open must show what there is when the writer has ended."""
+        truth, told = truth_of(self._scene, state), self._told(kept)
+        if truth is None or told is None:
+            return
+        there = {(path, text) for path, chunks in state.items() for text, _ in chunks}
+        expected = {i for i, hit in truth.hits.items() if (hit["path"], hit["text"]) in there}
+        if told.keys() != expected or not all(_near(s, truth.scores[i]) for i, s in told.items()):
+            self._found.add(Violation("reader-stale", f"{len(told)} hits of {len(expected)}"))
 
     def _open(self) -> Pipeline | None:
         from ragkit import Pipeline, RagkitError
