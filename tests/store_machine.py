@@ -26,11 +26,13 @@ from oracle import decode, exact_search
 from typer.testing import CliRunner
 
 from ragkit.cli.app import make_app
+from ragkit.errors import IndexMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ragkit.pipeline import Pipeline
+    from ragkit.protocols import Vectors
     from ragkit.records import Hit
 
 Texts = dict[str, str]
@@ -40,6 +42,19 @@ SENTENCES = st.sampled_from([f"The {word} stands number {i} in its row." for i i
 CONTENTS = st.lists(SENTENCES, min_size=1, max_size=40).map(" ".join)
 WHICH = st.sampled_from([0, 1])
 QUESTION = "where does the lantern stand"
+
+
+class Reversed(HashEmbedder):
+    """Another model of the same name and dimension: every vector is turned round."""
+
+    def __init__(self) -> None:
+        super().__init__(digest="hash-2")
+
+    def embed_query(self, text: str) -> Vectors:
+        return -super().embed_query(text[::-1])
+
+
+MODELS = (HashEmbedder, Reversed)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -62,10 +77,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.files: Texts = {}
         self.indexed: Texts = {}
         self.history: dict[int, Texts] = {}
+        self.model = 0
         self.pipelines = [self._opened(), self._opened()]
 
     def _opened(self) -> Pipeline:
-        return dense(HashEmbedder(), self.index)
+        return dense(MODELS[self.model](), self.index)
 
     def teardown(self) -> None:
         if self.exists:
@@ -127,6 +143,24 @@ class StoreMachine(RuleBasedStateMachine):
         self.history.clear()
         if not self.strict and "V4" in OPEN:
             self.reopen(1 - which)
+        self._committed(self.files)
+
+    @precondition(lambda self: self.can_rebuild)
+    @rule(which=WHICH)
+    def change_model(self, which: int) -> None:
+        """What was open with the older model is refused; it must not write to the new index."""
+        self.model = 1 - self.model
+        self.reopen(which)
+        self.pipelines[which].rebuild()
+        self.history.clear()
+        if self.strict or "V3" not in OPEN:
+            self.edit("a.txt", f"{self.files.get('a.txt', 'A')} for model {self.model}.")
+            with pytest.raises(IndexMismatchError):
+                self.pipelines[1 - which].index(self.docs)
+            with pytest.raises(IndexMismatchError):
+                self.pipelines[1 - which].search(QUESTION)
+            self.pipelines[which].index(self.docs, prune=True)
+        self.reopen(1 - which)
         self._committed(self.files)
 
     @rule(which=WHICH)
@@ -206,7 +240,7 @@ class StoreMachine(RuleBasedStateMachine):
     def look_back(self, which: int, data: st.DataObject) -> None:
         generation = data.draw(st.sampled_from(sorted(self.history)))
         hits = self.pipelines[which].search(QUESTION, k=999, as_of=generation)
-        _assert_are(hits, self.history[generation])
+        self._assert_are(hits, self.history[generation])
 
     @precondition(lambda self: self.exists)
     @rule()
@@ -229,26 +263,25 @@ class StoreMachine(RuleBasedStateMachine):
     def _assert_holds(self, rag: Pipeline, held: Texts) -> None:
         found = {document.path: document.file_sha256 for document in rag.documents()}
         assert found == _hashes(held)
-        _assert_are(rag.search(QUESTION, k=999), held)
+        self._assert_are(rag.search(QUESTION, k=999), held)
+
+    def _assert_are(self, hits: list[Hit], held: Texts) -> None:
+        """The hits are all chunks of these documents, in the order of an exact search."""
+        covered: dict[str, set[int]] = {name: set() for name in held}
+        for hit in hits:
+            assert hit.text == held[hit.path][hit.start : hit.end]
+            covered[hit.path].update(range(hit.start, hit.end))
+        for name, text in held.items():
+            assert {i for i, c in enumerate(text) if not c.isspace()} <= covered[name]
+        if hits:
+            embedder = MODELS[self.model]()
+            query = embedder.embed_query(QUESTION)
+            rows = decode(embedder.embed_documents([hit.text for hit in hits]))
+            scores = np.array([hit.score for hit in hits], float)
+            exact = [score for _, score in exact_search(rows, query, len(hits))]
+            assert np.allclose(scores, exact, atol=1e-5)
+            assert np.allclose(scores, rows @ query, atol=1e-5)
 
 
 def _hashes(held: Texts) -> Texts:
     return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in held.items()}
-
-
-def _assert_are(hits: list[Hit], held: Texts) -> None:
-    """The hits are all chunks of these documents, in the order of an exact search."""
-    covered: dict[str, set[int]] = {name: set() for name in held}
-    for hit in hits:
-        assert hit.text == held[hit.path][hit.start : hit.end]
-        covered[hit.path].update(range(hit.start, hit.end))
-    for name, text in held.items():
-        assert {i for i, c in enumerate(text) if not c.isspace()} <= covered[name]
-    if hits:
-        embedder = HashEmbedder()
-        query = embedder.embed_query(QUESTION)
-        rows = decode(embedder.embed_documents([hit.text for hit in hits]))
-        scores = np.array([hit.score for hit in hits], float)
-        exact = [score for _, score in exact_search(rows, query, len(hits))]
-        assert np.allclose(scores, exact, atol=1e-5)
-        assert np.allclose(scores, rows @ query, atol=1e-5)

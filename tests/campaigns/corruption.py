@@ -210,6 +210,8 @@ def play(scene: DamagedScene, point: Point, seed: int) -> tuple[list[Violation],
             if words[name].failed_hard:
                 violations[f"traceback:{name}"] = words[name].last_line
     notes = set(_compared(said, scene.told, scene.after, scene, violations))
+    if _info(said) != _info(scene.told):
+        notes.add("other-info:info")
     if said["index"].code in (0, 3) and "index" in said:
         notes |= set(_compared(later, scene.told_later, scene.latest, scene, violations))
     elif said["index"].code and not said["index"].failed_hard:
@@ -217,6 +219,14 @@ def play(scene: DamagedScene, point: Point, seed: int) -> tuple[list[Violation],
     _judge_notes(point, notes, violations, is_clean=is_clean and _is_clean(later["check"]))
     what = _class_of(notes, violations, is_clean=is_clean)
     return [Violation(kind, f"{done}: {detail}") for kind, detail in violations.items()], what
+
+
+def _info(said: Said) -> Any:
+    """What `info` tells, without the size; nothing where it was refused."""
+    try:
+        return said["info"].json | {"size_bytes": 0} if said["info"].code == 0 else None
+    except ValueError:
+        return None
 
 
 def _is_clean(outcome: Outcome) -> bool:
@@ -293,7 +303,7 @@ def _class_of(notes: set[str], violations: dict[str, str], *, is_clean: bool) ->
         "crash" in kinds,
         "traceback" in kinds,
         "served-wrong" in kinds,
-        "list-wrong" in kinds,
+        "list-wrong" in kinds or "other-info-check-clean" in kinds,
         "older-state" in kinds,
         is_clean and "refused" in found,
         is_clean and "other-hits" in found,

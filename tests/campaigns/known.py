@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 FAULTS = {
+    "V3": "a model that was replaced writes its vectors into the new index",
     "V4": "an open reader never notices a rebuild, or meets no index during its swap",
     "V5": "a killed run on named files makes the next `ragkit index` take the whole folder",
     "V6": "an error while an index is created leaves it damaged for good",
@@ -29,7 +30,7 @@ _RULES = (
     (".*", "create|index-named", r"leftover:ix/catalog\.db\.new.*", "V6"),
     ("corruption", "rbq", "other-hits.*", "V15"),
     ("corruption", "wal", "older-state|other-hits.*", "V14"),
-    ("corruption", ".*", "served-wrong:.*|list-wrong:.*", "V7"),
+    ("corruption", ".*", "(served|list)-wrong:.*|other-info.*", "V7"),
     ("corruption", ".*", "(other-hits|refused)-check-clean.*", "V8"),
     ("corruption", ".*", "traceback:check", "V8"),
     ("corruption", ".*", "traceback:.*", "V9"),

@@ -24,6 +24,14 @@ of the command was broken there. `before` marks the runs against the store as it
 faults were mended: they show that the programs can fail.
 """
 
+_COLUMNS = (
+    "points", "violated", "killed", "done", "harmless", "refused with an error",
+    "check finds, answers right", "other hits, check finds", "other hits, check clean",
+    "refused, check clean", "older state served", "list or info wrong", "hit served wrong",
+    "traceback", "crash or hang",
+)  # fmt: skip
+"""Columns of the tables, in this order; others come after them."""
+
 
 def machine() -> dict[str, Any]:
     """Where and with what it ran."""
@@ -92,7 +100,8 @@ def _section(found: dict[str, Any]) -> str:
 
 
 def _table(cases: dict[str, dict[str, int]]) -> list[str]:
-    columns = ["points", *sorted({c for counts in cases.values() for c in counts} - {"points"})]
+    found = sorted({column for counts in cases.values() for column in counts})
+    columns = sorted(found, key=lambda c: _COLUMNS.index(c) if c in _COLUMNS else len(_COLUMNS))
     lines = ["| case | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, counts in cases.items():
         lines.append(f"| {name} | " + " | ".join(str(counts.get(c, 0)) for c in columns) + " |")
