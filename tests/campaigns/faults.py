@@ -36,7 +36,7 @@ def plan(scenes: dict[str, Scene], count: int, seed: int) -> list[Point]:
             ways = ["eio"]
             ways += ["full"] if call.kind in GROWING else []
             ways += ["short"] if call.kind == WRITE and len(call.data) > 1 else []
-            if scene.case.share > 1 or at % 10 == 0:
+            if at % scene.case.apart == 0:
                 points += [Point(name, at, way) for way in ways]
     dice = random.Random(seed)  # noqa: S311 -- a fixed seed
     return dice.sample(points, min(count, len(points)))  # in no order: see `drawn`

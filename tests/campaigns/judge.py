@@ -22,6 +22,8 @@ _EXPECTED_NAMES = re.compile(
     r"|ix/vectors/\d{8}\.(f16|rbq)"
 )
 _LOOKS = ("check", "list", "dense", "keyword", "hybrid")
+_LOOKS_AT_MANY = ("check", "list", "nearest", "keyword", "hybrid")  # all hits would take a second
+_SEARCHES = ("dense", "nearest", "keyword", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,13 @@ def judge(scene: Scene, again: Sequence[str], *, durable: bool = False) -> list[
         durable: The struck command had ended well, so what it did must be there.
     """
 
+    looks = _LOOKS_AT_MANY if scene.case.documents == "coded" else _LOOKS
+
     def work(hand_back: Callable[[Any], None]) -> None:
-        look(_LOOKS, "", hand_back)
+        look(looks, "", hand_back)
         outcome = run(again)
         hand_back(["again", outcome.code, outcome.out, outcome.err])
-        look((*_LOOKS, "info"), "after ", hand_back)
+        look((*looks, "info"), "after ", hand_back)
 
     code, found = fork(work, scene.folder).end()
     said = Said(found, code)
@@ -91,7 +95,7 @@ def _of_what_was_left(scene: Scene, said: Said, *, durable: bool) -> Iterator[Vi
         return
     yield from _of_check(said["check"])
     state = said.state()
-    for name in ("list", "dense", "keyword", "hybrid"):
+    for name in ("list", *_SEARCHES):
         if name in said and said[name].code and not said[name].failed_hard:
             yield Violation(f"refused:{name}", f"{said[name].code}: {said[name].last_line}")
     if state is None:
@@ -100,7 +104,7 @@ def _of_what_was_left(scene: Scene, said: Said, *, durable: bool) -> Iterator[Vi
     truth = truth_of(scene, state, durable=durable)
     if truth is None:
         yield Violation("state-lost" if durable else "state-mixed", _difference(scene, state))
-        truth = scene.after.merged(scene.before or scene.after, state)
+        truth = truth_of(scene, state) or scene.after.merged(scene.before or scene.after, state)
     yield from of_hits(said, "", state, truth)
 
 
@@ -153,7 +157,7 @@ def hits_of(said: Said, name: str) -> list[dict[str, Any]]:
 
 def of_hits(said: Said, prefix: str, state: State, truth: Snapshot) -> Iterator[Violation]:
     """Every hit says what is true, and a search for all finds all."""
-    for name in ("dense", "keyword", "hybrid"):
+    for name in _SEARCHES:
         for hit in hits_of(said, prefix + name):
             yield from of_hit(hit, truth, name)
     if said[f"{prefix}dense"].code == 0 and f"{prefix}dense" in said:

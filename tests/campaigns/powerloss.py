@@ -31,7 +31,7 @@ def plan(scenes: dict[str, Scene], count: int, seed: int) -> list[Point]:
         (name, at)
         for name, scene in scenes.items()
         for at in range(len(scene.calls) + 1)
-        if scene.case.share > 1 or at % 12 == 0 or at == len(scene.calls)
+        if at % scene.case.apart == 0 or at == len(scene.calls)
     ]
     dice = random.Random(seed)  # noqa: S311 -- a fixed seed
     variants = ["drop", "r0", "keep", *(f"r{i}" for i in range(1, count))]

@@ -65,6 +65,11 @@ class Case:
     share: int = 4
 
     @property
+    def apart(self) -> int:
+        """Every how manieth call is hit where all are: cases that take long are hit less often."""
+        return 1 if self.share > 1 else 15
+
+    @property
     def exists(self) -> bool:
         """Whether this ragkit has the command."""
         from ragkit.cli.app import COMMANDS
