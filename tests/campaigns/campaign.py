@@ -249,11 +249,17 @@ def ended(outcome: Outcome) -> str:
 
 
 def drawn(
-    every: list[Point], others: dict[str, tuple[int, list[Point]]], count: int, seed: int
+    first: list[Point],
+    every: list[Point],
+    others: dict[str, tuple[int, list[Point]]],
+    *,
+    count: int,
+    seed: int,
 ) -> list[Point]:
     """So many points, shuffled, so that a run that is stopped has hit some of everything.
 
     Args:
+        first: Points that every run begins with.
         every: Points that are all wanted; of a small count two thirds go to them.
         others: For each case its share of the rest, and the points to draw from.
         count: How many.
@@ -266,6 +272,6 @@ def drawn(
     for share, points in others.values():
         left = sorted(set(points) - chosen, key=lambda p: p.name)
         chosen |= set(dice.sample(left, min(len(left), round(rest * share / max(1, shares)))))
-    ordered = sorted(chosen, key=lambda p: p.name)
+    ordered = sorted(chosen - set(first), key=lambda p: p.name)
     dice.shuffle(ordered)
-    return ordered
+    return [*first, *ordered]

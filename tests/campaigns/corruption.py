@@ -143,7 +143,9 @@ def damage(scene: DamagedScene, point: Point, dice: Random) -> str:
     if table:
         with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:
             (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-        at = (dice.choice(scene.pages[table]) - 1) * page_size + dice.randrange(page_size)
+        start = (dice.choice(scene.pages[table]) - 1) * page_size
+        page = path.read_bytes()[start : start + page_size]
+        at = start + dice.choice([i for i, byte in enumerate(page) if byte])  # most is unused
     if point.variant == "truncate":
         with path.open("r+b") as file:
             file.truncate(at)

@@ -31,15 +31,16 @@ VARIANTS = ("kill", "torn", "garbage", "reader", "cold")
 
 def plan(scenes: dict[str, Scene], count: int, seed: int) -> list[Point]:
     """The points of a run; the same for the same numbers of calls."""
+    first: list[Point] = []
     every: list[Point] = []
     others: dict[str, tuple[int, list[Point]]] = {}
     for name, scene in scenes.items():
         calls = range(1, len(scene.calls) + 2)  # the last is behind the end: nothing is killed
         if scene.case.every:
             every += [Point(name, at, "kill") for at in calls]
-        every.append(Point(name, calls[-1], "reader"))  # that a run has ended is seen too
+        first.append(Point(name, calls[-1], "reader"))  # that a run has ended is seen too
         others[name] = (scene.case.share, [Point(name, at, v) for at in calls for v in VARIANTS])
-    return drawn(every, others, count, seed)
+    return drawn(first, every, others, count=count, seed=seed)
 
 
 def play(scene: Scene, point: Point, seed: int) -> tuple[list[Violation], str]:

@@ -29,7 +29,7 @@ _RULES = (
     ("powerloss|faults|crash", "create|index-named", "refused:.*|state-unreadable", "V6"),
     (".*", "create|index-named", r"leftover:ix/catalog\.db\.new.*", "V6"),
     ("corruption", "rbq", "other-hits.*", "V15"),
-    ("corruption", "wal", "older-state|other-hits.*", "V14"),
+    ("corruption", "wal", "older-state|other-(hits|info).*", "V14"),
     ("corruption", ".*", "(served|list)-wrong:.*|other-info.*", "V7"),
     ("corruption", ".*", "(other-hits|refused)-check-clean.*", "V8"),
     ("corruption", ".*", "traceback:check", "V8"),
