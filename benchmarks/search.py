@@ -29,7 +29,7 @@ from texts import Cut, equal_cut
 from ragkit.config import ModelSettings
 from ragkit.models.ollama import OllamaClient, OllamaEmbedder
 from ragkit.protocols import SearchRequest
-from ragkit.store.local.store import LocalStore
+from ragkit.store.open import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ def _warm(
     files: int, indexes: tuple[Path, Path], asked: list[str], vectors: list[NDArray[np.float32]]
 ) -> list[Row]:
     """Medians over all questions, one process, the question's vector given."""
-    flat, store = Flat(indexes[0]), LocalStore(indexes[1])
+    flat, store = Flat(indexes[0]), open_store(indexes[1])
 
     def found(mode: Mode, i: int) -> object:
         return store.search(SearchRequest(k=8, mode=mode, vector=vectors[i], text=asked[i]))

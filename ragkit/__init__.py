@@ -34,8 +34,10 @@ if TYPE_CHECKING:
         RagkitError,
         StorageFullError,
         StoreError,
+        UnsupportedByStoreError,
         UnsupportedFormatError,
     )
+    from ragkit.ingest.load.formats import Format
     from ragkit.models.vectors import cosine_similarity
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import (
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         TextDelta,
         ThinkingDelta,
         VectorStore,
+        Violation,
     )
     from ragkit.records import (
         Answer,
@@ -81,6 +84,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Pipeline",
     "Config",
     # ingest
+    "Format",
     "Document",
     "Page",
     "Chunk",
@@ -101,6 +105,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "VectorStore",
     "StoreWriter",
     "StoreStats",
+    "Violation",
     "SearchRequest",
     "Filter",
     "Hit",
@@ -139,6 +144,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ForeignFilesError",
     "FormatVersionError",
     "StorageFullError",
+    "UnsupportedByStoreError",
     "CitationError",
 ]
 
@@ -153,6 +159,7 @@ _HOMES = (
     "pipeline",
     "verify.resolver",
     "verify.answers",
+    "ingest.load.formats",
 )
 
 

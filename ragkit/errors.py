@@ -20,7 +20,8 @@
     │   ├── IndexMismatchError     built with another embedder, dim or splitter; .stored, .given
     │   ├── IndexCorruptError      names the broken invariant and the repair command
     │   ├── FormatVersionError     written by a newer ragkit
-    │   └── StorageFullError       the disk is full or the quota is used up
+    │   ├── StorageFullError       the disk is full or the quota is used up
+    │   └── UnsupportedByStoreError  this kind of store cannot do it
     └── CitationError              an answer cites a passage that was not given
 """
 
@@ -165,6 +166,10 @@ class FormatVersionError(StoreError):
 
 class StorageFullError(StoreError):
     """The disk is full; what was committed before is intact."""
+
+
+class UnsupportedByStoreError(StoreError):
+    """This kind of store cannot do what was asked; the message says what else to do."""
 
 
 class CitationError(RagkitError):

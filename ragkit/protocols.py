@@ -1,8 +1,8 @@
 """The seams: what an embedder, a chat model, a reranker and a vector store promise.
 
 A class satisfies a seam by having its methods; nothing needs to be inherited or registered.
-The suites ``tests/test_model_contract.py`` and ``tests/test_store_contract.py`` check every
-promise made here against each implementation.
+The suites ``tests/models/test_model_contract.py`` and ``tests/store/test_store_contract.py`` check
+every promise made here against each implementation.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ class ChatModel(Protocol):
     def chat(self, request: ChatRequest) -> Iterator[ChatEvent]:
         """Stream a reply: any number of deltas, then exactly one `ChatDone`.
 
-        Closing the iterator cancels the generation at the model.
+        Closing the iterator cancels the generation at the model. Reasoning that comes within the
+        text, as ``<think>...</think>``, is handed on as text.
 
         Raises:
             ModelUnavailableError: Nothing answers, or the stream ended without its last event.
@@ -167,11 +168,13 @@ class Reranker(Protocol):
         """Order hits, the best first.
 
         Args:
-            question: In the words of its asker.
-            hits: Best first by the search.
+            question: As it was searched for.
+            hits: Best first by the search, at least one.
 
         Returns:
-            The same hits, each once, with ranks from 1.
+            The same hits, each once. Their ranks need not be changed: the search gives them the
+            ranks of the new order, and keeps the old ones in ``ranks.before_rerank``. Hits in the
+            order given, nothing changed, stay as they are.
         """
 
 
@@ -202,6 +205,15 @@ class SearchRequest:
     keyword_weight: float = 0.65
     diversity: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Refuse what no store can answer: a `ValueError`."""
+        if self.k < 1:
+            msg = f"k must be at least 1, not {self.k}"
+            raise ValueError(msg)
+        if self.mode != "keyword" and self.vector is None:
+            msg = f"mode {self.mode!r} needs the question's vector"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
@@ -219,10 +231,29 @@ class StoreStats:
     stale: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One way in which an index is broken; what `VectorStore.check` finds.
+
+    Attributes:
+        invariant: The name of what does not hold; those of the local store are in docs/format.md.
+        severity: ``must``: data is lost or wrong; ``should``: something derived is.
+        detail: What is broken, and where.
+        repair: What to do.
+    """
+
+    invariant: str
+    severity: Literal["must", "should"]
+    detail: str
+    repair: str
+
+
 class StoreWriter(Protocol):
     """One run that changes a store; see `VectorStore.writing`.
 
     Nothing is visible to readers before `commit`; what was committed stays, whatever follows.
+    After a step that raised, each further one raises a `StoreError`, and so does leaving the block:
+    nothing is committed that may be half of something.
     """
 
     @property
@@ -238,6 +269,9 @@ class StoreWriter(Protocol):
         Args:
             keys: Distinct 32-byte keys, none of them `known`.
             vectors: float32, shape (len(keys), dim), unit rows.
+
+        Raises:
+            IndexMismatchError: They are not as long as the store's.
         """
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
@@ -246,7 +280,10 @@ class StoreWriter(Protocol):
         Args:
             document: Its ``doc_id`` decides what it replaces.
             chunks: In order, possibly none.
-            keys: The cache key of each chunk's vector; all must be `known`.
+            keys: The cache key of each chunk's vector.
+
+        Raises:
+            ValueError: A key is not `known`.
         """
 
     def remove(self, doc_ids: Sequence[str]) -> int:
@@ -256,7 +293,11 @@ class StoreWriter(Protocol):
         """Note that a document's file changed but could not be loaded; None takes it back."""
 
     def account(self, report: Mapping[str, Any]) -> None:
-        """Keep the run's account, JSON values, with its generation."""
+        """Keep the run's account, JSON values, with its generation.
+
+        ``report["sources"]``, if there, lists the folders and files that the run was about; see
+        `VectorStore.sources`.
+        """
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
@@ -268,6 +309,21 @@ class VectorStore(Protocol):
     A reader sees the state before or after a commit, never between. One writer at a time;
     any number of readers, also in other processes.
     """
+
+    @property
+    def location(self) -> str:
+        """The path or URL by which the store is opened again; for messages and answers."""
+
+    @property
+    def embedder(self) -> Mapping[str, Any]:
+        """The embedder of its vectors: ``backend``, ``name``, ``digest``, ``dim``, ``options``."""
+
+    @property
+    def splitter(self) -> Mapping[str, int]:
+        """The settings that its chunks were made with."""
+
+    def generation(self) -> int:
+        """The newest generation, 0 if nothing was ever written."""
 
     def writing(self, command: str) -> AbstractContextManager[StoreWriter]:
         """Begin a run that changes the store; one generation.
@@ -287,13 +343,83 @@ class VectorStore(Protocol):
         Raises:
             IndexMismatchError: The vector's length is not the index's.
             IndexCorruptError: A row or a text does not match its checksum.
+            StoreError: `as_of` is no closed generation, or the store was closed.
+        """
+
+    def neighbours(self, hit: Hit, count: int) -> list[Hit]:
+        """The living chunks within `count` places of a hit in its document, nearest first.
+
+        They have rank 0 and no score. None if the document has changed since the hit was found.
+        """
+
+    def chunks_at(self, doc_id: str, start: int, end: int) -> list[Hit]:
+        """The living chunks that touch characters `start` to `end` of a document, in order.
+
+        They have rank 0 and no score. None if there is no such document.
+        """
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """The committed vectors under those cache keys: float32, shape (dim,), unit length.
+
+        Keys that are not known, or whose vector is damaged, are left out.
         """
 
     def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
         """The documents of the newest commit by path, of one root or of all."""
 
+    def sources(self) -> list[str]:
+        """The folders and files of the newest account that names any; none before the first."""
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The generations, newest first.
+
+        Each has ``id``, ``command``, ``started_at`` and ``finished_at`` (ISO 8601, the latter None
+        until its end), ``state`` (``open``, ``closed`` or ``interrupted``) and ``report`` (its
+        account, or None).
+        """
+
     def stats(self) -> StoreStats:
         """The size and state now."""
+
+    def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
+        """The JSON value that was kept under a name, None if there is none.
+
+        Notes are no part of the index: all are None again after they were lost.
+        """
+
+    def keep_note(self, name: str, value: Any) -> None:  # noqa: ANN401 -- any JSON value
+        """Keep a small JSON value; the others stay.
+
+        Nothing is raised for an index that cannot be written: the value is then not kept.
+        """
+
+    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+        """Find what is broken; nothing is changed. None: all is right.
+
+        Args:
+            quick: Only what takes no time; else the whole index is read.
+
+        Raises:
+            UnsupportedByStoreError: The store has no such check; raised before the first one.
+        """
+
+    def rebuilding(
+        self, *, embedder: Mapping[str, Any], splitter: Mapping[str, int]
+    ) -> AbstractContextManager[VectorStore]:
+        """An empty store beside this one, which answers meanwhile and cannot be written.
+
+        Leaving the block puts the new store in this one's place; leaving it by an exception
+        deletes it and keeps this one as it is. Both may be closed then: open the location again.
+
+        Args:
+            embedder: The new store's, as `embedder`.
+            splitter: The new store's, as `splitter`.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+            ForeignFilesError: The store's folder holds files that are not its own.
+            UnsupportedByStoreError: The store cannot be replaced as a whole.
+        """
 
     def close(self) -> None:
         """Release files; calling it again does nothing."""

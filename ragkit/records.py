@@ -6,8 +6,11 @@ Records hold plain values only, so each converts to JSON with :func:`to_json`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Mode = Literal["dense", "keyword", "hybrid"]
 SentenceStatus = Literal["quoted", "supported", "unsupported", "uncited"]
@@ -49,8 +52,58 @@ class Document:
 
     @property
     def pages_without_text(self) -> tuple[int, ...]:
-        """Numbers of the pages that yielded no text (scans), in order."""
+        """Numbers of the pages that yielded no text, in order: scans, and `failed_pages`."""
         return tuple(p.number for p in self.pages if p.start == p.end)
+
+    @property
+    def failed_pages(self) -> tuple[int, ...]:
+        """Numbers of the pages that could not be read, in order."""
+        return failed_pages(self.metadata)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its reader found wrong with the file, in words; see `reading_notes`."""
+        return reading_notes(self.metadata)
+
+
+def failed_pages(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    """Numbers of the pages that could not be read, in order, by a document's metadata."""
+    return tuple(int(number) for number in metadata.get("failed_pages", {}))
+
+
+def reading_notes(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader found wrong with a file, in words, gravest first.
+
+    Args:
+        metadata: A document's. ``failed_pages`` maps numbers of pages to why they could not be
+            read, ``replacement_characters`` and ``hidden`` are counts, and ``notes`` are
+            sentences of a reader's own.
+    """
+    pages: dict[str, list[str]] = {}
+    for number, reason in metadata.get("failed_pages", {}).items():
+        pages.setdefault(reason, []).append(number)
+    notes = [
+        f"page{'s' if len(numbers) > 1 else ''} {', '.join(numbers)} cannot be read: {reason}"
+        for reason, numbers in pages.items()
+    ]
+    if count := metadata.get("replacement_characters"):
+        notes.append(f"{_times(count, 'character')} cannot be decoded and became U+FFFD")
+    notes += metadata.get("notes", ())
+    if count := metadata.get("hidden"):
+        notes.append(f"text that nobody sees was left out in {_times(count, 'place')}")
+    return tuple(notes)
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def make_chunk_id(doc_id: str, start: int, end: int, text: str) -> str:
+    """The id of a chunk, 32 hex digits: it names the document, the place and the text."""
+    import hashlib  # 3 ms that listing documents need not pay
+
+    named = f"{doc_id}\0{start}\0{end}\0{text}".encode()
+    return hashlib.sha256(named).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +299,9 @@ class Receipt:
     All counts are tokens; None: the model did not say. ``num_ctx`` is the window asked for,
     ``reserve_tokens`` the part of it kept for the answer. ``prompt_tokens`` is the model's own
     count. ``turns_given`` and ``turns_dropped`` are of the conversation's earlier turns.
-    ``found`` is in the order of ranks.
+    ``found`` is in the order of ranks. ``citations_removed`` counts the ``[n]`` that the reply
+    gave for passages that were not given, ``links_removed`` the addresses and HTML tags in it that
+    do not stand in the passages: both were left out of the answer.
     """
 
     num_ctx: int
@@ -260,6 +315,8 @@ class Receipt:
     turns_given: int = 0
     turns_dropped: int = 0
     found: tuple[Found, ...] = ()
+    citations_removed: int = 0
+    links_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +358,10 @@ class IndexReport:
 
     ``moved`` files were known under another path and cost no embedding. ``stale`` files
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
-    path to page numbers, ``without_text`` names the documents without pages that hold no text at
-    all. ``embedded`` counts texts sent to the embedder, ``reused`` those found in the cache.
+    path to page numbers; those that could not be read are also in ``failed_pages``.
+    ``without_text`` names the documents without pages that hold no text at all. ``notes`` say
+    what is wrong with files that are in the index nevertheless. ``embedded`` counts texts sent
+    to the embedder, ``reused`` those found in the cache.
     """
 
     added: tuple[str, ...] = ()
@@ -315,7 +374,9 @@ class IndexReport:
     stale: tuple[FileOutcome, ...] = ()
     unreadable: tuple[FileOutcome, ...] = ()
     pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    failed_pages: dict[str, tuple[int, ...]] = field(default_factory=dict)
     without_text: tuple[str, ...] = ()
+    notes: tuple[FileOutcome, ...] = ()
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
@@ -326,7 +387,11 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document as the index knows it, without its text."""
+    """A document as the index knows it, without its text.
+
+    ``pages_without_text`` has those of ``failed_pages``, which could not be read. ``notes`` say
+    what its reader found wrong with the file.
+    """
 
     doc_id: str
     root: str
@@ -341,6 +406,23 @@ class DocumentInfo:
     pages: int
     pages_without_text: tuple[int, ...]
     stale: str | None = None
+    failed_pages: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+_Record = TypeVar("_Record")
+
+
+def copy_fields(record: object, kind: type[_Record], **others: object) -> _Record:
+    """Make a record of a kind from the fields that it shares with another one.
+
+    Args:
+        record: A dataclass, such as a `Hit`.
+        kind: A dataclass, such as `Passage`.
+        others: Its other fields, and those that differ.
+    """
+    shared = {f.name for f in fields(kind)} & {f.name for f in fields(record)}  # type: ignore[arg-type]  # dataclasses both
+    return kind(**{name: getattr(record, name) for name in shared} | others)
 
 
 def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 -- any record of this module

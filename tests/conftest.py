@@ -12,6 +12,8 @@ from ollama_double.server import OllamaServer, Settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["store_kinds"]
+
 # What a property takes on a busy machine says nothing about it.
 settings.register_profile("ragkit", deadline=None)
 settings.load_profile("ragkit")

@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ragkit.protocols import StoreWriter, VectorStore
     from ragkit.store.local.segments import SegmentSizes
-    from ragkit.store.local.writer import Writer
 
     Rows = NDArray[np.float32]
 
 DIM = 16
 
 
+def manifest_of(dim: int) -> dict[str, Any]:
+    """What a store is made with."""
+    embedder = {"backend": "test", "name": "seeded", "digest": "0", "dim": dim, "options": {}}
+    return {"embedder": embedder, "splitter": {"chunk_tokens": 8}}
+
+
 def new_store(path: Path, dim: int = DIM, sizes: SegmentSizes | None = None) -> LocalStore:
     """An empty index with an embedder of that dimension in its manifest."""
-    embedder = {"backend": "test", "name": "seeded", "digest": "0", "dim": dim, "options": {}}
-    return LocalStore.create(path, embedder=embedder, splitter={"chunk_tokens": 8}, sizes=sizes)
+    return LocalStore.create(path, **manifest_of(dim), sizes=sizes)
 
 
 def unit(rows: Any) -> Rows:
@@ -46,7 +51,7 @@ def vector_of(text: str, dim: int = DIM) -> Rows:
 
 def vectors_of(texts: Sequence[str], dim: int = DIM) -> Rows:
     """The vectors of texts, shape (len(texts), dim)."""
-    return np.stack([vector_of(text, dim) for text in texts])
+    return np.array([vector_of(text, dim) for text in texts], np.float32).reshape(-1, dim)
 
 
 def key_of(text: str) -> bytes:
@@ -89,11 +94,11 @@ def make_document(
 
 
 def put(
-    writer: Writer, path: str, texts: Sequence[str], *, vectors: Any = None, **fields: Any
+    writer: StoreWriter, path: str, texts: Sequence[str], *, vectors: Any = None, **fields: Any
 ) -> Document:
-    """Add a document to a run: unknown vectors first, as an ingest does."""
+    """Add a document to a run: unknown vectors, of `DIM` if not given, first, as an ingest does."""
     document, chunks = make_document(path, texts, **fields)
-    rows = vectors_of(texts, writer_dim(writer)) if vectors is None and texts else vectors
+    rows = vectors_of(texts) if vectors is None and texts else vectors
     known = writer.known([key_of(text) for text in texts])
     fresh = {t: i for i, t in reversed(list(enumerate(texts))) if key_of(t) not in known}
     if fresh:
@@ -103,24 +108,19 @@ def put(
     return document
 
 
-def writer_dim(writer: Writer) -> int:
-    """The length of the vectors that a writer takes."""
-    return writer._tail._dim
-
-
-def ingest(store: LocalStore, documents: Mapping[str, Sequence[str]]) -> int:
+def ingest(store: VectorStore, documents: Mapping[str, Sequence[str]]) -> int:
     """Add documents, path to texts, in one run; returns its generation."""
     with store.writing("index") as writer:
         for path, texts in documents.items():
-            put(writer, path, texts)
+            put(writer, path, texts, vectors=vectors_of(texts, store.embedder["dim"]))
     return writer.generation
 
 
-def dense(store: LocalStore, query: Any, k: int = 10, **fields: Any) -> list[Hit]:
+def dense(store: VectorStore, query: Any, k: int = 10, **fields: Any) -> list[Hit]:
     """A dense search."""
     return store.search(SearchRequest(k=k, mode="dense", vector=query, **fields))
 
 
-def keyword(store: LocalStore, text: str, k: int = 10, **fields: Any) -> list[Hit]:
+def keyword(store: VectorStore, text: str, k: int = 10, **fields: Any) -> list[Hit]:
     """A keyword search."""
     return store.search(SearchRequest(k=k, mode="keyword", text=text, **fields))

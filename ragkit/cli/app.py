@@ -36,6 +36,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.IndexCorruptError: 12,
     errors.FormatVersionError: 12,
     errors.StorageFullError: 1,
+    errors.UnsupportedByStoreError: 1,
     errors.CitationError: 1,
 }
 

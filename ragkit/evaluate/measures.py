@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ragkit.evaluate.intervals import need_extra
 from ragkit.query.proof.marks import without_marks
-from ragkit.query.proof.support import fold
+from ragkit.query.proof.quotation import fold
+from ragkit.text.scripts import script_class
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ragkit.evaluate.dataset import Evidence, Question
     from ragkit.records import Answer, Citation, Hit
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_CJK = script_class("cjk")
 _TOKEN = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
 _ARTICLES = frozenset({"a", "an", "the"})
 

@@ -1,16 +1,77 @@
-"""The retrieve stage: a question becomes a search request, and a store answers it."""
+"""The retrieve stage: a question becomes hits, best first."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import SearchRequest
+from ragkit.query.engine import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.records import NO_FILTER, Filter
 
 if TYPE_CHECKING:
     from ragkit.config import SearchSettings
-    from ragkit.protocols import Embedder, VectorStore
+    from ragkit.protocols import Embedder, Reranker, VectorStore
     from ragkit.records import Hit
+
+_log = logging.getLogger(__name__)
+
+
+def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> list[Hit]:
+    """Find the chunks that speak about a question, and rerank the first ones if that is set.
+
+    Args:
+        engine: Where to look, and by which settings.
+        question: In the words of its asker.
+        scope: How many, and in which part of the index.
+
+    Returns:
+        Hits, best first. Errors are those of `retrieve` and of the models.
+    """
+    settings = engine.config.search
+    k = settings.k if scope.k is None else scope.k
+    given = engine.models.given_reranker
+    depth = settings.rerank or (k if given else 0)
+    wider = replace(settings, k=max(k, depth))
+    hits = retrieve(
+        question,
+        engine.store,
+        engine.search_embedder,
+        wider,
+        restrict=scope.restrict,
+        as_of=scope.as_of,
+    )
+    reranker = (given or _chat_reranker(engine)) if depth and hits else None
+    if reranker:
+        hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
+    return hits[:k]
+
+
+def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
+    """The hits in the order of a reranker, with their new ranks and those before; or as they are.
+
+    The latter is what a reranker returns that could not do its work.
+    """
+    ordered = reranker.rerank(question, hits)
+    if ordered == hits:
+        return hits
+    before = {hit.chunk_id: hit.rank for hit in hits}
+    return [
+        replace(hit, rank=rank, ranks=replace(hit.ranks, before_rerank=before[hit.chunk_id]))
+        for rank, hit in enumerate(ordered, 1)
+    ]
+
+
+def _chat_reranker(engine: QueryEngine) -> Reranker | None:
+    from ragkit.query.rerank import ChatReranker  # most searches need none of it
+    from ragkit.query.token_calibration import known_tokens
+
+    model = engine.models.chat()
+    if model is None:
+        _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
+        return None
+    return ChatReranker(model, engine.config.answer, tokens=known_tokens(engine.store, model))
 
 
 def retrieve(

@@ -3,40 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.errors import IndexNotFoundError
-from ragkit.store.local.disk import writer_lock
+from ragkit.errors import IndexNotFoundError, StoreError
+from ragkit.store.local.disk import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
-_REPLACED = ".replaced"
-_WAIT_S = 10.0
+
+def index_folder(location: str | Path) -> Path:
+    """The folder that a location names.
+
+    Raises:
+        StoreError: It is a URL, and no store is known for such.
+    """
+    if isinstance(location, Path):
+        return location
+    if url := _URL.match(location):
+        msg = f"{location}: there is no store for {url[1]} URLs; name an index or its folder"
+        raise StoreError(msg, location)
+    return Path(location).expanduser()
 
 
 def find_indexes(indexes: Path) -> list[Path]:
     """The indexes in a folder, by name. One that `rebuild` is still making has a hidden name."""
     found = (catalog.parent for catalog in indexes.glob("*/catalog.db"))
     return sorted(path for path in found if not path.name.startswith("."))
-
-
-def replaced_path(index: Path) -> Path:
-    """Where `rebuild` puts an index aside, for as long as it takes to put the new one there."""
-    return index.with_name(f".{index.name}{_REPLACED}")
-
-
-def put_back(indexes: Path) -> None:
-    """Put back each index of a folder whose rebuild was killed between its two renames."""
-    for replaced in indexes.glob(f".*{_REPLACED}"):
-        path = indexes / replaced.name[1 : -len(_REPLACED)]
-        if path.exists() or not (replaced / "catalog.db").is_file():
-            continue
-        with writer_lock(replaced, "put back", wait_s=_WAIT_S):  # a living rebuild holds it
-            if not path.exists():
-                replaced.rename(path)
 
 
 def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
@@ -54,7 +51,7 @@ def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
     """
     if index:
         is_path = os.sep in index or "/" in index or index in {".", ".."}
-        path = Path(index).expanduser() if is_path else indexes / index
+        path = index_folder(index) if is_path else indexes / index
         put_back(path.parent)
         return path
     put_back(indexes)

@@ -1,39 +1,138 @@
-"""Hybrid ranking: one score from nearness in meaning and from shared words.
+"""How hits are ranked, for every store: by meaning, by words, by both, and apart from each other.
 
-A convex combination of the two scores, each brought to [0, 1] (Bruch, Gai and Ingber, ACM TOIS
-2023). A cosine is placed between the least and the greatest of the candidates. A BM25 score is
-divided by the highest that the question could reach, words that occur nowhere counted in, so that
-it says which share of the question a chunk speaks about: an English question finds next to no
-words in Chinese documents and is then ranked by meaning. Reciprocal rank fusion (Cormack et al.
-2009) sees only ranks and gives such chance words as much weight as a whole sentence in common.
-
-nDCG@10 of 100 candidates from each side, multilingual-e5-small in 4 bits, documents by their best
-chunk; for span recall@5 of chunk-evidence read docs/search.md:
-
-==========================  =====  =======  ======  ======  ==========================
-set                         dense  keyword  RRF 60  RRF 10  this, weight .50/.67/.75
-==========================  =====  =======  ======  ======  ==========================
-English on English          .967   .968     .974    .976    .987 / .986 / .984
-Chinese on Chinese          .954   .965     .968    .970    .973 / .977 / .980
-English on Chinese          .849   .119     .537    .580    .846 / .845 / .841
-Chinese on English          .822   .107     .821    .822    .824 / .825 / .827
-laymen on statutes, zh      .544   .468     .539    .548    .564 / .564 / .561
-Wikipedia, English          .876   .891     .906    .908    .925 / .926 / .923
-==========================  =====  =======  ======  ======  ==========================
+A hybrid score is a convex combination of two, each brought to [0, 1] (Bruch, Gai and Ingber, ACM
+TOIS 2023). A cosine is placed between the least and the greatest of the candidates. A BM25 score
+is divided by the highest that the question could reach, words that occur nowhere counted in: so it
+says which share of the question a chunk speaks about. docs/search.md has what else was measured.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from ragkit.records import HitRanks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ragkit.protocols import Vectors
+    from ragkit.protocols import SearchRequest, Vectors
+    from ragkit.records import Hit
+
+BACKGROUND = range(9, 40)
+"""Places, from 0, of the passages that are taken for such as do not answer."""
+
+BACKGROUND_LEAST = 10
+
+
+class Candidates(Protocol):
+    """What a store finds for one request among the chunks that it may find.
+
+    Chunks are named by ids of the store's own; older chunks have lower ones.
+    """
+
+    def nearest(self, count: int) -> dict[int, float]:
+        """The chunks nearest to the request's vector with their cosines, best first."""
+
+    def matching(self, count: int) -> tuple[dict[int, float], float]:
+        """The chunks that share words with the request with their BM25 scores, best first.
+
+        With them the score that the request could reach, words that no chunk has counted in.
+        """
+
+    def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
+        """The cosines of any chunks."""
+
+    def rows(self, chunks: Sequence[int]) -> Vectors:
+        """The vectors of any chunks: float32, shape (len(chunks), dim), unit rows."""
+
+    def hits(self, chunks: Sequence[int]) -> Mapping[int, Hit]:
+        """The chunks' hits, complete but for rank, score and ranks."""
+
+
+def ranked_hits(request: SearchRequest, candidates: Candidates) -> list[Hit]:
+    """The hits of a request, best first; see `ragkit.protocols.VectorStore.search`."""
+    if request.diversity:
+        cosines, ranks = _ranked(replace(request, k=max(request.k, request.depth)), candidates)
+        ranks = _diverse(request, candidates, cosines, ranks)
+    else:
+        cosines, ranks = _ranked(request, candidates)
+    hits = candidates.hits(list(ranks))
+    return [
+        replace(hits[chunk], rank=i, score=cosines.get(chunk), ranks=why)
+        for i, (chunk, why) in enumerate(ranks.items(), 1)
+    ]
+
+
+def _ranked(
+    request: SearchRequest, candidates: Candidates
+) -> tuple[dict[int, float], dict[int, HitRanks]]:
+    """Cosines if the mode has them, and the best `request.k` chunks, best first."""
+    if request.mode == "dense":
+        cosines = candidates.nearest(max(request.k, BACKGROUND.stop))
+        background = _background(cosines)
+        nearest = enumerate(islice(cosines, request.k), 1)
+        return cosines, {c: HitRanks(dense=i, background=background) for i, c in nearest}
+    if request.mode == "keyword":
+        found, _ = candidates.matching(request.k)
+        ranks = enumerate(found.items(), 1)
+        return {}, {chunk: HitRanks(keyword=i, bm25=score) for i, (chunk, score) in ranks}
+    return _hybrid(request, candidates)
+
+
+def _hybrid(
+    request: SearchRequest, candidates: Candidates
+) -> tuple[dict[int, float], dict[int, HitRanks]]:
+    depth = max(request.depth, request.k)
+    cosines = candidates.nearest(depth)
+    by_meaning = {c: i for i, c in enumerate(cosines, 1)}
+    background = _background(cosines)
+    bm25, reach = candidates.matching(depth)
+    by_word = {c: i for i, c in enumerate(bm25, 1)}
+    cosines |= candidates.cosines([c for c in bm25 if c not in cosines])
+    coverage = {c: min(1.0, score / reach) for c, score in bm25.items()}
+    fused = fuse(cosines, coverage, request.keyword_weight)
+    return cosines, {
+        c: HitRanks(
+            by_meaning.get(c),
+            by_word.get(c),
+            bm25=bm25.get(c),
+            fused=score,
+            background=background,
+        )
+        for c, score in islice(fused.items(), request.k)
+    }
+
+
+def _diverse(
+    request: SearchRequest,
+    candidates: Candidates,
+    cosines: Mapping[int, float],
+    ranks: Mapping[int, HitRanks],
+) -> dict[int, HitRanks]:
+    """Those of the ranked chunks that say different things, the first chosen first."""
+    chunks = list(ranks)
+    relevance = [_score(ranks[chunk], cosines.get(chunk, 0.0)) for chunk in chunks]
+    rows = candidates.rows(chunks)
+    chosen = diversified(rows, relevance, count=request.k, diversity=request.diversity)
+    return {chunks[i]: replace(ranks[chunks[i]], by_score=i + 1) for i in chosen}
+
+
+def _background(cosines: Mapping[int, float]) -> float | None:
+    """See `HitRanks`; None if fewer than `BACKGROUND_LEAST` passages tell it."""
+    behind = list(islice(cosines.values(), BACKGROUND.start, BACKGROUND.stop))
+    return sum(behind) / len(behind) if len(behind) >= BACKGROUND_LEAST else None
+
+
+def _score(ranks: HitRanks, cosine: float) -> float:
+    """What a mode ranks by: of a hybrid search the fused score, else BM25, else the cosine."""
+    scores = (ranks.fused, ranks.bm25, cosine)
+    return next(score for score in scores if score is not None)
 
 
 def fuse(

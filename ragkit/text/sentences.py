@@ -97,6 +97,3 @@ def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
     if len(word) == 1 or "." in word:
         return _INITIALS.fullmatch(word) is not None
     return name in _ABBREVIATIONS
-
-
-# --- graphemes ----------------------------------------------------------------------------------

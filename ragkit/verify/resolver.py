@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load import load_document, make_doc_id
-from ragkit.ingest.load.kinds import CODE, MARKDOWN, RST, TEXT
+from ragkit.ingest.load.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.config import LoadSettings
     from ragkit.ingest.load import Parser
+    from ragkit.protocols import VectorStore
     from ragkit.records import Citation, Document, DocumentInfo, Hit
-    from ragkit.store.local.store import LocalStore
 
 CitationState = Literal["holds", "differs", "changed", "missing", "unreadable"]
 """What became of a citation.
@@ -28,7 +28,7 @@ or its document is gone. ``unreadable``: the file is there and cannot be loaded.
 """
 
 CONTEXT_CHARS = 80
-_KINDS_WITH_LINES = frozenset((TEXT, MARKDOWN, RST, CODE))  # their text is the file's, line by line
+_KINDS_WITH_LINES = {row.kind for row in FORMATS if row.keeps_lines}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CitationCheck:
     after: str = ""
 
 
-class Library:
+class CitationResolver:
     """The documents of an index and the files behind them, each file loaded once.
 
     Args:
@@ -60,7 +60,7 @@ class Library:
         parser: Parses the risky kinds.
     """
 
-    def __init__(self, store: LocalStore, settings: LoadSettings, parser: Parser) -> None:
+    def __init__(self, store: VectorStore, settings: LoadSettings, parser: Parser) -> None:
         self._store = store
         self._settings = settings
         self._parser = parser
@@ -96,21 +96,21 @@ class Library:
         return self._store.chunks_at(document.doc_id, citation.start, citation.end)
 
 
-def check_citation(citation: Citation, library: Library) -> CitationCheck:
+def check_citation(citation: Citation, resolver: CitationResolver) -> CitationCheck:
     """Look one citation up in the index and in its file."""
-    info = library.find(citation)
+    info = resolver.find(citation)
     if info is None:
-        file = library.last_file(citation)
+        file = resolver.last_file(citation)
         detail = "the index holds this document no more"
         return CitationCheck(citation, "missing", detail, str(file or ""))
     path = Path(info.root) / info.path
-    document = library.load(info)
+    document = resolver.load(info)
     if isinstance(document, LoadError):
         if path.exists():
             return CitationCheck(citation, "unreadable", f"the file {document}", str(path))
         return CitationCheck(citation, "missing", "the file is gone", str(path))
     check = _placed(citation, document, str(path))
-    state, detail = _state(check, info, document, library.chunks(info, citation))
+    state, detail = _state(check, info, document, resolver.chunks(info, citation))
     return replace(check, state=state, detail=detail)
 
 

@@ -20,7 +20,7 @@ from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage, TextDelta
 from ragkit.query.followup import combined, leans_on_earlier
-from ragkit.query.window import Talk, fitted, passage_budget
+from ragkit.query.window import ChatTurns, fit_turns, passage_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,14 +206,14 @@ def test_history_is_the_latest_turns_that_leave_half_to_the_passages(
 ) -> None:
     settings = AnswerSettings(num_ctx=num_ctx, reserve_tokens=100)
     said = tuple((ChatMessage("user", a), ChatMessage("assistant", b)) for a, b in turns)
-    talk = fitted(FIRST, Talk(turns=said), settings, context_tokens=num_ctx)
+    fitted = fit_turns(FIRST, ChatTurns(turns=said), settings, context_tokens=num_ctx)
     alone = passage_budget(FIRST, settings, context_tokens=num_ctx)
-    left = passage_budget(FIRST, settings, context_tokens=num_ctx, talk=talk)
+    left = passage_budget(FIRST, settings, context_tokens=num_ctx, turns=fitted)
 
-    assert talk.turns == said[talk.turns_dropped :]
+    assert fitted.turns == said[fitted.dropped :]
     assert left >= alone / 2 - 1
-    if talk.turns_dropped:
-        more = sum(talk.scale.estimate(m.content) + 8 for m in said[talk.turns_dropped - 1])
+    if fitted.dropped:
+        more = sum(fitted.tokens.estimate(m.content) + 8 for m in said[fitted.dropped - 1])
         assert alone - left + more > alone / 2 - 1
 
 

@@ -17,7 +17,7 @@ from ollama_double.server import Fault, OllamaServer
 from ragkit.config import Config
 from ragkit.errors import ModelError, PromptTruncatedError, StorageFullError
 from ragkit.pipeline import Pipeline
-from ragkit.store.local.check import check
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -240,7 +240,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_with_space(
         subprocess.run(["mount", "-o", "remount,size=30m", small_disk], check=True)
         report = rag.index(docs)
         assert len(report.added) + len(report.unchanged) == 82
-        assert check(rag.path, full=True) == []
+        assert check_index(rag.path) == []
 
 
 def test_an_index_of_a_newer_ragkit_is_left_alone(tmp_path: Path) -> None:

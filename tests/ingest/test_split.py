@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ragkit.config import SplitSettings
 from ragkit.errors import ConfigError
-from ragkit.ingest.split import PREFIX_TOKENS, chunk_id, embedding_text, split
-from ragkit.records import Chunk, Document, Page
+from ragkit.ingest.split import PREFIX_TOKENS, embedding_text, split
+from ragkit.records import Chunk, Document, Page, make_chunk_id
 from ragkit.text.tokens import estimate_tokens
 
 KINDS = ["text", "markdown", "rst", "html", "docx", "pdf", "code", "csv", "json", "jsonl", "odd"]
@@ -138,7 +138,7 @@ def test_chunk_ids_hash_document_place_and_text() -> None:
     (chunk,) = chunks("  Hello there.\n")
     raw = b"doc\x002\x0014\x00Hello there."
     assert chunk.chunk_id == hashlib.sha256(raw).hexdigest()[:32]
-    assert chunk.chunk_id == chunk_id("doc", 2, 14, "Hello there.")
+    assert chunk.chunk_id == make_chunk_id("doc", 2, 14, "Hello there.")
 
 
 def test_sizes_lie_around_the_aim() -> None:

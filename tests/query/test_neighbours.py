@@ -11,7 +11,7 @@ from store_factory import ingest, keyword, new_store
 
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
-from ragkit.query.context import assemble, with_neighbours
+from ragkit.query.context import build_context, with_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from ollama_double.server import OllamaServer
 
-    from ragkit.store.local.store import LocalStore
+    from ragkit.protocols import VectorStore
 
 TEXTS = [f"line {i} {'wolf' if i in (3, 8) else 'deer'}" for i in range(10)]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[LocalStore]:
+def store(tmp_path: Path) -> Iterator[VectorStore]:
     index = new_store(tmp_path / "index")
     ingest(index, {"a.txt": TEXTS, "b.txt": ["another wolf alone"]})
     yield index
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[LocalStore]:
     [(0, []), (1, [2, 4, 7, 9]), (2, [2, 4, 1, 5, 7, 9, 6]), (9, [2, 4, 1, 5, 0, 6, 7, 9])],
 )
 def test_neighbours_follow_the_hits_nearest_first_and_once(
-    store: LocalStore, count: int, lines: list[int]
+    store: VectorStore, count: int, lines: list[int]
 ) -> None:
     hits = keyword(store, "wolf")
     assert {hit.text for hit in hits} == {TEXTS[3], TEXTS[8], "another wolf alone"}
@@ -51,16 +51,16 @@ def test_neighbours_follow_the_hits_nearest_first_and_once(
     assert {hit.path for hit in found[3:]} <= {"a.txt"}
 
 
-def test_a_document_that_changed_since_adds_nothing(store: LocalStore) -> None:
+def test_a_document_that_changed_since_adds_nothing(store: VectorStore) -> None:
     hits = keyword(store, "wolf")
     ingest(store, {"a.txt": ["something new", *TEXTS]})
     assert with_neighbours(hits, store, 2) == hits
 
 
-def test_neighbours_take_only_what_the_hits_leave_of_the_budget(store: LocalStore) -> None:
+def test_neighbours_take_only_what_the_hits_leave_of_the_budget(store: VectorStore) -> None:
     hits = keyword(store, "wolf")
-    tight = assemble(hits, budget_tokens=10_000).tokens
-    context = assemble(with_neighbours(hits, store, 1), budget_tokens=tight)
+    tight = build_context(hits, budget_tokens=10_000).tokens
+    context = build_context(with_neighbours(hits, store, 1), budget_tokens=tight)
     assert {p.text for p in context.passages} == {hit.text for hit in hits}
     assert {d.reason for d in context.dropped} == {"budget"}
     assert len(context.dropped) == 4

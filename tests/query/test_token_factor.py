@@ -6,8 +6,6 @@ import importlib.util
 import json
 import os
 import random
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +21,11 @@ from ragkit.config import AnswerSettings, Config
 from ragkit.models.local.gguf import GGUFChat
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage
-from ragkit.query.context import assemble
+from ragkit.query.context import build_context
 from ragkit.query.prompt import build_messages
-from ragkit.query.token_scale import UNKNOWN, TokenScale
-from ragkit.query.window import Talk, passage_budget
+from ragkit.query.token_calibration import UNKNOWN, TokenCalibration
+from ragkit.query.window import ChatTurns, passage_budget
 from ragkit.records import Hit
-from ragkit.store.local.learned import keep_learned, read_learned
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
 if TYPE_CHECKING:
@@ -60,16 +57,16 @@ def test_weights_are_parted_by_script(text: str, weights: tuple[int, int, int]) 
 
 
 def test_before_anything_is_learned_the_estimate_is_careful() -> None:
-    scale = TokenScale()
-    assert scale.factors == UNKNOWN
-    assert scale.estimate("word" * 25) == 30  # 25 tokens, 1.2 times
-    assert scale.estimate("通知" * 25) == 114  # 38 tokens, 3 times
-    assert scale.estimate("") == 0
+    tokens = TokenCalibration()
+    assert tokens.factors == UNKNOWN
+    assert tokens.estimate("word" * 25) == 30  # 25 tokens, 1.2 times
+    assert tokens.estimate("通知" * 25) == 114  # 38 tokens, 3 times
+    assert tokens.estimate("") == 0
 
 
 def test_a_count_teaches_the_factor_of_its_script_with_a_margin() -> None:
     counted = round(0.8 * 1.4 * estimate_tokens(CHINESE))
-    once = TokenScale().learn(prompt(CHINESE), counted, num_ctx=WINDOW)
+    once = TokenCalibration().learn(prompt(CHINESE), counted, num_ctx=WINDOW)
     often = once
     for _ in range(60):
         often = often.learn(prompt(CHINESE), counted, num_ctx=WINDOW)
@@ -82,8 +79,8 @@ def test_a_count_teaches_the_factor_of_its_script_with_a_margin() -> None:
 
 def test_one_count_never_asks_for_more_than_nothing_known_but_its_own_margin() -> None:
     size = estimate_tokens(ENGLISH)
-    low = TokenScale().learn(prompt(ENGLISH), round(0.9 * size), num_ctx=WINDOW)
-    high = TokenScale().learn(prompt(ENGLISH), round(1.5 * size), num_ctx=WINDOW)
+    low = TokenCalibration().learn(prompt(ENGLISH), round(0.9 * size), num_ctx=WINDOW)
+    high = TokenCalibration().learn(prompt(ENGLISH), round(1.5 * size), num_ctx=WINDOW)
 
     assert low.factors == UNKNOWN
     assert high.factors[0] == pytest.approx(1.5 * 1.17, abs=0.01)
@@ -91,12 +88,12 @@ def test_one_count_never_asks_for_more_than_nothing_known_but_its_own_margin() -
 
 def test_the_largest_ratio_counts_until_it_is_forgotten() -> None:
     size = estimate_tokens(CHINESE)
-    scale = TokenScale().learn(prompt(CHINESE), 2 * size, num_ctx=WINDOW)
+    tokens = TokenCalibration().learn(prompt(CHINESE), 2 * size, num_ctx=WINDOW)
     for _ in range(31):
-        scale = scale.learn(prompt(CHINESE), size, num_ctx=WINDOW)
-    assert scale.factors[1] > 2 * 1.17
-    scale = scale.learn(prompt(CHINESE), size, num_ctx=WINDOW)
-    assert scale.factors[1] == pytest.approx(1.17 + 0.45 / 32, abs=0.01)
+        tokens = tokens.learn(prompt(CHINESE), size, num_ctx=WINDOW)
+    assert tokens.factors[1] > 2 * 1.17
+    tokens = tokens.learn(prompt(CHINESE), size, num_ctx=WINDOW)
+    assert tokens.factors[1] == pytest.approx(1.17 + 0.45 / 32, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -128,68 +125,32 @@ def test_a_count_that_may_be_of_a_cut_prompt_teaches_nothing(
     text: str, ratio: float, num_ctx: int
 ) -> None:
     counted = round(ratio * estimate_tokens(text))
-    assert TokenScale().learn(prompt(text), counted, num_ctx=num_ctx) == TokenScale()
+    assert TokenCalibration().learn(prompt(text), counted, num_ctx=num_ctx) == TokenCalibration()
 
 
 def test_english_rules_around_chinese_passages_do_not_lower_the_chinese_factor() -> None:
     rules = ChatMessage("system", ENGLISH[:500])
     english, chinese = estimate_tokens(rules.content), estimate_tokens(CHINESE)
     counted = round(0.8 * english + 2.0 * chinese)
-    scale = TokenScale().learn((rules, *prompt(CHINESE)), counted, num_ctx=WINDOW)
+    tokens = TokenCalibration().learn((rules, *prompt(CHINESE)), counted, num_ctx=WINDOW)
 
-    assert 2.0 <= scale.seen[1][0] <= 2.0 + 0.3 * english / chinese + 0.01
+    assert 2.0 <= tokens.seen[1][0] <= 2.0 + 0.3 * english / chinese + 0.01
 
 
 @given(st.lists(st.lists(st.floats(0.1, 9.0), max_size=32), min_size=3, max_size=3))
 def test_what_is_known_is_read_back(ratios: list[list[float]]) -> None:
-    scale = TokenScale.from_json(json.loads(json.dumps(ratios)))
-    assert scale.to_json() == ratios
+    tokens = TokenCalibration.from_json(json.loads(json.dumps(ratios)))
+    assert tokens.to_json() == ratios
 
 
 @pytest.mark.parametrize(
     "value", [None, 5, "xyz", [], [[1.0], [1.0]], [[-1], [], []], [["x"], [], []], {"a": 1}]
 )
 def test_a_spoilt_value_is_nothing_known(value: object) -> None:
-    assert TokenScale.from_json(value) == TokenScale()
+    assert TokenCalibration.from_json(value) == TokenCalibration()
 
 
 # Where it is kept ------------------------------------------------------------------------------
-
-
-def test_a_spoilt_or_missing_file_is_nothing_known(tmp_path: Path) -> None:
-    assert read_learned(tmp_path) == {}
-    for spoilt in (b"", b"[1]", b'{"a"', b"\xff\xfe"):
-        (tmp_path / "learned.json").write_bytes(spoilt)
-        assert read_learned(tmp_path) == {}
-    keep_learned(tmp_path, "tokens:a", [[1.0], [], []])
-    assert read_learned(tmp_path) == {"tokens:a": [[1.0], [], []]}
-
-
-def test_a_folder_that_is_gone_keeps_nothing_and_ends_nothing(tmp_path: Path) -> None:
-    keep_learned(tmp_path / "gone", "tokens:a", 1)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_two_processes_at_once_leave_a_whole_file(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from ragkit.store.local.learned import keep_learned\n"
-        "for n in range(100): keep_learned(Path(sys.argv[1]), sys.argv[2], [n] * 500)"
-    )
-    writers = [
-        subprocess.Popen([sys.executable, "-c", code, tmp_path, name], cwd=REPOSITORY)
-        for name in ("a", "b")
-    ]
-    seen = []
-    while any(writer.poll() is None for writer in writers):
-        if (tmp_path / "learned.json").exists():
-            seen.append(json.loads((tmp_path / "learned.json").read_bytes()))
-
-    assert [writer.returncode for writer in writers] == [0, 0]
-    assert len(seen) > 10
-    assert all(len(set(values)) == 1 for found in seen for values in found.values())
-    assert 99 in {values[0] for values in read_learned(tmp_path).values()}
-    assert [path.name for path in tmp_path.iterdir()] == ["learned.json"]
 
 
 def test_an_answer_teaches_and_the_next_one_plans_by_it(
@@ -201,7 +162,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
     with Pipeline(tmp_path / "index", Config().with_values(values)) as rag:
         rag.index(tmp_path / "docs")
         first = rag.ask("劳动者提前几日通知用人单位？")
-        learned = read_learned(tmp_path / "index")
+        learned = rag.store.note(f"tokens:{first.chat_digest}")
         second = rag.ask("劳动者提前几日通知用人单位？")
 
     sent = [m["content"] for m in ollama.bodies("/api/chat")[0]["messages"]]
@@ -212,7 +173,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
     ratio = (counted - 0.5 * (latin + other)) / chinese
     planned = 1.2 * latin + 1.62 * ratio * chinese + 2.0 * other + 2 * 8
     assert first.receipt.prompt_tokens == counted
-    assert learned == {f"tokens:{first.chat_digest}": [[], [pytest.approx(ratio, abs=0.001)], []]}
+    assert learned == [[], [pytest.approx(ratio, abs=0.001)], []]
     assert second.receipt.prompt_tokens_estimated == pytest.approx(planned, abs=3)
     assert second.receipt.prompt_tokens_estimated < first.receipt.prompt_tokens_estimated
 
@@ -272,17 +233,19 @@ def filled(passages: list[str], count: Callable[[str], int], rng: random.Random)
     """Fill a window again and again, learning on the way; real tokens by the room for them."""
     settings = AnswerSettings(num_ctx=2048, reserve_tokens=400)
     room = settings.num_ctx - settings.reserve_tokens
-    talk = Talk()
+    turns = ChatTurns()
     for _ in range(20):
         question = rng.choice(passages)[:40]
-        budget = passage_budget(question, settings, context_tokens=room * 9, talk=talk)
-        context = assemble(hits(passages, rng), budget_tokens=budget, estimate=talk.scale.estimate)
+        budget = passage_budget(question, settings, context_tokens=room * 9, turns=turns)
+        context = build_context(
+            hits(passages, rng), budget_tokens=budget, estimate=turns.tokens.estimate
+        )
         messages = build_messages(question, context.passages)
         assert context.dropped
-        assert talk.scale.estimate_all(messages) <= room
+        assert turns.tokens.estimate_all(messages) <= room
         real = sum(count(m.content) + 8 for m in messages)
         yield real / room
-        talk = Talk(scale=talk.scale.learn(messages, real, num_ctx=settings.num_ctx))
+        turns = ChatTurns(tokens=turns.tokens.learn(messages, real, num_ctx=settings.num_ctx))
 
 
 @pytest.mark.parametrize("counter", [e5_counter, smollm_counter])

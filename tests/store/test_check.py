@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 from plain_reader import edit
-from store_factory import dense, doc_id_of, ingest, keyword, new_store, put, vector_of, vectors_of
+from store_factory import (
+    dense,
+    doc_id_of,
+    ingest,
+    keyword,
+    new_store,
+    put,
+    vector_of,
+    vectors_of,
+)
 
 from ragkit.errors import FormatVersionError, IndexCorruptError, IndexNotFoundError, StoreError
-from ragkit.store.local.check import check
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +39,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         put(writer, "b.txt", [f"beta {i}" for i in range(25)])
         writer.remove([doc_id_of("gone.txt")])
     store.close()
-    assert check(store.path) == []
+    assert check_index(store.path) == []
     return store.path
 
 
@@ -40,9 +49,9 @@ def index(sound: Path, tmp_path: Path) -> Path:
     return shutil.copytree(sound, tmp_path / "index")
 
 
-def found(index: Path, *, full: bool = True) -> list[tuple[str, str]]:
+def found(index: Path, *, quick: bool = False) -> list[tuple[str, str]]:
     """What is broken: invariants and severities."""
-    return [(p.invariant, p.severity) for p in check(index, full=full)]
+    return [(p.invariant, p.severity) for p in check_index(index, quick=quick)]
 
 
 def flip(file: Path, offset: int) -> None:
@@ -61,8 +70,8 @@ def test_a_flipped_bit_in_a_row_is_an_error_of_the_search_that_reaches_it(index:
     assert caught.value.path == index
     assert keyword(store, "beta 3", 1)[0].text == "beta 3"
     assert found(index) == [("row-checksum", "must"), ("codes", "should")]
-    assert "1 rows, the first is row 7" in check(index)[0].detail
-    assert found(index, full=False) == []
+    assert "1 rows, the first is row 7" in check_index(index)[0].detail
+    assert found(index, quick=True) == []
 
 
 def test_the_writer_does_not_copy_a_damaged_row(index: Path) -> None:
@@ -75,9 +84,9 @@ def test_the_writer_does_not_copy_a_damaged_row(index: Path) -> None:
 def test_an_edited_text_is_never_served(index: Path) -> None:
     edit(index, "UPDATE chunks SET text = 'text 5, edited' WHERE text = 'text 5'")
     store = LocalStore(index)
-    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken .* a\.txt"):
+    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken: .* a\.txt"):
         dense(store, vector_of("text 5"), 1)
-    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken .* a\.txt"):
+    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken: .* a\.txt"):
         keyword(store, "5", 9)
     assert dense(store, vector_of("beta 1"), 1)[0].text == "beta 1"
     assert found(index) == [("chunk-text", "must")]
@@ -100,14 +109,14 @@ def test_a_truncated_vector_file_is_refused_by_reader_and_writer(index: Path) ->
     with pytest.raises(IndexCorruptError, match="rows-exist"):
         ingest(store, {"c.txt": ["c"]})
     assert found(index) == [("rows-exist", "must")]
-    assert found(index, full=False) == [("rows-exist", "must")]
+    assert found(index, quick=True) == [("rows-exist", "must")]
 
 
 def test_a_missing_vector_file_is_refused(index: Path) -> None:
     (index / "vectors" / "00000001.f16").unlink()
     with pytest.raises(IndexCorruptError, match="rows-exist"):
         dense(LocalStore(index), vector_of("q"))
-    assert found(index, full=False) == [("rows-exist", "must")]
+    assert found(index, quick=True) == [("rows-exist", "must")]
 
 
 @pytest.mark.parametrize("damage", ["missing", "short"])
@@ -149,7 +158,7 @@ DAMAGE = {
 def test_each_broken_invariant_of_the_catalog_is_named(index: Path, invariant: str) -> None:
     for statement in DAMAGE[invariant].split("; "):
         edit(index, statement)
-    problems = check(index)
+    problems = check_index(index)
     assert invariant in {p.invariant for p in problems}
     severity = {p.severity for p in problems if p.invariant == invariant}
     assert severity == {"should" if invariant == "keywords" else "must"}
@@ -201,17 +210,34 @@ def test_damage_within_the_catalog_is_found(index: Path) -> None:
     with pytest.raises(StoreError):
         dense(LocalStore(index), vector_of("q"))
     assert ("catalog", "must") in found(index)
-    assert ("catalog", "must") in found(index, full=False)
+    assert ("catalog", "must") in found(index, quick=True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "lost"),
+    [
+        ("DROP TABLE pages", "table pages"),
+        ("ALTER TABLE documents RENAME COLUMN stale TO old", "column documents.stale"),
+    ],
+)
+def test_a_catalog_that_lacks_a_table_or_a_column_is_found(
+    index: Path, statement: str, lost: str
+) -> None:
+    edit(index, statement)
+    for quick in (False, True):
+        (violation,) = check_index(index, quick=quick)
+        assert (violation.invariant, violation.severity) == ("catalog", "must")
+        assert violation.detail == f"it lacks the {lost}"
 
 
 def test_check_of_no_index_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(IndexNotFoundError):
-        check(tmp_path)
+        check_index(tmp_path)
 
 
 def test_check_changes_no_byte(index: Path) -> None:
     before = {p: p.read_bytes() for p in index.rglob("*") if p.is_file()}
-    check(index)
+    check_index(index)
     assert {p: p.read_bytes() for p in index.rglob("*") if p.is_file()} == before
 
 
@@ -220,5 +246,5 @@ def test_check_while_a_writer_is_between_two_commits_finds_nothing(index: Path) 
         put(writer, "c.txt", ["committed"])
         writer.commit()
         put(writer, "d.txt", ["not yet"], vectors=vectors_of(["not yet"]))
-        writer._tail.flush()
-        assert check(index) == []
+        writer._segments.flush()
+        assert check_index(index) == []

@@ -24,8 +24,8 @@ from plain_reader import read_living
 from store_factory import DIM, dense, ingest, new_store, put, vector_of, vectors_of
 
 from ragkit.errors import StorageFullError
-from ragkit.store.local.check import check
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +98,7 @@ def assert_right_after_a_kill(index: Path, before: State, notes: list[Any]) -> S
     if not (index / "catalog.db").exists():
         assert notes == []
         return before
-    assert [p for p in check(index) if p.invariant != "orphans"] == []
+    assert [p for p in check_index(index) if p.invariant != "orphans"] == []
     state = living(index)
     assert state in allowed_states(before, notes)
     return state
@@ -111,7 +111,7 @@ def assert_complete(index: Path) -> None:
     expected = sorted(text for texts in STATES[-1].values() for text in texts)
     assert sorted(hit.text for hit in dense(store, vector_of("q"), 99)) == expected
     store.close()
-    assert check(index) == []
+    assert check_index(index) == []
 
 
 def test_killed_before_any_step_the_index_is_right_and_a_rerun_completes(
@@ -165,10 +165,10 @@ def test_files_of_a_segment_that_was_never_committed_are_swept_by_the_next_write
     (vectors / "00000002.f16").write_bytes(b"torn")
     (vectors / "00000002.rbq").write_bytes(b"torn")
     (vectors / "notes.txt").write_text("not ours")
-    assert [p.invariant for p in check(store.path)] == ["orphans", "orphans"]
+    assert [p.invariant for p in check_index(store.path)] == ["orphans", "orphans"]
     ingest(store, {"b.txt": ["b"]})
     assert sorted(f.name for f in vectors.iterdir()) == ["00000001.f16", "notes.txt"]
-    assert check(store.path) == []
+    assert check_index(store.path) == []
 
 
 def test_a_run_that_was_killed_is_closed_as_interrupted(worker: Worker, folder: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_vector_file_that_may_not_grow_is_reported_as_a_full_disk(
     code, notes = worker.run(folder / "index", file_bytes=4000 * 2 * DIM, sizes=[5000, 5000])
     assert (code, [what for what, _ in notes]) == (FULL, ["trying"])
     assert living(folder / "index") == {"big": texts}
-    assert check(folder / "index") == []
+    assert check_index(folder / "index") == []
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_a_full_disk_loses_nothing_and_the_run_goes_on_when_there_is_space(
     assert len(committed) > 5
     assert {path: [chunk.text for chunk in chunks] for path, chunks in
             read_living(store.path).items()} == committed  # fmt: skip
-    assert check(store.path) == []
+    assert check_index(store.path) == []
     subprocess.run(["mount", "-o", "remount,size=4m", small_disk], check=True)
     ingest(store, {"after.txt": ["after"]})
     assert dense(store, vector_of("after"), 1)[0].text == "after"

@@ -13,8 +13,8 @@ from oracle import decode, exact_search
 from plain_reader import edit, read_living
 from store_factory import dense, ingest, vector_of
 
-from ragkit.store.local.check import check
 from ragkit.store.local.store import LocalStore
+from ragkit.store.open import check_index
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def test_format_1_opens_and_answers_as_it_did(v1: Path) -> None:
         assert [hit[:3] for hit in now[name]] == [hit[:3] for hit in hits], name
         for hit, old in zip(now[name], hits, strict=True):
             assert hit[3:] == pytest.approx(old[3:], abs=1e-5)
-    assert check(v1) == []
+    assert check_index(v1) == []
 
 
 def test_format_1_answers_as_an_exact_search_over_its_rows(v1: Path) -> None:
@@ -72,7 +72,7 @@ def test_format_1_takes_more_documents(v1: Path) -> None:
     store = LocalStore(v1)
     assert ingest(store, {"new.txt": ["Something new.", "Notice must be in writing."]}) == 4
     assert dense(store, vector_of("Something new.", DIM), 1)[0].path == "new.txt"
-    assert check(v1) == []
+    assert check_index(v1) == []
 
 
 def test_the_catalog_is_what_the_page_says(v1: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every promise of `VectorStore`, values against an exact search.
+"""Every promise of `VectorStore`, values against an exact search, for each store there is.
 
 Those of `StoreWriter` are in `test_store_writing.py`.
 """
@@ -6,6 +6,8 @@ Those of `StoreWriter` are in `test_store_writing.py`.
 from __future__ import annotations
 
 import math
+import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,14 @@ import numpy as np
 import pytest
 from oracle import bm25, combine, decode, exact_search
 from store_factory import (
+    DIM,
     dense,
     doc_id_of,
     ingest,
+    key_of,
     keyword,
     make_document,
-    new_store,
+    manifest_of,
     put,
     unit,
     vector_of,
@@ -26,31 +30,19 @@ from store_factory import (
 )
 
 from ragkit.errors import (
-    IndexExistsError,
     IndexMismatchError,
-    IndexNotFoundError,
     StoreError,
+    UnsupportedByStoreError,
 )
 from ragkit.protocols import SearchRequest
-from ragkit.records import Filter, Mode
-from ragkit.store.local.check import check
-from ragkit.store.local.segments import SegmentSizes
-from ragkit.store.local.store import LocalStore
+from ragkit.records import Filter, HitRanks, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from store_factory import Rows
+    from store_kinds import MakeStore, StoreKind
 
+    from ragkit.protocols import VectorStore
     from ragkit.records import Hit
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[LocalStore]:
-    made = new_store(tmp_path / "index")
-    yield made
-    made.close()
 
 
 def texts_of(hits: list[Hit]) -> list[str]:
@@ -61,9 +53,9 @@ def corpus(documents: int, each: int) -> dict[str, list[str]]:
     return {f"d{d:03d}.txt": [f"text {d} {i}" for i in range(each)] for d in range(documents)}
 
 
-def assert_dense_is_exact(store: LocalStore, texts: list[str], queries: Rows, k: int) -> None:
+def assert_dense_is_exact(store: VectorStore, texts: list[str], queries: Rows, k: int) -> None:
     """The store's hits are the oracle's, in order, with its scores."""
-    rows = decode(vectors_of(texts, store.dim))
+    rows = decode(vectors_of(texts, store.embedder["dim"]))
     for query in queries:
         expected = exact_search(rows, query, k)
         hits = dense(store, query, k)
@@ -72,29 +64,15 @@ def assert_dense_is_exact(store: LocalStore, texts: list[str], queries: Rows, k:
         assert [hit.rank for hit in hits] == list(range(1, len(expected) + 1))
 
 
-def test_dense_hits_and_scores_are_those_of_an_exact_search(store: LocalStore) -> None:
+def test_dense_hits_and_scores_are_those_of_an_exact_search(store: VectorStore) -> None:
     documents = corpus(30, 5)
     ingest(store, documents)
     texts = [text for texts in documents.values() for text in texts]
     assert_dense_is_exact(store, texts, vectors_of([f"q{i}" for i in range(12)]), k=10)
 
 
-def test_dense_hits_over_several_segments_some_coded_are_those_of_an_exact_search(
-    tmp_path: Path,
-) -> None:
-    sizes = SegmentSizes(rows=64, coded=32)
-    store = new_store(tmp_path / "index", dim=64, sizes=sizes)
-    documents = corpus(37, 5)
-    for part in range(0, 37, 10):
-        ingest(store, dict(list(documents.items())[part : part + 10]))
-    texts = [text for texts in documents.values() for text in texts]
-    assert store.stats().segments == 3  # 185 rows: two full, one of 57 with codes
-    assert_dense_is_exact(store, texts, vectors_of([f"q{i}" for i in range(12)], 64), k=5)
-    assert check(store.path) == []
-
-
-def test_scores_never_rise_down_the_list(tmp_path: Path) -> None:
-    store = new_store(tmp_path / "index", dim=384)
+def test_scores_never_rise_down_the_list(make_store: MakeStore) -> None:
+    store = make_store(dim=384)
     base = vector_of("base", 384)
     near = unit(base + 1e-4 * np.random.default_rng(5).standard_normal((200, 384)))
     with store.writing("index") as writer:
@@ -106,8 +84,8 @@ def test_scores_never_rise_down_the_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("k", [1, 3, 10, 40, 300], ids=lambda k: f"k={k}")
-def test_equal_scores_are_ordered_by_age_also_at_the_cut(tmp_path: Path, k: int) -> None:
-    store = new_store(tmp_path / "index", dim=384)
+def test_equal_scores_are_ordered_by_age_also_at_the_cut(make_store: MakeStore, k: int) -> None:
+    store = make_store(dim=384)
     same, other = vector_of("same", 384), vector_of("other", 384)
     copies = [f"copy {i}" for i in range(200)]
     with store.writing("index") as writer:
@@ -117,35 +95,35 @@ def test_equal_scores_are_ordered_by_age_also_at_the_cut(tmp_path: Path, k: int)
     assert texts_of(dense(store, query, k)) == ["nearest", *copies][:k]
 
 
-def test_k_above_the_size_returns_everything(store: LocalStore) -> None:
+def test_k_above_the_size_returns_everything(store: VectorStore) -> None:
     ingest(store, corpus(2, 3))
     assert len(dense(store, vector_of("q"), 1000)) == 6
 
 
 @pytest.mark.parametrize("mode", ["dense", "keyword", "hybrid"])
-def test_an_empty_index_has_no_hits(store: LocalStore, mode: str) -> None:
+def test_an_empty_index_has_no_hits(store: VectorStore, mode: str) -> None:
     request = SearchRequest(k=3, mode=mode, vector=vector_of("q"), text="q")  # type: ignore[arg-type]  # parametrised
     assert store.search(request) == []
 
 
 @pytest.mark.parametrize("k", [0, -1])
-def test_k_below_one_is_an_error(store: LocalStore, k: int) -> None:
+def test_k_below_one_is_an_error(store: VectorStore, k: int) -> None:
     with pytest.raises(ValueError, match="k must be at least 1"):
         dense(store, vector_of("q"), k)
 
 
-def test_dense_without_a_vector_is_an_error(store: LocalStore) -> None:
+def test_dense_without_a_vector_is_an_error(store: VectorStore) -> None:
     with pytest.raises(ValueError, match="needs the question's vector"):
         store.search(SearchRequest(k=1, mode="hybrid", text="q"))
 
 
-def test_a_query_of_another_dimension_is_a_mismatch_that_names_both(store: LocalStore) -> None:
+def test_a_query_of_another_dimension_is_a_mismatch_that_names_both(store: VectorStore) -> None:
     with pytest.raises(IndexMismatchError, match=r"5 dimensions .* has 16") as caught:
         dense(store, np.ones(5, np.float32))
     assert (caught.value.stored, caught.value.given) == ("16", "5")
 
 
-def test_a_hit_is_complete(store: LocalStore) -> None:
+def test_a_hit_is_complete(store: VectorStore) -> None:
     with store.writing("index") as writer:
         put(writer, "a/b.md", ["first", "second"], title="B", kind="markdown")
     (hit,) = dense(store, vector_of("second"), 1)
@@ -164,7 +142,7 @@ def test_a_hit_is_complete(store: LocalStore) -> None:
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 @pytest.mark.parametrize("count", [18, 19, 60])
 def test_the_background_is_the_mean_cosine_of_ranks_10_to_40(
-    store: LocalStore, mode: Mode, count: int
+    store: VectorStore, mode: Mode, count: int
 ) -> None:
     names = [f"{i}.md" for i in range(count)]
     ingest(store, {name: [name] for name in names})
@@ -190,15 +168,14 @@ ODD_TEXTS = {
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
-def test_odd_text_comes_back_exactly(store: LocalStore, text: str) -> None:
+def test_odd_text_comes_back_exactly(store: VectorStore, text: str) -> None:
     ingest(store, {"odd.txt": [text, "plain"]})
     assert dense(store, vector_of(text), 1)[0].text == text
-    assert check(store.path) == []
+    assert list(store.check()) == []
 
 
-def test_a_filter_by_path_or_kind_keeps_recall_at_any_selectivity(tmp_path: Path) -> None:
-    sizes = SegmentSizes(rows=1500, coded=1000)
-    store = new_store(tmp_path / "index", dim=32, sizes=sizes)
+def test_a_filter_by_path_or_kind_keeps_recall_at_any_selectivity(make_store: MakeStore) -> None:
+    store = make_store(dim=32)
     rng = np.random.default_rng(7)
     rows = unit(rng.standard_normal((2000, 32)))
     names = ["rare/0.txt" if i % 1000 == 500 else f"some/{i}.txt" if i % 10 == 0 else f"c/{i}.txt"
@@ -221,13 +198,13 @@ def test_a_filter_by_path_or_kind_keeps_recall_at_any_selectivity(tmp_path: Path
             assert texts_of(hits) == [f"t{i}" for i in expected]
 
 
-def test_a_filter_holds_for_keywords_too(store: LocalStore) -> None:
+def test_a_filter_holds_for_keywords_too(store: VectorStore) -> None:
     ingest(store, {f"{i}.txt": ["shared word"] for i in range(30)} | {"x/y.md": ["shared word"]})
     hits = keyword(store, "shared", k=1, filter=Filter(paths=("x/*",)))
     assert [hit.path for hit in hits] == ["x/y.md"]
 
 
-def test_an_earlier_generation_gives_identical_dense_hits(store: LocalStore) -> None:
+def test_an_earlier_generation_gives_identical_dense_hits(store: VectorStore) -> None:
     query = vector_of("q")
     first = ingest(store, corpus(6, 3))
     before = dense(store, query, 12)
@@ -243,13 +220,13 @@ def test_an_earlier_generation_gives_identical_dense_hits(store: LocalStore) -> 
 
 
 @pytest.mark.parametrize("as_of", [0, 99])
-def test_a_generation_that_is_not_there_cannot_be_searched(store: LocalStore, as_of: int) -> None:
+def test_a_generation_that_is_not_there_cannot_be_searched(store: VectorStore, as_of: int) -> None:
     ingest(store, {"a.txt": ["a"]})
     with pytest.raises(StoreError, match=f"no closed generation {as_of}"):
         dense(store, vector_of("a"), as_of=as_of)
 
 
-def test_hybrid_order_combines_cosines_with_the_share_of_the_words(store: LocalStore) -> None:
+def test_hybrid_order_combines_cosines_with_the_share_of_the_words(store: VectorStore) -> None:
     texts = {
         f"{i}.txt": "lion " * (i % 4 if i % 3 == 0 else 0) + f"filler {i} " * (1 + i % 7)
         for i in range(40)
@@ -280,7 +257,7 @@ def test_hybrid_order_combines_cosines_with_the_share_of_the_words(store: LocalS
 
 @pytest.mark.parametrize(("weight", "mode"), [(0.0, "dense"), (1.0, "keyword")])
 def test_at_the_ends_of_the_weight_one_side_alone_decides(
-    store: LocalStore, weight: float, mode: Mode
+    store: VectorStore, weight: float, mode: Mode
 ) -> None:
     words = ["lion", "lion lion", "lion lion lion", "bear", "wolf"]
     ingest(store, {f"{i}.txt": [f"{w} filler {i}"] for i, w in enumerate(words * 3)})
@@ -299,59 +276,129 @@ def test_at_the_ends_of_the_weight_one_side_alone_decides(
         assert {hit.path for hit in found[:3]} == {hit.path for hit in alone}
 
 
-def test_an_open_store_follows_later_commits_of_another(store: LocalStore) -> None:
-    reader = LocalStore(store.path)
-    for i in range(5):
-        ingest(store, {f"{i}.txt": [f"n{i}", f"m{i}"]})
-        assert len(dense(reader, vector_of("q"), 99)) == 2 * (i + 1)
-        assert dense(reader, vector_of(f"n{i}"), 1)[0].text == f"n{i}"
+def test_an_open_store_follows_later_commits_of_another(
+    kind: StoreKind, store: VectorStore
+) -> None:
+    with closing(kind.reopen(store)) as reader:
+        assert (reader.location, reader.embedder) == (store.location, store.embedder)
+        for i in range(5):
+            ingest(store, {f"{i}.txt": [f"n{i}", f"m{i}"]})
+            assert len(dense(reader, vector_of("q"), 99)) == 2 * (i + 1)
+            assert dense(reader, vector_of(f"n{i}"), 1)[0].text == f"n{i}"
 
 
-def test_an_index_is_made_once(store: LocalStore) -> None:
-    with pytest.raises(IndexExistsError, match="already"):
-        new_store(store.path)
+def test_a_store_knows_what_it_was_made_with(store: VectorStore) -> None:
+    assert dict(store.embedder) == manifest_of(DIM)["embedder"]
+    assert dict(store.splitter) == manifest_of(DIM)["splitter"]
+    assert (store.generation(), store.runs(), store.sources()) == (0, [], [])
 
 
-def test_no_index_is_not_found_and_nothing_is_made(tmp_path: Path) -> None:
-    with pytest.raises(IndexNotFoundError, match="no index at"):
-        LocalStore(tmp_path / "none")
-    assert list(tmp_path.iterdir()) == []
+LINES = [f"line {i}" for i in range(6)]
 
 
-def test_closing_twice_does_nothing_and_searching_then_is_our_error(store: LocalStore) -> None:
+def test_chunks_at_are_the_living_ones_that_touch_a_range(store: VectorStore) -> None:
+    ingest(store, {"a.txt": ["old"], "b.txt": LINES})
+    ingest(store, {"a.txt": LINES})
+    a = doc_id_of("a.txt")
+    assert texts_of(store.chunks_at(a, 0, sys.maxsize)) == LINES
+    assert texts_of(store.chunks_at(a, 8, 15)) == LINES[1:3]  # each line and its end take 7
+    assert store.chunks_at(a, 6, 7) == store.chunks_at("0" * 32, 0, 99) == []
+    (hit,) = store.chunks_at(a, 7, 8)
+    (found,) = dense(store, vector_of("line 1"), 1, filter=Filter(paths=("a.txt",)))
+    assert hit == replace(found, rank=0, score=None, ranks=HitRanks())
+
+
+def test_neighbours_are_the_nearest_of_the_same_version(store: VectorStore) -> None:
+    ingest(store, {"a.txt": LINES, "b.txt": ["line 2"]})
+    (hit,) = dense(store, vector_of("line 2"), 1, filter=Filter(paths=("a.txt",)))
+    near = store.neighbours(hit, 2)
+    assert texts_of(near) == ["line 1", "line 3", "line 0", "line 4"]
+    assert {(n.doc_id, n.rank, n.score) for n in near} == {(hit.doc_id, 0, None)}
+    assert texts_of(store.neighbours(hit, 9)) == [*texts_of(near), "line 5"]
+    ingest(store, {"a.txt": ["new", *LINES]})
+    assert store.neighbours(hit, 2) == []
+
+
+def test_committed_vectors_are_given_by_their_keys(store: VectorStore) -> None:
+    ingest(store, {"a.txt": ["one", "two"]})
+    found = store.vectors([key_of("two"), key_of("never"), key_of("one")])
+    assert found.keys() == {key_of("one"), key_of("two")}
+    for text in ("one", "two"):
+        row = found[key_of(text)]
+        assert row.dtype == np.float32
+        assert row.shape == (DIM,)
+        np.testing.assert_allclose(row, vector_of(text), atol=1e-3)
+
+
+def test_runs_and_sources_come_from_the_accounts(store: VectorStore) -> None:
+    with store.writing("index docs") as writer:
+        put(writer, "a.txt", ["a"])
+        writer.account({"sources": ["/docs"], "added": ["a.txt"]})
+    with store.writing("remove a.txt") as writer:
+        writer.remove([doc_id_of("a.txt")])
+    newest, first = store.runs()
+    assert (newest["id"], newest["command"], newest["report"]) == (2, "remove a.txt", None)
+    assert (first["state"], first["report"]) == (
+        "closed", {"sources": ["/docs"], "added": ["a.txt"]},
+    )  # fmt: skip
+    assert first["started_at"] <= first["finished_at"] <= newest["finished_at"]
+    assert (store.sources(), store.generation()) == (["/docs"], 2)
+
+
+def test_notes_are_kept_by_name_for_all_who_open_the_store(
+    kind: StoreKind, store: VectorStore
+) -> None:
+    assert store.note("tokens:a") is None
+    store.keep_note("tokens:a", [[1.5], []])
+    store.keep_note("other", {"n": 1})
+    store.keep_note("tokens:a", [[2.5], []])
+    with closing(kind.reopen(store)) as again:
+        assert (again.note("tokens:a"), again.note("other")) == ([[2.5], []], {"n": 1})
+        assert again.note("nothing") is None
+
+
+def test_rebuilding_puts_a_new_store_in_the_place_or_says_that_it_cannot(
+    kind: StoreKind, store: VectorStore
+) -> None:
+    ingest(store, {"old.txt": ["old"]})
+    fresh = manifest_of(DIM * 2)
+    if not kind.can_rebuild:
+        with pytest.raises(UnsupportedByStoreError, match="make a new one"):
+            store.rebuilding(**fresh)
+        return
+    with store.rebuilding(**fresh) as new:
+        ingest(new, {"new.txt": ["new"]})
+        assert [d.path for d in store.documents()] == ["old.txt"]
+        with closing(kind.reopen(store)) as reader:
+            assert texts_of(dense(reader, vector_of("old"))) == ["old"]
+    with closing(kind.reopen(store)) as again:
+        assert again.embedder["dim"] == DIM * 2
+        assert texts_of(dense(again, vector_of("new", DIM * 2))) == ["new"]
+        assert list(again.check()) == []
+
+
+def test_a_rebuild_that_fails_leaves_the_store_as_it_is(
+    kind: StoreKind, store: VectorStore
+) -> None:
+    if not kind.can_rebuild:
+        pytest.skip("it is never replaced as a whole")
+    ingest(store, {"old.txt": ["old"]})
+
+    def fail() -> None:
+        with store.rebuilding(**manifest_of(DIM)) as new:
+            ingest(new, {"new.txt": ["new"]})
+            msg = "boom"
+            raise RuntimeError(msg)
+
+    with pytest.raises(RuntimeError, match="boom"):
+        fail()
+    assert texts_of(dense(store, vector_of("old"))) == ["old"]
+    assert ingest(store, {"more.txt": ["more"]}) == 2
+    assert list(store.check()) == []
+
+
+def test_closing_twice_does_nothing_and_searching_then_is_our_error(store: VectorStore) -> None:
     store.close()
     store.close()
     with pytest.raises(StoreError):
         dense(store, vector_of("q"))
-
-
-def test_codes_find_what_an_exact_search_finds_from_8192_rows_on(tmp_path: Path) -> None:
-    dim, rng = 256, np.random.default_rng(3)
-    centres = unit(rng.standard_normal((60, dim)) + 1.0)
-    rows = unit(centres[rng.integers(0, 60, 9000)] + 0.05 * rng.standard_normal((9000, dim)))
-    queries = unit(rows[rng.integers(0, 9000, 40)] + 0.02 * rng.standard_normal((40, dim)))
-    decoded = decode(rows)
-    store = new_store(tmp_path / "index", dim)
-    codes = store.path / "vectors" / "00000001.rbq"
-
-    def recall(upto: int) -> float:
-        found = 0
-        for query in queries:
-            expected = {i for i, _ in exact_search(decoded[:upto], query, 10)}
-            found += len(expected & {int(h.text) for h in dense(store, query, 10)})
-        return found / (10 * len(queries))
-
-    def add(first: int, end: int) -> None:
-        with store.writing("index") as writer:
-            texts = [str(i) for i in range(first, end)]
-            put(writer, f"{first}.txt", texts, vectors=rows[first:end])
-
-    add(0, 8191)
-    assert not codes.exists()
-    assert recall(8191) == 1.0
-    add(8191, 8192)
-    assert codes.stat().st_size == 8192 * (dim // 8 + 8)
-    add(8192, 9000)
-    assert codes.stat().st_size == 9000 * (dim // 8 + 8)
-    assert recall(9000) >= 0.99
-    assert check(store.path) == []

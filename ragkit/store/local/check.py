@@ -6,29 +6,97 @@ left in the middle of a commit is right: what was never committed is no part of 
 
 from __future__ import annotations
 
+import sqlite3
+import zlib
+from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from sqlite_utils import Database
+
 from ragkit.errors import FormatVersionError, IndexCorruptError
-from ragkit.store.local.catalog import connect, reading, translated
-from ragkit.store.local.check_vectors import INDEX_AGAIN, REBUILD, Problem, vector_problems
-from ragkit.store.local.queries import chunk_hash
+from ragkit.protocols import Violation
+from ragkit.records import make_chunk_id
+from ragkit.store.local.catalog import TABLES, connect, reading, translated
+from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.files import SegmentFiles
+from ragkit.store.local.rows import ROW_MASK, vector_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from sqlite_utils import Database
+    from numpy.typing import NDArray
 
-_SHOWN = 3  # places that a problem names
+    from ragkit.protocols import Vectors
+
+INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
+REBUILD = "`ragkit rebuild`"
+NEXT_WRITE = "the next `ragkit index` removes it"
+
+_SHOWN = 3  # places that a violation names
+_BLOCK_ROWS = 4096
+_FACTOR_BYTES = 8  # two float32 behind a code's sign bits
+_FACTOR_TOLERANCE = 1e-3  # other processors and FAISS releases round otherwise
 
 
-def _catalog(database: Database) -> Iterator[Problem]:
+def check(path: Path, *, quick: bool = False) -> list[Violation]:
+    """Verify an index.
+
+    Args:
+        path: The index folder.
+        quick: Verify only that the catalog is whole, its version known, each segment's file there,
+            and no document there twice. Else every invariant, which reads the whole index.
+
+    Returns:
+        What is broken, at most one violation for each invariant and segment; empty: all is right.
+
+    Raises:
+        IndexNotFoundError: There is no index.
+    """
+    try:
+        connection = connect(path)
+    except FormatVersionError as exc:
+        return [Violation("version", "must", str(exc), "install a newer ragkit")]
+    except IndexCorruptError as exc:
+        return [Violation("catalog", "must", str(exc), INDEX_AGAIN)]
+    try:
+        with translated(path), reading(connection):
+            database = Database(connection, execute_plugins=False, recursive_triggers=False)
+            if lacking := _lacking(database):
+                return [Violation("catalog", "must", f"it lacks the {lacking}", INDEX_AGAIN)]
+            checks = _QUICK_CHECKS if quick else (*_QUICK_CHECKS, *_CATALOG_CHECKS)
+            found = [violation for one in checks for violation in one(database)]
+            return [*found, *_vector_files(database, path / "vectors", full=not quick)]
+    except IndexCorruptError as exc:
+        return [Violation("catalog", "must", str(exc), INDEX_AGAIN)]
+    finally:
+        connection.close()
+
+
+def _lacking(database: Database) -> str:
+    """The first table or column of the format that is not there; "" if all are."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        whole = Database(connection)
+        whole.executescript(TABLES)
+        for table in whole.tables:
+            if not database[table.name].exists():
+                return f"table {table.name}"
+            there = database[table.name].columns_dict
+            for column in table.columns_dict:
+                if column not in there:
+                    return f"column {table.name}.{column}"
+    return ""
+
+
+def _catalog(database: Database) -> Iterator[Violation]:
     verdict = [str(value) for row in database.query("PRAGMA quick_check") for value in row.values()]
     if verdict != ["ok"]:
-        yield Problem("catalog", "must", f"SQLite: {'; '.join(verdict[:_SHOWN])}", INDEX_AGAIN)
+        yield Violation("catalog", "must", f"SQLite: {'; '.join(verdict[:_SHOWN])}", INDEX_AGAIN)
 
 
-def _one_version(database: Database) -> Iterator[Problem]:
+def _one_version(database: Database) -> Iterator[Violation]:
     # NOT INDEXED: the index that should prevent this must not hide it.
     yield from _listed("one-version", "documents that live twice", database.query(
         "SELECT doc_id AS place FROM documents NOT INDEXED WHERE died IS NULL "
@@ -36,13 +104,13 @@ def _one_version(database: Database) -> Iterator[Problem]:
     ))  # fmt: skip
 
 
-def _rows_exist(database: Database) -> Iterator[Problem]:
+def _rows_exist(database: Database) -> Iterator[Violation]:
     yield from _listed("rows-exist", "rows of segments that do not exist", database.query(
         "SELECT id AS place FROM vectors WHERE id >> 32 NOT IN (SELECT id FROM segments)"
     ))  # fmt: skip
 
 
-def _vector_owner(database: Database) -> Iterator[Problem]:
+def _vector_owner(database: Database) -> Iterator[Violation]:
     yield from _listed("vector-owner", "chunks whose row is not theirs", database.query(
         "SELECT c.id AS place FROM chunks c LEFT JOIN vectors v ON v.id = c.vector "
         "WHERE v.chunk IS NOT c.id"
@@ -53,7 +121,7 @@ def _vector_owner(database: Database) -> Iterator[Problem]:
     ))  # fmt: skip
 
 
-def _chunk_text(database: Database) -> Iterator[Problem]:
+def _chunk_text(database: Database) -> Iterator[Violation]:
     rows = database.query(
         "SELECT c.id AS place, hex(c.chunk_id) AS chunk_id, d.doc_id, c.char_start, c.char_end, "
         "c.text FROM chunks c LEFT JOIN documents d ON d.id = c.document"
@@ -63,18 +131,18 @@ def _chunk_text(database: Database) -> Iterator[Problem]:
 
 
 def _is_named_rightly(row: dict[str, Any]) -> bool:
-    named = chunk_hash(str(row["doc_id"]), row["char_start"], row["char_end"], row["text"])
+    named = make_chunk_id(str(row["doc_id"]), row["char_start"], row["char_end"], row["text"])
     return named == str(row["chunk_id"]).lower()
 
 
-def _cache_rows(database: Database) -> Iterator[Problem]:
+def _cache_rows(database: Database) -> Iterator[Violation]:
     yield from _listed("cache-rows", "cache entries whose row does not exist", database.query(
         "SELECT hex(c.key) AS place FROM embedding_cache c "
         "LEFT JOIN vectors v ON v.id = c.vector WHERE v.id IS NULL"
     ))  # fmt: skip
 
 
-def _keywords(database: Database) -> Iterator[Problem]:
+def _keywords(database: Database) -> Iterator[Violation]:
     yield from _listed("keywords", "chunks without keywords", database.query(
         "SELECT id AS place FROM chunks WHERE id NOT IN (SELECT rowid FROM keywords)"
     ), should=True)  # fmt: skip
@@ -85,8 +153,8 @@ def _keywords(database: Database) -> Iterator[Problem]:
 
 def _listed(
     invariant: str, what: str, rows: Iterable[dict[str, Any]], *, should: bool = False
-) -> Iterator[Problem]:
-    """One problem for all rows that broke an invariant, with the first few places."""
+) -> Iterator[Violation]:
+    """One violation for all rows that broke an invariant, with the first few places."""
     count, shown = 0, []
     for row in rows:
         count += 1
@@ -96,14 +164,11 @@ def _listed(
         return
     more = ", …" if count > _SHOWN else ""
     detail = f"{what}: {count} ({', '.join(shown)}{more})"
-    if should:
-        yield Problem(invariant, "should", detail, REBUILD)
-    else:
-        yield Problem(invariant, "must", detail, REBUILD)
+    yield Violation(invariant, "should" if should else "must", detail, REBUILD)
 
 
-QUICK_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (_catalog, _one_version)
-CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (
+_QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_catalog, _one_version)
+_CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (
     _rows_exist,
     _vector_owner,
     _chunk_text,
@@ -112,45 +177,96 @@ CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Problem]], ...] = (
 )
 
 
-__all__ = ["Problem", "check"]
+def _vector_files(database: Database, folder: Path, *, full: bool) -> Iterator[Violation]:
+    """Verify rows-exist and, if `full`, all else that concerns the files below `folder`."""
+    known = set()
+    for segment in database.query("SELECT id, dim, rows, centre, alive FROM segments"):
+        known.add(segment["id"])
+        files = SegmentFiles(folder, segment["dim"])
+        try:
+            rows = files.map_rows(segment["id"], segment["rows"])
+        except MissingRowsError as exc:
+            yield Violation("rows-exist", "must", str(exc), REBUILD)
+            continue
+        if full:
+            yield from _checksums(database, segment, rows)
+            yield from _alive(database, segment)
+            yield from _codes(files, segment, rows)
+    if full:
+        for path in SegmentFiles(folder, 0).stray(known):
+            yield Violation("orphans", "should", f"{path.name} belongs to no segment", NEXT_WRITE)
 
 
-def check(path: Path, *, full: bool = True) -> list[Problem]:
-    """Verify an index.
-
-    Args:
-        path: The index folder.
-        full: Verify every invariant, which reads the whole index. False: only that the catalog
-            is whole, its version known, each segment's file there, and no document there twice.
-
-    Returns:
-        What is broken, at most one problem for each invariant and segment; empty: all is right.
-
-    Raises:
-        IndexNotFoundError: There is no index.
-    """
-    try:
-        connection = connect(path)
-    except FormatVersionError as exc:
-        return [Problem("version", "must", str(exc), "install a newer ragkit")]
-    except IndexCorruptError as exc:
-        return [Problem("catalog", "must", str(exc), INDEX_AGAIN)]
-    from sqlite_utils import Database  # 50 ms that a search must not pay
-
-    try:
-        with translated(path), reading(connection):
-            database = Database(connection, execute_plugins=False, recursive_triggers=False)
-            checks = (*QUICK_CHECKS, *CATALOG_CHECKS) if full else QUICK_CHECKS
-            found = list(_run(checks, database))
-            return found + list(vector_problems(database, path / "vectors", full=full))
-    except IndexCorruptError as exc:
-        return [Problem("catalog", "must", str(exc), INDEX_AGAIN)]
-    finally:
-        connection.close()
+def _checksums(
+    database: Database, segment: dict[str, Any], rows: NDArray[np.float16]
+) -> Iterator[Violation]:
+    first, end = vector_id(segment["id"], 0), vector_id(segment["id"] + 1, 0)
+    named = database.query(
+        "SELECT id, crc32 FROM vectors WHERE id >= ? AND id < ? ORDER BY id", (first, end)
+    )
+    wrong: list[int] = []
+    row = 0
+    for entry in named:
+        here = entry["id"] & ROW_MASK
+        wrong += range(row, min(here, len(rows)))  # rows that the catalog skips
+        row = here + 1
+        if here >= len(rows) or zlib.crc32(rows[here]) != entry["crc32"]:
+            wrong.append(here)
+    wrong += range(row, len(rows))
+    if wrong:
+        detail = f"segment {segment['id']}: {len(wrong)} rows, the first is row {wrong[0]}"
+        yield Violation("row-checksum", "must", detail, REBUILD)
 
 
-def _run(
-    checks: tuple[Callable[[Database], Iterator[Problem]], ...], database: Database
-) -> Iterator[Problem]:
-    for one in checks:
-        yield from one(database)
+def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Violation]:
+    owned = np.zeros(segment["rows"], np.uint8)
+    first, end = vector_id(segment["id"], 0), vector_id(segment["id"], segment["rows"])
+    living = (row["vector"] & ROW_MASK for row in database.query(
+        "SELECT c.vector FROM vectors v JOIN chunks c ON c.id = v.chunk "
+        "WHERE v.id >= ? AND v.id < ? AND c.vector = v.id AND c.died IS NULL", (first, end)
+    ))  # fmt: skip
+    while block := list(islice(living, _BLOCK_ROWS)):
+        owned[block] = 1
+    expected = np.packbits(owned, bitorder="little").tobytes()
+    if segment["alive"].rstrip(b"\0") != expected.rstrip(b"\0"):
+        detail = f"segment {segment['id']}: the bits are not the rows of living chunks"
+        yield Violation("alive-bits", "must", detail, REBUILD)
+
+
+def _codes(
+    files: SegmentFiles, segment: dict[str, Any], rows: NDArray[np.float16]
+) -> Iterator[Violation]:
+    if segment["centre"] is None:
+        return
+    from ragkit.store.local.scan import RowEncoder
+
+    encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"))
+    codes = files.read_codes(segment["id"], len(rows), encoder.code_bytes)
+    if codes is None:
+        reason = "is missing or too short"
+    elif not _same_codes(encoder, rows, codes):
+        reason = "does not hold the codes of its rows"
+    else:
+        return
+    name = files.codes_path(segment["id"]).name
+    yield Violation("codes", "should", f"{name} {reason}: slower or worse search", REBUILD)
+
+
+def _same_codes(
+    encoder: Any,  # noqa: ANN401 -- RowEncoder; its module loads FAISS
+    rows: NDArray[np.float16],
+    codes: NDArray[np.uint8],
+) -> bool:
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        stored = codes[start : start + _BLOCK_ROWS]
+        made = encoder.encode(rows[start : start + _BLOCK_ROWS])
+        bits = slice(None, -_FACTOR_BYTES)
+        if (stored[:, bits] != made[:, bits]).any() or not np.allclose(
+            _factors(stored), _factors(made), rtol=_FACTOR_TOLERANCE, atol=_FACTOR_TOLERANCE
+        ):
+            return False
+    return True
+
+
+def _factors(codes: NDArray[np.uint8]) -> Vectors:
+    return np.ascontiguousarray(codes[:, -_FACTOR_BYTES:]).view("<f4")

@@ -1,11 +1,12 @@
-"""Parts of the vector files that the catalog needs too.
+"""An index's folder: what in it is ragkit's, its writer's lock, its notes, its replacement.
 
-They are apart, without NumPy, because a run over unchanged files must not load it.
+Nothing here loads NumPy: listing documents and a run over unchanged files must not.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import socket
@@ -13,7 +14,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexLockedError
 
@@ -21,27 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
+WRITER_WAIT_S = 10.0
+
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
     r"catalog\.db(\.new)?(-wal|-shm|-journal)?|writer\.lock|\.?learned\.json(\.\w+)?"
     r"|vectors|vectors/\d{8}\.(f16|rbq)"
 )
-
-
-class MissingRowsError(Exception):
-    """A segment's file lacks committed rows: it was compacted away, or it is damaged."""
-
-
-def sync(fd: int) -> None:
-    """Flush a file's data to the disk, past the drive's cache where the platform can."""
-    if sys.platform == "darwin":
-        import fcntl
-
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    elif hasattr(os, "fdatasync"):
-        os.fdatasync(fd)
-    else:
-        os.fsync(fd)
+_NOTES = "learned.json"
+_REPLACED = ".replaced"
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -83,15 +74,58 @@ def _names(folder: Path) -> list[str]:
     return names
 
 
-def sync_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk; Windows has no such call and needs none."""
-    if sys.platform == "win32":
-        return
-    fd = os.open(folder, os.O_RDONLY)
+def put_aside(index: Path) -> Path:
+    """Rename an index that a new one replaces; returns where it is until it is deleted."""
+    replaced = index.with_name(f".{index.name}{_REPLACED}")
+    delete_index(replaced)
+    index.rename(replaced)
+    return replaced
+
+
+def put_back(indexes: Path) -> None:
+    """Put back each index of a folder whose rebuild was killed between its two renames."""
+    for replaced in indexes.glob(f".*{_REPLACED}"):
+        path = indexes / replaced.name[1 : -len(_REPLACED)]
+        if path.exists() or not (replaced / "catalog.db").is_file():
+            continue
+        with writer_lock(replaced, "put back", wait_s=WRITER_WAIT_S):  # a living rebuild holds it
+            if not path.exists():
+                replaced.rename(path)
+
+
+def read_notes(index: Path) -> dict[str, Any]:
+    """The notes kept in an index's folder; none without a file, or with one not to be read."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        found = json.loads((index / _NOTES).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        _log.info("%s is not readable (%s): what it held is learned again", index / _NOTES, exc)
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- any JSON value
+    """Keep a note; in an index that cannot be written it is not kept.
+
+    Each write replaces the whole file, so that a reader never sees half of one; of two writers at
+    the same moment one is forgotten, which costs one note.
+    """
+    import tempfile  # 5 ms that a search need not pay
+
+    try:
+        notes = read_notes(index) | {name: value}
+        fd, name = tempfile.mkstemp(dir=index, prefix=f".{_NOTES}.")
+        temporary = index / name
+        try:
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                json.dump(notes, file)
+            temporary.replace(index / _NOTES)
+        except BaseException:
+            temporary.unlink()
+            raise
+    except OSError as exc:
+        _log.debug("%s: not kept: %s", index / _NOTES, exc)
 
 
 if sys.platform == "win32":
@@ -159,3 +193,30 @@ def _busy(path: Path) -> str:
     except (OSError, ValueError, KeyError):
         who = "another process"
     return f"{path.parent} is being written by {who}; wait for it to finish and try again"
+
+
+def sync(fd: int) -> None:
+    """Flush a file's data to the disk, past the drive's cache where the platform can."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    else:
+        os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk; Windows has no such call and needs none."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class MissingRowsError(Exception):
+    """A segment's file lacks committed rows: it was compacted away, or it is damaged."""

@@ -1,29 +1,14 @@
-"""What the keyword index is given, and how a question becomes its query.
-
-FTS5's tokenizer takes an unbroken run of Chinese for one word, so that nothing is ever found in
-it. Here each run of CJK characters becomes its overlapping pairs, in text and question alike.
-"""
+"""The keyword index in SQLite's FTS5: a question as its query, and what BM25 may reach."""
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from typing import TYPE_CHECKING
 
-from ragkit.text.visible import visible
-from ragkit.text.words import simplified
+from ragkit.text.analysis import query_terms
 
 if TYPE_CHECKING:
     import sqlite3
-
-# Ideographs (with extensions and compatibility forms), kana, hangul.
-_CJK = (
-    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_CJK_RUN = re.compile(f"[{_CJK}]+")
-_TERM = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 
 MAX_TERMS = 32
 FREQUENT_MIN, FREQUENT_MOST = 500, 20_000
@@ -32,42 +17,17 @@ BM25_K1 = 1.2  # FTS5's constants, https://www.sqlite.org/fts5.html#the_bm25_fun
 BM25_LEAST_IDF = 1e-6
 
 
-def index_text(text: str) -> str:
-    """Prepare a text for the keyword index: its terms folded, CJK runs as overlapping pairs.
-
-    A run's last character stands behind its pairs, so that it too begins a term. Only letters
-    and digits are kept, since FTS5's tokenizer, of Unicode 6.1, takes newer emoji and currency
-    signs for letters of the word beside them. Of ASCII text only what nobody sees is left out.
-
-    >>> index_text("用iPhone看电影🤔")
-    '用 iPhone 看电 电影 影'
-    """
-    if text.isascii():
-        return visible(text)
-    return " ".join(map(_spread, _TERM.findall(simplified(_composed(text)))))
-
-
-def query_terms(question: str) -> list[str]:
+def query_phrases(question: str) -> list[str]:
     """The distinct terms of a question as FTS5 phrases, in order.
 
-    A single CJK character becomes a prefix query: each character of a run begins a term. What is
-    folded is searched for as written, too: so it stands in Japanese texts, which are not folded.
-
-    >>> query_terms("東京 VPN")
+    >>> query_phrases("東京 VPN")
     ['("东京" OR "東京")', '"VPN"']
     """
-    written = _composed(question)
-    folded = simplified(written)  # one for one: a term stands at the same place in both
-    terms: dict[str, None] = {}
-    for match in _TERM.finditer(folded):
-        word, end = match[0], "*" if len(match[0]) == 1 else ""
-        if not _CJK_RUN.match(word):
-            terms[f'"{word}"'] = None
-            continue
-        for pair, other in zip(_pairs(word), _pairs(written[slice(*match.span())]), strict=True):
-            either = f'("{pair}"{end} OR "{other}"{end})'
-            terms[f'"{pair}"{end}' if pair == other else either] = None
-    return list(terms)
+    phrases = []
+    for term in query_terms(question):
+        forms = [f'"{form}"{"*" if term.is_prefix else ""}' for form in term.forms]
+        phrases.append(forms[0] if len(forms) == 1 else f"({' OR '.join(forms)})")
+    return phrases
 
 
 def select_terms(
@@ -83,7 +43,7 @@ def select_terms(
 
     Args:
         connection: The catalog.
-        terms: As `query_terms` gives them.
+        terms: As `query_phrases` gives them.
         chunks: How many chunks the index holds.
 
     Returns:
@@ -105,21 +65,3 @@ def _weight(frequency: int, chunks: int) -> float:
     """The most that a term adds to a score of FTS5, whose formula and constants these are."""
     odds = (chunks - frequency + 0.5) / (frequency + 0.5)
     return (BM25_K1 + 1) * max(math.log(max(odds, 1.0)), BM25_LEAST_IDF)
-
-
-def _composed(text: str) -> str:
-    # A word with a soft hyphen or a zero-width space in it is the word that its reader sees.
-    return unicodedata.normalize("NFKC", visible(text))
-
-
-def _spread(term: str) -> str:
-    if not _CJK_RUN.match(term):
-        return term
-    pairs = _pairs(term)
-    return " ".join(pairs if len(term) == 1 else [*pairs, term[-1]])
-
-
-def _pairs(run: str) -> list[str]:
-    if len(run) == 1:
-        return [run]
-    return [run[i : i + 2] for i in range(len(run) - 1)]

@@ -1,4 +1,4 @@
-"""The embedding cache of an index: which texts were embedded, and where their vectors lie."""
+"""Rows as the catalog names them: their ids, which of them live, whose text they embed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def segment_and_row(vector: int) -> tuple[int, int]:
     return vector >> 32, vector & ROW_MASK
 
 
-class AliveBits:
+class LiveRows:
     """Changes to ``segments.alive``, gathered within a transaction and written by `flush`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -44,7 +44,7 @@ class _Row:
     chunk: int | None = None
 
 
-class SegmentTail:
+class SegmentWriter:
     """Appends rows to the open segment and opens the next when it is full.
 
     Args:
@@ -181,7 +181,7 @@ class SegmentTail:
     def _write_codes(self) -> None:
         if self._centre is None and self._rows < self._sizes.coded:
             return
-        from ragkit.store.local.vectors import (  # small indexes never load FAISS
+        from ragkit.store.local.scan import (  # small indexes never load FAISS
             RowEncoder,
             centre_of,
         )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.errors import IndexCorruptError
+from ragkit.store.local.catalog import broken
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.queries import filtered_documents
 from ragkit.store.local.rows import ROW_MASK
-from ragkit.store.local.vectors import RowEncoder, SegmentScan, row_codes
+from ragkit.store.local.scan import RowEncoder, SegmentScan, row_codes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -135,7 +135,8 @@ class Snapshot:
             (json.dumps(candidates.tolist()),),
         ).fetchall()
         if len(named) != len(candidates):
-            self._broken("row-checksum", "the catalog does not name every living row")
+            what = "the catalog does not name every living row"
+            raise broken(self._path, "row-checksum", what)
         exact = self.exact_scores(query, [(vector, crc) for vector, crc, _ in named])
         order = sorted(range(len(named)), key=lambda i: (-exact[i], named[i][0]))
         return {named[i][2]: exact[i] for i in order[:count]}
@@ -169,16 +170,10 @@ class Snapshot:
             for place, row in zip(places.tolist(), found, strict=True):
                 vector, checksum = vectors[place]
                 if zlib.crc32(row) != checksum:
-                    self._broken("row-checksum", f"segment {segment}, row {vector & ROW_MASK}")
+                    where = f"segment {segment}, row {vector & ROW_MASK}"
+                    raise broken(self._path, "row-checksum", where)
             rows[places] = found
         return rows
-
-    def _broken(self, invariant: str, where: str) -> NoReturn:
-        msg = (
-            f"{self._path}: invariant {invariant} is broken: {where}; "
-            "build it anew with `ragkit rebuild`"
-        )
-        raise IndexCorruptError(msg, self._path)
 
 
 def _bitmap(alive: bytes, rows: int) -> NDArray[np.uint8]:

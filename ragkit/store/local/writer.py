@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.store.local.catalog import Bulk, connect, translated
-from ragkit.store.local.keywords import index_text
-from ragkit.store.local.rows import AliveBits, find_cached
-from ragkit.store.local.segments import SegmentTail
+from ragkit.store.local.queries import newest_generation
+from ragkit.store.local.rows import LiveRows, find_cached
+from ragkit.store.local.segments import SegmentWriter
+from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,8 +46,8 @@ class Writer:
         self._path = path
         self._command = command
         self._connection = connect(path, write=True)
-        self._tail = SegmentTail(self._connection, path / "vectors", dim, sizes=sizes)
-        self._bits = AliveBits(self._connection)
+        self._segments = SegmentWriter(self._connection, path / "vectors", dim, sizes=sizes)
+        self._live = LiveRows(self._connection)
         self._in_transaction = False
         self._generation_committed = False
         self._broken = False
@@ -62,11 +63,10 @@ class Writer:
         try:
             with translated(path):
                 self._recover()
-                row = self._connection.execute("SELECT max(id) FROM generations").fetchone()
+                self.generation = newest_generation(self._connection) + 1
         except BaseException:
             self._connection.close()
             raise
-        self.generation: int = (row[0] or 0) + 1
 
     def _recover(self) -> None:
         """Close what a killed writer left open and remove the files it never committed."""
@@ -77,7 +77,7 @@ class Writer:
             )
             self._connection.execute("UPDATE head SET commits = commits + 1")
             self._connection.execute("COMMIT")
-        self._tail.remove_strays()
+        self._segments.remove_strays()
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
@@ -91,14 +91,14 @@ class Writer:
         if not keys:
             return
         with self._changing():
-            ids = self._tail.append(vectors)
+            ids = self._segments.append(vectors)
             self._new.update(zip(keys, ids, strict=True))
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         """Replace a document and its chunks; each key must be known."""
         with self._changing():
             vectors = self._own_vectors(keys)
-            self._kill(document.doc_id)
+            self._retire(document.doc_id)
             row_id = self._insert_document(document, len(chunks))
             self._insert_chunks(row_id, chunks, vectors)
 
@@ -107,7 +107,7 @@ class Writer:
         if not doc_ids:
             return 0
         with self._changing():
-            return sum(self._kill(doc_id) for doc_id in doc_ids)
+            return sum(self._retire(doc_id) for doc_id in doc_ids)
 
     def mark_stale(self, doc_id: str, reason: str | None) -> None:
         """Note that a document's newer content could not be loaded; None takes it back."""
@@ -132,12 +132,12 @@ class Writer:
         if not self._in_transaction:
             return
         with self._changing():
-            self._tail.flush()
+            self._segments.flush()
             for entry in self._new.items():
                 self._cache.add(*entry)
             self._cache.write()
             self._write_chunks()
-            self._bits.flush()
+            self._live.flush()
             self._connection.execute("UPDATE head SET commits = commits + 1")
             self._connection.execute("COMMIT")
         self._in_transaction = False
@@ -198,9 +198,9 @@ class Writer:
             return
         self._connection.execute("BEGIN IMMEDIATE")
         self._in_transaction = True
-        self._tail.load()
+        self._segments.load()
         self._new.clear()
-        for waiting in (self._taken, self._cache, self._chunks, self._keywords, self._bits):
+        for waiting in (self._taken, self._cache, self._chunks, self._keywords, self._live):
             waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1
@@ -210,7 +210,7 @@ class Writer:
                 (self.generation, self._command, _now()),
             )
 
-    def _kill(self, doc_id: str) -> int:
+    def _retire(self, doc_id: str) -> int:
         row = self._connection.execute(
             "SELECT id FROM documents WHERE doc_id = ? AND died IS NULL", (doc_id,)
         ).fetchone()
@@ -219,7 +219,7 @@ class Writer:
         self._write_chunks()  # they may be this document's
         vectors = self._connection.execute("SELECT vector FROM chunks WHERE document = ?", row)
         for (vector,) in vectors:
-            self._bits.set(vector, alive=False)
+            self._live.set(vector, alive=False)
         died = (self.generation, *row)
         self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", died)
         self._connection.execute("UPDATE pages SET died = ? WHERE document = ?", died)
@@ -256,7 +256,7 @@ class Writer:
                 msg = f"no vector is stored under the key {key.hex()}"
                 raise ValueError(msg)
             if owner is not None or vector in self._taken:
-                vector = self._tail.copy(vector)
+                vector = self._segments.copy(vector)
             self._taken.add(vector)
             vectors.append(vector)
         return vectors
@@ -264,8 +264,8 @@ class Writer:
     def _insert_chunks(self, row_id: int, chunks: Sequence[Chunk], vectors: Sequence[int]) -> None:
         for c, vector in zip(chunks, vectors, strict=True):
             i, self._next_chunk = self._next_chunk, self._next_chunk + 1
-            self._tail.own(vector, i)
-            self._bits.set(vector, alive=True)
+            self._segments.own(vector, i)
+            self._live.set(vector, alive=True)
             place = (c.ordinal, c.start, c.end, c.page, c.tokens, _heading_json(c.heading), c.text)
             named = (i, bytes.fromhex(c.chunk_id), row_id)
             self._chunks.add(*named, *place, vector, self.generation, None)

@@ -1,0 +1,63 @@
+"""From an index's path or URL to its store: the only place that knows which stores there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ragkit.store.local.catalog import SQLITE_VERSION
+from ragkit.store.local.store import LocalStore
+from ragkit.store.locate import index_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ragkit.protocols import VectorStore, Violation
+
+
+ENGINE = f"SQLite {SQLITE_VERSION}"  # what holds an index on this machine
+
+
+def open_store(location: str | Path) -> VectorStore:
+    """Open an index.
+
+    Args:
+        location: As `VectorStore.location` has it: today a folder of this machine.
+
+    Raises:
+        IndexNotFoundError: There is none.
+        FormatVersionError: It was written by a newer ragkit.
+        IndexCorruptError: It is damaged, or not ragkit's.
+        StoreError: No store is known for a URL of this scheme.
+    """
+    return LocalStore(index_folder(location))
+
+
+def create_store(
+    location: str | Path, *, embedder: Mapping[str, Any], splitter: Mapping[str, Any]
+) -> VectorStore:
+    """Make an empty index.
+
+    Args:
+        location: Where it is to lie.
+        embedder: ``backend``, ``name``, ``digest``, ``dim``, ``options``.
+        splitter: The settings that chunks are made with.
+
+    Raises:
+        IndexExistsError: There is one already.
+        ForeignFilesError: The folder holds files that are not an index's own.
+        StoreError: No store is known for a URL of this scheme.
+    """
+    return LocalStore.create(index_folder(location), embedder=embedder, splitter=splitter)
+
+
+def index_exists(location: str | Path) -> bool:
+    """Whether there is an index, damaged or not."""
+    return (index_folder(location) / "catalog.db").is_file()
+
+
+def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:
+    """Find what is broken, as `VectorStore.check`; also in an index that cannot be opened."""
+    from ragkit.store.local.check import check  # loads NumPy and sqlite-utils
+
+    return check(index_folder(location), quick=quick)

@@ -1,0 +1,81 @@
+"""The stores that the suites of the seam run over: a plugin of pytest with their fixtures."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from memory_store import MemoryStore
+from store_factory import DIM, manifest_of, new_store
+
+from ragkit.store.local.segments import SegmentSizes
+from ragkit.store.open import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ragkit.protocols import VectorStore
+
+
+@dataclass(frozen=True)
+class StoreKind:
+    """How a store is made, and opened a second time; whether it can be replaced as a whole."""
+
+    create: Callable[[Path, int], VectorStore]
+    reopen: Callable[[VectorStore], VectorStore]
+    can_rebuild: bool
+
+
+def _new_memory_store(_: Path, dim: int) -> VectorStore:
+    return MemoryStore.create(**manifest_of(dim))
+
+
+def _view(store: VectorStore) -> VectorStore:
+    assert isinstance(store, MemoryStore)
+    return store.view()
+
+
+def _new_segmented_store(path: Path, dim: int) -> VectorStore:
+    """A local store whose every larger test reaches several segments, searched by their codes."""
+    return new_store(path, dim, SegmentSizes(rows=64, coded=32))
+
+
+def _open_again(store: VectorStore) -> VectorStore:
+    return open_store(store.location)
+
+
+KINDS = {
+    "local": StoreKind(new_store, _open_again, can_rebuild=True),
+    "segmented": StoreKind(_new_segmented_store, _open_again, can_rebuild=True),
+    "memory": StoreKind(_new_memory_store, _view, can_rebuild=False),
+}
+
+
+class MakeStore(Protocol):
+    """Makes an empty store of the kind that is tested; it is closed at the end."""
+
+    def __call__(self, dim: int = DIM) -> VectorStore: ...
+
+
+@pytest.fixture(params=KINDS.values(), ids=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> StoreKind:
+    found: StoreKind = request.param
+    return found
+
+
+@pytest.fixture
+def make_store(kind: StoreKind, tmp_path: Path) -> Iterator[MakeStore]:
+    with ExitStack() as opened:
+
+        def make(dim: int = DIM) -> VectorStore:
+            return opened.enter_context(closing(kind.create(tmp_path / "index", dim)))
+
+        yield make
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> VectorStore:
+    return make_store()
