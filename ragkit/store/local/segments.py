@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Vectors
+    from ragkit.store.local.catalog import Build
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +50,19 @@ class SegmentWriter:
 
     Args:
         connection: The writer's; its transaction is the caller's business.
-        folder: The ``vectors`` folder.
-        dim: Length of a vector.
+        path: The index folder.
+        build: Whose segments they are.
         sizes: When to begin a segment and when to make codes.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path, dim: int, *, sizes: SegmentSizes
+        self, connection: sqlite3.Connection, path: Path, build: Build, *, sizes: SegmentSizes
     ) -> None:
         self._connection = connection
-        self._files = SegmentFiles(folder, dim)
-        self._dim = dim
+        self._build = build.id
+        self._dim = build.dim
+        self._files = SegmentFiles(path / "vectors", self._dim)
+        self._own: set[int] = set()
         self._sizes = sizes
         self._segment = 0
         self._rows = sizes.rows
@@ -74,15 +77,20 @@ class SegmentWriter:
         self._pending.clear()
         self._owned.clear()
         self._bulk.clear()
-        row = self._connection.execute(
-            "SELECT id, rows, centre FROM segments ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
+        rows = self._connection.execute(
+            "SELECT id, rows, centre FROM segments WHERE build = ? ORDER BY id", (self._build,)
+        ).fetchall()
+        self._own = {row[0] for row in rows}
+        if not rows:
             self._segment, self._rows, self._centre = 0, self._sizes.rows, None
         else:
-            self._segment, self._rows = row[0], row[1]
-            self._centre = None if row[2] is None else np.frombuffer(row[2], "<f4")
+            self._segment, self._rows, centre = rows[-1]
+            self._centre = None if centre is None else np.frombuffer(centre, "<f4")
         self._first = self._rows
+
+    def has(self, vector: int) -> bool:
+        """Whether a vector lies in a segment of this build."""
+        return segment_and_row(vector)[0] in self._own
 
     def append(self, vectors: Vectors) -> list[int]:
         """Take unit rows, float32 (n, dim); returns their vector ids, in order.
@@ -157,9 +165,11 @@ class SegmentWriter:
     def _next_segment(self) -> None:
         self.flush()
         cursor = self._connection.execute(
-            "INSERT INTO segments VALUES (NULL, ?, 0, NULL, x'')", (self._dim,)
+            "INSERT INTO segments VALUES (NULL, ?, ?, 0, NULL, NULL, NULL, x'')",
+            (self._build, self._dim),
         )
         self._segment, self._rows, self._centre = cursor.lastrowid or 0, 0, None
+        self._own.add(self._segment)
         self._first = 0
 
     def _waiting(self, vector: int) -> _Row | None:
