@@ -86,6 +86,7 @@ def _carry_out(
     from ragkit.ingest.run import Ingest, carry_out_removals
 
     with store.writing(command) as writer:
+        writer.ask_for(plan.sources)
         if not plan.load:
             return carry_out_removals(plan, writer)
         return Ingest(plan, embedder(), writer, config, on_progress, remembered).run()

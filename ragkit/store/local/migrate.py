@@ -40,8 +40,7 @@ _COPIES = (
     "INSERT INTO generations SELECT id, 1, command, started_at, finished_at, state, report "
     "FROM old_generations",
     "INSERT INTO pages SELECT document, number, char_start, char_end FROM old_pages",
-    "INSERT INTO segments SELECT id, 1, dim, rows, centre, NULL, NULL, alive "
-    "FROM old_segments",
+    "INSERT INTO segments SELECT id, 1, dim, rows, centre, NULL, NULL, alive FROM old_segments",
     """
     INSERT INTO chunks SELECT id, document, ordinal, char_start, char_end, page, tokens, heading,
         text, vector, row_hash(lower(hex(chunk_id)), page, heading, CASE WHEN page NOT NULL THEN (
