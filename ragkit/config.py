@@ -198,7 +198,7 @@ class SearchSettings:
         most=1,
     )
     rerank: int = setting(
-        0, "Hits, best first, that the chat model grades and orders anew; 0: none.", least=0
+        0, "How many of the best hits the chat model grades and reorders; 0: none.", least=0
     )
     neighbours: int = setting(
         0, "Chunks before and after each hit that an answer may use too.", least=0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from ragkit.config import ModelSettings
     from ragkit.ingest.run import Progress
+    from ragkit.ingest.update import IngestSetup
     from ragkit.protocols import ChatModel, Embedder, StoreStats, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
@@ -150,19 +150,20 @@ class Pipeline:
             IndexMismatchError: Another embedder, or other split settings, than the index's.
             ModelError: The embedder failed; what was complete is stored.
         """
-        if self.exists and self._given_embedder is not None:
-            check_embedder(self._given_embedder, self.store.embedder, str(self.path))
         from ragkit.ingest.update import update_index  # a search needs none of it
 
-        return update_index(
+        return update_index(self._setup(on_progress), paths, prune=prune, dry_run=dry_run)
+
+    def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
+        from ragkit.ingest.update import IngestSetup
+        from ragkit.models.choose import Models
+
+        return IngestSetup(
             self.path,
             self.store if self.exists else None,
+            Models(self.config.models, embedder=self._given_embedder),
             self.config,
-            paths,
-            lambda: self.embedder,
             on_progress or (lambda _: None),
-            prune=prune,
-            dry_run=dry_run,
         )
 
     def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
@@ -179,14 +180,7 @@ class Pipeline:
         """
         from ragkit.ingest.update import rebuild_index
 
-        report = rebuild_index(
-            self.path,
-            self.store,
-            self.config,
-            # It is asked for more than once, and made once.
-            cache(lambda: self._given_embedder or new_embedder(self.config.models)),
-            on_progress or (lambda _: None),
-        )
+        report = rebuild_index(self._setup(on_progress))
         self.close()
         self._embedder = None
         return report

@@ -151,7 +151,8 @@ class ChatModel(Protocol):
     def chat(self, request: ChatRequest) -> Iterator[ChatEvent]:
         """Stream a reply: any number of deltas, then exactly one `ChatDone`.
 
-        Closing the iterator cancels the generation at the model.
+        Closing the iterator cancels the generation at the model. Reasoning that comes within the
+        text, as ``<think>...</think>``, is handed on as text.
 
         Raises:
             ModelUnavailableError: Nothing answers, or the stream ended without its last event.

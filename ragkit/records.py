@@ -7,7 +7,10 @@ Records hold plain values only, so each converts to JSON with :func:`to_json`.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Mode = Literal["dense", "keyword", "hybrid"]
 SentenceStatus = Literal["quoted", "supported", "unsupported", "uncited"]
@@ -49,8 +52,50 @@ class Document:
 
     @property
     def pages_without_text(self) -> tuple[int, ...]:
-        """Numbers of the pages that yielded no text (scans), in order."""
+        """Numbers of the pages that yielded no text, in order: scans, and `failed_pages`."""
         return tuple(p.number for p in self.pages if p.start == p.end)
+
+    @property
+    def failed_pages(self) -> tuple[int, ...]:
+        """Numbers of the pages that could not be read, in order."""
+        return failed_pages(self.metadata)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its reader found wrong with the file, in words; see `reading_notes`."""
+        return reading_notes(self.metadata)
+
+
+def failed_pages(metadata: Mapping[str, Any]) -> tuple[int, ...]:
+    """Numbers of the pages that could not be read, in order, by a document's metadata."""
+    return tuple(int(number) for number in metadata.get("failed_pages", {}))
+
+
+def reading_notes(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a reader found wrong with a file, in words, gravest first.
+
+    Args:
+        metadata: A document's. ``failed_pages`` maps numbers of pages to why they could not be
+            read, ``replacement_characters`` and ``hidden`` are counts, and ``notes`` are
+            sentences of a reader's own.
+    """
+    pages: dict[str, list[str]] = {}
+    for number, reason in metadata.get("failed_pages", {}).items():
+        pages.setdefault(reason, []).append(number)
+    notes = [
+        f"page{'s' if len(numbers) > 1 else ''} {', '.join(numbers)} cannot be read: {reason}"
+        for reason, numbers in pages.items()
+    ]
+    if count := metadata.get("replacement_characters"):
+        notes.append(f"{_times(count, 'character')} cannot be decoded and became U+FFFD")
+    notes += metadata.get("notes", ())
+    if count := metadata.get("hidden"):
+        notes.append(f"text that nobody sees was left out in {_times(count, 'place')}")
+    return tuple(notes)
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def make_doc_id(root: str, path: str) -> str:
@@ -316,8 +361,10 @@ class IndexReport:
 
     ``moved`` files were known under another path and cost no embedding. ``stale`` files
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
-    path to page numbers, ``without_text`` names the documents without pages that hold no text at
-    all. ``embedded`` counts texts sent to the embedder, ``reused`` those found in the cache.
+    path to page numbers; those that could not be read are also in ``failed_pages``.
+    ``without_text`` names the documents without pages that hold no text at all. ``notes`` say
+    what is wrong with files that are in the index nevertheless. ``embedded`` counts texts sent
+    to the embedder, ``reused`` those found in the cache.
     """
 
     added: tuple[str, ...] = ()
@@ -330,7 +377,9 @@ class IndexReport:
     stale: tuple[FileOutcome, ...] = ()
     unreadable: tuple[FileOutcome, ...] = ()
     pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    failed_pages: dict[str, tuple[int, ...]] = field(default_factory=dict)
     without_text: tuple[str, ...] = ()
+    notes: tuple[FileOutcome, ...] = ()
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
@@ -341,7 +390,11 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInfo:
-    """A document as the index knows it, without its text."""
+    """A document as the index knows it, without its text.
+
+    ``pages_without_text`` has those of ``failed_pages``, which could not be read. ``notes`` say
+    what its reader found wrong with the file.
+    """
 
     doc_id: str
     root: str
@@ -356,6 +409,8 @@ class DocumentInfo:
     pages: int
     pages_without_text: tuple[int, ...]
     stale: str | None = None
+    failed_pages: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 -- any record of this module

@@ -1,26 +1,37 @@
-"""Keep OpenMP's threads from burning the processor that other programs need."""
+"""What a process asks of the system: Ctrl-C in time, threads that hold nobody up, a calm OpenMP."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import weakref
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
+
+    Jobs = SimpleQueue[Callable[[], None] | None]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 # Turns of a waiting thread's loop before it sleeps; GNU's own default is 300,000 or more. Measured
 # on two cores: as fast as the default on an idle machine; where others compute too, two to ten
 # times as fast, since a spinning thread holds the core that the thread it waits for needs.
 _SPIN_COUNT = "1000"
 _SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+# Windows does not deliver Ctrl-C to a thread that waits on a lock without a limit.
+_WAIT_S = 0.5
 
 
 @contextmanager
-def short_waits() -> Iterator[None]:
+def passive_openmp() -> Iterator[None]:
     """Let an OpenMP library that is loaded inside the block wait by sleeping.
 
     The library reads the environment once, when it is loaded; the environment is put back
@@ -37,7 +48,7 @@ def short_waits() -> Iterator[None]:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def defer_interrupt() -> Iterator[None]:
     """Let Ctrl-C wait for the end of the block; what is inside must be short.
 
     Outside the main thread, which alone receives it, this does nothing.
@@ -58,3 +69,105 @@ def held_back() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if came:
             before(signal.SIGINT, came[-1])
+
+
+class DaemonPool:
+    """A few threads that call functions, started when first needed; safe in several threads.
+
+    The interpreter waits at its exit for the threads of a `ThreadPoolExecutor`, so that Ctrl-C
+    would wait for a server that takes minutes to load a model. These are left behind instead.
+
+    Args:
+        count: How many threads, at least 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = max(1, count)
+        self._jobs: Jobs = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._finalizer = weakref.finalize(self, _stop, self._jobs, self._threads)
+
+    def submit(self, function: Callable[[], R]) -> Future[R]:
+        """Have a function called; where its future is cancelled before, it is not.
+
+        Raises:
+            ValueError: The pool was closed.
+        """
+        if not self._finalizer.alive:
+            msg = "the threads are closed"
+            raise ValueError(msg)
+        self._start()
+        future: Future[R] = Future()
+        self._jobs.put(partial(_settle, future, function))
+        return future
+
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """Apply a function to each item; a single one in the caller's own thread.
+
+        Returns:
+            The results in the order of the items.
+
+        Raises:
+            Exception: The first that the function raised; items not begun by then are left, as
+                they are where the wait is interrupted.
+            ValueError: The pool was closed.
+        """
+        if len(items) == 1 and self._finalizer.alive:
+            return [function(items[0])]
+        left, lock, stop = iter(enumerate(items)), threading.Lock(), threading.Event()
+        results: dict[int, R] = {}
+
+        def take() -> tuple[int, T] | None:
+            with lock:
+                return next(left, None)
+
+        def drain() -> None:
+            try:
+                while not stop.is_set() and (taken := take()):
+                    results[taken[0]] = function(taken[1])
+            except BaseException:
+                stop.set()
+                raise
+
+        running = {self.submit(drain) for _ in range(min(self._count, len(items)))}
+        try:
+            while running:
+                ended, running = wait(running, _WAIT_S, FIRST_EXCEPTION)
+                for future in ended:
+                    future.result()
+        finally:
+            stop.set()
+        return [results[place] for place in range(len(items))]
+
+    def close(self) -> None:
+        """End the threads once their work is done."""
+        self._finalizer()
+
+    def _start(self) -> None:
+        with self._lock:
+            while len(self._threads) < self._count:
+                thread = threading.Thread(
+                    target=_work, args=(self._jobs,), name="ragkit-pool", daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
+
+
+def _work(jobs: Jobs) -> None:
+    while (job := jobs.get()) is not None:
+        job()
+
+
+def _settle(future: Future[R], function: Callable[[], R]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as exc:  # noqa: BLE001 -- raised again where the result is taken
+        future.set_exception(exc)
+
+
+def _stop(jobs: Jobs, threads: list[threading.Thread]) -> None:
+    for _ in threads:
+        jobs.put(None)

@@ -10,10 +10,7 @@ from ollama_double.models import CATALOGUE, vectors_of
 from ollama_double.server import OllamaServer
 
 from ragkit.config import ModelSettings
-from ragkit.models.ollama import (
-    OllamaClient,
-    OllamaEmbedder,
-)
+from ragkit.models.ollama import OllamaAdmin, OllamaChat, OllamaClient, OllamaEmbedder
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
 
 if TYPE_CHECKING:
@@ -32,8 +29,16 @@ def client_of(server: OllamaServer, **settings: Any) -> OllamaClient:
     return OllamaClient(server.url, settings=ModelSettings(**settings))
 
 
+def admin_of(server: OllamaServer, **settings: Any) -> OllamaAdmin:
+    return OllamaAdmin(client_of(server, **settings))
+
+
 def embedder_of(server: OllamaServer, name: str = NOMIC, **settings: Any) -> OllamaEmbedder:
     return OllamaEmbedder(client_of(server, **settings), name)
+
+
+def chat_of(server: OllamaServer, name: str = "llama3.2", **settings: Any) -> OllamaChat:
+    return OllamaChat(client_of(server, **settings), name)
 
 
 def expected(*texts: str, prefix: str = PREFIX, dim: int = 256) -> Any:

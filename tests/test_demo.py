@@ -10,7 +10,7 @@ import pytest
 
 from ragkit import Config, Pipeline
 from ragkit.config import LoadSettings, SplitSettings
-from ragkit.ingest.load import Parser, load_document, walk
+from ragkit.ingest.load import Parser, load_document, walk_files
 from ragkit.ingest.split import split
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +27,7 @@ def load_corpora() -> dict[str, tuple[str, int]]:
     with Parser(LoadSettings()) as parser:
         for folder in FOLDERS:
             root = ROOT / "corpora" / folder
-            for entry in walk(root, LoadSettings()):
+            for entry in walk_files(root, LoadSettings()):
                 document = load_document(
                     entry.path, root=root, settings=LoadSettings(), parser=parser
                 )

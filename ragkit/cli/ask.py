@@ -1,8 +1,8 @@
-"""``ragkit ask``."""
+"""``ragkit ask``: a question answered from the documents."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,13 +24,6 @@ from ragkit.cli.options import (
     restriction,
 )
 from ragkit.cli.output import print_answer, print_json, say
-from ragkit.errors import RagkitError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ragkit.query.answer import AnswerEvent
-    from ragkit.records import Answer
 
 
 def ask(
@@ -51,7 +44,7 @@ def ask(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Answer a question from the documents, with citations, or say that they do not say."""
-    from ragkit.records import to_json
+    from ragkit.cli.stream import print_answer_stream
 
     config, _ = configured(
         settings,
@@ -61,35 +54,14 @@ def ask(
     )
     with open_pipeline(index, config) as rag:
         events = rag.stream(question, k=k, as_of=as_of, **restriction(path, kind))
-        answer = _follow(events, show=not json)
+        answer = print_answer_stream(events, show=not json, reasoning=False)
     if json:
-        print_json(to_json(answer))
+        print_json(answer)
     else:
         print_answer(answer, explain=explain)
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
-
-
-def _follow(events: Iterator[AnswerEvent], *, show: bool) -> Answer:
-    """Print the text as it comes; returns the answer."""
-    from ragkit.protocols import TextDelta
-    from ragkit.records import Answer
-
-    begun = False
-    try:
-        for event in events:
-            if isinstance(event, Answer):
-                return event
-            if show and isinstance(event, TextDelta):
-                typer.echo(event.text, nl=False)
-                begun = True
-    except (RagkitError, KeyboardInterrupt):
-        if begun:
-            typer.echo()  # what is said of it begins a line
-        raise
-    msg = "the stream ended without an answer"
-    raise TypeError(msg)
 
 
 COMMANDS = {"ask": ask}

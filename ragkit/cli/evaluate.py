@@ -1,10 +1,9 @@
-"""``ragkit evaluate``."""
+"""``ragkit evaluate``: questions whose answers are known, asked and measured."""
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,72 +20,15 @@ from ragkit.cli.options import (
     Settings,
     configured,
 )
-from ragkit.cli.output import on_terminal, print_json, print_table, say, shortened
-from ragkit.cli.progress import LINE_EVERY_S, progress_shown
+from ragkit.cli.output import print_json, print_table, say, shortened
+from ragkit.cli.progress import ingest_progress, question_progress
 from ragkit.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ragkit.config import Config
     from ragkit.evaluate import Change, Difference, Figure, QuestionSet, Saved, Trial
-
-
-def print_figures(told: Mapping[str, Figure]) -> None:
-    """Print figures as a table."""
-    rows = [("figure", "value", "95 % interval", "questions")]
-    for name, figure in told.items():
-        form = _form(name)
-        interval = f"{figure.low:{form}} to {figure.high:{form}}"
-        rows.append((name, f"{figure.value:{form}}", interval, str(figure.count)))
-    print_table(rows)
-
-
-def print_differences(
-    first: Mapping[str, Figure], second: Mapping[str, Figure], told: Mapping[str, Difference]
-) -> None:
-    """Print a comparison as a table; only values where no question has one of its own."""
-    rows = [("figure", "before", "after", "difference, 95 % interval", "p")]
-    for name in {**first, **second}:
-        form = _form(name)
-        before, after = (f"{f[name].value:{form}}" if name in f else "" for f in (first, second))
-        change, p = "", ""
-        if d := told.get(name):
-            before, after, p = f"{d.first:{form}}", f"{d.second:{form}}", f"{d.p:.3f}"
-            change = f"{d.second - d.first:+{form}}, {d.low:+{form}} to {d.high:+{form}}"
-        rows.append((name, before, after, change, p))
-    print_table(rows)
-
-
-def print_changes(changes: Sequence[Change], asked_before: int) -> None:
-    """Print what became of each question that is dealt with otherwise."""
-    typer.echo(f"{len(changes)} of the {asked_before} asked before are dealt with otherwise")
-    for change in changes:
-        typer.echo(f"\n{shortened(change.text)}")
-        if change.refused is not None:
-            typer.echo("  now refused" if change.refused else "  no longer refused")
-        for sign, passages in (("-", change.lost), ("+", change.gained)):
-            for passage in passages:
-                typer.echo(f"  {sign} {passage}")
-        if change.before is not None and change.after is not None:
-            typer.echo(f"  before: {shortened(change.before)}")
-            typer.echo(f"  now:    {shortened(change.after)}")
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401 -- whatever a report holds
-    """Turn the records within lists and mappings into JSON values."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
-    return [plain(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _form(name: str) -> str:
-    from ragkit.evaluate import is_share
-
-    return ".4f" if is_share(name) else ".1f"
-
 
 WORK = ".evaluate"
 SHAPING = ("split.", "load.", "models.backend", "models.embed", "models.query_", "models.document_")
@@ -190,7 +132,7 @@ def evaluate(
     """
     from ragkit import evaluate as stage
 
-    stage.need_extra()  # as all that can be wrong, told before an hour of work and not after it
+    stage.need_extra()  # told before an hour of work, as all else that can be wrong
     named = {"models.backend": backend, "models.chat": chat, "search.mode": mode, "search.k": k}
     given = [*settings, *_as_settings(named)]
     config, other = (configured([*given, *more])[0] for more in ([], compare))
@@ -212,8 +154,21 @@ def evaluate(
         stage.save(trials, save)
     if plot:
         stage.plot(_series(report), plot)
-    _print(report, as_json=json)
+    if json:
+        print_json(report)
+    else:
+        _print_report(report, answers=answers)
     _judge(stage.gate_failures(gate, report["figures"]))
+
+
+def _chosen(asked: QuestionSet, *, small: bool, limit: int | None) -> QuestionSet:
+    questions = [q for q in asked.questions if q.is_small or not small]
+    if not questions:
+        msg = "no question of this set is marked as small" if small else "the set is empty"
+        raise typer.BadParameter(msg)
+    if limit and limit < len(questions):  # from all of the set: it may be ordered by subject
+        questions = [questions[i * len(questions) // limit] for i in range(limit)]
+    return replace(asked, questions=tuple(questions))
 
 
 def _saved(file: Path, asked: QuestionSet) -> Saved:
@@ -238,6 +193,36 @@ def _refuse_unheard(compare: Sequence[str], asked: QuestionSet) -> None:
         raise typer.BadParameter(msg)
 
 
+def _as_settings(values: Mapping[str, object]) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items() if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Asks one question set under different settings."""
+
+    asked: QuestionSet
+    index: str
+    work: Path
+    answers: bool
+    quiet: bool
+
+    def trials(self, config: Config) -> list[Trial]:
+        from ragkit.evaluate import evaluate, missing_documents, opened
+
+        with ExitStack() as open_until_asked:
+            with ingest_progress(quiet=self.quiet) as show:
+                rag = open_until_asked.enter_context(
+                    opened(self.asked, config, self.work, index=self.index, on_progress=show)
+                )
+            if missing := missing_documents(self.asked, rag):
+                named, more = ", ".join(missing[:MISSING_NAMED]), len(missing) - MISSING_NAMED
+                others = f" and {more} more" if more > 0 else ""
+                say(f"expected, but not in the index: {named}{others}")
+            with question_progress(len(self.asked.questions), quiet=self.quiet) as step:
+                return evaluate(self.asked, rag, answers=self.answers, on_question=step)
+
+
 def _told(trials: Sequence[Trial]) -> dict[str, Any]:
     from ragkit.evaluate import figures
 
@@ -251,83 +236,63 @@ def _series(report: Mapping[str, Any]) -> dict[str, Any]:
     return {report["set"]: report["figures"], **further}
 
 
-def _as_settings(values: Mapping[str, object]) -> list[str]:
-    return [f"{name}={value}" for name, value in values.items() if value is not None]
-
-
-class _Run:
-    """Asks one question set under different settings."""
-
-    def __init__(
-        self, asked: QuestionSet, index: str, work: Path, *, answers: bool, quiet: bool
-    ) -> None:
-        self._asked, self._index, self._work = asked, index, work
-        self._answers, self._quiet = answers, quiet
-
-    def trials(self, config: Config) -> list[Trial]:
-        from ragkit.evaluate import evaluate, missing_documents, opened
-
-        with (
-            progress_shown(quiet=self._quiet) as show,
-            opened(self._asked, config, self._work, index=self._index, on_progress=show) as rag,
-            _questions_shown(len(self._asked.questions), quiet=self._quiet) as step,
-        ):
-            if missing := missing_documents(self._asked, rag):
-                more = len(missing) - MISSING_NAMED
-                named = ", ".join(missing[:MISSING_NAMED]) + (
-                    f" and {more} more" if more > 0 else ""
-                )
-                say(f"expected, but not in the index: {named}")
-            return evaluate(self._asked, rag, answers=self._answers, on_question=step)
-
-
-def _chosen(asked: QuestionSet, *, small: bool, limit: int | None) -> QuestionSet:
-    questions = [q for q in asked.questions if q.is_small or not small]
-    if not questions:
-        msg = "no question of this set is marked as small" if small else "the set is empty"
-        raise typer.BadParameter(msg)
-    if limit and limit < len(questions):  # from all of the set: it may be ordered by subject
-        questions = [questions[i * len(questions) // limit] for i in range(limit)]
-    return replace(asked, questions=tuple(questions))
-
-
-@contextmanager
-def _questions_shown(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show on stderr how many questions were asked; yields what to call after each."""
-    if quiet:
-        yield lambda: None
-    elif on_terminal():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("questions", total=total)
-            yield lambda: bar.advance(task)
-    else:
-        asked, told = 0, time.monotonic()
-
-        def line() -> None:
-            nonlocal asked, told
-            asked += 1
-            if time.monotonic() - told >= LINE_EVERY_S:
-                told = time.monotonic()
-                say(f"{asked} of {total} questions")
-
-        yield line
-
-
-def _print(report: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(plain(report))
-        return
+def _print_report(report: Mapping[str, Any], *, answers: bool) -> None:
     typer.echo(f"{report['set']}: {report['questions']} questions\n")
-    print_figures(report["figures"])
+    _print_figures(report["figures"])
     if compared := report.get("compared"):
         typer.echo(f"\nWith {' '.join(compared['settings'])}\n")
-        print_differences(report["figures"], compared["figures"], compared["differences"])
+        _print_differences(report["figures"], compared["figures"], compared["differences"])
     if "changes" in report:
         typer.echo()
-        print_changes(report["changes"], report["asked_before"])
+        _print_changes(report["changes"], report["asked_before"], answers=answers)
+
+
+def _print_figures(told: Mapping[str, Figure]) -> None:
+    """Print figures as a table."""
+    rows = [("figure", "value", "95 % interval", "questions")]
+    for name, figure in told.items():
+        form = _form(name)
+        interval = f"{figure.low:{form}} to {figure.high:{form}}"
+        rows.append((name, f"{figure.value:{form}}", interval, str(figure.count)))
+    print_table(rows)
+
+
+def _print_differences(
+    first: Mapping[str, Figure], second: Mapping[str, Figure], told: Mapping[str, Difference]
+) -> None:
+    """Print a comparison as a table; only values where no question has one of its own."""
+    rows = [("figure", "before", "after", "difference, 95 % interval", "p")]
+    for name in {**first, **second}:
+        form = _form(name)
+        before, after = (f"{f[name].value:{form}}" if name in f else "" for f in (first, second))
+        change, p = "", ""
+        if d := told.get(name):
+            before, after, p = f"{d.first:{form}}", f"{d.second:{form}}", f"{d.p:.3f}"
+            change = f"{d.second - d.first:+{form}}, {d.low:+{form}} to {d.high:+{form}}"
+        rows.append((name, before, after, change, p))
+    print_table(rows)
+
+
+def _form(name: str) -> str:
+    from ragkit.evaluate import is_share
+
+    return ".4f" if is_share(name) else ".1f"
+
+
+def _print_changes(changes: Sequence[Change], compared: int, *, answers: bool) -> None:
+    """Print each question that has other evidence or another answer than before."""
+    count = len(changes) or ("No answer" if answers else "Nothing")
+    typer.echo(f"{count} changed, {compared} compared")
+    for change in changes:
+        typer.echo(f"\n{shortened(change.text)}")
+        if change.refused is not None:
+            typer.echo("  now refused" if change.refused else "  no longer refused")
+        for sign, passages in (("-", change.lost), ("+", change.gained)):
+            for passage in passages:
+                typer.echo(f"  {sign} {passage}")
+        if change.before is not None and change.after is not None:
+            typer.echo(f"  before: {shortened(change.before)}")
+            typer.echo(f"  now:    {shortened(change.after)}")
 
 
 def _judge(failures: Sequence[str]) -> None:

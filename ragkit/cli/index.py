@@ -18,7 +18,7 @@ from ragkit.cli.options import (
     open_pipeline,
 )
 from ragkit.cli.output import print_json, print_report, say
-from ragkit.cli.progress import progress_shown
+from ragkit.cli.progress import ingest_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def index(
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not dry_run:
             say(f"Index {rag.path}")
-        with progress_shown(quiet=quiet or json) as show:
+        with ingest_progress(quiet=quiet or json) as show:
             report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
     _finish(report, json=json, files=files)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
@@ -94,10 +94,9 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
 
 
 def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
-    from ragkit.records import to_json
 
     if json:
-        print_json(to_json(report))
+        print_json(report)
     else:
         print_report(report, verbose=files)
     if report.failed or report.stale or report.unreadable:
@@ -145,7 +144,7 @@ def rebuild(
     from ragkit.models.choose import as_built
 
     config, sources = configured_embedder(settings, embedder, backend)
-    with open_pipeline(index, config) as rag, progress_shown(quiet=quiet or json) as show:
+    with open_pipeline(index, config) as rag, ingest_progress(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)
         report = rag.rebuild(on_progress=show)

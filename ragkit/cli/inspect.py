@@ -1,4 +1,4 @@
-"""``ragkit list``, ``info``, ``check``: what an index holds and whether it is right."""
+"""``ragkit list``, ``info``, ``check``: what an index holds and if it is right; ``config``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ def list_documents(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """List the documents of the index."""
-    from ragkit.records import to_json
-
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
         documents = rag.documents()
     if json:
-        print_json([to_json(document) for document in documents])
+        print_json(documents)
         return
     for document in documents:
         typer.echo(_line(document))
@@ -37,8 +35,9 @@ def _line(document: DocumentInfo) -> str:
     notes = []
     if document.pages:
         notes.append(f"{document.pages} pages")
-    if document.pages_without_text:
-        notes.append(f"{len(document.pages_without_text)} without text")
+    if scans := set(document.pages_without_text).difference(document.failed_pages):
+        notes.append(f"{len(scans)} without text")
+    notes += document.notes
     if document.stale:
         notes.append(f"stale: {document.stale}")
     note = f"  ({', '.join(notes)})" if notes else ""
@@ -86,7 +85,7 @@ def check(
 ) -> None:
     """Verify every invariant of the index on disk, row by row.
 
-    docs/format.md names the invariants. Exit code 12 where one that must hold is broken.
+    docs/format.md names the invariants. Exit code 12 if one that must hold is broken.
     """
     from ragkit.store.open import check_index
 
@@ -94,8 +93,7 @@ def check(
     with open_pipeline(index, config) as rag:
         problems = check_index(rag.path, quick=quick)
     if json:
-        print_json([{"invariant": p.invariant, "severity": p.severity, "detail": p.detail,
-                     "repair": p.repair} for p in problems])  # fmt: skip
+        print_json(problems)
     else:
         for problem in problems:
             typer.echo(f"{problem.severity}: {problem.invariant}: {problem.detail}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.terminal import clean
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _question(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()  # bytes of a terminal that speaks no UTF-8
+    text = clean(text)
     if not text.strip():
         msg = "it is empty"
         raise typer.BadParameter(msg)
@@ -30,7 +31,10 @@ Question = Annotated[
 IndexName = Annotated[
     str,
     typer.Option(
-        "--index", "-i", metavar="NAME|PATH", help="The index; not needed where there is one only."
+        "--index",
+        "-i",
+        metavar="NAME|PATH",
+        help="Which index to use; optional if there is only one.",
     ),
 ]
 Backend = Annotated[

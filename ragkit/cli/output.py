@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+from dataclasses import is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,25 +20,35 @@ if TYPE_CHECKING:
 
 QUOTE_CHARS = 240
 NEAREST = 3
+NOTES_SHOWN = 20
 INTERRUPTED = 130
 _NEXT_UNIT = 1000
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
-    """Print a value as JSON, one document, readable, and in its own script where that can be."""
+def print_json(value: Any) -> None:  # noqa: ANN401 -- JSON values and records
+    """Print a value as JSON, one document, readable, and in its own script if that can be."""
     encoding = sys.stdout.encoding if sys.stdout else "utf-8"  # None where it was closed
     ascii_only = codecs.lookup(encoding).name != "utf-8"
     text = json.dumps(value, ensure_ascii=ascii_only, indent=2, default=_plain)
     typer.echo(escaped(text))
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        from ragkit.records import to_json
+
+        return to_json(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def say(text: str) -> None:
     """Tell the person something that is not a result."""
     typer.echo(visible(text), err=True)
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal, so that a bar can be drawn."""
+    return sys.stderr.isatty()
 
 
 def end_interrupted(kept: str) -> NoReturn:
@@ -116,7 +127,6 @@ def _why(hit: Hit | Found) -> str:
 
 def print_answer(answer: Answer, *, explain: bool) -> None:
     """Print for people what comes after an answer's text, which was streamed already."""
-    typer.echo()
     if answer.refused:
         _say_nearest(answer)
     if answer.citations:
@@ -240,11 +250,21 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
     _print_lines("failed", (f"{o.path}: {o.reason}" for o in report.failed))
     _print_lines("stale", (f"{o.path}: old text kept: {o.reason}" for o in report.stale))
     _print_lines("not read", (f"{o.path}: {o.reason}" for o in report.unreadable))
+    scans = {
+        path: [page for page in pages if page not in report.failed_pages.get(path, ())]
+        for path, pages in report.pages_without_text.items()
+    }
     _print_lines(
         "no text on",
-        (f"{path}: page {_numbers(pages)}" for path, pages in report.pages_without_text.items()),
+        (f"{path}: page {_numbers(pages)}" for path, pages in scans.items() if pages),
     )
     _print_lines("no text in", report.without_text)
+    # Files with pages that failed come first: what others lack is seldom missed.
+    notes = sorted(report.notes, key=lambda note: note.path not in report.failed_pages)
+    shown = notes if verbose else notes[:NOTES_SHOWN]
+    _print_lines("noted", (f"{note.path}: {note.reason}" for note in shown))
+    if len(notes) > len(shown):
+        _print_lines("noted", [f"{len(notes) - len(shown)} more; `ragkit list` has all"])
 
 
 def _print_lines(what: str, lines: Iterable[str]) -> None:
@@ -254,8 +274,3 @@ def _print_lines(what: str, lines: Iterable[str]) -> None:
 
 def _numbers(pages: Sequence[int]) -> str:
     return ", ".join(map(str, pages))
-
-
-def on_terminal() -> bool:
-    """Whether stderr is a terminal, so that a bar can be drawn."""
-    return sys.stderr.isatty()

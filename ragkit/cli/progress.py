@@ -1,20 +1,21 @@
-"""How far long work is, an ingest or a download: a bar on a terminal, lines elsewhere."""
+"""How far long work is, told on stderr: bars at a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ragkit.cli.output import end_interrupted, on_terminal, say, size_text
 from ragkit.errors import ModelUnavailableError
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
+    from rich.progress import Progress as Bars
+    from rich.progress import ProgressColumn, TaskID
 
     from ragkit.ingest.run import Progress
     from ragkit.models.ollama import ModelProgress
@@ -23,80 +24,68 @@ LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def progress_shown(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show progress on stderr while the block runs; yields what to call with each step."""
-    if quiet:
-        yield lambda _: None
-    elif on_terminal():
-        with _bar() as show:
-            yield show
-    else:
-        yield _lines()
+def ingest_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Show how far an ingest is while the block runs; yields what to call after every file."""
+    started = time.monotonic()
+    with _shown(_ingest_columns, quiet=quiet) as show:
+        show(_Step("index", "reading", 0, None, columns={"rate": "0.0 passages/s", "path": ""}))
+        yield lambda step: show(_ingest_step(step, time.monotonic() - started))
+
+
+def _ingest_step(step: Progress, seconds: float) -> _Step:
+    files = f"{step.files_done}/{step.files_total} files"
+    rate = f"{step.texts_embedded / max(seconds, 1e-3):.1f} passages/s"
+    share = step.bytes_done / max(step.bytes_total, 1)
+    left = seconds * (1 - share) / max(share, 1e-6)
+    line = f"{files}, {share:.0%}, {rate}, about {left:.0f} s left"
+    columns = {"rate": rate, "path": step.path}
+    return _Step("index", files, step.files_done, step.files_total, line=line, columns=columns)
+
+
+def _ingest_columns() -> tuple[ProgressColumn, ...]:
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[path]}", markup=False),
+    )
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def question_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show how many questions were asked while the block runs; yields what to call after each."""
+    done = 0
 
-    bar = Bar(
-        TextColumn("{task.fields[files]}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[rate]:.1f} passages/s"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[path]}", markup=False),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    started = time.monotonic()
-    with bar:
-        task = bar.add_task("index", total=None, files="reading", rate=0.0, path="")
+    def step() -> None:
+        nonlocal done
+        done += 1
+        show(_Step("questions", "questions", done, total, line=f"{done} of {total} questions"))
 
-        def show(step: Progress) -> None:
-            rate = step.texts_embedded / max(time.monotonic() - started, 1e-3)
-            bar.update(
-                task,
-                completed=step.files_done,
-                total=step.files_total,
-                files=f"{step.files_done}/{step.files_total} files",
-                rate=rate,
-                path=visible(step.path),
-            )
-
-        yield show
+    with _shown(_question_columns, quiet=quiet) as show:
+        show(_Step("questions", "questions", 0, total))
+        yield step
 
 
-def _lines() -> Callable[[Progress], None]:
-    started = last = time.monotonic()
+def _question_columns() -> tuple[ProgressColumn, ...]:
+    from rich.progress import Progress
 
-    def show(step: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < LINE_EVERY_S:
-            return
-        last = now
-        share = step.bytes_done / max(step.bytes_total, 1)
-        left = (now - started) * (1 - share) / max(share, 1e-6)
-        say(
-            f"{step.files_done}/{step.files_total} files, {share:.0%}, "
-            f"{step.texts_embedded / (now - started):.1f} passages/s, about {left:.0f} s left"
-        )
-
-    return show
+    return Progress.get_default_columns()
 
 
-def follow(events: Generator[ModelProgress, None, None], *, kept: str) -> None:
-    """Show a stream's progress on stderr to its end, which is an error exactly if it was.
+def follow_download(events: Generator[ModelProgress, None, None], *, kept: str) -> None:
+    """Show a stream's progress to its end, which is an error exactly if it was.
 
     Args:
         events: From `pull`, `push` or `create`. Ctrl-C closes it.
-        kept: What to tell after Ctrl-C, or where the stream broke off.
+        kept: What to tell after Ctrl-C, or if the stream broke off.
     """
     begun = False
     try:
-        with closing(events), layers_shown() as show:
+        with closing(events), download_progress() as show:
             for event in events:
                 begun = True
                 show(event)
@@ -109,12 +98,54 @@ def follow(events: Generator[ModelProgress, None, None], *, kept: str) -> None:
 
 
 @contextmanager
-def layers_shown() -> Iterator[Callable[[ModelProgress], None]]:
-    """Show progress on stderr while the block runs; yields what to call with each event."""
-    if not on_terminal():
-        yield _Lines().show
-        return
-    from rich.console import Console
+def download_progress() -> Iterator[Callable[[ModelProgress], None]]:
+    """Show how far a model's layers are while the block runs; yields what to call with events."""
+    with _shown(_download_columns, transient=False) as show:
+        yield _Download(show).add
+
+
+class _Download:
+    """Makes steps of events: of the layer that one is about, and of those it tells to be whole."""
+
+    def __init__(self, show: Callable[[_Step], None]) -> None:
+        from ragkit.models.ollama import LayerProgress
+
+        self._show, self._layers = show, LayerProgress()
+        self._last: dict[str, ModelProgress] = {}
+        self._begun: dict[str, tuple[float, int]] = {}
+
+    def add(self, event: ModelProgress) -> None:
+        self._layers.add(event)
+        if not event.digest:
+            self._show(self._step(event))
+        for layer in self._layers.layers:
+            if layer.digest == event.digest or layer != self._last.get(layer.digest):
+                self._last[layer.digest] = layer
+                self._show(self._step(layer))
+
+    def _step(self, event: ModelProgress) -> _Step:
+        status, done, total = event.status, event.completed_bytes, event.total_bytes
+        begun = self._begun.setdefault(event.digest or status, (time.monotonic(), done))
+        return _Step(
+            event.digest,
+            status,
+            done,
+            total,
+            opening=f"{status}, {size_text(total)}" if total else status,
+            line=f"{status}: {_pace(done, total, *begun)}" if total else "",
+        )
+
+
+def _pace(done: int, total: int, then: float, before: int) -> str:
+    """The share that is done, and how fast, without what was there from an earlier try."""
+    share = f"{done / total:.0%}"
+    rate = (done - before) / max(time.monotonic() - then, 1e-3)
+    if rate <= 0:
+        return share
+    return f"{share}, {size_text(rate)}/s, about {(total - done) / rate:.0f} s left"
+
+
+def _download_columns() -> tuple[ProgressColumn, ...]:
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -122,72 +153,96 @@ def layers_shown() -> Iterator[Callable[[ModelProgress], None]]:
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
-    from rich.progress import Progress as Bar
 
-    with Bar(
+    return (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        yield _Bars(bar).show
+    )
 
 
-class _Bars:
-    """One bar for each layer, in the order in which they come; other events are lines above."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How far a piece of work is.
 
-    def __init__(self, bar: Bar) -> None:
-        from ragkit.models.ollama import LayerProgress
+    Attributes:
+        key: Names the piece, which has a bar of its own; empty: its label is a line above them.
+        label: Stands before the bar.
+        done: How much of it is done.
+        total: Of how much; None if that is not known.
+        opening: The line that is said when it begins, if no bars are drawn.
+        line: The line that is said of it every ten seconds, if no bars are drawn.
+        columns: What the bar's own columns show, by name.
+    """
 
-        self._bar = bar
-        self._layers = LayerProgress()
-        self._tasks: dict[str, TaskID] = {}
-        self._status = ""
-
-    def show(self, event: ModelProgress) -> None:
-        if not event.digest and event.status != self._status:
-            self._status = event.status
-            self._bar.console.print(event.status, markup=False, highlight=False)
-        self._layers.add(event)
-        for layer in self._layers.layers:
-            self._show_layer(layer)
-
-    def _show_layer(self, layer: ModelProgress) -> None:
-        done, total = layer.completed_bytes, layer.total_bytes
-        task = self._tasks.get(layer.digest)
-        if task is None:
-            # What lay there from an earlier try must not count as speed: it is given at the start.
-            task = self._bar.add_task(layer.status, total=total, completed=done)
-            self._tasks[layer.digest] = task
-        self._bar.update(task, total=total, completed=done)
+    key: str
+    label: str
+    done: int
+    total: int | None
+    opening: str = ""
+    line: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Lines:
-    """A line for each new status and layer, and one now and then for a layer that takes long."""
+@contextmanager
+def _shown(
+    columns: Callable[[], tuple[ProgressColumn, ...]],
+    *,
+    quiet: bool = False,
+    transient: bool = True,
+) -> Iterator[Callable[[_Step], None]]:
+    """Show steps while the block runs; yields what to call with each."""
+    if quiet:
+        yield lambda _: None
+    elif on_terminal():
+        from rich.console import Console
+        from rich.progress import Progress
 
-    def __init__(self) -> None:
-        self._begun: dict[str, tuple[float, int]] = {}
-        self._last = time.monotonic()
+        with Progress(*columns(), console=Console(stderr=True), transient=transient) as bars:
+            yield _bars(bars)
+    else:
+        yield _lines()
 
-    def show(self, event: ModelProgress) -> None:
-        now, key = time.monotonic(), event.digest or event.status
-        if key not in self._begun:
-            self._begun[key] = (now, event.completed_bytes)
-            of = f", {size_text(event.total_bytes)}" if event.total_bytes else ""
-            say(event.status + of)
-        elif event.total_bytes and now - self._last >= LINE_EVERY_S:
-            say(f"{event.status}: {self._pace(event, event.total_bytes, now)}")
+
+def _bars(bars: Bars) -> Callable[[_Step], None]:
+    """Draw a bar for each key, in the order in which they come; other labels are lines above."""
+    tasks: dict[str, TaskID] = {}
+    said = ""
+
+    def show(step: _Step) -> None:
+        nonlocal said
+        label = visible(step.label)
+        columns: dict[str, Any] = {name: visible(text) for name, text in step.columns.items()}
+        if step.key in tasks:
+            task = tasks[step.key]
+            bars.update(task, description=label, total=step.total, completed=step.done, **columns)
+        elif step.key:
+            # What was there from an earlier try must not count as speed: it is given at the start.
+            tasks[step.key] = bars.add_task(label, total=step.total, completed=step.done, **columns)
+        elif label != said:
+            said = label
+            bars.console.print(label, markup=False, highlight=False)
+
+    return show
+
+
+def _lines() -> Callable[[_Step], None]:
+    """Say the opening of each key or label, and a line if nothing was said for ten seconds."""
+    begun: set[str] = set()
+    last = time.monotonic()
+
+    def show(step: _Step) -> None:
+        nonlocal last
+        key, now = step.key or step.label, time.monotonic()
+        if key not in begun:
+            begun.add(key)
+            text = step.opening
         else:
-            return
-        self._last = now
+            text = step.line if now - last >= LINE_EVERY_S else ""
+        if text:
+            last = now
+            say(text)
 
-    def _pace(self, event: ModelProgress, total: int, now: float) -> str:
-        then, before = self._begun[event.digest or event.status]
-        share = f"{event.completed_bytes / total:.0%}"
-        rate = (event.completed_bytes - before) / max(now - then, 1e-3)
-        if rate <= 0:
-            return share
-        left = (total - event.completed_bytes) / rate
-        return f"{share}, {size_text(rate)}/s, about {left:.0f} s left"
+    return show

@@ -1,4 +1,4 @@
-"""``ragkit search``."""
+"""``ragkit search`` and ``why-not``: what is found for a question, and why something is not."""
 
 from __future__ import annotations
 
@@ -23,6 +23,17 @@ from ragkit.cli.options import (
 )
 from ragkit.cli.output import print_hits, print_json, print_table, say, shortened
 
+SHOWN = 5
+Expected = Annotated[
+    str,
+    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
+]
+Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
+WithAnswer = Annotated[
+    bool,
+    typer.Option("--answer", help="If it was given, answer too, and tell if it was used."),
+]
+
 
 def search(
     question: Question,
@@ -37,29 +48,15 @@ def search(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Find the passages that speak about a question. No chat model is asked."""
-    from ragkit.records import to_json
-
     config, _ = configured(settings, search__mode=mode)
     with open_pipeline(index, config) as rag:
         hits = rag.search(question, k=k, as_of=as_of, **restriction(path, kind))
     if json:
-        print_json([to_json(hit) for hit in hits])
+        print_json(hits)
         return
     print_hits(hits, explain=explain)
     if not hits:
         say("Nothing found.")
-
-
-SHOWN = 5
-
-Expected = Annotated[
-    str,
-    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
-]
-Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
-WithAnswer = Annotated[
-    bool, typer.Option("--answer", help="Answer too where it was given, and tell if it was used.")
-]
 
 
 def why_not(
@@ -76,8 +73,6 @@ def why_not(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell at which stage a passage that should answer a question was lost."""
-    from ragkit.records import to_json
-
     config, _ = configured(settings, search__mode=mode, search__k=k)
     document, page = _place(expect)
     with open_pipeline(index, config) as rag:
@@ -88,7 +83,7 @@ def why_not(
         except ValueError as exc:
             raise typer.BadParameter(str(exc), param_hint="--expect") from exc
     if json:
-        print_json(to_json(told))
+        print_json(told)
         return
     place = told.path if page is None else f"{told.path}, page {page}"
     typer.echo(f"{place}: {told.stage}\n  {told.reason}")

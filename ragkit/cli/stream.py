@@ -1,12 +1,67 @@
-"""A model's reply as it is printed while it comes."""
+"""A reply as it is printed while it comes."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
+
 import typer
 
-from ragkit.protocols import TextDelta
+from ragkit.protocols import TextDelta, ThinkingDelta
 from ragkit.query.thinking import ThinkFilter
+from ragkit.records import Answer
 from ragkit.text.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
+    from ragkit.query.answer import AnswerEvent
+
+T = TypeVar("T")
+
+
+def print_answer_stream(
+    events: Iterable[AnswerEvent], *, show: bool = True, reasoning: bool = True
+) -> Answer:
+    """Print an answer as it comes, and end its line; returns it."""
+    printer = ReplyPrinter(show=show, reasoning=reasoning)
+    try:
+        for event in events:
+            if isinstance(event, Answer):
+                return event
+            printer.add(event)
+    finally:
+        printer.end()
+    msg = "the stream ended without an answer"
+    raise TypeError(msg)
+
+
+def print_reply(
+    pieces: Generator[T, None, None], words: Callable[[T], tuple[str, str]], printer: ReplyPrinter
+) -> T:
+    """Print a model's own reply as it comes, and end its line.
+
+    Args:
+        pieces: At least one; any way out of the loop closes them, which stops the model.
+        words: The text and the reasoning of a piece; reasoning may stand in the text as well.
+        printer: Keeps what the reply said.
+
+    Returns:
+        The last piece.
+    """
+    split = ThinkFilter()
+    try:
+        with closing(pieces):
+            for piece in pieces:
+                text, thinking = words(piece)
+                printer.add(ThinkingDelta(thinking))
+                for event in split.feed(text):
+                    printer.add(event)
+    finally:
+        for event in split.end():
+            printer.add(event)
+        printer.end()
+    return piece
 
 
 class ReplyPrinter:
@@ -14,46 +69,41 @@ class ReplyPrinter:
 
     Args:
         show: False: print nothing, only collect.
+        reasoning: False: print none of it.
 
     Attributes:
         text: What the reply said so far, without reasoning.
         thinking: What it reasoned so far.
     """
 
-    def __init__(self, *, show: bool = True) -> None:
+    def __init__(self, *, show: bool = True, reasoning: bool = True) -> None:
         self.text = self.thinking = ""
-        self._show = show
-        self._split = ThinkFilter()
+        self._shows_text, self._shows_thinking = show, show and reasoning
 
-    def add(self, text: str, thinking: str = "") -> None:
-        """Take the next piece."""
-        if thinking:
-            self._think(thinking)
-        for piece in self._split.feed(text):
-            self._take(piece)
+    def add(self, event: TextDelta | ThinkingDelta) -> None:
+        """Take the next piece; it may be empty."""
+        if isinstance(event, TextDelta):
+            self._say(event.text)
+        else:
+            self._think(event.text)
 
     def end(self) -> None:
-        """Print what was held back, and end the line."""
-        for piece in self._split.end():
-            self._take(piece)
-        if self._show and not self.text.endswith("\n") and (self.text or self.thinking):
-            typer.echo(err=not self.text)
-
-    def _take(self, piece: object) -> None:
-        if isinstance(piece, TextDelta):
-            self._say(piece.text)
-        else:
-            self._think(getattr(piece, "text", ""))
+        """End the line."""
+        if self._shows_text and not self.text.endswith("\n"):
+            if self.text:
+                typer.echo()
+            elif self.thinking and self._shows_thinking:
+                typer.echo(err=True)
 
     def _say(self, text: str) -> None:
         first = not self.text
         self.text += text  # before it is shown: Ctrl-C may come between, and what was seen counts
-        if self._show:
-            if first and self.thinking:
-                typer.echo("\n", err=True)
+        if first and text and self.thinking and self._shows_thinking:
+            typer.echo("\n", err=True)
+        if self._shows_text:
             typer.echo(text, nl=False)
 
     def _think(self, text: str) -> None:
         self.thinking += text
-        if self._show:
+        if text and self._shows_thinking:
             typer.echo(typer.style(visible(text), dim=True), nl=False, err=True)

@@ -1,9 +1,9 @@
-"""Standard output without what a terminal would obey or nobody would see.
+"""Standard output and input, made safe.
 
 Paths, titles, passages and replies are other people's texts. An escape sequence in one could
 move the cursor, rename the window or hide a link's target; a directional mark could turn
 ``txt.exe`` into ``exe.txt``. So whatever a command prints passes here once, and no command has
-to think of it.
+to think of it. What comes in may be of another encoding than UTF-8.
 """
 
 from __future__ import annotations
@@ -20,6 +20,22 @@ from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def guard_stdout() -> None:
+    """Let nothing but visible text through to standard output from now on."""
+    out = sys.stdout
+    if isinstance(out, TextIOWrapper) and not isinstance(out, _VisibleOutput):
+        # Click would put a stream of its own in front of one that is ASCII, past this one.
+        is_ascii = codecs.lookup(out.encoding).name == "ascii"
+        encoding = "utf-8" if is_ascii else out.encoding
+        line_buffering = out.line_buffering
+        sys.stdout = _VisibleOutput(
+            out.detach(),
+            encoding=encoding,
+            errors="backslashreplace",
+            line_buffering=line_buffering,
+        )
 
 
 class _VisibleOutput(TextIOWrapper):
@@ -55,17 +71,12 @@ class VisibleFormatter(logging.Formatter):
         return visible(super().format(record))
 
 
-def guard_stdout() -> None:
-    """Let nothing but visible text through to standard output from now on."""
-    out = sys.stdout
-    if isinstance(out, TextIOWrapper) and not isinstance(out, _VisibleOutput):
-        # Click would put a stream of its own in front of one that is ASCII, past this one.
-        is_ascii = codecs.lookup(out.encoding).name == "ascii"
-        encoding = "utf-8" if is_ascii else out.encoding
-        line_buffering = out.line_buffering
-        sys.stdout = _VisibleOutput(
-            out.detach(),
-            encoding=encoding,
-            errors="backslashreplace",
-            line_buffering=line_buffering,
-        )
+def stdin_lines() -> Iterator[str]:
+    """The lines of standard input as UTF-8, without their ends; odd bytes are replaced."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
+
+
+def clean(text: str) -> str:
+    """Replace what a terminal or pipe that speaks no UTF-8 left in a text."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""``ragkit verify``."""
+"""``ragkit verify``: an answer checked again, against the index and the files."""
 
 from __future__ import annotations
 

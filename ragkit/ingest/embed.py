@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ragkit.errors import EmbeddingFailedError, ModelResponseError
+from ragkit.system import DaemonPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from ragkit.protocols import Embedder, Vectors
 
@@ -63,9 +63,6 @@ class EmbeddedBatch:
     failed: Mapping[bytes, str] = field(default_factory=dict)
 
 
-_Job: TypeAlias = tuple[list[tuple[bytes, str]], "Future[EmbeddedBatch]"]
-
-
 class EmbeddingQueue:
     """Embeds batches in the background, in order, with a bounded number under way.
 
@@ -80,11 +77,7 @@ class EmbeddingQueue:
         self._embedder = embedder
         self._waiting: list[tuple[bytes, str]] = []
         self._running: deque[Future[EmbeddedBatch]] = deque()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        # Not a ThreadPoolExecutor: the interpreter waits for that one's threads at its exit, and
-        # Ctrl-C must not wait for a server that takes minutes to load a model.
-        for _ in range(IN_FLIGHT):
-            Thread(target=self._work, name="ragkit-embed", daemon=True).start()
+        self._pool = DaemonPool(IN_FLIGHT)
 
     def put(self, key: bytes, text: str) -> None:
         """Queue a text."""
@@ -121,25 +114,12 @@ class EmbeddingQueue:
         """Give up what has not come back; returns at once."""
         for future in self._running:
             future.cancel()
-        for _ in range(IN_FLIGHT):
-            self._jobs.put(None)
+        self._pool.close()
 
     def _send(self) -> None:
         if self._waiting:
-            future: Future[EmbeddedBatch] = Future()
-            self._jobs.put((self._waiting, future))
-            self._running.append(future)
+            self._running.append(self._pool.submit(partial(self._embed, self._waiting)))
             self._waiting = []
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            batch, future = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self._embed(batch))
-            except BaseException as exc:  # noqa: BLE001 -- raised again where the batch is taken
-                future.set_exception(exc)
 
     def _embed(self, batch: Sequence[tuple[bytes, str]]) -> EmbeddedBatch:
         keys = tuple(key for key, _ in batch)

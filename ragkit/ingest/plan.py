@@ -1,23 +1,25 @@
-"""What an ingest will do: the files of the roots held against what the index knows."""
+"""What an ingest will do, the files of the roots held against what the index knows; its report."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load import fingerprint, make_doc_id, root_folder, walk
+from ragkit.ingest.load import fingerprint, make_doc_id, root_folder, walk_files
 from ragkit.ingest.load.document import document_path
 from ragkit.records import FileOutcome, IndexReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from ragkit.config import LoadSettings
-    from ragkit.ingest.load import WalkEntry
-    from ragkit.records import DocumentInfo
+    from ragkit.ingest.load import Formats, WalkEntry
+    from ragkit.records import Document, DocumentInfo
+
+    # The size and hash of a file; no hash: it cannot be read, which loading it will tell.
+    _Content: TypeAlias = tuple[int, str | None]
 
 PRUNE_SHARE = 0.5  # losing more than this share of a root's documents must be confirmed
 
@@ -35,7 +37,7 @@ class PlannedFile:
     moved_from: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that an ingest will do, and what it leaves alone and why.
 
@@ -57,14 +59,9 @@ class Plan:
         return sum(planned.size_bytes for planned in self.load)
 
     @property
-    def pages_without_text(self) -> dict[str, tuple[int, ...]]:
-        """The pages without text of unchanged documents, by path."""
-        return {d.path: d.pages_without_text for d in self.unchanged if d.pages_without_text}
-
-    @property
-    def without_text(self) -> tuple[str, ...]:
-        """The unchanged documents without pages that hold no text at all."""
-        return tuple(d.path for d in self.unchanged if not (d.chunks or d.pages))
+    def is_current(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.load or self.removed or any(d.stale for d in self.unchanged))
 
 
 def make_plan(
@@ -72,6 +69,7 @@ def make_plan(
     known: Sequence[DocumentInfo],
     settings: LoadSettings,
     *,
+    formats: Formats | None = None,
     sources: Sequence[str] = (),
     prune: bool = False,
 ) -> Plan:
@@ -82,6 +80,7 @@ def make_plan(
             before, belongs to the outermost of them.
         known: The index's documents.
         settings: Which files count.
+        formats: Which there are readers for; as `walk_files` has them where None.
         sources: What was indexed before, as `living_sources` gives it.
         prune: Remove documents even where more than half of a root's would go.
 
@@ -89,14 +88,22 @@ def make_plan(
         LoadError: A path does not exist or cannot be read. Nothing is planned then, so that a
             disk that is not mounted never empties an index.
     """
-    planner = _Planner(known, settings)
-    planner.add_roots(sources, paths)
-    for path in paths:
-        planner.add(path)
-    planner.find_lost()
-    planner.find_moves()
-    planner.plan_removals(prune=prune)
-    return planner.plan
+    # Documents and files are held against each other by their location: root, ``/``, path.
+    documents = {f"{d.root}/{d.path}": d for d in known}
+    targets = _targets(paths, [source for source in sources if source not in documents])
+    sight = _compared(_walked(targets, settings, formats), documents)
+    losses = _losses(documents, {target.location for target in targets}, sight)
+    load, moved = _with_moves(sight.load, losses)
+    removed, emptied = _removals(losses, moved, prune=prune)
+    return Plan(
+        sources=[*sources, *(target.source for target in targets)],
+        load=load,
+        unchanged=sight.unchanged,
+        removed=removed,
+        skipped=sight.skipped,
+        unreadable=sight.unreadable,
+        emptied=emptied,
+    )
 
 
 def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
@@ -118,106 +125,178 @@ def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
     return sorted(found)
 
 
-class _Planner:
-    """Documents and files are held against each other by their location: root, ``/``, path."""
+class _Target(NamedTuple):
+    """A path to walk, and the root that its documents belong to.
 
-    def __init__(self, known: Sequence[DocumentInfo], settings: LoadSettings) -> None:
-        self.plan = Plan()
-        self._settings = settings
-        self._known = {f"{d.root}/{d.path}": d for d in known}
-        self._roots: list[str] = []
-        self._folders: dict[str, Path] = {}
-        self._seen: set[str] = set()
-        self._present: set[str] = set()
-        self._out_of_sight: list[str] = []
-        self._scopes: set[str] = set()
-        self._documents_below: Counter[str] = Counter()
-        self._lost: defaultdict[str, list[DocumentInfo]] = defaultdict(list)
-        self._moved: set[tuple[int, str]] = set()
+    ``within`` leads from the root to what is walked: "" or ``sub/folder/``. ``location`` is what
+    documents lie below; ``source`` is the path itself, absolute.
+    """
 
-    def add_roots(self, sources: Sequence[str], paths: Sequence[Path]) -> None:
-        """Say which folders documents may belong to: those asked for, now or before."""
-        self.plan.sources.extend(sources)
-        folders = {source for source in sources if source not in self._known}
-        folders |= {root_folder(path).as_posix() for path in paths if path.is_dir()}
-        self._roots = sorted(folders, key=len)
+    path: Path
+    root: str
+    within: str
+    location: str
+    source: str
 
-    def add(self, path: Path) -> None:
-        """Plan one path's files."""
+
+def _targets(paths: Sequence[Path], folders_before: Sequence[str]) -> list[_Target]:
+    folders = {root_folder(path).as_posix() for path in paths if path.is_dir()}
+    roots = sorted(folders.union(folders_before), key=len)
+    targets = []
+    for path in paths:
         folder = root_folder(path).as_posix()
-        root = next((r for r in self._roots if _is_below(folder, r)), folder)
-        within = document_path(f"{folder}/".removeprefix(f"{root}/"))  # "" or "sub/folder/"
+        root = next((r for r in roots if _is_below(folder, r)), folder)
+        within = document_path(f"{folder}/".removeprefix(f"{root}/"))
         name = "" if path.is_dir() else path.name
-        self.plan.sources.append(f"{folder}/{name}".rstrip("/"))
-        self._scopes.add(f"{root}/{within}{document_path(name)}".rstrip("/"))
-        for entry in walk(path, self._settings):
-            relative = within + entry.relative
-            location = f"{root}/{relative}"
-            if location not in self._seen:
-                self._seen.add(location)
-                self._add_entry(entry, root, relative)
+        location = f"{root}/{within}{document_path(name)}".rstrip("/")
+        targets.append(_Target(path, root, within, location, f"{folder}/{name}".rstrip("/")))
+    return targets
 
-    def _add_entry(self, entry: WalkEntry, root: str, relative: str) -> None:
-        location = f"{root}/{relative}"
-        if entry.status == "file":
-            self._present.add(location)
-            self._add_file(entry, root, relative)
-        elif entry.status == "unreadable":
-            self._out_of_sight.append(location)
-            self.plan.unreadable.append(FileOutcome(relative, entry.reason))
+
+class _Found(NamedTuple):
+    """Something that a walk met, and the root and relative path of its document."""
+
+    entry: WalkEntry
+    root: str
+    path: str
+
+    @property
+    def location(self) -> str:
+        return f"{self.root}/{self.path}"
+
+
+def _walked(
+    targets: Sequence[_Target], settings: LoadSettings, formats: Formats | None
+) -> Iterator[_Found]:
+    """What the walks meet, each location once."""
+    seen = set()
+    for target in targets:
+        for entry in walk_files(target.path, settings, formats):
+            found = _Found(entry, target.root, target.within + entry.relative)
+            if found.location not in seen:
+                seen.add(found.location)
+                yield found
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What the walks met.
+
+    ``present`` has the locations of files, ``out_of_sight`` those of what is unreadable: a file,
+    or a folder with all that is below it.
+    """
+
+    load: list[PlannedFile] = field(default_factory=list)
+    unchanged: list[DocumentInfo] = field(default_factory=list)
+    skipped: list[FileOutcome] = field(default_factory=list)
+    unreadable: list[FileOutcome] = field(default_factory=list)
+    present: set[str] = field(default_factory=set)
+    out_of_sight: list[str] = field(default_factory=list)
+
+
+def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -> _Sight:
+    """Tell new and changed files from unchanged ones, and both from what cannot be loaded."""
+    sight, folders = _Sight(), dict[str, Path]()
+    for found in walked:
+        entry, root, path = found
+        if entry.status == "unreadable":
+            sight.out_of_sight.append(found.location)
+            sight.unreadable.append(FileOutcome(path, entry.reason))
+        elif entry.status == "skipped":
+            sight.skipped.append(FileOutcome(path, entry.reason))
         else:
-            self.plan.skipped.append(FileOutcome(relative, entry.reason))
-
-    def _add_file(self, entry: WalkEntry, root: str, relative: str) -> None:
-        previous = self._known.get(f"{root}/{relative}")
-        doc_id = make_doc_id(root, relative)
-        is_same = previous is not None and previous.doc_id == doc_id
-        if previous is not None and is_same and _hash(entry.path) == previous.file_sha256:
-            self.plan.unchanged.append(previous)
-            return
-        folder = self._folders.setdefault(root, Path(root))  # one for many files
-        self.plan.load.append(
-            PlannedFile(entry.path, folder, relative, doc_id, entry.size_bytes, previous)
-        )
-
-    def find_lost(self) -> None:
-        """Find the documents below the paths whose files are not there any more."""
-        for location, document in self._known.items():
-            scope = next((s for s in _upwards(location) if s in self._scopes), None)
-            if scope is None:
+            sight.present.add(found.location)
+            previous, doc_id = documents.get(found.location), make_doc_id(root, path)
+            if previous and previous.doc_id == doc_id and _is_same(entry.path, previous):
+                sight.unchanged.append(previous)
                 continue
-            self._documents_below[scope] += 1
-            in_sight = not location.startswith(tuple(self._out_of_sight))
-            if in_sight and location not in self._present:
-                self._lost[scope].append(document)
-
-    def find_moves(self) -> None:
-        """Mark new files whose content is that of a document which disappears."""
-        lost = {_content(d): d.path for documents in self._lost.values() for d in documents}
-        sizes = {size for size, _ in lost}
-        for i, planned in enumerate(self.plan.load):
-            if planned.previous is None and planned.size_bytes in sizes:
-                content = (planned.size_bytes, _hash(planned.file) or "")
-                if content in lost:
-                    self._moved.add(content)
-                    self.plan.load[i] = replace(planned, moved_from=lost[content])
-
-    def plan_removals(self, *, prune: bool) -> None:
-        """Remove what is lost, unless it is too much to be meant; what moved is not lost."""
-        for scope, lost in self._lost.items():
-            moved = [document for document in lost if _content(document) in self._moved]
-            gone, of = len(lost) - len(moved), self._documents_below[scope]
-            is_too_much = gone > PRUNE_SHARE * of and not prune
-            if is_too_much:
-                reason = (
-                    f"{gone} of its {of} documents are gone from the disk; they were kept: "
-                    "use --prune to remove them"
-                )
-                self.plan.emptied.append(FileOutcome(scope, reason))
-            self.plan.removed.extend(moved if is_too_much else lost)
+            folder = folders.setdefault(root, Path(root))  # one for many files
+            size = entry.size_bytes
+            sight.load.append(PlannedFile(entry.path, folder, path, doc_id, size, previous))
+    return sight
 
 
-def _content(document: DocumentInfo) -> tuple[int, str]:
+def _is_same(file: Path, document: DocumentInfo) -> bool:
+    return _hash(file) == document.file_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """The documents below a location whose files are gone, ``of`` how many there."""
+
+    location: str
+    of: int
+    lost: list[DocumentInfo]
+
+
+def _losses(documents: Mapping[str, DocumentInfo], scopes: Set[str], sight: _Sight) -> list[_Loss]:
+    """The losses below each location that was walked; a document counts for the innermost."""
+    below: dict[str, list[str]] = {}
+    for location in documents:
+        scope = next((above for above in _upwards(location) if above in scopes), None)
+        if scope is not None:
+            below.setdefault(scope, []).append(location)
+    unseen = tuple(sight.out_of_sight)
+    return [
+        _Loss(
+            scope,
+            len(locations),
+            [
+                documents[location]
+                for location in locations
+                if location not in sight.present and not location.startswith(unseen)
+            ],
+        )
+        for scope, locations in below.items()
+    ]
+
+
+def _with_moves(
+    load: Sequence[PlannedFile], losses: Sequence[_Loss]
+) -> tuple[list[PlannedFile], set[_Content]]:
+    """Mark new files whose content is that of a document which disappears.
+
+    Returns:
+        All files, and the contents that moved.
+    """
+    lost = {_content(d): d.path for loss in losses for d in loss.lost}
+    sizes = {size for size, _ in lost}
+    files, moved = [], set()
+    for planned in load:
+        file = planned
+        if planned.previous is None and planned.size_bytes in sizes:
+            content = planned.size_bytes, _hash(planned.file)
+            if content in lost:
+                moved.add(content)
+                file = replace(planned, moved_from=lost[content])
+        files.append(file)
+    return files, moved
+
+
+def _removals(
+    losses: Sequence[_Loss], moved: Set[_Content], *, prune: bool
+) -> tuple[list[DocumentInfo], list[FileOutcome]]:
+    """What to remove: all that is lost, unless it is too much to be meant; what moved is not lost.
+
+    Returns:
+        The documents, and why those of other locations are kept.
+    """
+    removed, emptied = [], []
+    for loss in losses:
+        elsewhere = [document for document in loss.lost if _content(document) in moved]
+        gone = len(loss.lost) - len(elsewhere)
+        is_too_much = gone > PRUNE_SHARE * loss.of and not prune
+        if is_too_much:
+            reason = (
+                f"{gone} of its {loss.of} documents are gone from the disk; they were kept: "
+                "use --prune to remove them"
+            )
+            emptied.append(FileOutcome(loss.location, reason))
+        removed += elsewhere if is_too_much else loss.lost
+    return removed, emptied
+
+
+def _content(document: DocumentInfo) -> _Content:
     return document.size_bytes, document.file_sha256
 
 
@@ -236,17 +315,38 @@ def _hash(file: Path) -> str | None:
     try:
         return fingerprint(file).file_sha256
     except LoadError:
-        return None  # loading it will say what is wrong
+        return None
 
 
 def planned_report(plan: Plan) -> IndexReport:
     """What an ingest of the plan would report if every file could be loaded; for a dry run."""
-    return replace(_report(plan, plan.load), dry_run=True)
+    return replace(_report(plan, plan.load, []), dry_run=True)
 
 
-def _report(plan: Plan, done: Sequence[PlannedFile]) -> IndexReport:
+class _Reading(NamedTuple):
+    """What the report says of a document's text."""
+
+    path: str
+    pages_without_text: tuple[int, ...]
+    failed_pages: tuple[int, ...]
+    notes: tuple[str, ...]
+    is_without_text: bool
+
+    @classmethod
+    def of(cls, document: Document | DocumentInfo, chunks: int) -> _Reading:
+        return cls(
+            document.path,
+            document.pages_without_text,
+            document.failed_pages,
+            document.notes,
+            is_without_text=not (chunks or document.pages),
+        )
+
+
+def _report(plan: Plan, done: Sequence[PlannedFile], readings: Sequence[_Reading]) -> IndexReport:
     """What the plan says, of the files to load only what it says of those that are done."""
     moved_from = {p.moved_from for p in done}
+    texts = [*(_Reading.of(d, d.chunks) for d in plan.unchanged), *readings]
     return IndexReport(
         added=tuple(p.path for p in done if not p.previous and not p.moved_from),
         changed=tuple(p.path for p in done if p.previous),
@@ -255,39 +355,47 @@ def _report(plan: Plan, done: Sequence[PlannedFile]) -> IndexReport:
         removed=tuple(d.path for d in plan.removed if d.path not in moved_from),
         skipped=tuple(plan.skipped),
         unreadable=(*plan.unreadable, *plan.emptied),
-        pages_without_text=plan.pages_without_text,
-        without_text=plan.without_text,
+        pages_without_text={t.path: t.pages_without_text for t in texts if t.pages_without_text},
+        failed_pages={t.path: t.failed_pages for t in texts if t.failed_pages},
+        without_text=tuple(t.path for t in texts if t.is_without_text),
+        notes=tuple(FileOutcome(t.path, note) for t in texts for note in t.notes),
     )
 
 
 @dataclass(slots=True)
-class Account:
-    """Gathers what becomes of each planned file.
-
-    ``pages_without_text`` has every document that was stored, by its id.
-    """
+class IngestReportBuilder:
+    """Gathers what becomes of each planned file."""
 
     plan: Plan
-    pages_without_text: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    without_text: list[str] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
     failed: list[FileOutcome] = field(default_factory=list)
     stale: list[FileOutcome] = field(default_factory=list)
     chunks: int = 0
     embedded: int = 0
+    _readings: dict[str, _Reading] = field(default_factory=dict)  # by document id
+
+    def stored(self, document: Document, chunks: int) -> None:
+        """Note that a document was stored; its text is not kept."""
+        self._readings[document.doc_id] = _Reading.of(document, chunks)
+        self.chunks += chunks
+
+    def gave_up(self, planned: PlannedFile, reason: str, *, is_unsupported: bool = False) -> None:
+        """Note that a file could not be indexed; if it was before, its older chunks stay."""
+        if planned.previous is not None:
+            where = self.stale
+        else:
+            where = self.skipped if is_unsupported else self.failed
+        where.append(FileOutcome(planned.path, reason))
 
     def report(self, *, generation: int, seconds: float) -> IndexReport:
         """The account so far; files that were not reached are in none of its lists."""
-        done = [p for p in self.plan.load if p.doc_id in self.pages_without_text]
-        planned = _report(self.plan, done)
-        blank = {p.path: pages for p in done if (pages := self.pages_without_text[p.doc_id])}
+        done = [p for p in self.plan.load if p.doc_id in self._readings]
+        planned = _report(self.plan, done, [self._readings[p.doc_id] for p in done])
         return replace(
             planned,
             skipped=(*planned.skipped, *self.skipped),
             failed=tuple(self.failed),
             stale=tuple(self.stale),
-            pages_without_text=planned.pages_without_text | blank,
-            without_text=(*planned.without_text, *self.without_text),
             chunks=self.chunks,
             embedded=self.embedded,
             reused=self.chunks - self.embedded,

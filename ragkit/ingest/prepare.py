@@ -15,13 +15,13 @@ import subprocess
 import sys
 import traceback
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
-from ragkit.ingest.load import Parser, load_document
-from ragkit.ingest.load.parser import close_pipes, ending, pipes, start_child
+from ragkit.ingest.child import close_pipes, ending, pipes, start_child
+from ragkit.ingest.load import Formats, Parser, load_document
 from ragkit.ingest.split import embedding_text, split
 from ragkit.records import Chunk
 
@@ -59,11 +59,13 @@ class Preparer:
         load: How they are read.
         split: How they are cut.
         max_tokens: The embedding model's window.
+        formats: Which formats there are.
     """
 
     load: LoadSettings
     split: SplitSettings
     max_tokens: int
+    formats: Formats = field(default_factory=Formats)
 
     def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
         """Prepare files in order; close the iterator where it is not used up.
@@ -72,9 +74,9 @@ class Preparer:
             sources: The files.
             size_bytes: Of all of them, which decides whether they get a process of their own. One
                 that dies is replaced. A file that the new one dies on as well has failed: here it
-                would end the whole run.
+                would end the whole run. Readers that cannot be imported keep all files here.
         """
-        done, is_apart = 0, size_bytes >= APART_BYTES
+        done, is_apart = 0, size_bytes >= APART_BYTES and self.formats.are_importable
         while is_apart and done < len(sources):
             count, is_apart = yield from self._apart(sources[done:])
             done += count
@@ -82,7 +84,7 @@ class Preparer:
 
     def here(self, sources: Sequence[Source]) -> Results:
         """Prepare files in this process."""
-        with Parser(self.load) as parser:
+        with Parser(self.load, self.formats) as parser:
             for file, root in sources:
                 try:
                     yield self._one(file, root, parser)
@@ -93,7 +95,9 @@ class Preparer:
 
     def _one(self, file: Path, root: Path, parser: Parser) -> Prepared:
         document = load_document(file, root=root, settings=self.load, parser=parser)
-        chunks = list(split(document, self.split, max_tokens=self.max_tokens))
+        row = self.formats.of_kind(document.kind)
+        structure = row.structure if row else None
+        chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))
         title = own_title(document)
         return Prepared(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
 

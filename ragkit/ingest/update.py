@@ -1,95 +1,122 @@
-"""Bringing an index up to date: the plan, and the ingest that carries it out."""
+"""What a user asks of an index: bring it up to date, take documents out, build it anew."""
 
 from __future__ import annotations
 
 import os
 import time
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError, LoadError
+from ragkit.ingest.load import Formats
 from ragkit.ingest.plan import living_sources, make_plan, planned_report
-from ragkit.store.open import create_store
+from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ragkit.config import Config
     from ragkit.ingest.plan import Plan
-    from ragkit.ingest.run import Progress, Remembered
+    from ragkit.ingest.run import Progress, VectorLookup
+    from ragkit.models.choose import Models
     from ragkit.protocols import Embedder, VectorStore
     from ragkit.records import IndexReport
 
 
+@dataclass(frozen=True, slots=True)
+class IngestSetup:
+    """What an ingest works with.
+
+    Attributes:
+        location: Of the index: its folder, or a URL.
+        store: The index; None if it has yet to be made.
+        models: Asked for the embedder only if a file has to be loaded.
+        config: Load and split settings.
+        on_progress: Called after every file, in the caller's thread.
+        formats: Which formats there are readers for.
+    """
+
+    location: str | Path
+    store: VectorStore | None
+    models: Models
+    config: Config
+    on_progress: Callable[[Progress], None] = lambda _: None
+    formats: Formats = field(default_factory=Formats)
+
+
 def update_index(
-    path: Path,
-    store: VectorStore | None,
-    config: Config,
-    paths: Sequence[str | Path],
-    embedder: Callable[[], Embedder],
-    on_progress: Callable[[Progress], None],
-    *,
-    prune: bool = False,
-    dry_run: bool = False,
-    remembered: Remembered | None = None,
+    setup: IngestSetup, paths: Sequence[str | Path], *, prune: bool = False, dry_run: bool = False
 ) -> IndexReport:
     """Bring an index up to date with folders and files; see `Pipeline.index`.
 
     Args:
-        path: The index folder.
-        store: The index, or None where it has yet to be made.
-        config: Load and split settings.
+        setup: The index, models and settings.
         paths: What to index; none: what was indexed before.
-        embedder: Gives the index's embedder; called only if a file has to be loaded.
-        on_progress: Called after every file.
         prune: Remove documents even where over half of a folder's files are gone.
         dry_run: Only tell what would be done.
-        remembered: Gives the vectors that another index has under cache keys.
     """
     started = time.monotonic()
-    splitter = _splitter(path, store, config)
+    store, models = setup.store, setup.models
+    if store is not None and models.given_embedder is not None:
+        models.embedder_of(store)  # the wrong one is refused even if nothing has to be embedded
+    splitter = _splitter(setup)
     known = store.documents() if store else []
     sources = indexed_sources(store) if store else []
-    chosen = [Path(p) for p in paths or sources]
-    plan = make_plan(chosen, known, config.load, sources=sources, prune=prune)
-    if dry_run or _is_current(plan):  # nothing to index makes no index either
+    plan = make_plan(
+        [Path(p) for p in paths or sources],
+        known,
+        setup.config.load,
+        formats=setup.formats,
+        sources=sources,
+        prune=prune,
+    )
+    if dry_run or plan.is_current:  # nothing to index makes no index either
         return replace(
             planned_report(plan),
             dry_run=dry_run,
             generation=store.generation() if store else 0,
             seconds=round(time.monotonic() - started, 3),
         )
+    split = {f"split.{name}": value for name, value in splitter.items()}
+    setup = replace(setup, config=setup.config.with_values(split))
     command = "index " + " ".join(str(p) for p in paths)
-    config = config.with_values({f"split.{name}": value for name, value in splitter.items()})
     if store is not None:
-        return _carry_out(plan, store, command, config, embedder, on_progress, remembered)
+        return _carry_out(plan, store, setup, command=command)
     from ragkit.ingest.embed import embedder_record
 
-    made = create_store(path, embedder=embedder_record(embedder()), splitter=splitter)
-    with closing(made):
-        return _carry_out(plan, made, command, config, embedder, on_progress, remembered)
+    embedder = models.new_embedder()
+    record = embedder_record(embedder)
+    with closing(create_store(setup.location, embedder=record, splitter=splitter)) as made:
+        return _carry_out(plan, made, setup, command=command, embedder=embedder)
 
 
 def _carry_out(
     plan: Plan,
     store: VectorStore,
+    setup: IngestSetup,
+    *,
     command: str,
-    config: Config,
-    embedder: Callable[[], Embedder],
-    on_progress: Callable[[Progress], None],
-    remembered: Remembered | None,
+    embedder: Embedder | None = None,
+    lookup: VectorLookup | None = None,
 ) -> IndexReport:
     # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
+    from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Ingest, carry_out_removals
 
     with store.writing(command) as writer:
         writer.ask_for(plan.sources)
         if not plan.load:
             return carry_out_removals(plan, writer)
-        return Ingest(plan, embedder(), writer, config, on_progress, remembered).run()
+        embedder = embedder or setup.models.embedder_of(store)
+        config = setup.config
+        preparer = Preparer(config.load, config.split, embedder.max_tokens, setup.formats)
+        ingest = Ingest(
+            plan, writer, embedder, preparer, on_progress=setup.on_progress, lookup=lookup
+        )
+        return ingest.run()
 
 
 def indexed_sources(store: VectorStore) -> list[str]:
@@ -97,22 +124,18 @@ def indexed_sources(store: VectorStore) -> list[str]:
     return living_sources(set(store.sources()), store.documents())
 
 
-def _is_current(plan: Plan) -> bool:
-    return not plan.load and not plan.removed and not any(d.stale for d in plan.unchanged)
-
-
-def _splitter(path: Path, store: VectorStore | None, config: Config) -> dict[str, int]:
+def _splitter(setup: IngestSetup) -> dict[str, int]:
     """The index's own split settings, else the configured ones."""
-    given = asdict(config.split)
+    given, store = asdict(setup.config.split), setup.store
     if store is None:
         return given
     stored = dict(store.splitter)
     if given not in (stored, asdict(SplitSettings())):
         msg = (
-            f"{path} was split with {stored}, not with {given}; build it anew with "
+            f"{store.location} was split with {stored}, not with {given}; build it anew with "
             "`ragkit rebuild`, or leave the settings as they were"
         )
-        raise IndexMismatchError(msg, path, stored=str(stored), given=str(given))
+        raise IndexMismatchError(msg, store.location, stored=str(stored), given=str(given))
     return stored
 
 
@@ -135,41 +158,35 @@ def _with_parents(path: Path) -> set[Path]:
     return {path, *path.parents}
 
 
-def rebuild_index(
-    path: Path,
-    store: VectorStore,
-    config: Config,
-    embedder: Callable[[], Embedder],
-    on_progress: Callable[[Progress], None],
-) -> IndexReport:
+def rebuild_index(setup: IngestSetup) -> IndexReport:
     """Build an index anew and put it in its place; see `Pipeline.rebuild`.
 
     Args:
-        path: The index folder.
-        store: The old index; it is closed when the new one has its place.
-        config: Load and split settings.
-        embedder: Gives the new index's embedder.
-        on_progress: Called after every file.
+        setup: The old index, which is closed when the new one has its place, and the models and
+            settings of the new one.
 
     Raises:
         ForeignFilesError: The index shares its folder with files that are not its own.
         LoadError: Over half of a folder's documents are gone from the disk.
     """
+    store = setup.store or open_store(setup.location)
     sources = indexed_sources(store)
-    _refuse_emptied_folders(store, sources, config)
+    paths, load, formats = [Path(s) for s in sources], setup.config.load, setup.formats
+    _refuse_emptied(make_plan(paths, store.documents(), load, formats=formats, sources=sources))
     from ragkit.ingest.embed import embedder_record
 
-    record = embedder_record(embedder())
-    with store.rebuilding(embedder=record, splitter=asdict(config.split)) as fresh:
-        return update_index(
-            path, fresh, config, sources, embedder, on_progress, remembered=store.vectors
+    embedder = setup.models.new_embedder()
+    record, splitter = embedder_record(embedder), asdict(setup.config.split)
+    with store.rebuilding(embedder=record, splitter=splitter) as fresh:
+        plan = make_plan(paths, (), load, formats=formats, sources=sources)
+        command = "index " + " ".join(sources)
+        return _carry_out(
+            plan, fresh, setup, command=command, embedder=embedder, lookup=store.vectors
         )
 
 
-def _refuse_emptied_folders(store: VectorStore, sources: Sequence[str], config: Config) -> None:
+def _refuse_emptied(plan: Plan) -> None:
     """The guard of `index`: a folder that was emptied or is not mounted removes nothing."""
-    known = store.documents()
-    plan = make_plan([Path(source) for source in sources], known, config.load, sources=sources)
     if plan.emptied:
         gone = plan.emptied[0]
         msg = (

@@ -131,20 +131,20 @@ def new_embedder(settings: ModelSettings) -> Embedder:
         from ragkit.models.openai import OpenAIEmbedder
 
         return OpenAIEmbedder(openai_client(settings), settings.embedder)
-    client, *helpers = ollama_clients(settings)
-    if settings.backend == "ollama" or any(c.is_available() for c in (client, *helpers)):
-        return OllamaEmbedder(client, settings.embedder, helpers=helpers)
+    client, *replicas = ollama_clients(settings)
+    if settings.backend == "ollama" or any(c.is_available() for c in (client, *replicas)):
+        return OllamaEmbedder(client, settings.embedder, replicas=replicas)
     try:
         embedder = embedded_embedder()
     except ModelNotFoundError as exc:
         msg = (
-            f"no Ollama server answers at {_addresses(client, *helpers)} (start it with "
+            f"no Ollama server answers at {_addresses(client, *replicas)} (start it with "
             f"`ollama serve`), and {exc}"
         )
         raise ModelNotFoundError(msg, exc.model) from exc
     _log.warning(
         "No Ollama server answers at %s: using the embedded model %s.",
-        _addresses(client, *helpers),
+        _addresses(client, *replicas),
         embedder.name,
     )
     return embedder
@@ -168,9 +168,9 @@ def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embed
     if record["backend"] == "ollama":
         from ragkit.models.ollama import OllamaEmbedder
 
-        client, *helpers = ollama_clients(settings)
+        client, *replicas = ollama_clients(settings)
         return OllamaEmbedder(
-            client, record["name"], dim=record["dim"], helpers=helpers, **record["options"]
+            client, record["name"], dim=record["dim"], replicas=replicas, **record["options"]
         )
     if record["backend"] == "openai":
         from ragkit.models.openai import OpenAIEmbedder

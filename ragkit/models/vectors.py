@@ -1,4 +1,4 @@
-"""What every embedder does with vectors and with texts that are too long for its model."""
+"""Arithmetic of vectors, and what embedders do with texts that are too long for their models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.errors import EmbeddingFailedError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -29,6 +31,7 @@ _BOUNDARIES = tuple(
 # A cut lies between these parts of the text, so that halving always gets somewhere.
 _EARLIEST, _LATEST = 0.3, 0.7
 _SHORTEST = 2
+_VECTOR, _MATRIX = 1, 2
 
 
 def flaws(vectors: Vectors) -> dict[int, str]:
@@ -75,6 +78,53 @@ def average(vectors: Sequence[Vectors], weights: Sequence[float]) -> Vectors:
     total = np.asarray(weights, np.float64) @ unit_rows(np.stack(vectors))
     direction: Vectors = unit_rows(total[None, :].astype(np.float32))[0]
     return direction
+
+
+def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Vectors:
+    """The cosine of the angle between vectors: 1 the same direction, 0 none in common, -1 opposite.
+
+    Their lengths do not matter. Computed in double precision.
+
+    Args:
+        a: Shape (dim,), or (n, dim) for n vectors.
+        b: Shape (dim,), or (m, dim) for m vectors.
+
+    Returns:
+        float32 in [-1, 1]: shape () for two vectors, (n,) or (m,) for a vector and a matrix,
+        (n, m) for two matrices, where row i holds the similarities of ``a[i]``.
+
+    Raises:
+        ValueError: The dimensions differ, a vector is zero or not finite, or an argument is
+            neither a vector nor a matrix.
+
+    >>> float(cosine_similarity([3.0, 4.0], [6.0, 8.0]))
+    1.0
+    >>> cosine_similarity([[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0]]).tolist()
+    [[0.0], [1.0]]
+    """
+    one, other = _directions(a, "a"), _directions(b, "b")
+    if one.shape[-1] != other.shape[-1]:
+        msg = f"a has {one.shape[-1]} dimensions, b has {other.shape[-1]}"
+        raise ValueError(msg)
+    cosines: Vectors = np.asarray(np.clip(one @ other.T, -1, 1), np.float32)
+    return cosines
+
+
+def embedding_failure(
+    model: str, failed: Mapping[int, str], vectors: Vectors
+) -> EmbeddingFailedError:
+    """The error for texts that a model could not embed.
+
+    Args:
+        model: Its name.
+        failed: Position to reason, at least one.
+        vectors: float32, shape (n_texts, dim); rows that failed are zero.
+    """
+    position, reason = min(failed.items())
+    msg = (
+        f"{model} could not embed {len(failed)} of {len(vectors)} texts; text {position}: {reason}"
+    )
+    return EmbeddingFailedError(msg, model, failed=failed, vectors=vectors)
 
 
 def halve(text: str) -> tuple[str, str]:
@@ -125,39 +175,6 @@ def _before_marks(text: str, cut: int) -> int:
 
 def _rows(mask: NDArray[np.bool_] | np.bool_) -> list[int]:
     return [int(row) for row in np.flatnonzero(mask)]
-
-
-_VECTOR, _MATRIX = 1, 2
-
-
-def cosine_similarity(a: ArrayLike, b: ArrayLike) -> Vectors:
-    """The cosine of the angle between vectors: 1 the same direction, 0 none in common, -1 opposite.
-
-    Their lengths do not matter. Computed in double precision.
-
-    Args:
-        a: Shape (dim,), or (n, dim) for n vectors.
-        b: Shape (dim,), or (m, dim) for m vectors.
-
-    Returns:
-        float32 in [-1, 1]: shape () for two vectors, (n,) or (m,) for a vector and a matrix,
-        (n, m) for two matrices, where row i holds the similarities of ``a[i]``.
-
-    Raises:
-        ValueError: The dimensions differ, a vector is zero or not finite, or an argument is
-            neither a vector nor a matrix.
-
-    >>> float(cosine_similarity([3.0, 4.0], [6.0, 8.0]))
-    1.0
-    >>> cosine_similarity([[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0]]).tolist()
-    [[0.0], [1.0]]
-    """
-    one, other = _directions(a, "a"), _directions(b, "b")
-    if one.shape[-1] != other.shape[-1]:
-        msg = f"a has {one.shape[-1]} dimensions, b has {other.shape[-1]}"
-        raise ValueError(msg)
-    cosines: Vectors = np.asarray(np.clip(one @ other.T, -1, 1), np.float32)
-    return cosines
 
 
 def _directions(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -128,6 +128,7 @@ def why_not(
         stage, reason = _searched(told, hits, search, wanted, restrict, config, chat, answer)
     else:
         stage, reason = _lost_words(whole, text)
+        reason += _noted(document) if stage == "no text" else ""
     return replace(told, stage=stage, reason=reason)
 
 
@@ -281,9 +282,16 @@ def _not_indexed(path: str, store: VectorStore) -> str:
 def _without_text(document: DocumentInfo, page: int | None) -> str:
     if page is not None and not 1 <= page <= document.pages:
         return f"the document has {document.pages} pages" if document.pages else "it has no pages"
+    if page in document.failed_pages:
+        return f"page {page} could not be read{_noted(document)}"
     if page in document.pages_without_text:
         return f"page {page} has no text, as a scanned picture has none; it needs OCR first"
-    return "" if document.chunks else "no text was found in the document"
+    return "" if document.chunks else f"no text was found in the document{_noted(document)}"
+
+
+def _noted(document: DocumentInfo) -> str:
+    """What was found wrong with the file when it was read, to be put behind a reason."""
+    return "".join(f"; {note}" for note in document.notes)
 
 
 def _lost_words(whole: Sequence[Hit], text: str) -> tuple[Stage, str]:

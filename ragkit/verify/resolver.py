@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load import load_document, make_doc_id
-from ragkit.ingest.load.kinds import CODE, MARKDOWN, RST, TEXT
+from ragkit.ingest.load.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ or its document is gone. ``unreadable``: the file is there and cannot be loaded.
 """
 
 CONTEXT_CHARS = 80
-_KINDS_WITH_LINES = frozenset((TEXT, MARKDOWN, RST, CODE))  # their text is the file's, line by line
+_KINDS_WITH_LINES = {row.kind for row in FORMATS if row.keeps_lines}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ollama_double.server import OllamaServer, Reply, Settings
 from terminal import CTRL_C, CTRL_D, at_terminal
 
-from ragkit.cli.models.plain_chat import Conversation
+from ragkit.cli.models.plain_chat import MessageHistory
 from ragkit.errors import PromptTruncatedError
 from ragkit.text.tokens import estimate_tokens
 
@@ -186,7 +186,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=200)
 def test_a_conversation_keeps_the_latest_turns_that_fit(
     turns: list[tuple[str, str]], question: str, room: int, system: str
 ) -> None:
-    conversation = Conversation(room, system)
+    conversation = MessageHistory(room, system)
     for asked, answered in turns:
         conversation.add(asked, answered, None)
     try:
@@ -205,7 +205,7 @@ def test_a_conversation_keeps_the_latest_turns_that_fit(
 
 
 def test_what_the_model_counts_beyond_the_estimate_is_taken_into_account() -> None:
-    conversation = Conversation(100)
+    conversation = MessageHistory(100)
     conversation.add("one", "two", 95)
     assert conversation.make_room("three") == 1
     conversation.clear()

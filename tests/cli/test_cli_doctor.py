@@ -9,8 +9,8 @@ from commands import CLOSED
 from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import Fault, OllamaServer, Settings
 
-from ragkit.cli.doctor.installed import about_models
-from ragkit.cli.doctor.servers import Finding, about_openai, about_server
+from ragkit.cli.doctor.model_findings import about_models
+from ragkit.cli.doctor.server_findings import Finding, about_openai, about_server
 from ragkit.config import Config
 from ragkit.models.ollama import GenerateCall, OllamaClient
 from ragkit.models.openai import OpenAIClient

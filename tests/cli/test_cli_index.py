@@ -51,6 +51,17 @@ def second_writer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Popen[st
             yield process
 
 
+@pytest.fixture(scope="module", autouse=True)
+def slow_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Popen[str]]:
+    """A run whose first embedding takes over ten seconds, beside the other tests."""
+    folder = tmp_path_factory.mktemp("slow")
+    write_files(folder / "docs", FILES)
+    with OllamaServer() as server:
+        server.faults.append(Fault("/api/embeddings", delay_s=10.2))
+        with Shell(folder, server.url).started("index", "docs") as process:
+            yield process
+
+
 def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaServer) -> None:
     docs = shell.folder / "docs"
 
@@ -255,3 +266,14 @@ def test_a_second_writer_waits_and_then_learns_who_writes(second_writer: Popen[s
     assert second_writer.returncode == 11
     assert out == ""
     assert re.search(r"is being written by process \d+ on \S+ \(a long run, since ", err)
+
+
+def test_without_a_terminal_a_line_every_ten_seconds_tells_how_far_it_is(
+    slow_run: Popen[str],
+) -> None:
+    out, err = slow_run.communicate(timeout=30)
+
+    assert out.startswith("3 added\n")
+    first, line = err.splitlines()
+    assert first == "Index indexes/docs"
+    assert re.fullmatch(r"\d/3 files, \d+%, \d\.\d passages/s, about \d+ s left", line)

@@ -59,6 +59,7 @@ def test_doctor_has_a_line_for_each_server(
 
     assert found["Ollama"] == ("ok", f"version 0.32.15 at {one.url}, 6 models")
     assert found["Ollama 2"] == ("ok", f"version 0.32.15 at {other.url}, 6 models")
+    assert other.paths().count("/api/tags") == 1
     state, detail = found["Ollama 3"]
     assert state == "note"
     assert detail.startswith(f"nothing answers at {CLOSED} (")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Shell, write_files
 from hash_embedder import HashEmbedder
+from terminal import at_terminal
 
 from ragkit.config import Config
 from ragkit.errors import ConfigError, LoadError
@@ -114,7 +115,7 @@ def test_what_changed_since_it_was_saved_is_told_question_by_question(
 
 def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folder: Path) -> None:
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="ollama")  # where nothing answers
-    options = (*EMBEDDED, "--save", "before.json", "--plot", "figures.svg")
+    options = (*EMBEDDED, "--answers", "--save", "before.json", "--plot", "figures.svg")
 
     first = shell("evaluate", folder, *options, "--compare", "search.mode=keyword")
     assert first.out.startswith("handbook: 3 questions\n")
@@ -136,8 +137,22 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
     small = (*EMBEDDED, "--small", "--gate", "R@5>=1", "--against", "before.json")
     third = shell("evaluate", folder, *small).out
     assert third.startswith("handbook: 1 questions\n")
-    assert third.endswith("\n0 of the 1 asked before are dealt with otherwise\n")
+    assert third.endswith("\nNothing changed, 1 compared\n")
+    fourth = shell("evaluate", folder, *small, "--answers").out
+    assert fourth.endswith("\nNo answer changed, 1 compared\n")
     assert not (tmp_path / "indexes").exists()
+
+
+def test_a_terminal_shows_how_many_questions_were_asked(tmp_path: Path, folder: Path) -> None:
+    shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
+    with at_terminal(shell, "evaluate", str(folder), "--work", "work", TERM="xterm") as terminal:
+        code, screen = terminal.end()
+
+    assert code == 0
+    assert "4/4 files" in screen
+    assert "questions" in screen.partition("4/4 files")[2]
+    assert "100%" in screen
+    assert screen.rpartition("handbook: 3 questions\n")[2].startswith("\nfigure ")
 
 
 def test_a_picture_names_a_set_in_any_script_and_complains_once_at_most(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.load import Parser, fingerprint, load_document
-from ragkit.ingest.load.kinds import normalise
+from ragkit.ingest.load.formats import normalise
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
 from ragkit.records import Document, Page
 

@@ -46,10 +46,13 @@ def known(root: Path, path: str, content: str, *, stale: str | None = None) -> D
 
 
 def plan(
-    *paths: Path, documents: list[DocumentInfo], asked: tuple[Path, ...] = (), **more: bool
+    *paths: Path,
+    documents: list[DocumentInfo],
+    asked: tuple[Path, ...] = (),
+    prune: bool = False,
 ) -> Plan:
     sources = living_sources({str(path) for path in asked}, documents)
-    return make_plan(paths, documents, LoadSettings(), sources=sources, **more)
+    return make_plan(paths, documents, LoadSettings(), sources=sources, prune=prune)
 
 
 def to_load(made: Plan) -> list[str]:

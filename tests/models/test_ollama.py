@@ -155,7 +155,7 @@ def test_a_reply_that_is_not_json_is_named(ollama: OllamaServer) -> None:
 
 def test_a_server_without_the_endpoint_is_not_a_missing_model(ollama: OllamaServer) -> None:
     with pytest.raises(ModelResponseError, match="404 page not found"):
-        client_of(ollama).request("POST", "/api/unknown", {})
+        client_of(ollama).connection.fetch("POST", "/api/unknown", {})
 
 
 def test_a_slow_reply_is_given_up_and_not_asked_for_again(ollama: OllamaServer) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import OllamaServer, Reply
 from ollama_double.server import Settings as ServerSettings
 from ollama_helpers import (
     NOMIC,
     asked,
-    client_of,
+    chat_of,
     text_of,
 )
 
@@ -25,32 +22,16 @@ from ragkit.errors import (
     ModelResponseError,
     ModelUnavailableError,
 )
-from ragkit.models.ollama import (
-    OllamaChat,
-)
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
-from ragkit.query.thinking import ThinkFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-
-@pytest.fixture
-def old() -> Iterator[OllamaServer]:
-    with OllamaServer(ServerSettings(family="old")) as server:
-        yield server
-
-
-@pytest.fixture(params=["new", "old"])
-def any_family(request: pytest.FixtureRequest) -> Iterator[OllamaServer]:
-    with OllamaServer(ServerSettings(family=request.param)) as server:
-        yield server
+    pass
 
 
 def test_a_chat_sends_every_option_it_depends_on(ollama: OllamaServer) -> None:
     ollama.script("Hello")
     request = asked("Hi", temperature=0.5, seed=7, stop=("END",), schema={"type": "object"})
-    list(OllamaChat(client_of(ollama, keep_alive="10m"), "llama3.2").chat(request))
+    list(chat_of(ollama, keep_alive="10m").chat(request))
     assert ollama.bodies("/api/chat") == [
         {
             "model": "llama3.2:latest",
@@ -73,7 +54,7 @@ def test_a_chat_sends_every_option_it_depends_on(ollama: OllamaServer) -> None:
 
 def test_text_thinking_and_counts_are_events(ollama: OllamaServer) -> None:
     ollama.script(Reply(("一个", "月 [1]"), thinking=("Hm",), last=".", prompt_tokens=26))
-    events = list(OllamaChat(client_of(ollama), "llama3.2").chat(asked("通知期？")))
+    events = list(chat_of(ollama).chat(asked("通知期？")))
     assert events == [
         ThinkingDelta("Hm"),
         TextDelta("一个"),
@@ -83,9 +64,15 @@ def test_text_thinking_and_counts_are_events(ollama: OllamaServer) -> None:
     ]
 
 
+def test_reasoning_in_the_text_is_handed_on_as_text(ollama: OllamaServer) -> None:
+    ollama.script(Reply(("<think>Hm</think>", "May")))
+    *deltas, _ = chat_of(ollama).chat(asked("When?"))
+    assert deltas == [TextDelta("<think>Hm</think>"), TextDelta("May")]
+
+
 def test_counts_that_are_not_sent_are_unknown(ollama: OllamaServer) -> None:
     ollama.script(Reply(("Hi",), prompt_tokens=0, done_reason=""))
-    *_, done = OllamaChat(client_of(ollama), "llama3.2").chat(asked("Hello"))
+    *_, done = chat_of(ollama).chat(asked("Hello"))
     assert done == ChatDone("unknown", prompt_tokens=None, answer_tokens=1)
 
 
@@ -96,7 +83,7 @@ def test_a_thinking_model_thinks_only_when_asked(
     wanted: bool,
     kinds: list[type],
 ) -> None:
-    chat = OllamaChat(client_of(ollama), "deepseek-r1")
+    chat = chat_of(ollama, "deepseek-r1")
     events = list(chat.chat(asked("[1] Rent is due in May.\nWhen is rent due?", think=wanted)))
     assert type(events[0]) in kinds
     assert text_of(events) == "Rent is due in May. [1]"
@@ -104,37 +91,37 @@ def test_a_thinking_model_thinks_only_when_asked(
 
 
 def test_a_model_that_cannot_think_is_not_asked_to(ollama: OllamaServer) -> None:
-    list(OllamaChat(client_of(ollama), "llama3.2").chat(asked("Hi", think=True)))
+    list(chat_of(ollama).chat(asked("Hi", think=True)))
     assert "think" not in ollama.bodies("/api/chat")[0]
 
 
 def test_gpt_oss_gets_the_lowest_level() -> None:
     model = Model("gpt-oss:latest", "gptoss", capabilities=("completion", "thinking"))
     with OllamaServer(ServerSettings(models=(model,))) as server:
-        list(OllamaChat(client_of(server), "gpt-oss").chat(asked("Hi")))
+        list(chat_of(server, "gpt-oss").chat(asked("Hi")))
         assert server.bodies("/api/chat")[0]["think"] == "low"
 
 
 def test_context_tokens_are_the_trained_ones(ollama: OllamaServer) -> None:
-    chat = OllamaChat(client_of(ollama), "llama3.2")
+    chat = chat_of(ollama)
     assert chat.context_tokens == 131072
     assert chat.digest == CATALOGUE[4].digest
 
 
 def test_an_over_long_prompt_is_refused(ollama: OllamaServer) -> None:
     with pytest.raises(ModelResponseError, match="longer than the context length"):
-        list(OllamaChat(client_of(ollama), "llama3.2").chat(asked("word " * 100, num_ctx=50)))
+        list(chat_of(ollama).chat(asked("word " * 100, num_ctx=50)))
 
 
 def test_an_old_server_cuts_the_prompt_and_says_so_by_its_count(old: OllamaServer) -> None:
-    *_, done = OllamaChat(client_of(old), "llama3.2").chat(asked("word " * 100, num_ctx=50))
+    *_, done = chat_of(old).chat(asked("word " * 100, num_ctx=50))
     assert isinstance(done, ChatDone)
     assert done.prompt_tokens == 25
 
 
 def test_an_embedding_model_does_not_chat(ollama: OllamaServer) -> None:
     with pytest.raises(ModelResponseError, match="does not support chat"):
-        list(OllamaChat(client_of(ollama), NOMIC).chat(asked("Hi")))
+        list(chat_of(ollama, NOMIC).chat(asked("Hi")))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +142,7 @@ def test_a_stream_that_breaks_off_is_an_error_after_its_text(
     ollama: OllamaServer, reply: Reply, error: type[ModelError], words: str
 ) -> None:
     ollama.script(reply)
-    stream = OllamaChat(client_of(ollama), "llama3.2").chat(asked("Hi"))
+    stream = chat_of(ollama).chat(asked("Hi"))
     assert next(stream) == TextDelta("Hal")
     with pytest.raises(error, match=words):
         next(stream)
@@ -164,7 +151,7 @@ def test_a_stream_that_breaks_off_is_an_error_after_its_text(
 def test_closing_a_chat_cancels_the_generation() -> None:
     with OllamaServer(ServerSettings(chunk_delay_s=0.01)) as server:
         server.script(Reply(("x",) * 2000))
-        stream = OllamaChat(client_of(server), "llama3.2").chat(asked("Hi"))
+        stream = chat_of(server).chat(asked("Hi"))
         assert next(stream) == TextDelta("x")
         stream.close()
         deadline = time.perf_counter() + 3
@@ -177,42 +164,12 @@ def test_text_arrives_as_it_is_written() -> None:
     with OllamaServer(ServerSettings(chunk_delay_s=0.2)) as server:
         server.script(Reply(("a", "b", "c", "d", "e")))
         started = time.perf_counter()
-        with closing(OllamaChat(client_of(server), "llama3.2").chat(asked("Hi"))) as stream:
+        with closing(chat_of(server).chat(asked("Hi"))) as stream:
             assert next(stream) == TextDelta("a")
             assert time.perf_counter() - started < 0.8
 
 
 def test_a_lone_surrogate_in_a_chat_is_refused_before_it_is_sent(ollama: OllamaServer) -> None:
     with pytest.raises(ModelResponseError, match="cannot be sent"):
-        list(OllamaChat(client_of(ollama), "llama3.2").chat(asked("half \ud83d")))
+        list(chat_of(ollama).chat(asked("half \ud83d")))
     assert "/api/chat" not in ollama.paths()
-
-
-def _filtered(pieces: Sequence[str]) -> tuple[str, str]:
-    split = ThinkFilter()
-    events = [event for piece in pieces for event in split.feed(piece)] + list(split.end())
-    assert all(event.text for event in events)
-    thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
-    return thought, text_of(events)
-
-
-@pytest.mark.parametrize(
-    ("whole", "thought", "text"),
-    [
-        ("<think>\nHm</think>\n\nMay.", "\nHm", "May."),
-        ("  <think></think>May", "", "May"),
-        ("<think>never closed </thin", "never closed </thin", ""),
-        ("The tag <think> is </think> quoted.", "", "The tag <think> is </think> quoted."),
-        ("<thick> soup", "", "<thick> soup"),
-        (" <th", "", " <th"),
-        ("<think>a</think>b</think>", "a", "b</think>"),
-        ("", "", ""),
-    ],
-)
-@given(cuts=st.sets(st.integers(0, 40)))
-def test_leaked_thinking_is_separated_wherever_it_is_cut(
-    whole: str, thought: str, text: str, cuts: set[int]
-) -> None:
-    bounds = [0, *sorted(c for c in cuts if c < len(whole)), len(whole)]
-    parts = [whole[a:b] for a, b in pairwise(bounds)]
-    assert _filtered(parts) == (thought, text)

@@ -13,7 +13,7 @@ from ollama_double.manage import WEIGHTS
 from ollama_double.server import OllamaServer
 
 from ragkit.models import ollama
-from ragkit.models.ollama import OllamaClient
+from ragkit.models.ollama import OllamaAdmin, OllamaClient
 from ragkit.models.openai import OpenAIClient
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -79,10 +79,11 @@ def test_each_endpoint_has_the_methods_that_the_table_names(
     endpoint: str, methods: tuple[str, ...]
 ) -> None:
     verb, _, path = endpoint.partition(" ")
-    client = OpenAIClient if path.startswith("/v1") else OllamaClient
+    classes = (OpenAIClient,) if path.startswith("/v1") else (OllamaClient, OllamaAdmin)
     assert methods
     for name in methods:
-        documented = getattr(client, name).__doc__
+        (owner,) = (kind for kind in classes if hasattr(kind, name))
+        documented = getattr(owner, name).__doc__
         assert f"{path.removeprefix('/v1')}``" in documented, f"{name} does not name {endpoint}"
         assert verb in documented
 
@@ -117,11 +118,10 @@ def _run(shell: Shell, *words: str) -> None:
     )
 
 
-def test_every_public_method_of_the_client_is_on_the_page() -> None:
-    plumbing = {"attempt", "close", "costly", "events", "events_until", "order", "parsed"}
-    plumbing |= {"refuse_remote", "refuse_remote_name", "request", "unfinished", "vectors"}
-    plumbing |= {"with_defaults"}
-    public = {name for name in dir(OllamaClient) if not name.startswith("_")} - plumbing
+def test_every_public_method_is_on_the_page() -> None:
+    plumbing = {"close", "forget_models", "refuse_remote", "refuse_remote_name", "vectors"}
+    names = {*dir(OllamaClient), *dir(OllamaAdmin)} - plumbing
+    public = {name for name in names if not name.startswith("_")}
     assert {name for name in public if f"`{name}`" not in PAGE} == set()
 
 

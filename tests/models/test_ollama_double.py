@@ -16,7 +16,7 @@ from ollama_double.server import OllamaServer
 from ollama_helpers import NOMIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 
 ENDPOINTS = ("generate", "chat", "embed", "embeddings", "show", "pull", "push", "copy", "create")
@@ -109,12 +109,6 @@ OTHERS: list[tuple[str, dict[str, Any], int, str]] = [
     ("copy", {"source": "llama3.2", "destination": "a b"}, 400, 'destination "a b" is invalid'),
     ("create", {"model": "new"}, 400, "neither 'from' or 'files' was specified"),
 ]
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[OllamaServer]:
-    with OllamaServer() as server:
-        yield server
 
 
 def exchange(server: OllamaServer, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:

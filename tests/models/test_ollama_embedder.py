@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from ollama_double.models import CATALOGUE
 from ollama_double.server import Fault, OllamaServer
-from ollama_double.server import Settings as ServerSettings
 from ollama_helpers import (
     BATCH,
     CRASH,
@@ -32,19 +31,7 @@ from ragkit.models.ollama import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def old() -> Iterator[OllamaServer]:
-    with OllamaServer(ServerSettings(family="old")) as server:
-        yield server
-
-
-@pytest.fixture(params=["new", "old"])
-def any_family(request: pytest.FixtureRequest) -> Iterator[OllamaServer]:
-    with OllamaServer(ServerSettings(family=request.param)) as server:
-        yield server
+    pass
 
 
 def test_documents_come_back_in_order_as_unit_vectors(ollama: OllamaServer) -> None:

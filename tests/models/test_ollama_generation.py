@@ -10,6 +10,7 @@ import pytest
 from ollama_double.script import Fault, Reply
 from ollama_helpers import NOMIC, client_of, expected
 
+from ragkit.decoding import from_wire
 from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailableError
 from ragkit.models.ollama import ChatCall, GenerateCall, Message, TokenLogprob, ToolCall
 
@@ -155,7 +156,7 @@ def test_thinking_and_the_text_of_the_last_piece_are_kept(ollama: OllamaServer) 
 
 
 def test_unknown_and_missing_fields_do_no_harm(ollama: OllamaServer) -> None:
-    assert TokenLogprob.read_all({"logprobs": [{"bytes": [256, "x"]}]}, "logprobs")[0].utf8 == b""
+    assert from_wire(TokenLogprob, {"bytes": [256, "x"]}) == TokenLogprob("", 0.0)
     bare = {"response": "x", "done": True, "new": {"a": 1}, "context": None, "created_at": "soon"}
     ollama.faults = [
         Fault(GENERATE, status=200, body=bare | {"total_duration": "?", "logprobs": 7}),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from ollama_double.models import CATALOGUE
 from ollama_double.server import Fault, OllamaServer, Settings
-from ollama_helpers import client_of
+from ollama_helpers import admin_of, client_of
 
-from ragkit.config import ModelSettings
+from ragkit.decoding import from_wire
 from ragkit.errors import (
     ConfigError,
     ModelNotFoundError,
@@ -25,7 +25,7 @@ from ragkit.models.ollama import (
     LayerProgress,
     Message,
     ModelProgress,
-    OllamaClient,
+    OllamaAdmin,
     file_digest,
 )
 from ragkit.models.ollama.replies import InstalledModel, RunningModel
@@ -70,9 +70,13 @@ def test_tags_are_records(ollama: OllamaServer) -> None:
 
 
 def test_odd_entries_are_read_as_far_as_they_go() -> None:
-    bare = InstalledModel.read({"model": "m", "modified_at": "0001-01-01T00:00:00Z", "size": None})
+    bare = from_wire(
+        InstalledModel, {"model": "m", "modified_at": "0001-01-01T00:00:00Z", "size": None}
+    )
     assert bare == InstalledModel("m")
-    prefixed = RunningModel.read({"name": "m", "digest": "sha256:ab", "details": [], "new": 1})
+    prefixed = from_wire(
+        RunningModel, {"name": "m", "digest": "sha256:ab", "details": [], "new": 1}
+    )
     assert prefixed == RunningModel("m", "ab")
 
 
@@ -98,8 +102,8 @@ def test_show_tells_limits_parameters_and_more(ollama: OllamaServer) -> None:
 
 
 def test_a_pull_reports_each_layer_and_installs_the_model(ollama: OllamaServer) -> None:
-    client, layers = client_of(ollama), LayerProgress()
-    events = list(client.pull(NEW))
+    admin, layers = admin_of(ollama), LayerProgress()
+    events = list(admin.pull(NEW))
     assert [e.status for e in events if not e.digest] == [
         "pulling manifest",
         "verifying sha256 digest",
@@ -119,38 +123,38 @@ def test_a_pull_reports_each_layer_and_installs_the_model(ollama: OllamaServer) 
 
 
 def test_a_pull_ends_in_an_error_exactly_when_the_stream_did(ollama: OllamaServer) -> None:
-    client = client_of(ollama)
-    stream = client.pull("nothing")
+    admin = admin_of(ollama)
+    stream = admin.pull("nothing")
     assert next(stream) == ModelProgress("pulling manifest")
     with pytest.raises(ModelResponseError, match="file does not exist; the registry has no such"):
         next(stream)
     with pytest.raises(ModelResponseError, match="insecure protocol"):
-        list(client.pull(f"http://{NEW}"))
-    assert list(client.pull(f"http://{NEW}", insecure=True))[-1].status == "success"
+        list(admin.pull(f"http://{NEW}"))
+    assert list(admin.pull(f"http://{NEW}", insecure=True))[-1].status == "success"
     with pytest.raises(ModelResponseError, match="invalid model name"):
-        list(client.pull("a b"))
-    assert [e.status for e in client.push(NEW)][-2:] == ["pushing manifest", "success"]
+        list(admin.pull("a b"))
+    assert [e.status for e in admin.push(NEW)][-2:] == ["pushing manifest", "success"]
     with pytest.raises(ModelResponseError, match="file does not exist"):
-        list(client.push("nothing"))
+        list(admin.push("nothing"))
 
 
 def test_copy_and_delete_change_the_list(ollama: OllamaServer) -> None:
-    client = client_of(ollama)
-    client.copy(BASE, "backup")
+    client, admin = client_of(ollama), admin_of(ollama)
+    admin.copy(BASE, "backup")
     assert client.digest("backup") == client.digest(BASE)
-    client.delete("backup")
+    admin.delete("backup")
     assert "backup:latest" not in [model.name for model in client.tags()]
     assert ollama.sent("/api/copy") == [b'{"source":"llama3.2","destination":"backup"}']
     deletion = ollama.requests[-2]
     assert (deletion.method, deletion.body) == ("DELETE", b'{"model":"backup"}')
     with pytest.raises(ModelNotFoundError, match="absent"):
-        client.delete("absent")
+        admin.delete("absent")
     with pytest.raises(ModelNotFoundError, match="absent"):
-        client.copy("absent", "b")
+        admin.copy("absent", "b")
 
 
 def test_a_model_is_made_from_another(ollama: OllamaServer) -> None:
-    client = client_of(ollama)
+    client, admin = client_of(ollama), admin_of(ollama)
     call = CreateCall(
         "mario",
         BASE,
@@ -162,7 +166,7 @@ def test_a_model_is_made_from_another(ollama: OllamaServer) -> None:
         quantize="q4_K_M",
         extra={"parser": "x"},
     )
-    statuses = [event.status for event in client.create(call)]
+    statuses = [event.status for event in admin.create(call)]
     assert statuses[0] == "quantizing F16 model to q4_K_M"
     assert statuses[-1] == "success"
     shown = client.show("mario")
@@ -188,11 +192,11 @@ def test_a_model_is_made_from_another(ollama: OllamaServer) -> None:
 
 
 def test_making_from_a_model_that_is_not_there_fetches_it(ollama: OllamaServer) -> None:
-    client = client_of(ollama)
-    assert "pulling manifest" in [e.status for e in client.create(CreateCall("mine", NEW))]
+    admin = admin_of(ollama)
+    assert "pulling manifest" in [e.status for e in admin.create(CreateCall("mine", NEW))]
     assert {"mine:latest", NEW} <= set(ollama.installed())
     with pytest.raises(ModelResponseError, match="neither 'from' or 'files'"):
-        list(client.create(CreateCall("mine")))
+        list(admin.create(CreateCall("mine")))
 
 
 def test_a_file_is_uploaded_once_and_a_model_made_of_it(
@@ -201,27 +205,26 @@ def test_a_file_is_uploaded_once_and_a_model_made_of_it(
     path = tmp_path / "model.gguf"
     path.write_bytes(bytes(range(256)) * 1000)
     digest = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
-    client = client_of(ollama)
+    admin = admin_of(ollama)
     seen: list[tuple[int, int]] = []
     assert file_digest(path) == digest
-    assert not client.has_blob(digest)
-    blob = client.upload_blob(path, lambda sent, size: seen.append((sent, size)))
+    assert not admin.has_blob(digest)
+    blob = admin.upload_blob(path, lambda sent, size: seen.append((sent, size)))
     assert (blob.digest, blob.size_bytes, blob.uploaded) == (digest, 256000, True)
     assert seen[-1] == (256000, 256000)
     assert [sent for sent, _ in seen] == sorted(sent for sent, _ in seen)
     assert ollama.sent(f"/api/blobs/{digest}")[-1] == path.read_bytes()
-    assert client.has_blob(digest)
-    assert not client.upload_blob(path).uploaded
+    assert admin.has_blob(digest)
+    assert not admin.upload_blob(path).uploaded
     assert [r.method for r in ollama.requests].count("POST") == 1
     assert (
-        list(client.create(CreateCall("mine", files={"model.gguf": digest})))[-1].status
-        == "success"
+        list(admin.create(CreateCall("mine", files={"model.gguf": digest})))[-1].status == "success"
     )
 
 
 def test_an_empty_file_is_a_blob_too(ollama: OllamaServer, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    assert client_of(ollama).upload_blob(tmp_path / "empty").size_bytes == 0
+    assert admin_of(ollama).upload_blob(tmp_path / "empty").size_bytes == 0
 
 
 def test_a_file_that_changes_while_it_is_sent_is_refused(
@@ -235,14 +238,14 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(
             path.write_bytes(b"b" * 100_000)
 
     with pytest.raises(ModelResponseError, match="changed while it was uploaded"):
-        client_of(ollama).upload_blob(path, spoil)
-    assert not client_of(ollama).has_blob("sha256:" + hashlib.sha256(b"b" * 100_000).hexdigest())
+        admin_of(ollama).upload_blob(path, spoil)
+    assert not admin_of(ollama).has_blob("sha256:" + hashlib.sha256(b"b" * 100_000).hexdigest())
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "sha256:12", "../../x", "sha256:" + "g" * 64])
 def test_what_is_no_digest_is_not_asked_for(ollama: OllamaServer, digest: str) -> None:
     with pytest.raises(ConfigError, match="no digest"):
-        client_of(ollama).has_blob(digest)
+        admin_of(ollama).has_blob(digest)
     assert ollama.requests == []
 
 
@@ -260,24 +263,18 @@ def test_loaded_models_leave_when_their_time_is_over(ollama: OllamaServer) -> No
 
 def test_a_layer_that_is_verified_in_silence_is_waited_for() -> None:
     with OllamaServer(Settings(chunk_delay_s=0.5)) as server:
-        events = list(client_of(server, read_timeout_s=0.2).pull("llama3.2"))
+        events = list(admin_of(server, read_timeout_s=0.2).pull("llama3.2"))
     assert [event.status for event in events][-3:] == [
         "verifying sha256 digest", "writing manifest", "success",
     ]  # fmt: skip
 
 
-class Impatient(OllamaClient):
-    """A client that waits for no layer."""
-
-    silence_s = 0.2
-
-
 def test_a_silence_without_end_is_an_error_and_the_next_pull_goes_on() -> None:
     with OllamaServer(Settings(chunk_delay_s=0.5)) as server:
-        settings = ModelSettings(read_timeout_s=0.1)
+        impatient = OllamaAdmin(client_of(server, read_timeout_s=0.1), silence_s=0.2)
         with pytest.raises(ModelUnavailableError) as caught:
-            list(Impatient(server.url, settings=settings).pull("smollm2:135m"))
-        patient = client_of(server, read_timeout_s=5.0)
+            list(impatient.pull("smollm2:135m"))
+        patient = admin_of(server, read_timeout_s=5.0)
         assert list(patient.pull("smollm2:135m"))[-1].status == "success"
     assert str(caught.value) == (
         f"smollm2:135m at {server.url}: silent for 0.2 s (models.read_timeout_s)"

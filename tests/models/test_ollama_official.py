@@ -19,7 +19,7 @@ from ollama_double.script import Reply
 from ollama_double.server import OllamaServer
 from ollama_helpers import NOMIC, client_of, expected
 
-from ragkit.models.ollama import ChatCall, CreateCall, GenerateCall, Message
+from ragkit.models.ollama import ChatCall, CreateCall, GenerateCall, Message, OllamaAdmin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from ragkit.models.ollama import OllamaClient
 
 NEW, QUESTION = "smollm2:135m", "[1] Rent is due in May.\nWhen is rent due?"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[OllamaServer]:
-    with OllamaServer() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +102,7 @@ def _compare_management(
     assert shown.modelinfo == ask.model_info
     theirs_said = [(e.status, e.total, e.completed or 0) for e in theirs.pull(NEW, stream=True)]
     theirs.delete(NEW)
-    ours_said = [(e.status, e.total_bytes, e.completed_bytes) for e in ours.pull(NEW)]
+    ours_said = [(e.status, e.total_bytes, e.completed_bytes) for e in OllamaAdmin(ours).pull(NEW)]
     assert theirs_said == ours_said
     assert theirs.push(NEW).status == "success"
     with pytest.raises(official.ResponseError, match="file does not exist"):
@@ -116,10 +110,10 @@ def _compare_management(
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF" * 1000)
     digest = theirs.create_blob(path)
-    assert ours.has_blob(digest)
-    assert not ours.upload_blob(path).uploaded
+    assert OllamaAdmin(ours).has_blob(digest)
+    assert not OllamaAdmin(ours).upload_blob(path).uploaded
     assert theirs.create("one", files={"model.gguf": digest}).status == "success"
-    list(ours.create(CreateCall("two", files={"model.gguf": digest})))
+    list(OllamaAdmin(ours).create(CreateCall("two", files={"model.gguf": digest})))
     assert theirs.copy("one", "three").status == "success"
     assert ollama.installed()[:3] == ["three:latest", "two:latest", "one:latest"]
     theirs.generate("llama3.2", "Hi", keep_alive="1h")

@@ -19,6 +19,7 @@ from ragkit.models.http.address import ApiKey, key_for
 from ragkit.models.ollama import (
     CreateCall,
     GenerateCall,
+    OllamaAdmin,
     OllamaChat,
     OllamaClient,
     OllamaEmbedder,
@@ -69,8 +70,8 @@ def test_nothing_is_sent_to_a_model_that_runs_elsewhere() -> None:
                 ask(client, name)
         others: list[Callable[[], object]] = [
             lambda: OllamaEmbedder(client, "gpt:20b-cloud").embed_query("secret"),
-            lambda: list(client.pull("gpt:20b-cloud")),
-            lambda: list(client.create(CreateCall("mine", "gpt:20b-cloud"))),
+            lambda: list(OllamaAdmin(client).pull("gpt:20b-cloud")),
+            lambda: list(OllamaAdmin(client).create(CreateCall("mine", "gpt:20b-cloud"))),
             lambda: client.digest("hosted"),
         ]
         for other in others:
@@ -101,7 +102,7 @@ def test_a_model_is_asked_about_once(ollama: OllamaServer) -> None:
     for _ in range(3):
         client.generate(GenerateCall(BASE, "Hi"))
     assert ollama.paths().count("/api/show") == 1
-    list(client.create(CreateCall(BASE, "deepseek-r1")))
+    list(OllamaAdmin(client).create(CreateCall(BASE, "deepseek-r1")))
     client.generate(GenerateCall(BASE, "Hi"))
     assert ollama.paths().count("/api/show") == 2
 
@@ -122,7 +123,7 @@ def test_a_key_is_sent_over_encryption_or_within_the_machine(
     monkeypatch: pytest.MonkeyPatch, base: str, *, sent: bool
 ) -> None:
     monkeypatch.setenv("OLLAMA_API_KEY", "sk-secret")
-    assert (key_for(base) is not None) is sent
+    assert (key_for(base, "OLLAMA_API_KEY") is not None) is sent
 
 
 def test_a_key_does_not_go_over_a_network_in_the_clear(
@@ -174,7 +175,15 @@ def test_a_key_is_shown_nowhere(
         server.faults = [Fault("/api/tags", status=200, body="key sk-wrong")]
         with pytest.raises(ModelResponseError, match=r"\*\*\*") as odd:
             client.tags()
-    shown = (caught.value, odd.value, client, vars(client), ApiKey("sk-wrong"), caplog.text)
+    shown = (
+        caught.value,
+        odd.value,
+        client,
+        vars(client),
+        vars(client.connection),
+        ApiKey("sk-wrong", "OLLAMA_API_KEY"),
+        caplog.text,
+    )
     assert not any("sk-wrong" in text for value in shown for text in (str(value), repr(value)))
 
 

@@ -18,7 +18,7 @@ from ollama_helpers import client_of
 
 from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
 from ragkit.models.http.transport import split_lines
-from ragkit.models.ollama import ChatCall, GenerateCall, Message, OllamaClient
+from ragkit.models.ollama import ChatCall, GenerateCall, Message, OllamaAdmin, OllamaClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def chatted(client: OllamaClient) -> Iterator[str]:
 
 
 def pulled(client: OllamaClient) -> Iterator[str]:
-    return (event.status for event in client.pull("llama3.2"))
+    return (event.status for event in OllamaAdmin(client).pull("llama3.2"))
 
 
 STREAMS: list[tuple[str, Streamed]] = [
@@ -188,9 +188,9 @@ def test_what_changes_the_server_is_not_sent_twice(
     paths = ("/api/pull", "/api/delete", "/api/copy")
     ollama.faults = [Fault(path, **({"body": ""} | fault)) for path in paths]
     for ask in (
-        lambda: list(client.pull("smollm2:135m")),
-        lambda: client.delete("llama3.2"),
-        lambda: client.copy("llama3.2", "other"),
+        lambda: list(OllamaAdmin(client).pull("smollm2:135m")),
+        lambda: OllamaAdmin(client).delete("llama3.2"),
+        lambda: OllamaAdmin(client).copy("llama3.2", "other"),
     ):
         with pytest.raises(ModelUnavailableError):
             ask()
@@ -226,7 +226,7 @@ def test_ctrl_c_closes_the_stream_so_that_the_server_stops() -> None:
 def test_closing_a_pull_stops_it_and_a_new_one_goes_on_from_there() -> None:
     with OllamaServer(Settings(chunk_delay_s=0.05)) as server:
         client = client_of(server)
-        first = client.pull("smollm2:135m")
+        first = OllamaAdmin(client).pull("smollm2:135m")
         while next(first).completed_bytes < 500:
             pass
         first.close()
@@ -235,7 +235,7 @@ def test_closing_a_pull_stops_it_and_a_new_one_goes_on_from_there() -> None:
             time.sleep(0.02)
         assert server.cancelled == 1
         assert "smollm2:135m" not in server.installed()
-        second = [event for event in client.pull("smollm2:135m") if event.digest]
+        second = [event for event in OllamaAdmin(client).pull("smollm2:135m") if event.digest]
         assert second[0].completed_bytes >= 500
         assert "smollm2:135m" in server.installed()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +23,6 @@ from ragkit.errors import (
 )
 from ragkit.models.openai import ListedModel, OpenAIChat, OpenAIClient, OpenAIEmbedder
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta, ThinkingDelta
-
-if TYPE_CHECKING:
-    pass
 
 CHAT, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/embeddings", "/v1/models"
 QUESTION = ChatRequest((ChatMessage("user", "Hi"),), num_ctx=2048, num_predict=32)
@@ -211,6 +208,12 @@ def test_thinking_is_kept_apart_and_usage_is_counted(ollama: OllamaServer) -> No
         TextDelta("."),
         ChatDone("stop", 11, 2),
     ]
+
+
+def test_reasoning_in_the_text_is_handed_on_as_text(ollama: OllamaServer) -> None:
+    ollama.script(Reply(("<think>Hm</think>", "May")))
+    *deltas, _ = chat_of(ollama).chat(QUESTION)
+    assert deltas == [TextDelta("<think>Hm</think>"), TextDelta("May")]
 
 
 def test_a_reply_arrives_the_same_however_its_bytes_are_cut(ollama: OllamaServer) -> None:

@@ -17,7 +17,7 @@ from ragkit.config import AnswerSettings
 from ragkit.ingest.load.readers.docx import read_docx
 from ragkit.ingest.load.readers.html import read_html
 from ragkit.ingest.load.readers.pdf import read_pdf
-from ragkit.ingest.load.readers.text import read_markdown
+from ragkit.ingest.load.readers.text import read_text
 from ragkit.query.answer import Provenance, answer
 from ragkit.query.prompt import build_messages, neutral
 from ragkit.records import Answer, Context, Passage
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ollama_double.server import OllamaServer
 
-    from ragkit.ingest.load.kinds import Parsed
+    from ragkit.ingest.load.formats import Parsed
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -60,7 +60,7 @@ def test_every_case_names_a_file_and_every_file_a_case(attacks: object) -> None:
     assert {case.language for case in cases} == {"en", "zh"}
 
 
-READERS = {".html": read_html, ".pdf": read_pdf, ".docx": read_docx, ".md": read_markdown}
+READERS = {".html": read_html, ".pdf": read_pdf, ".docx": read_docx, ".md": read_text}
 PLAIN = {
     "instruction-order-6",
     "instruction-order-7",

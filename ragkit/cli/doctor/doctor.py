@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragkit._version import __version__
-from ragkit.cli.doctor.installed import about_models
-from ragkit.cli.doctor.servers import (
+from ragkit.cli.doctor.model_findings import about_models
+from ragkit.cli.doctor.server_findings import (
     Finding,
-    about_helpers,
     about_openai,
+    about_replicas,
     about_server,
     uses_openai,
 )
@@ -43,7 +43,7 @@ def doctor(
     config, _ = configured(settings)
     findings = [*_about_ragkit(), *_about_models(config), *_about_indexes(config), _disk(config)]
     if json:
-        print_json([asdict(finding) for finding in findings])
+        print_json(findings)
     else:
         for finding in findings:
             typer.echo(f"{_SIGNS[finding.state]}  {finding.what:<18} {finding.detail}")
@@ -54,12 +54,14 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
+    from ragkit.ingest.load.formats import SANDBOXED
     from ragkit.store.open import ENGINE
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
-    yield Finding("parsers", "ok", f"PDF, DOCX and HTML are parsed apart, limited in {limits}")
+    kinds = ", ".join(kind.upper() for kind in SANDBOXED)
+    yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
@@ -73,9 +75,9 @@ def _about_models(config: Config) -> Iterator[Finding]:
         yield from _about_packages(needed=False)
         return
     with ExitStack() as opened:
-        client, *helpers = (opened.enter_context(client) for client in ollama_clients(now))
+        client, *replicas = (opened.enter_context(client) for client in ollama_clients(now))
         first = list(about_server(client))
-        others = list(about_helpers(client, helpers, config.models.embedder))
+        others = list(about_replicas(client, replicas, config.models.embedder))
         yield from (*first, *others)
         if first[0].state == "ok":
             yield from about_models(client, config)

@@ -1,4 +1,4 @@
-"""``ragkit models pull``, ``push``, ``create``, ``copy``, ``delete``: what changes the server."""
+"""``ragkit models pull``, ``push``, ``create``, ``copy``, ``delete`` and ``blob``: what changes."""
 
 from __future__ import annotations
 
@@ -7,74 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.models.model_options import ServerModel, model_options, stdin_lines
+from ragkit.cli.models.model_options import ServerModel, model_options
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import end_interrupted, print_json, say, size_text
-from ragkit.cli.progress import follow, layers_shown
+from ragkit.cli.progress import download_progress, follow_download
+from ragkit.cli.terminal import stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
     from ragkit.models.ollama import Blob, OllamaClient
 
 ABSENT = 1
-
-
-def check(
-    digest: Annotated[
-        str, typer.Argument(metavar="DIGEST", help="sha256: and 64 hexadecimal digits.")
-    ],
-    json: Json = False,
-    settings: Settings = [],  # noqa: B006 -- typer copies it
-) -> None:
-    """Tell whether the server has a file. Exit code 1 if it has not."""
-    from ragkit.models.choose import ollama_client
-
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
-        there = client.has_blob(digest)
-    if json:
-        print_json({"digest": digest, "there": there})
-    else:
-        typer.echo("there" if there else "not there")
-    if not there:
-        raise typer.Exit(ABSENT)
-
-
-def upload_file(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The file.")
-    ],
-    settings: Settings = [],  # noqa: B006 -- typer copies it
-) -> None:
-    """Upload a file, unless the server has it, and print its digest."""
-    from ragkit.models.choose import ollama_client
-
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
-        blob = upload(client, file)
-    if not blob.uploaded:
-        say("the server had it already")
-    typer.echo(blob.digest)
-
-
-def upload(client: OllamaClient, path: Path) -> Blob:
-    """Upload a file with its progress shown on stderr.
-
-    Raises:
-        typer.Exit: Ctrl-C; the server keeps no part of a file.
-    """
-    from ragkit.models.ollama import ModelProgress
-
-    status = f"uploading {path.name}"
-    try:
-        with layers_shown() as show:
-            return client.upload_blob(
-                path, lambda sent, size: show(ModelProgress(status, status, size, sent))
-            )
-    except KeyboardInterrupt:
-        end_interrupted(f"{path.name} is not on the server")
-
-
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
+_KEPT = "what was fetched is kept, and the same command goes on from there"
 Insecure = Annotated[bool, typer.Option("--insecure", help="Speak plain http to the registry.")]
 Files = Annotated[
     list[Path],
@@ -92,8 +37,6 @@ Adapters = Annotated[
         "--adapter", metavar="FILE", help="A LoRA adapter; repeatable.", exists=True, dir_okay=False
     ),
 ]
-_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
-_KEPT = "what was fetched is kept, and the same command goes on from there"
 
 
 def pull(
@@ -106,10 +49,11 @@ def pull(
     After an interruption the same command goes on where it was.
     """
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        follow(client.pull(name, insecure=insecure), kept=_KEPT)
+        follow_download(OllamaAdmin(client).pull(name, insecure=insecure), kept=_KEPT)
 
 
 def push(
@@ -122,10 +66,12 @@ def push(
     It needs an account there, whose key the server has.
     """
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        follow(client.push(name, insecure=insecure), kept="the same command goes on")
+        events = OllamaAdmin(client).push(name, insecure=insecure)
+        follow_download(events, kept="the same command goes on")
 
 
 def create(
@@ -151,7 +97,7 @@ def create(
     It gets a system text, a template and options of its own.
     """
     from ragkit.models.choose import ollama_client
-    from ragkit.models.ollama import CreateCall
+    from ragkit.models.ollama import CreateCall, OllamaAdmin
 
     if bool(base) == bool(file):
         msg = "a model is made --from another one or from each --file: give one of the two"
@@ -169,7 +115,7 @@ def create(
             parameters=parameters,
             quantize=quantize,
         )
-        follow(client.create(call), kept="no model was made")
+        follow_download(OllamaAdmin(client).create(call), kept="no model was made")
 
 
 def _uploaded(client: OllamaClient, files: list[Path]) -> dict[str, str]:
@@ -177,7 +123,7 @@ def _uploaded(client: OllamaClient, files: list[Path]) -> dict[str, str]:
     if len({path.name for path in files}) < len(files):
         msg = "two files have the same name; a model is made from files of different names"
         raise ConfigError(msg)
-    return {path.name: upload(client, path).digest for path in files}
+    return {path.name: _upload(client, path).digest for path in files}
 
 
 def copy(
@@ -187,11 +133,12 @@ def copy(
 ) -> None:
     """Give a model a second name. Its weights are not stored twice."""
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
-        client.copy(source, destination)
-    say(f"{destination} is {source} too")
+        OllamaAdmin(client).copy(source, destination)
+    say(f"Copied {source} to {destination}")
 
 
 def delete(
@@ -201,12 +148,13 @@ def delete(
 ) -> None:
     """Delete a model from the server, after asking."""
     from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         if not yes:
             _ask_first(f"Delete {_described(client, name)}?")
-        client.delete(name)
+        OllamaAdmin(client).delete(name)
     say(f"{name} was deleted from {client.address}")
 
 
@@ -252,6 +200,63 @@ def _described(client: OllamaClient, name: str) -> str:
     return f"{name}{size} from {client.address}"
 
 
+def check_blob(
+    digest: Annotated[
+        str, typer.Argument(metavar="DIGEST", help="sha256: and 64 hexadecimal digits.")
+    ],
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Tell whether the server has a file. Exit code 1 if it has not."""
+    from ragkit.models.choose import ollama_client
+    from ragkit.models.ollama import OllamaAdmin
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        there = OllamaAdmin(client).has_blob(digest)
+    if json:
+        print_json({"digest": digest, "there": there})
+    else:
+        typer.echo("there" if there else "not there")
+    if not there:
+        raise typer.Exit(ABSENT)
+
+
+def upload_blob(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The file.")
+    ],
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Upload a file, unless the server has it, and print its digest."""
+    from ragkit.models.choose import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        blob = _upload(client, file)
+    if not blob.uploaded:
+        say("the server had it already")
+    typer.echo(blob.digest)
+
+
+def _upload(client: OllamaClient, path: Path) -> Blob:
+    """Upload a file with its progress shown on stderr.
+
+    Raises:
+        typer.Exit: Ctrl-C; the server keeps no part of a file.
+    """
+    from ragkit.models.ollama import ModelProgress, OllamaAdmin
+
+    status = f"uploading {path.name}"
+    try:
+        with download_progress() as show:
+            return OllamaAdmin(client).upload_blob(
+                path, lambda sent, size: show(ModelProgress(status, status, size, sent))
+            )
+    except KeyboardInterrupt:
+        end_interrupted(f"{path.name} is not on the server")
+
+
 def add_to(group: typer.Typer) -> None:
     """Add the commands that change which models there are."""
     group.command()(pull)
@@ -269,6 +274,6 @@ def blob_group() -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    blob.command("check")(check)
-    blob.command("upload")(upload_file)
+    blob.command("check")(check_blob)
+    blob.command("upload")(upload_blob)
     return blob

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.models.model_options import STDIN, clean, stdin_lines
+from ragkit.cli.models.model_options import STDIN
 from ragkit.cli.options import Backend, Settings, configured_embedder
 from ragkit.cli.output import print_json, say, shortened
+from ragkit.cli.terminal import clean, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def embed(
         bool, typer.Option("--similarity", help="Print the cosine of each two texts instead.")
     ] = False,
     json: Annotated[
-        bool, typer.Option("--json", help="Print JSON on stdout; without --similarity it is.")
+        bool, typer.Option("--json", help="Print the cosines as JSON; vectors always are.")
     ] = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +49,6 @@ def generate(
     """Let a model write. No document is looked at and nothing is checked; see `ragkit ask`."""
     from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import GenerateCall
-    from ragkit.records import to_json
     from ragkit.text.tokens import estimate_tokens
 
     config, _ = configured(settings, models__chat=model)
@@ -74,7 +72,7 @@ def generate(
     estimated = estimate_tokens(system) + estimate_tokens(text)
     say_if_prompt_cut(estimated, reply.metrics.prompt_tokens, call.options["num_ctx"])
     if json:
-        print_json(to_json(reply))
+        print_json(reply)
     else:
         say_if_cut(reply.done_reason)
 
@@ -123,21 +121,17 @@ def say_if_prompt_cut(estimated: int, read: int | None, window: Any) -> None:  #
 
 
 def _follow(client: OllamaClient, call: GenerateCall, *, show: bool) -> Generated:
-    """Print a reply as it comes; returns it whole. Ctrl-C closes the stream."""
+    """Print a reply as it comes; returns it whole. Ctrl-C stops the model."""
     from dataclasses import replace
 
-    from ragkit.cli.stream import ReplyPrinter
+    from ragkit.cli.stream import ReplyPrinter, print_reply
 
     printer = ReplyPrinter(show=show)
     try:
-        with closing(client.generate_stream(call)) as pieces:
-            for piece in pieces:
-                printer.add(piece.text, piece.thinking)
+        last = print_reply(client.generate_stream(call), lambda r: (r.text, r.thinking), printer)
     except KeyboardInterrupt:
         end_interrupted("the model was stopped")
-    finally:
-        printer.end()
-    return replace(piece, text=printer.text, thinking=printer.thinking)
+    return replace(last, text=printer.text, thinking=printer.thinking)
 
 
 COMMANDS = {"generate": generate}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,56 +22,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 10.0  # for what takes no time on a server that works
 _GREETING_CHARS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class _Pinged:
-    """A server's answer: its greeting and how long a second request took, or what went wrong."""
-
-    address: str
-    greeting: str = ""
-    seconds: float | None = None
-    error: str = ""
-
-
-def ping(
-    json: Json = False,
-    settings: Settings = [],  # noqa: B006 -- typer copies it
-) -> None:
-    """Ask each model server whether it is there.
-
-    Prints how soon it answers. No model is loaded. It fails unless all servers answer.
-    """
-    from ragkit.models.choose import ollama_clients
-
-    config, _ = configured(settings)
-    quick = replace(config.models, retries=0, read_timeout_s=_TIMEOUT_S)
-    found = [_pinged(client) for client in ollama_clients(quick)]
-    if json:
-        print_json([asdict(server) for server in found])
-    else:
-        print_table([("server", "says", "answers in"), *map(_row, found)])
-    if failures := [server.error for server in found if server.error]:
-        raise ModelUnavailableError("; ".join(failures))
-
-
-def _pinged(client: OllamaClient) -> _Pinged:
-    with client:
-        try:
-            greeting = client.health()
-        except ModelError as exc:
-            return _Pinged(client.address, error=str(exc))
-        started = time.perf_counter()  # the connection is open by now
-        seconds = time.perf_counter() - started if client.answers() else None
-    return _Pinged(client.address, greeting, seconds)
-
-
-def _row(server: _Pinged) -> tuple[str, ...]:
-    took = "-" if server.seconds is None else f"{server.seconds * 1000:.1f} ms"
-    greeting = server.greeting.partition("\n")[0]
-    return server.address, shortened(greeting, _GREETING_CHARS) or "-", took
-
-
 _NO_END_DAYS = 365  # the server writes "for ever" as a time centuries ahead
 
 
@@ -81,13 +31,12 @@ def list_models(
 ) -> None:
     """List the installed models, newest first."""
     from ragkit.models.choose import ollama_client
-    from ragkit.records import to_json
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         found = client.tags()
     if json:
-        print_json([to_json(model) for model in found])
+        print_json(found)
         return
     if not found:
         say(f"No models on {client.address}. Fetch one: ragkit models pull {config.models.chat}")
@@ -167,13 +116,12 @@ def ps(
 ) -> None:
     """List the models in the server's memory."""
     from ragkit.models.choose import ollama_client
-    from ragkit.records import to_json
 
     config, _ = configured(settings)
     with ollama_client(config.models) as client:
         found = client.ps()
     if json:
-        print_json([to_json(model) for model in found])
+        print_json(found)
     elif found:
         print_table([("name", "size", "runs on", "window", "until"), *map(_running, found)])
     else:
@@ -199,6 +147,54 @@ def _until(expires: datetime | None, now: datetime) -> str:
     if (expires - now).days > _NO_END_DAYS:
         return "stopped"
     return f"{expires.astimezone():%H:%M:%S}"
+
+
+def ping(
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Ask each model server whether it is there.
+
+    Prints how soon it answers. No model is loaded. It fails unless all servers answer.
+    """
+    from ragkit.models.choose import ollama_clients
+
+    config, _ = configured(settings)
+    quick = replace(config.models, retries=0, read_timeout_s=_TIMEOUT_S)
+    found = [_pinged(client) for client in ollama_clients(quick)]
+    if json:
+        print_json(found)
+    else:
+        print_table([("server", "says", "answers in"), *map(_row, found)])
+    if failures := [server.error for server in found if server.error]:
+        raise ModelUnavailableError("; ".join(failures))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinged:
+    """A server's answer: its greeting and how long a second request took, or what went wrong."""
+
+    address: str
+    greeting: str = ""
+    seconds: float | None = None
+    error: str = ""
+
+
+def _pinged(client: OllamaClient) -> _Pinged:
+    with client:
+        try:
+            greeting = client.health()
+        except ModelError as exc:
+            return _Pinged(client.address, error=str(exc))
+        started = time.perf_counter()  # the connection is open by now
+        seconds = time.perf_counter() - started if client.answers() else None
+    return _Pinged(client.address, greeting, seconds)
+
+
+def _row(server: _Pinged) -> tuple[str, ...]:
+    took = "-" if server.seconds is None else f"{server.seconds * 1000:.1f} ms"
+    greeting = server.greeting.partition("\n")[0]
+    return server.address, shortened(greeting, _GREETING_CHARS) or "-", took
 
 
 def stop(

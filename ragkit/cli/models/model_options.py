@@ -1,9 +1,8 @@
-"""What a command is given besides words: typed values, a format, standard input."""
+"""Options of the commands that speak with a model itself, and what their texts mean."""
 
 from __future__ import annotations
 
 import json
-import sys
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.output import say
+from ragkit.cli.terminal import clean, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from ragkit.config import Config
     from ragkit.models.ollama.calls import Format
@@ -50,6 +50,35 @@ Think = Annotated[
         help="Let a model that can reason do so first, or not.",
     ),
 ]
+
+
+def chat_name(config: Config, *, named: bool = False) -> str:
+    """The chat model on the Ollama server.
+
+    Args:
+        config: Where it is set.
+        named: It was named for this command, which speaks to that server only.
+
+    Raises:
+        ConfigError: The setting names none, a model file, or a model on another server.
+    """
+    name = config.models.chat
+    elsewhere = config.models.backend == "openai" and not named
+    if elsewhere or name in {"", "none"} or name.startswith(("gguf:", "openai:")):
+        msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
+        raise ConfigError(msg)
+    return name
+
+
+def model_options(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """As `typed_values`; what the server would pass over without a word is told on stderr."""
+    values = typed_values(texts, option)
+    for name in [name for name in values if name not in KNOWN_OPTIONS]:
+        close = get_close_matches(name, KNOWN_OPTIONS, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        unknown = f"{option} {name}: Ollama knows no such option and passes it over"
+        say(f"ragkit: warning: {unknown}{meant}")
+    return values
 
 
 def typed_values(texts: Sequence[str], option: str) -> dict[str, Any]:
@@ -106,46 +135,6 @@ def reply_format(text: str | None) -> Format | None:
         msg = f"--format {text}: a JSON schema is an object, this is not"
         raise ConfigError(msg)
     return schema
-
-
-def model_options(texts: Sequence[str], option: str) -> dict[str, Any]:
-    """As `typed_values`; what the server would pass over without a word is told on stderr."""
-    values = typed_values(texts, option)
-    for name in [name for name in values if name not in KNOWN_OPTIONS]:
-        close = get_close_matches(name, KNOWN_OPTIONS, 1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        unknown = f"{option} {name}: Ollama knows no such option and passes it over"
-        say(f"ragkit: warning: {unknown}{meant}")
-    return values
-
-
-def chat_name(config: Config, *, named: bool = False) -> str:
-    """The chat model on the Ollama server.
-
-    Args:
-        config: Where it is set.
-        named: It was named for this command, which speaks to that server only.
-
-    Raises:
-        ConfigError: The setting names none, a model file, or a model on another server.
-    """
-    name = config.models.chat
-    elsewhere = config.models.backend == "openai" and not named
-    if elsewhere or name in {"", "none"} or name.startswith(("gguf:", "openai:")):
-        msg = f"models.chat = {name!r} is no model on the Ollama server; name one with --model"
-        raise ConfigError(msg)
-    return name
-
-
-def clean(text: str) -> str:
-    """Replace what a terminal or pipe that speaks no UTF-8 left in a text."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def stdin_lines() -> Iterator[str]:
-    """The lines of standard input as UTF-8, without their ends; odd bytes are replaced."""
-    for line in sys.stdin.buffer:
-        yield line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
 
 
 def prompt_text(text: str) -> str:

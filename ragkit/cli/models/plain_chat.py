@@ -2,27 +2,121 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ragkit.cli.models.generate import say_if_cut, say_if_prompt_cut, with_window
-from ragkit.cli.models.model_options import clean
 from ragkit.cli.output import say
-from ragkit.cli.stream import ReplyPrinter
+from ragkit.cli.stream import ReplyPrinter, print_reply
 from ragkit.errors import ConfigError, PromptTruncatedError
 from ragkit.models.ollama import ChatCall, Message
+from ragkit.query.token_scale import TOKENS_PER_MESSAGE
 from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ragkit.cli.talk import Command
     from ragkit.config import Config
     from ragkit.models.ollama import ChatReply, OllamaClient
 
-_TOKENS_PER_MESSAGE = 8  # a template's markers around each
+
+class ModelSession:
+    """Answers with a chat model's own words; see `ragkit.cli.talk.Talker`.
+
+    Args:
+        client: The server.
+        name: The model; it must be installed.
+        config: The window and what of it is kept for the answer.
+        system: System text; empty: the model's own.
+        options: The model's options.
+        think: Whether to reason first; None: the model's way.
+
+    Raises:
+        ModelError: The server does not answer, or has no such model.
+        ConfigError: The window leaves no room for a prompt.
+    """
+
+    commands: tuple[Command, ...] = ()
+
+    def __init__(
+        self,
+        client: OllamaClient,
+        name: str,
+        config: Config,
+        *,
+        system: str,
+        options: Mapping[str, Any],
+        think: bool | None,
+    ) -> None:
+        self._client, self._think = client, think
+        self.name = name
+        client.refuse_remote(name)
+        self._options = with_window(client, name, options, config)
+        self._history = MessageHistory(self._room(config), system)
+
+    @property
+    def greeting(self) -> str:
+        """With whom one talks."""
+        return f"{self.name}, window {self.window} tokens."
+
+    @property
+    def window(self) -> Any:  # noqa: ANN401 -- as given by the user, or a count of tokens
+        """The window asked for, tokens."""
+        return self._options["num_ctx"]
+
+    def clear(self) -> None:
+        """Forget the turns; the system text stays."""
+        self._history.clear()
+
+    def answer(self, text: str) -> None:
+        """Send a message to the model, and print what it replies.
+
+        Raises:
+            ModelError: There is no answer; the turn is forgotten.
+            KeyboardInterrupt: The answer was stopped; the model too. What was said is kept.
+        """
+        dropped = self._history.make_room(text)
+        if dropped:
+            turns = "turn was" if dropped == 1 else f"{dropped} turns were"
+            say(f"(the oldest {turns} dropped: the window is {self.window} tokens)")
+        printer = ReplyPrinter()
+        try:
+            last = self._stream(text, printer)
+        except KeyboardInterrupt:
+            if printer.text:
+                self._history.add(text, printer.text, None)
+            raise
+        read = last.metrics.prompt_tokens
+        say_if_prompt_cut(self._history.estimate(text), read, self.window)
+        self._history.add(text, printer.text, read)
+        say_if_cut(last.done_reason)
+
+    def _stream(self, text: str, printer: ReplyPrinter) -> ChatReply:
+        """Print an answer as it comes; returns its last piece."""
+        call = ChatCall(
+            self.name,
+            self._history.messages(text),
+            options=self._options,
+            think=self._think,
+            # What does not fit is dropped here, where it is told; the server would be silent.
+            truncate=False,
+            shift=False,
+        )
+        replies = self._client.chat_stream(call)
+        return print_reply(replies, lambda r: (r.message.content, r.message.thinking), printer)
+
+    def _room(self, config: Config) -> int:
+        window, reserve = self.window, config.answer.reserve_tokens
+        if not isinstance(window, int) or window <= reserve:
+            msg = (
+                f"a window of {window} tokens leaves no room for a message: "
+                f"answer.reserve_tokens = {reserve} are kept for the answer"
+            )
+            raise ConfigError(msg)
+        return window - reserve
 
 
-class Conversation:
+class MessageHistory:
     """What was said, oldest first, under one system text.
 
     Args:
@@ -81,121 +175,4 @@ class Conversation:
 
 
 def _estimate(messages: list[Message]) -> int:
-    return sum(estimate_tokens(m.content) + _TOKENS_PER_MESSAGE for m in messages)
-
-
-_HELP = """\
-/clear  forget what was said; the system text stays
-/help   this
-/quit   end; so does Ctrl-D
-Ctrl-C stops an answer. A line that begins with a space is never a command."""
-
-
-class Session:
-    """Takes lines, sends what is no command to the model, and prints its answers.
-
-    Args:
-        client: The server.
-        name: The model; it must be installed.
-        config: The window and what of it is kept for the answer.
-        system: System text; empty: the model's own.
-        options: The model's options.
-        think: Whether to reason first; None: the model's way.
-
-    Raises:
-        ModelError: The server does not answer, or has no such model.
-        ConfigError: The window leaves no room for a prompt.
-    """
-
-    def __init__(
-        self,
-        client: OllamaClient,
-        name: str,
-        config: Config,
-        *,
-        system: str,
-        options: Mapping[str, Any],
-        think: bool | None,
-    ) -> None:
-        self._client, self._think = client, think
-        self.name = name
-        client.refuse_remote(name)
-        self._options = with_window(client, name, options, config)
-        self._conversation = Conversation(self._room(config), system)
-
-    @property
-    def greeting(self) -> str:
-        """With whom one talks."""
-        return f"{self.name}, window {self.window} tokens."
-
-    @property
-    def window(self) -> Any:  # noqa: ANN401 -- as given by the user, or a count of tokens
-        """The window asked for, tokens."""
-        return self._options["num_ctx"]
-
-    def take(self, line: str) -> bool:
-        """Do what a line says, or have it answered; False ends the conversation.
-
-        Raises:
-            ModelError: There is no answer; the turn is forgotten.
-            KeyboardInterrupt: The answer was stopped; the model too. What was said is kept.
-        """
-        command = line.rstrip()
-        if command == "/quit":
-            return False
-        if command == "/clear":
-            self._conversation.clear()
-            say("(cleared)")
-        elif command == "/help":
-            say(_HELP)
-        elif command.startswith("/") and command[1:].isalpha():
-            say(f"{command} is no command; /help lists them")
-        elif command.strip():
-            self._answer(clean(line).strip())
-        return True
-
-    def _answer(self, question: str) -> None:
-        dropped = self._conversation.make_room(question)
-        if dropped:
-            turns = "turn was" if dropped == 1 else f"{dropped} turns were"
-            say(f"(the oldest {turns} dropped: the window is {self.window} tokens)")
-        printer = ReplyPrinter()
-        try:
-            last = self._stream(question, printer)
-        except KeyboardInterrupt:
-            if printer.text:
-                self._conversation.add(question, printer.text, None)
-            raise
-        read = last.metrics.prompt_tokens
-        say_if_prompt_cut(self._conversation.estimate(question), read, self.window)
-        self._conversation.add(question, printer.text, read)
-        say_if_cut(last.done_reason)
-
-    def _stream(self, question: str, printer: ReplyPrinter) -> ChatReply:
-        """Print an answer as it comes; returns its last piece. Any way out closes the stream."""
-        call = ChatCall(
-            self.name,
-            self._conversation.messages(question),
-            options=self._options,
-            think=self._think,
-            # What does not fit is dropped here, where it is told; the server would be silent.
-            truncate=False,
-            shift=False,
-        )
-        try:
-            with closing(self._client.chat_stream(call)) as replies:
-                for reply in replies:
-                    printer.add(reply.message.content, reply.message.thinking)
-        finally:
-            printer.end()
-        return reply
-
-    def _room(self, config: Config) -> int:
-        window, reserve = self.window, config.answer.reserve_tokens
-        if not isinstance(window, int) or window <= reserve:
-            msg = (
-                f"a window of {window} tokens leaves no room for a message: "
-                f"answer.reserve_tokens = {reserve} are kept for the answer"
-            )
-            raise ConfigError(msg)
-        return window - reserve
+    return sum(estimate_tokens(m.content) + TOKENS_PER_MESSAGE for m in messages)

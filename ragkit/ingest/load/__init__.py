@@ -4,7 +4,7 @@ Usage::
 
     settings = LoadSettings()
     with Parser(settings) as parser:
-        for entry in walk(root, settings):
+        for entry in walk_files(root, settings):
             if entry.status == "file":
                 document = load_document(entry.path, root=root, settings=settings, parser=parser)
 """
@@ -16,20 +16,22 @@ from ragkit.ingest.load.document import (
     relative_path,
     root_folder,
 )
-from ragkit.ingest.load.kinds import kind_of
+from ragkit.ingest.load.formats import Format, Formats, Parsed
 from ragkit.ingest.load.parser import Parser
-from ragkit.ingest.load.walk import WalkEntry, walk
+from ragkit.ingest.load.walk import WalkEntry, walk_files
 from ragkit.records import make_doc_id
 
 __all__ = [
     "Fingerprint",
+    "Format",
+    "Formats",
+    "Parsed",
     "Parser",
     "WalkEntry",
     "fingerprint",
-    "kind_of",
     "load_document",
     "make_doc_id",
     "relative_path",
     "root_folder",
-    "walk",
+    "walk_files",
 ]

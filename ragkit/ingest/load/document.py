@@ -10,21 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.ingest.load.kinds import (
-    CODE,
-    CSV,
-    DOCX,
-    HTML,
-    JSON,
-    JSONL,
-    MARKDOWN,
-    RISKY,
-    RST,
-    TEXT,
-    kind_of,
-    no_reader,
-)
-from ragkit.ingest.load.readers.text import markdown_title, read_markdown, read_rst, read_text
+from ragkit.ingest.load.formats import no_reader
+from ragkit.ingest.load.readers.text import markdown_title, rst_title
 from ragkit.records import Document, make_doc_id
 
 if TYPE_CHECKING:
@@ -32,11 +19,12 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from ragkit.config import LoadSettings
-    from ragkit.ingest.load.kinds import Parsed
+    from ragkit.ingest.load.formats import Parsed, Structure
     from ragkit.ingest.load.parser import Parser
 
 T = TypeVar("T")
 
+_HEADINGS: dict[Structure, Callable[[str], str]] = {"markdown": markdown_title, "rst": rst_title}
 _TRIES = 2  # a file that changes while it is read is read once more
 _DOC_ID_DIGITS = 32  # 128 bits: no two of any number of documents will meet
 # Without O_NONBLOCK, opening a FIFO waits for its writer for ever.
@@ -61,7 +49,7 @@ def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Par
         path: The file.
         root: The folder that it belongs to, or the file itself; its path is told from here.
         settings: ``max_file_mb`` bounds the file.
-        parser: Parses the risky kinds.
+        parser: Parses the file; its formats are those that count.
 
     Raises:
         UnsupportedFormatError: There is no reader for its name, or it is not what its name says.
@@ -70,18 +58,18 @@ def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Par
     """
     folder = root_folder(root)
     relative = relative_path(path, folder)
-    kind = kind_of(relative)
-    if kind is None:
+    row = parser.formats.find(relative)
+    if row is None:
         raise UnsupportedFormatError(no_reader(relative), path)
     data, mark = _read(path, int(settings.max_file_mb * 1_000_000))
-    parsed = _parse(kind, data, path, parser)
+    parsed = parser.parse(row.kind, data, printable(str(path)))
     root_text = printable(folder.as_posix())
     return Document(
         doc_id=make_doc_id(root_text, relative),
         root=root_text,
         path=relative,
-        title=_title(parsed, kind, relative),
-        kind=kind,
+        title=_title(parsed, row.structure, relative),
+        kind=row.kind,
         text=parsed.text,
         file_sha256=mark.file_sha256,
         size_bytes=mark.size_bytes,
@@ -185,28 +173,10 @@ def _consistent(path: Path, read: Callable[[BufferedReader, int], T]) -> tuple[T
     raise LoadError(msg, path)
 
 
-def _parse(kind: str, data: bytes, path: Path, parser: Parser) -> Parsed:
-    name = printable(str(path))
-    if kind in RISKY:
-        return parser.parse(kind, data, name)
-    return _reader(kind)(data, name)
-
-
-def _reader(kind: str) -> Callable[[bytes, str], Parsed]:
-    readers = {TEXT: read_text, CODE: read_text, MARKDOWN: read_markdown, RST: read_rst}
-    if kind == CSV:
-        from ragkit.ingest.load.readers.csv import read_csv
-
-        return read_csv
-    if kind in (JSON, JSONL):
-        from ragkit.ingest.load.readers.json import read_json, read_jsonl
-
-        return read_json if kind == JSON else read_jsonl
-    return readers[kind]
-
-
-def _title(parsed: Parsed, kind: str, relative: str) -> str:
-    """The file's own title, else its first heading, else the stem of its name."""
-    title = parsed.title or (markdown_title(parsed.text) if kind in (HTML, DOCX) else "")
+def _title(parsed: Parsed, structure: Structure, relative: str) -> str:
+    """The file's own title, else the first heading of its text, else the stem of its name."""
+    title = parsed.title
+    if not title and structure in _HEADINGS:
+        title = _HEADINGS[structure](parsed.text)
     stem = relative.rpartition("/")[2]
     return " ".join(title.split()) or stem.rpartition(".")[0] or stem

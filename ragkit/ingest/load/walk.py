@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load.document import document_path, is_within, root_folder
+from ragkit.ingest.load.formats import Formats, no_reader
 from ragkit.ingest.load.ignore import IGNORE_FILES, Rules, ignored_by, make_rules, read_ignore_file
-from ragkit.ingest.load.kinds import kind_of, no_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,9 @@ class _Folder:
     rules: tuple[Rules, ...]
 
 
-def walk(root: Path, settings: LoadSettings) -> Iterator[WalkEntry]:
+def walk_files(
+    root: Path, settings: LoadSettings, formats: Formats | None = None
+) -> Iterator[WalkEntry]:
     """List a folder's files, ordered by their relative path.
 
     Whatever is left out is listed with its reason: hidden, ignored, too large, empty, of
@@ -52,10 +54,15 @@ def walk(root: Path, settings: LoadSettings) -> Iterator[WalkEntry]:
     that is left out is one entry. A root that is a file is taken as named: only its kind and
     size count.
 
+    Args:
+        root: The folder, or a file.
+        settings: Which files count.
+        formats: Which there are readers for; as `Parser` has them where None.
+
     Raises:
         LoadError: The root does not exist or cannot be read.
     """
-    folder = root_folder(root)
+    walk = _Walk(root_folder(root), settings, formats or Formats())
     try:
         info = root.stat()
         if stat.S_ISDIR(info.st_mode):
@@ -67,16 +74,17 @@ def walk(root: Path, settings: LoadSettings) -> Iterator[WalkEntry]:
     if not stat.S_ISDIR(info.st_mode):
         absolute = os.path.abspath(root)  # noqa: PTH100 -- absolute() would keep `..`
         name = os.path.basename(absolute)  # noqa: PTH119 -- as above
-        yield _Walk(folder, settings).file(absolute, document_path(name), info)
+        yield walk.file(absolute, document_path(name), info)
         return
-    yield from _Walk(folder, settings).run()
+    yield from walk.run()
 
 
 class _Walk:
     """One walk: the settings, made ready, and the linked folders met so far."""
 
-    def __init__(self, root: Path, settings: LoadSettings) -> None:
+    def __init__(self, root: Path, settings: LoadSettings, formats: Formats) -> None:
         self._root = str(root)
+        self._formats = formats
         self._settings = settings
         self._most_bytes = int(settings.max_file_mb * 1_000_000)
         self._include = _setting_rules(settings.include, "include")
@@ -102,7 +110,7 @@ class _Walk:
         reason = ""
         if not stat.S_ISREG(info.st_mode):
             reason = "not a regular file"
-        elif kind_of(relative) is None:
+        elif self._formats.find(relative) is None:
             reason = no_reader(relative)
         elif info.st_size == 0:
             reason = "empty"

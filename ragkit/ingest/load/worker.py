@@ -1,8 +1,8 @@
-"""The process that parses risky files: ``python -m ragkit.ingest.load.worker MEMORY_MB TIMEOUT_S``.
+"""The sandbox: ``python -m ragkit.ingest.load.worker MEMORY_MB TIMEOUT_S``.
 
 It serves one request after the other over its standard input and output (see
-:mod:`ragkit.ingest.load.parser`) and ends when its input ends, so it never outlives its parent for
-longer than the file at hand takes. It imports a parser when the first file needs it.
+`ragkit.ingest.load.parser`) and ends when its input ends, so it never outlives its parent for
+longer than the file at hand takes. It imports a reader when the first file needs it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.ingest.load.parser import pack_parsed, read_frame, write_frame
+from ragkit.ingest.load.formats import read_with
+from ragkit.ingest.load.frames import pack_parsed, read_frame, write_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ragkit.ingest.load.kinds import Parsed
-    from ragkit.ingest.load.parser import Failure, Header
+    from ragkit.ingest.load.frames import Failure, Header
 
 # A parent ends its child at the time limit; this is for a child whose parent died.
 _ORPHAN_GRACE_S = 5.0
@@ -83,7 +81,7 @@ def _set_alarm(seconds: float) -> None:
 def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Parse one file; whatever goes wrong becomes a reply."""
     try:
-        return pack_parsed(_reader(header["kind"])(body, header["name"]))
+        return pack_parsed(read_with(header["reader"], body, header["name"]))
     except UnsupportedFormatError as exc:
         return _failure("unsupported", str(exc))
     except LoadError as exc:
@@ -91,32 +89,10 @@ def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
     except MemoryError:
         gc.collect()
         return _failure("memory", "")
-    except RecursionError:
-        return _failure("load", "its parts are nested too deeply")
-    except ImportError as exc:
-        if "map segment" in str(exc):  # how the loader says that memory is at its limit
-            return _failure("memory", "")
-        return _failure("load", f"its parser cannot be imported: {exc}")
-    except Exception as exc:  # noqa: BLE001 -- parsers fail on broken files in any manner
-        return _failure("load", f"cannot be parsed: {type(exc).__name__}: {exc}")
 
 
 def _failure(error: Failure, message: str) -> tuple[Header, bytes]:
     return {"error": error, "message": message}, b""
-
-
-def _reader(kind: str) -> Callable[[bytes, str], Parsed]:
-    if kind == "pdf":
-        from ragkit.ingest.load.readers.pdf import read_pdf
-
-        return read_pdf
-    if kind == "docx":
-        from ragkit.ingest.load.readers.docx import read_docx
-
-        return read_docx
-    from ragkit.ingest.load.readers.html import read_html
-
-    return read_html
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
+from ragkit.ingest.load.formats import FORMATS
 from ragkit.ingest.split.packing import Piece, pack
 from ragkit.ingest.split.sections import Section, groups
 from ragkit.ingest.split.units import Limits, limits
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ragkit.config import SplitSettings
+    from ragkit.ingest.load.formats import Structure
     from ragkit.records import Document
 
 PREFIX_TOKENS = 64
@@ -27,10 +29,17 @@ PREFIX_TOKENS = 64
 
 MIN_CHUNK_TOKENS = 16
 _MIN_WINDOW = 2 * PREFIX_TOKENS
-_WITHOUT_OVERLAP = frozenset(("code", "csv", "json", "jsonl"))  # there are no sentences to repeat
+_STRUCTURES = {row.kind: row.structure for row in FORMATS}
+_WITHOUT_OVERLAP: tuple[Structure, ...] = ("code", "rows")  # there are no sentences to repeat
 
 
-def split(document: Document, settings: SplitSettings, *, max_tokens: int = 512) -> Iterator[Chunk]:
+def split(
+    document: Document,
+    settings: SplitSettings,
+    *,
+    max_tokens: int = 512,
+    structure: Structure | None = None,
+) -> Iterator[Chunk]:
     """Cut a document into chunks: by headings, then blocks, sentences, lines, words, characters.
 
     Chunks come in order, ``document.text[c.start:c.end] == c.text`` without white space
@@ -41,17 +50,20 @@ def split(document: Document, settings: SplitSettings, *, max_tokens: int = 512)
     in common. Visible characters stay whole unless one alone is over the limit.
 
     Args:
-        document: What to split. Its ``kind`` chooses how structure is read.
+        document: What to split.
         settings: The aimed size and the overlap, in estimated tokens.
         max_tokens: The embedding model's window.
+        structure: How the text writes headings, lists and tables; None: as ragkit's own format
+            of the document's kind does, and plain if there is none.
 
     Raises:
         ConfigError: The settings leave no room for text.
     """
     sizes = _sizes(settings, max_tokens)
-    if document.kind in _WITHOUT_OVERLAP:
+    structure = structure or _STRUCTURES.get(document.kind, "plain")
+    if structure in _WITHOUT_OVERLAP:
         sizes = sizes._replace(overlap=0)
-    return _chunks(document, sizes)
+    return _chunks(document, structure, sizes)
 
 
 def _sizes(settings: SplitSettings, max_tokens: int) -> Limits:
@@ -70,10 +82,10 @@ def _sizes(settings: SplitSettings, max_tokens: int) -> Limits:
     return limits(settings.chunk_tokens, settings.overlap_tokens, max_tokens - PREFIX_TOKENS)
 
 
-def _chunks(document: Document, sizes: Limits) -> Iterator[Chunk]:
+def _chunks(document: Document, structure: Structure, sizes: Limits) -> Iterator[Chunk]:
     page_at = _page_finder(document)
     ordinal = 0
-    for group, weight in groups(document.text, document.kind, sizes):
+    for group, weight in groups(document.text, structure, sizes):
         for piece in _pieces(document.text, group, weight, sizes):
             text = document.text[piece.start : piece.end]
             yield Chunk(

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ragkit.text.words import heading_text
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ragkit.ingest.load.formats import Structure
+
 Content = Literal["text", "rows", "code"]
+
+_NOT_SPACE = re.compile(r"\S")
+_LONGEST_TITLE = 200  # code points; a longer "heading" is a paragraph by mistake
 
 
 class Level(IntEnum):
@@ -36,10 +44,6 @@ class Block(NamedTuple):
     content: Content = "text"
     depth: int = 0
     title: str = ""
-
-
-_NOT_SPACE = re.compile(r"\S")
-_LONGEST_TITLE = 200  # code points; a longer "heading" is a paragraph by mistake
 
 
 class BlockList(list[Block]):
@@ -158,6 +162,35 @@ def markdown(text: str) -> list[Block]:
     return blocks
 
 
+class _Fences:
+    """Finds the ends of fenced code. A fence that is never closed is an ordinary line."""
+
+    def __init__(self, padded: str) -> None:
+        self._padded = padded
+        self._unclosed: dict[str, int] = {}
+
+    def close(self, opening: re.Match[str]) -> int | None:
+        """Return the end of the closing line, or None. A failed search is not repeated."""
+        fence = opening["fence"]
+        mark, length = fence[0], len(fence)
+        if length >= self._unclosed.get(mark, length + 1):
+            return None
+        pattern = rf"\n[ ]{{0,3}}{mark}{{{length},}}[ \t]*+(?=\n|\Z)"
+        closing = re.compile(pattern).search(self._padded, opening.end())
+        if closing is None:
+            self._unclosed[mark] = length
+            return None
+        return closing.end()
+
+
+def _promote(blocks: BlockList, match: re.Match[str], depth: int) -> None:
+    """Turn the one-line paragraph above an underline into a heading."""
+    above = blocks.underlined(_line_start(match) - 1)
+    if above:
+        blocks.pop()
+        blocks.heading(above[0], match.end() - 1, depth, above[1].strip())
+
+
 def rst(text: str) -> list[Block]:
     """Find headings, paragraphs, list items and tables of reStructuredText."""
     blocks, padded = BlockList(text), "\n" + text
@@ -202,14 +235,6 @@ def _depth(styles: list[tuple[str, bool]], style: tuple[str, bool]) -> int:
     return styles.index(style) + 1
 
 
-def _promote(blocks: BlockList, match: re.Match[str], depth: int) -> None:
-    """Turn the one-line paragraph above an underline into a heading."""
-    above = blocks.underlined(_line_start(match) - 1)
-    if above:
-        blocks.pop()
-        blocks.heading(above[0], match.end() - 1, depth, above[1].strip())
-
-
 def code(text: str) -> list[Block]:
     """Find the parts of source code between blank lines; best are those that end at the margin."""
     blocks = BlockList(text)
@@ -227,27 +252,15 @@ def rows(text: str) -> list[Block]:
     return [b._replace(content="rows") for b in blocks]
 
 
-class _Fences:
-    """Finds the ends of fenced code. A fence that is never closed is an ordinary line."""
-
-    def __init__(self, padded: str) -> None:
-        self._padded = padded
-        self._unclosed: dict[str, int] = {}
-
-    def close(self, opening: re.Match[str]) -> int | None:
-        """Return the end of the closing line, or None. A failed search is not repeated."""
-        fence = opening["fence"]
-        mark, length = fence[0], len(fence)
-        if length >= self._unclosed.get(mark, length + 1):
-            return None
-        pattern = rf"\n[ ]{{0,3}}{mark}{{{length},}}[ \t]*+(?=\n|\Z)"
-        closing = re.compile(pattern).search(self._padded, opening.end())
-        if closing is None:
-            self._unclosed[mark] = length
-            return None
-        return closing.end()
-
-
 def _line_end(text: str, position: int) -> int:
     end = text.find("\n", position)
     return len(text) if end < 0 else end
+
+
+SCANNERS: dict[Structure, Callable[[str], list[Block]]] = {
+    "plain": plain,
+    "markdown": markdown,
+    "rst": rst,
+    "code": code,
+    "rows": rows,
+}

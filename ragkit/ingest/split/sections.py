@@ -5,25 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from ragkit.ingest.split import scanners
+from ragkit.ingest.split.scanners import SCANNERS
 from ragkit.text.tokens import token_weight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from ragkit.ingest.load.formats import Structure
     from ragkit.ingest.split.scanners import Block
     from ragkit.ingest.split.units import Limits
-
-_SCANNERS: dict[str, Callable[[str], list[Block]]] = {
-    "markdown": scanners.markdown,
-    "html": scanners.markdown,  # the readers of HTML and DOCX write headings and lists as Markdown
-    "docx": scanners.markdown,
-    "rst": scanners.rst,
-    "code": scanners.code,
-    "csv": scanners.rows,
-    "json": scanners.rows,
-    "jsonl": scanners.rows,
-}
 
 
 class Section(NamedTuple):
@@ -35,14 +25,14 @@ class Section(NamedTuple):
     blocks: list[Block]
 
 
-def find_sections(text: str, kind: str) -> list[Section]:
+def find_sections(text: str, structure: Structure) -> list[Section]:
     """Divide a text into sections, in order; together they cover all that is not white space.
 
     Args:
         text: A document's text.
-        kind: The document's kind; unknown kinds are read as plain text.
+        structure: How its headings and lists are written.
     """
-    blocks = _SCANNERS.get(kind, scanners.plain)(text)
+    blocks = SCANNERS[structure](text)
     starts = [i for i, b in enumerate(blocks) if b.depth]
     if blocks and not blocks[0].depth:
         starts.insert(0, 0)
@@ -58,7 +48,7 @@ def find_sections(text: str, kind: str) -> list[Section]:
     return sections
 
 
-def groups(text: str, kind: str, sizes: Limits) -> Iterator[tuple[list[Section], int]]:
+def groups(text: str, structure: Structure, sizes: Limits) -> Iterator[tuple[list[Section], int]]:
     """Put small sections together with the next ones under the same parent; add their weight.
 
     A section of a line or two joins whatever comes next, so that a heading is not alone;
@@ -66,7 +56,7 @@ def groups(text: str, kind: str, sizes: Limits) -> Iterator[tuple[list[Section],
     """
     group: list[Section] = []
     total = 0
-    for section in find_sections(text, kind):
+    for section in find_sections(text, structure):
         weight = token_weight(text[section.start : section.end])
         scrap = total < sizes.low // 4
         fits = total < sizes.high - sizes.low and total + weight <= sizes.high

@@ -1,4 +1,7 @@
-"""The address of an Ollama server, read by the rules of ``OLLAMA_HOST``."""
+"""A server's address as people write it, and the key that may be sent there.
+
+Addresses are read by the rules of ``OLLAMA_HOST``, also those of other servers.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,13 @@ from ragkit.errors import ConfigError
 if TYPE_CHECKING:
     from requests import PreparedRequest
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _PORTS = {"http": 80, "https": 443}
 _OLLAMA_PORT = 11434
 _HIGHEST_PORT = 65535
 _IMPOSSIBLE = re.compile(r"[@,?#\\\s]")  # a user, a list, a query, a blank
+_MASK = "***"
 # A server that listens on every address is reached on loopback.
 _CONNECTABLE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- not bound
 
@@ -53,7 +57,7 @@ def parse_host(text: str, *, setting: str = "models.ollama_host") -> str:
     place, _, path = rest.partition("/")
     name, port = _split_port(place)
     if scheme not in _PORTS or _IMPOSSIBLE.search(rest) or not _is_host(name):
-        shown = re.sub(r"[^/]*@", "***@", text)  # what stands before it may be a password
+        shown = re.sub(r"[^/]*@", f"{_MASK}@", text)  # what stands before it may be a password
         msg = f"{setting} = {shown!r}: expected [http[s]://]host[:port][/path]"
         raise ConfigError(msg)
     default = _PORTS[scheme] if separator or scheme == "https" else _OLLAMA_PORT
@@ -92,6 +96,55 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+class ApiKey(AuthBase):
+    """Authorises requests as ``Authorization: Bearer KEY``.
+
+    Given to a session as its ``auth``, it also keeps the user's ``.netrc`` from taking its place.
+
+    Args:
+        value: The key; printable ASCII without spaces.
+        source: Where it was read, for the error message.
+
+    Raises:
+        ConfigError: The value cannot be a key; it is not repeated in the message.
+    """
+
+    def __init__(self, value: str, source: str) -> None:
+        if not value.isascii() or not value.isprintable() or " " in value or not value:
+            msg = f"{source} is no key: it holds spaces, line ends or other letters than ASCII's"
+            raise ConfigError(msg)
+        self._value = value
+
+    def __call__(self, r: PreparedRequest) -> PreparedRequest:
+        """Add the key to a request."""
+        r.headers["Authorization"] = f"Bearer {self._value}"
+        return r
+
+    def __repr__(self) -> str:
+        return f"ApiKey({_MASK!r})"
+
+    def mask(self, text: str) -> str:
+        """A text, such as a server's error, with the key blotted out."""
+        return text.replace(self._value, _MASK)
+
+
+def key_for(base: str, variable: str) -> ApiKey | None:
+    """The key in an environment variable, where it may be sent to a base URL.
+
+    That is over https, or to this machine; in the clear over a network it is kept back.
+
+    Raises:
+        ConfigError: The variable holds what cannot be a key.
+    """
+    value = os.environ.get(variable, "").strip()
+    return ApiKey(value, variable) if value and _is_safe(base) else None
+
+
+def kept_back(base: str, variable: str) -> str:
+    """The variable if it holds a key that may not be sent to a base URL, else nothing."""
+    return variable if os.environ.get(variable, "").strip() and not _is_safe(base) else ""
+
+
 def _is_host(name: str) -> bool:
     """False where a part between dots is empty or too long, which no request survives."""
     try:
@@ -115,61 +168,8 @@ def _port(text: str, default: int) -> int:
     if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_PORT:
         return int(text)
     if text:
-        log.warning("invalid port %r in the Ollama address, using %d", text, default)
+        _log.warning("invalid port %r in the Ollama address, using %d", text, default)
     return default
-
-
-VARIABLE = "OLLAMA_API_KEY"
-_MASK = "***"
-
-
-class ApiKey(AuthBase):
-    """Authorises requests as ``Authorization: Bearer KEY``.
-
-    Given to a session as its ``auth``, it also keeps the user's ``.netrc`` from taking its place.
-
-    Args:
-        value: The key; printable ASCII without spaces.
-        source: Where it was read, for the error message.
-
-    Raises:
-        ConfigError: The value cannot be a key; it is not repeated in the message.
-    """
-
-    def __init__(self, value: str, source: str = VARIABLE) -> None:
-        if not value.isascii() or not value.isprintable() or " " in value or not value:
-            msg = f"{source} is no key: it holds spaces, line ends or other letters than ASCII's"
-            raise ConfigError(msg)
-        self._value = value
-
-    def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        """Add the key to a request."""
-        r.headers["Authorization"] = f"Bearer {self._value}"
-        return r
-
-    def __repr__(self) -> str:
-        return f"ApiKey({_MASK!r})"
-
-    def mask(self, text: str) -> str:
-        """A text, such as a server's error, with the key blotted out."""
-        return text.replace(self._value, _MASK)
-
-
-def key_for(base: str, variable: str = VARIABLE) -> ApiKey | None:
-    """The key in an environment variable, where it may be sent to a base URL.
-
-    That is over https, or to this machine; in the clear over a network it is kept back.
-
-    Raises:
-        ConfigError: The variable holds what cannot be a key.
-    """
-    value = os.environ.get(variable, "").strip()
-    return ApiKey(value, variable) if value and _is_safe(base) else None
-
-
-def kept_back(base: str, variable: str = VARIABLE) -> str:
-    """The variable if it holds a key that may not be sent to a base URL, else nothing."""
-    return variable if os.environ.get(variable, "").strip() and not _is_safe(base) else ""
 
 
 def _is_safe(base: str) -> bool:

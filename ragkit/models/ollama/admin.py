@@ -1,28 +1,30 @@
-"""The endpoints for files that models are made from."""
+"""What changes the models of an Ollama server: pull, push, create, copy, delete, and uploads."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from ragkit.decoding import from_wire, wire
 from ragkit.errors import ConfigError, ModelResponseError
 from ragkit.models.http.problem import Problem
 from ragkit.models.http.transport import Request
-from ragkit.models.ollama import wire
-from ragkit.models.ollama.connection import Connection
-from ragkit.models.ollama.inventory import Inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from ragkit.models.ollama.calls import CreateCall
+    from ragkit.models.ollama.client import OllamaClient
 
-SUCCESS = "success"
+_SUCCESS = "success"
 # Each of these comes when every layer is where it should be.
-_ALL_DONE = ("verifying", "writing manifest", "pushing manifest", "removing unused", SUCCESS)
+_ALL_DONE = ("verifying", "writing manifest", "pushing manifest", "removing unused", _SUCCESS)
+_DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,8 @@ class ModelProgress:
 
     status: str
     digest: str = ""
-    total_bytes: int | None = None
-    completed_bytes: int = 0
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> ModelProgress:
-        """Read an object of the wire."""
-        return cls(
-            status=wire.text(fields, "status"),
-            digest=wire.text(fields, "digest"),
-            total_bytes=wire.whole(fields, "total"),
-            completed_bytes=wire.whole(fields, "completed") or 0,
-        )
+    total_bytes: int | None = field(default=None, metadata=wire("total"))
+    completed_bytes: int = field(default=0, metadata=wire("completed"))
 
 
 class LayerProgress:
@@ -98,10 +90,6 @@ class LayerProgress:
         return sum(layer.completed_bytes for layer in self._layers.values())
 
 
-_DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
-_NOT_FOUND = 404
-
-
 @dataclass(frozen=True, slots=True)
 class Blob:
     """A file on the server. ``uploaded`` is False where it was there before."""
@@ -111,8 +99,75 @@ class Blob:
     uploaded: bool
 
 
-class Blobs(Connection):
-    """Checks for and uploads files by their digests."""
+class OllamaAdmin:
+    """Fetches, publishes, makes, copies and deletes models, and uploads what they are made from.
+
+    The iterators end without an error exactly when the server said ``success``. A request that
+    never reached the server is tried again; one that did is not. Errors as `OllamaClient`.
+
+    Args:
+        client: The server; it stays open.
+        silence_s: How long the server may say nothing meanwhile, where the setting
+            ``models.read_timeout_s`` is shorter. It verifies or quantises a layer without a word,
+            which takes minutes for one of tens of gigabytes on a slow disk.
+
+    Usage::
+
+        for event in OllamaAdmin(client).pull("all-minilm"):
+            print(event.status, event.completed_bytes, event.total_bytes)
+    """
+
+    def __init__(self, client: OllamaClient, *, silence_s: float = 3600.0) -> None:
+        self._client, self._connection = client, client.connection
+        silence_s = max(silence_s, client.settings.read_timeout_s)
+        self._timeout = (client.settings.connect_timeout_s, silence_s)
+
+    def pull(self, name: str, *, insecure: bool = False) -> Generator[ModelProgress, None, None]:
+        """Fetch a model from its registry. ``POST /api/pull``.
+
+        Closing the iterator stops the download unless another client waits for it too. What was
+        fetched is kept for an hour at least, and a new pull goes on from there.
+
+        Args:
+            name: The model.
+            insecure: Speak plain http to the registry.
+
+        Returns:
+            ModelProgress as it comes, many times a second for each layer; see `LayerProgress`.
+
+        Raises:
+            ModelResponseError: The registry has no such model, or refuses it.
+            ModelUnavailableError: The stream broke off.
+            ConfigError: The model would run elsewhere, and ``models.allow_remote`` is off.
+        """
+        self._client.refuse_remote_name(name)
+        return self._progress("pull", _named(name, insecure=insecure))
+
+    def push(self, name: str, *, insecure: bool = False) -> Generator[ModelProgress, None, None]:
+        """Publish a model to the registry in its name. ``POST /api/push``.
+
+        Arguments, events and errors as `pull`. It needs an account whose key the *server* has.
+        """
+        return self._progress("push", _named(name, insecure=insecure))
+
+    def create(self, call: CreateCall) -> Generator[ModelProgress, None, None]:
+        """Make a model. ``POST /api/create``. Events and errors as `pull`.
+
+        Files must have been uploaded with `upload_blob` before.
+        """
+        self._client.refuse_remote_name(call.base)
+        self._client.forget_models()
+        return self._progress("create", call.body())
+
+    def copy(self, source: str, destination: str) -> None:
+        """Give a model a second name; weights are not copied. ``POST /api/copy``."""
+        self._client.forget_models()
+        body = {"source": source, "destination": destination}
+        self._connection.send_once("POST", "/api/copy", body, model=source)
+
+    def delete(self, name: str) -> None:
+        """Delete a model; weights go when no other name needs them. ``DELETE /api/delete``."""
+        self._connection.send_once("DELETE", "/api/delete", {"model": name}, model=name)
 
     def has_blob(self, digest: str) -> bool:
         """True if the server has a file. ``HEAD /api/blobs/:digest``.
@@ -123,12 +178,12 @@ class Blobs(Connection):
         Raises:
             ConfigError: It is no digest.
         """
-        got = self._transport.call(Request("HEAD", _path(digest)))
+        got = self._connection.call(Request("HEAD", _blob_path(digest)))
         if isinstance(got, Problem):
             # A HEAD has no body, so the status is all there is to tell by.
             if got.status == _NOT_FOUND:
                 return False
-            raise got.to_error(model="", address=self.address)
+            raise self._connection.error(got)
         return True
 
     def upload_blob(self, path: Path, report: Callable[[int, int], None] | None = None) -> Blob:
@@ -153,14 +208,25 @@ class Blobs(Connection):
             reader = _Reader(file, size, report)
             # It reads like a file; of a file's other methods none is used.
             body = cast("BinaryIO", reader)
-            request = Request("POST", _path(digest), file=body, size=size, repeat=False, tries=0)
-            got = self._transport.call(request)
+            got = self._connection.call(
+                Request("POST", _blob_path(digest), file=body, size=size, repeat=False, tries=0)
+            )
         if reader.digest() != digest:
-            msg = f"{path} changed while it was uploaded to {self.address}; upload it again"
+            msg = f"{path} changed while it was uploaded to {self._client.address}; upload it again"
             raise ModelResponseError(msg)
         if isinstance(got, Problem):
-            raise got.to_error(path.name, self.address)
+            raise self._connection.error(got, path.name)
         return Blob(digest, size, uploaded=True)
+
+    def _progress(self, verb: str, body: dict[str, Any]) -> Generator[ModelProgress, None, None]:
+        payload = {**body, "stream": True}
+        return self._connection.stream(
+            Request("POST", f"/api/{verb}", payload, repeat=False, timeout=self._timeout),
+            partial(from_wire, ModelProgress),
+            last=("status", _SUCCESS),
+            model=body["model"],
+            what=f"the {verb}",
+        )
 
 
 def file_digest(path: Path) -> str:
@@ -193,89 +259,11 @@ class _Reader:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def _path(digest: str) -> str:
+def _blob_path(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         msg = f"{digest!r} is no digest; expected sha256: and 64 hexadecimal digits"
         raise ConfigError(msg)
     return f"/api/blobs/{digest}"
-
-
-class Management(Inventory):
-    """Fetches, publishes, makes, copies and deletes models.
-
-    The iterators end without an error exactly when the server said ``success``. A request that
-    never reached the server is tried again; one that did is not.
-
-    Attributes:
-        silence_s: How long the server may say nothing meanwhile, where the setting
-            ``models.read_timeout_s`` is shorter. It verifies or quantises a layer without a word,
-            which takes minutes for one of tens of gigabytes on a slow disk.
-    """
-
-    silence_s: ClassVar[float] = 3600.0
-
-    def pull(self, name: str, *, insecure: bool = False) -> Generator[ModelProgress, None, None]:
-        """Fetch a model from its registry. ``POST /api/pull``.
-
-        Closing the iterator stops the download unless another client waits for it too. What was
-        fetched is kept for an hour at least, and a new pull goes on from there.
-
-        Args:
-            name: The model.
-            insecure: Speak plain http to the registry.
-
-        Returns:
-            ModelProgress as it comes, many times a second for each layer; see `LayerProgress`.
-
-        Raises:
-            ModelResponseError: The registry has no such model, or refuses it.
-            ModelUnavailableError: The stream broke off.
-            ConfigError: The model would run elsewhere, and ``models.allow_remote`` is off.
-        """
-        self.refuse_remote_name(name)
-        return self._progress("/api/pull", _named(name, insecure=insecure), name)
-
-    def push(self, name: str, *, insecure: bool = False) -> Generator[ModelProgress, None, None]:
-        """Publish a model to the registry in its name. ``POST /api/push``.
-
-        Arguments, events and errors as `pull`. It needs an account whose key the *server* has.
-        """
-        return self._progress("/api/push", _named(name, insecure=insecure), name)
-
-    def create(self, call: CreateCall) -> Generator[ModelProgress, None, None]:
-        """Make a model. ``POST /api/create``. Events and errors as `pull`.
-
-        Files must have been uploaded with `upload_blob` before.
-        """
-        self.refuse_remote_name(call.base)
-        self._known_local.clear()  # the name may have meant another model
-        return self._progress("/api/create", call.body(), call.model)
-
-    def copy(self, source: str, destination: str) -> None:
-        """Give a model a second name; weights are not copied. ``POST /api/copy``."""
-        self._known_local.clear()  # as for create
-        body = {"source": source, "destination": destination}
-        self.order("POST", "/api/copy", body, model=source)
-
-    def delete(self, name: str) -> None:
-        """Delete a model; weights go when no other name needs them. ``DELETE /api/delete``."""
-        self.order("DELETE", "/api/delete", {"model": name}, model=name)
-
-    def _progress(
-        self, path: str, body: Mapping[str, Any], model: str
-    ) -> Generator[ModelProgress, None, None]:
-        return self.events_until(
-            ("status", SUCCESS),
-            self.events(
-                path,
-                {**body, "stream": True},
-                model=model,
-                repeat=False,
-                silence_s=self.silence_s,
-            ),
-            ModelProgress.read,
-            unfinished=self.unfinished(model, f"the {path.rpartition('/')[2]}"),
-        )
 
 
 def _named(name: str, *, insecure: bool) -> dict[str, Any]:

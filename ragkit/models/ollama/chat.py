@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.models.ollama.calls import ChatCall
 from ragkit.models.ollama.messages import Message
 from ragkit.models.ollama.names import normalise_name
-from ragkit.protocols import ChatDone, ThinkingDelta
-from ragkit.query.thinking import ThinkFilter
+from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -55,14 +54,13 @@ class OllamaChat:
 
     def chat(self, request: ChatRequest) -> Generator[ChatEvent, None, None]:
         """Stream a reply; see `ragkit.protocols.ChatModel.chat`."""
-        split = ThinkFilter()
         with closing(self._client.chat_stream(self._call(request))) as replies:
             for reply in replies:
                 if reply.message.thinking:
                     yield ThinkingDelta(reply.message.thinking)
-                yield from split.feed(reply.message.content)
+                if reply.message.content:
+                    yield TextDelta(reply.message.content)
                 if reply.done:
-                    yield from split.end()
                     yield _done(reply)
 
     @cached_property

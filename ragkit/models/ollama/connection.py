@@ -1,68 +1,52 @@
-"""A server's address and how its replies are read: what every group of endpoints stands on."""
+"""One server's address and how its replies are read: what client and admin send through."""
 
 from __future__ import annotations
 
 import math
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 import requests
 
-from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
-from ragkit.models.http.address import kept_back, key_for, parse_host
+from ragkit.errors import ModelResponseError, ModelUnavailableError
+from ragkit.models.http.address import parse_host
 from ragkit.models.http.problem import Problem
 from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
-from ragkit.models.ollama.problems import classify
+from ragkit.models.ollama.problems import IN_STREAM, classify, to_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from ragkit.config import ModelSettings
+    from ragkit.errors import ModelError
 
-_IN_STREAM = 200
+_KEY_VARIABLE = "OLLAMA_API_KEY"
 T = TypeVar("T")
 
 
 class Connection:
     """One server. Opens no connection until a method is called; safe in several threads.
 
-    Every method raises ModelUnavailableError where nothing answers, ModelNotFoundError where the
-    model is not installed, ModelResponseError where the request is refused or the reply is odd.
-
-    Args:
-        host: Address as in ``OLLAMA_HOST``; see `parse_host`.
-        settings: Timeouts, tries, concurrency, ``keep_alive``, ``allow_remote``.
-
-    Raises:
-        ConfigError: The address or ``OLLAMA_API_KEY`` cannot be used.
+    Arguments and errors are those of `OllamaClient`.
     """
 
     def __init__(self, host: str, *, settings: ModelSettings) -> None:
         self.settings = settings
         self.address = parse_host(host)
         self._transport = Transport(
-            self.address,
-            settings,
-            key=key_for(self.address),
-            kept_back=kept_back(self.address),
-            classify=classify,
+            self.address, settings, key_variable=_KEY_VARIABLE, classify=classify
         )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.address!r})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._transport.close()
 
-    def request(
+    def call(self, request: Request) -> bytes | Problem:
+        """Send a request and read its whole reply; a failure is returned."""
+        return self._transport.call(request)
+
+    def fetch(
         self,
         method: str,
         path: str,
@@ -70,98 +54,63 @@ class Connection:
         *,
         model: str = "",
     ) -> dict[str, Any]:
-        """Send a request, raise its failure as one of our errors, return its JSON object."""
-        return self.parsed(self.attempt(method, path, payload), model)
+        """The JSON object of a reply, asked for again where that may help."""
+        return self.parsed(self.call(Request(method, path, payload)), model)
 
-    def attempt(self, method: str, path: str, payload: Any = None) -> bytes | Problem:  # noqa: ANN401 -- any JSON value
-        """Send a request, tried again where that may help; a failure is returned."""
-        return self._transport.call(Request(method, path, payload))
-
-    def order(self, method: str, path: str, payload: Any, *, model: str = "") -> None:  # noqa: ANN401 -- any JSON value
-        """Have something changed that is not to be changed twice; the reply's body is nothing.
-
-        It is sent again only where it never reached the server.
-        """
-        got = self._transport.call(Request(method, path, payload, repeat=False))
-        if isinstance(got, Problem):
-            raise got.to_error(model, self.address)
-
-    def costly(self, path: str, payload: Any, *, model: str) -> dict[str, Any]:  # noqa: ANN401 -- any JSON value
+    def fetch_once(self, path: str, payload: Any, *, model: str) -> dict[str, Any]:  # noqa: ANN401 -- any JSON value
         """The JSON object of a reply that is not asked for again once its first byte came."""
         got = self._transport.stream(Request("POST", path, payload))
         if isinstance(got, Problem):
-            raise got.to_error(model, self.address)
+            raise self.error(got, model)
         with got:
             try:
                 content = got.content
             except requests.RequestException as exc:
-                problem = to_problem(exc, self.settings.read_timeout_s)
-                raise problem.to_error(model, self.address) from exc
+                raise self.error(to_problem(exc, self.settings.read_timeout_s), model) from exc
         if not content:  # cut within the head, which then reads like a whole one
             raise self.unfinished(model)
         return self._event(content, model, ended=True)
 
-    def events(
+    def send_once(self, method: str, path: str, payload: Any, *, model: str) -> None:  # noqa: ANN401 -- any JSON value
+        """Have something changed that is not to be changed twice; the reply's body is nothing.
+
+        It is sent again only where it never reached the server.
+        """
+        got = self.call(Request(method, path, payload, repeat=False))
+        if isinstance(got, Problem):
+            raise self.error(got, model)
+
+    def stream(
         self,
-        path: str,
-        payload: Any,  # noqa: ANN401 -- any JSON value
+        request: Request,
+        read: Callable[[dict[str, Any]], T],
         *,
-        model: str = "",
-        repeat: bool = True,
-        silence_s: float = 0.0,
-    ) -> Generator[dict[str, Any], None, None]:
+        last: tuple[str, Any],
+        model: str,
+        what: str = "its answer",
+    ) -> Generator[T, None, None]:
         """The JSON objects of a streamed reply as they come; closing it ends the request.
 
         Args:
-            path: The endpoint; the method is POST.
-            payload: JSON value of the body.
-            model: For the error messages.
-            repeat: Whether it may be sent again where it reached the server but no reply began.
-            silence_s: How long the server may say nothing, where that is longer than the setting.
+            request: What to send; it is not sent again once the reply has begun.
+            read: Makes a record of an object.
+            last: The field and value of the object that says that all is done.
+            model: For the error messages, as is
+            what: What is not complete where that object never comes.
 
         Raises:
-            ModelError: The request failed before the stream, or the stream ended with an error
-                or within a line.
-        """
-        silence_s = max(silence_s, self.settings.read_timeout_s)
-        limits = (self.settings.connect_timeout_s, silence_s)
-        request = Request("POST", path, payload, repeat=repeat, timeout=limits)
-        response = self._transport.stream(request)
-        if isinstance(response, Problem):
-            raise response.to_error(model, self.address)
-        with response:
-            try:
-                # No chunk size: pieces are handed on as they arrive, not when a buffer is full.
-                for line, ended in split_lines(response.iter_content(chunk_size=None)):
-                    yield self._event(line, model, ended=ended)
-            except requests.RequestException as exc:
-                raise to_problem(exc, silence_s).to_error(model, self.address) from exc
-
-    def events_until(
-        self,
-        last: tuple[str, Any],
-        events: Generator[dict[str, Any], None, None],
-        read: Callable[[dict[str, Any]], T],
-        *,
-        unfinished: ModelError,
-    ) -> Generator[T, None, None]:
-        """Events, read, up to the one that says that all is done; closing it closes them.
-
-        Args:
-            last: The field and value of that event.
-            events: As `events` gives them.
-            read: Makes a record of one.
-            unfinished: Raised where the last one never comes.
+            ModelError: The request failed before the stream, or the stream ended with an error,
+                within a line, or without the last object.
         """
         name, value = last
-        with closing(events):
+        with closing(self._events(request, model)) as events:
             for event in events:
                 if event.get(name) == value:
                     _read_out(events)
                     yield read(event)
                     return
                 yield read(event)
-        raise unfinished
+        raise self.unfinished(model, what)
 
     def parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
         """The JSON object of a reply.
@@ -170,7 +119,7 @@ class Connection:
             ModelError: The request failed, or the reply is no JSON object.
         """
         if isinstance(got, Problem):
-            raise got.to_error(model, self.address)
+            raise self.error(got, model)
         reply = _json_object(got)
         if reply is None:
             shown = self._transport.mask(repr(got[:80]))
@@ -198,33 +147,35 @@ class Connection:
             full["keep_alive"] = keep_alive_value(kept)
         return full
 
+    def error(self, problem: Problem, model: str = "") -> ModelError:
+        """The error that a caller of the library sees."""
+        return to_error(problem, model, self.address)
+
     def unfinished(self, model: str, what: str = "its answer") -> ModelUnavailableError:
-        """The error for a stream that ended without saying that it was done."""
+        """The error for a reply that ended without saying that it was done."""
         msg = f"{model} at {self.address} broke off before {what} was complete"
         return ModelUnavailableError(msg, model)
+
+    def _events(self, request: Request, model: str) -> Generator[dict[str, Any], None, None]:
+        response = self._transport.stream(request)
+        if isinstance(response, Problem):
+            raise self.error(response, model)
+        with response:
+            try:
+                # No chunk size: pieces are handed on as they arrive, not when a buffer is full.
+                for line, ended in split_lines(response.iter_content(chunk_size=None)):
+                    yield self._event(line, model, ended=ended)
+            except requests.RequestException as exc:
+                silence_s = request.timeout[1] if request.timeout else self.settings.read_timeout_s
+                raise self.error(to_problem(exc, silence_s), model) from exc
 
     def _event(self, line: bytes, model: str, *, ended: bool) -> dict[str, Any]:
         if not ended and _json_object(line) is None:
             raise self.unfinished(model, "a line of its reply")
         event = self.parsed(line, model)
         if "error" in event:
-            raise self._failure(line, model)
+            raise self.error(self._transport.problem(IN_STREAM, line), model)
         return event
-
-    def _failure(self, line: bytes, model: str) -> ModelError:
-        return self._transport.problem(_IN_STREAM, line).to_error(model, self.address)
-
-
-def _read_out(events: Generator[dict[str, Any], None, None]) -> None:
-    """Read the end of a reply whose last event is there, so that its connection is kept.
-
-    What goes wrong now takes nothing from the reply.
-    """
-    try:
-        for _ in events:
-            pass
-    except (ModelUnavailableError, ModelResponseError):
-        return
 
 
 def keep_alive_value(text: str) -> str | float:
@@ -242,6 +193,18 @@ def keep_alive_value(text: str) -> str | float:
     if not math.isfinite(number):  # JSON cannot say it; the server refuses the word
         return text
     return int(number) if number.is_integer() else number
+
+
+def _read_out(events: Generator[dict[str, Any], None, None]) -> None:
+    """Read the end of a reply whose last event is there, so that its connection is kept.
+
+    What goes wrong now takes nothing from the reply.
+    """
+    try:
+        for _ in events:
+            pass
+    except (ModelUnavailableError, ModelResponseError):
+        return
 
 
 def _json_object(data: bytes) -> dict[str, Any] | None:

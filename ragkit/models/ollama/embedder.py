@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ragkit.models.http.embedder import ServedEmbedder, chosen_prefixes
+from ragkit.models.http.embedder import UNKNOWN_TOKENS, HTTPEmbedder, chosen_prefixes
 from ragkit.models.ollama.names import normalise_name
-from ragkit.models.ollama.servers import Servers
+from ragkit.models.ollama.servers import ServerPool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 
 # The server computes at most so many tokens at once unless told otherwise: num_batch.
 _BATCH_TOKENS = 2048
-# Where the server says nothing, the smallest window among known embedding models.
-_UNKNOWN_TOKENS = 512
-_BOUNDARY_TOKENS = 2
 
 
-class OllamaEmbedder(ServedEmbedder):
+class OllamaEmbedder(HTTPEmbedder):
     """Satisfies `ragkit.protocols.Embedder`. Nothing is sent until something is asked for.
 
     Safe to use from several threads, which share ``settings.embed_concurrency`` requests in flight
@@ -36,7 +33,7 @@ class OllamaEmbedder(ServedEmbedder):
         document_prefix: Put before passages, likewise.
         digest, dim, max_tokens: If they are known already, e.g. from an index.
         num_ctx: Window to ask for, tokens; None: the setting.
-        helpers: Further servers with the same model, to share the work with; see `Servers`.
+        replicas: Further servers with the same model, to share the work with; see `ServerPool`.
     """
 
     backend = "ollama"
@@ -52,7 +49,7 @@ class OllamaEmbedder(ServedEmbedder):
         dim: int | None = None,
         max_tokens: int | None = None,
         num_ctx: int | None = None,
-        helpers: Sequence[OllamaClient] = (),
+        replicas: Sequence[OllamaClient] = (),
     ) -> None:
         settings = client.settings
         self._batched = settings.embed_endpoint == "/api/embed"
@@ -60,38 +57,32 @@ class OllamaEmbedder(ServedEmbedder):
             normalise_name(name),
             prefixes=chosen_prefixes(name, settings, query_prefix, document_prefix),
             dim=dim,
+            max_tokens=max_tokens,
             batch=settings.embed_batch if self._batched else 1,
             requests=settings.embed_concurrency,
-            servers=1 + len(helpers),
+            servers=1 + len(replicas),
         )
         self._client = client
-        self._servers = Servers([client, *helpers], self.name, digest=digest)
-        self._max_tokens = max_tokens
+        self._servers = ServerPool([client, *replicas], self.name, digest=digest)
         self._num_ctx = settings.embed_num_ctx if num_ctx is None else num_ctx
 
     @property
     def options(self) -> dict[str, Any]:
         """What changes a vector besides the weights; known without the server."""
-        prefixes = {"query_prefix": self._query_prefix, "document_prefix": self._document_prefix}
-        return prefixes | ({"num_ctx": self._num_ctx} if self._num_ctx else {})
+        return super().options | ({"num_ctx": self._num_ctx} if self._num_ctx else {})
 
     @property
     def digest(self) -> str:
         """Digest of the weights; asked of the server the first time."""
         return self._servers.digest
 
-    @property
-    def max_tokens(self) -> int:
-        """Longest text embedded whole, in tokens, prefix and boundary tokens already taken off."""
-        if self._max_tokens is None:
-            shown = self._servers.ask(lambda client: client.show(self.name))
-            asked = self._num_ctx or shown.parameter("num_ctx") or _BATCH_TOKENS
-            window = min(shown.context_tokens or _UNKNOWN_TOKENS, asked)
-            if not self._num_ctx:  # else num_batch is sent and equals the window
-                window = min(window, shown.parameter("num_batch") or _BATCH_TOKENS)
-            prefix = max(len(self._document_prefix.encode()), len(self._query_prefix.encode()))
-            self._max_tokens = max(1, window - _BOUNDARY_TOKENS - (prefix + 2) // 3)
-        return self._max_tokens
+    def _window(self) -> int:
+        shown = self._servers.ask(lambda client: client.show(self.name))
+        asked = self._num_ctx or shown.parameter("num_ctx") or _BATCH_TOKENS
+        window = min(shown.context_tokens or UNKNOWN_TOKENS, asked)
+        if not self._num_ctx:  # else num_batch is sent and equals the window
+            window = min(window, shown.parameter("num_batch") or _BATCH_TOKENS)
+        return window
 
     def _request(self, texts: Sequence[str]) -> list[Vectors] | Problem:
         options = {"num_ctx": self._num_ctx, "num_batch": self._num_ctx} if self._num_ctx else None
@@ -101,5 +92,5 @@ class OllamaEmbedder(ServedEmbedder):
             body |= {"input": list(texts), "truncate": False}
         else:
             body["prompt"] = texts[0]
-        full = self._client.with_defaults(body, options)
+        full = self._client.connection.with_defaults(body, options)
         return self._servers.vectors(endpoint, full, len(texts))

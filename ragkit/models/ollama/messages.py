@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ragkit.models.ollama import wire
+from ragkit.decoding import wire
 from ragkit.models.ollama.replies import Metrics, TokenLogprob
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A function that the model wants called; ``arguments`` by their names."""
 
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    name: str = field(metadata=wire("function.name"))
+    arguments: Mapping[str, Any] = field(default_factory=dict, metadata=wire("function.arguments"))
     id: str = ""
-    index: int | None = None
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> ToolCall:
-        """Read an object of the wire."""
-        function = wire.mapping(fields, "function")
-        return cls(
-            name=wire.text(function, "name"),
-            arguments=wire.mapping(function, "arguments"),
-            id=wire.text(fields, "id"),
-            index=wire.whole(function, "index"),
-        )
+    index: int | None = field(default=None, metadata=wire("function.index"))
 
     def body(self) -> dict[str, Any]:
         """The object that goes over the wire."""
@@ -60,22 +50,10 @@ class Message:
     role: str
     content: str = ""
     thinking: str = ""
-    images: tuple[bytes, ...] = field(default=(), repr=False)
+    images: tuple[bytes, ...] = field(default=(), repr=False, metadata=wire())
     tool_calls: tuple[ToolCall, ...] = ()
     tool_name: str = ""
     tool_call_id: str = ""
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Message:
-        """Read an object of the wire."""
-        return cls(
-            role=wire.text(fields, "role"),
-            content=wire.text(fields, "content"),
-            thinking=wire.text(fields, "thinking"),
-            tool_calls=tuple(map(ToolCall.read, wire.objects(fields, "tool_calls"))),
-            tool_name=wire.text(fields, "tool_name"),
-            tool_call_id=wire.text(fields, "tool_call_id"),
-        )
 
     def body(self) -> dict[str, Any]:
         """The object that goes over the wire."""
@@ -109,20 +87,7 @@ class ChatReply:
     done_reason: str = ""
     created_at: datetime | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
-    metrics: Metrics = field(default_factory=Metrics)
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> ChatReply:
-        """Read an object of the wire."""
-        return cls(
-            model=wire.text(fields, "model"),
-            message=Message.read(wire.mapping(fields, "message")),
-            done=fields.get("done") is True,
-            done_reason=wire.text(fields, "done_reason"),
-            created_at=wire.time(fields, "created_at"),
-            logprobs=TokenLogprob.read_all(fields, "logprobs"),
-            metrics=Metrics.read(fields),
-        )
+    metrics: Metrics = field(default=Metrics(), metadata=wire(""))
 
 
 def encoded(images: Sequence[bytes]) -> list[str]:

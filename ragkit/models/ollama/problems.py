@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from ragkit.models.http.problem import Kind, Problem
 
 _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -46,7 +47,8 @@ _HINTS = {
 }
 _KEY = "the key in OLLAMA_API_KEY is missing, wrong, or has no right to this"
 _SIGN_IN = "sign the server in: "
-_IN_STREAM = 200
+IN_STREAM = 200
+"""The status that stands for an error inside a stream."""
 _UNAUTHORISED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 _SERVER_ERROR, _NOT_IMPLEMENTED = 500, 501
 _BUSY = frozenset({502, 503, 504})
@@ -54,15 +56,30 @@ _SHOWN_CHARS = 300
 
 
 def classify(status: int, body: bytes) -> Problem:
-    """Tell what an error reply means. A status of 200 stands for an error inside a stream."""
+    """Tell what an error reply means. `IN_STREAM` stands for an error inside a stream."""
     value = _parsed(body)
     text, from_server = _error_text(value)
     kind = next((kind for kind, mark in _MARKS if mark.search(text)), None)
     if kind is None:
         kind = _kind_of_status(status, missing=from_server and "not found" in text)
     hint = _hint(status, text, value)
-    shown = text if status == _IN_STREAM else f"{text} (HTTP {status})"
+    shown = text if status == IN_STREAM else f"{text} (HTTP {status})"
     return Problem(kind, f"{shown}; {hint}" if hint else shown, status)
+
+
+def to_error(problem: Problem, model: str, address: str) -> ModelError:
+    """The error that a caller of the library sees."""
+    if problem.kind == "missing":
+        short = model.removesuffix(":latest")
+        message = f"model {short!r} is not installed on {address}; try: ragkit models pull {short}"
+        return ModelNotFoundError(message, model)
+    if problem.kind == "unreachable":
+        message = (
+            f"nothing answers at {address} ({problem.text}); start the server with "
+            "`ollama serve`, or set OLLAMA_HOST to its address"
+        )
+        return ModelUnavailableError(message, model)
+    return problem.to_error(model, address)
 
 
 def _hint(status: int, text: str, value: Any) -> str:  # noqa: ANN401 -- any JSON value

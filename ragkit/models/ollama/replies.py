@@ -6,16 +6,25 @@ nobody here knows are passed over. Times are aware datetimes; durations are seco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ragkit.models.ollama import wire
+from ragkit.decoding import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from ragkit.protocols import Vectors
+
+_NANOSECONDS = 1e9
+
+
+def _seconds(place: str) -> Mapping[str, Any]:
+    """A duration, which the wire holds in whole nanoseconds."""
+    return wire(place, then=lambda nanoseconds: nanoseconds / _NANOSECONDS)
+
+
+_DIGEST = wire("digest", then=lambda digest: digest.removeprefix("sha256:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +40,12 @@ class Metrics:
         answer_s: Seconds of writing.
     """
 
-    total_s: float | None = None
-    load_s: float | None = None
-    prompt_tokens: int | None = None
-    prompt_s: float | None = None
-    answer_tokens: int | None = None
-    answer_s: float | None = None
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Metrics:
-        """Read them from a reply that holds them among other fields."""
-        return cls(
-            total_s=wire.seconds(fields, "total_duration"),
-            load_s=wire.seconds(fields, "load_duration"),
-            prompt_tokens=wire.whole(fields, "prompt_eval_count"),
-            prompt_s=wire.seconds(fields, "prompt_eval_duration"),
-            answer_tokens=wire.whole(fields, "eval_count"),
-            answer_s=wire.seconds(fields, "eval_duration"),
-        )
+    total_s: float | None = field(default=None, metadata=_seconds("total_duration"))
+    load_s: float | None = field(default=None, metadata=_seconds("load_duration"))
+    prompt_tokens: int | None = field(default=None, metadata=wire("prompt_eval_count"))
+    prompt_s: float | None = field(default=None, metadata=_seconds("prompt_eval_duration"))
+    answer_tokens: int | None = field(default=None, metadata=wire("eval_count"))
+    answer_s: float | None = field(default=None, metadata=_seconds("eval_duration"))
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -69,21 +66,8 @@ class TokenLogprob:
 
     token: str
     logprob: float
-    top: tuple[TokenLogprob, ...] = ()
-    utf8: bytes = b""
-
-    @classmethod
-    def read_all(cls, fields: Mapping[str, Any], name: str) -> tuple[TokenLogprob, ...]:
-        """Read a list of them from a field."""
-        return tuple(
-            cls(
-                token=wire.text(item, "token"),
-                logprob=wire.number(item, "logprob") or 0.0,
-                top=cls.read_all(item, "top_logprobs"),
-                utf8=wire.octets(item, "bytes"),
-            )
-            for item in wire.objects(fields, name)
-        )
+    top: tuple[TokenLogprob, ...] = field(default=(), metadata=wire("top_logprobs"))
+    utf8: bytes = field(default=b"", metadata=wire("bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +86,14 @@ class Generated:
     """
 
     model: str
-    text: str
+    text: str = field(metadata=wire("response"))
     thinking: str = ""
     done: bool = False
     done_reason: str = ""
     created_at: datetime | None = None
     context: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
-    metrics: Metrics = Metrics()
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Generated:
-        """Read an object of the wire."""
-        return cls(
-            model=wire.text(fields, "model"),
-            text=wire.text(fields, "response"),
-            thinking=wire.text(fields, "thinking"),
-            done=fields.get("done") is True,
-            done_reason=wire.text(fields, "done_reason"),
-            created_at=wire.time(fields, "created_at"),
-            context=wire.integers(fields, "context"),
-            logprobs=TokenLogprob.read_all(fields, "logprobs"),
-            metrics=Metrics.read(fields),
-        )
+    metrics: Metrics = field(default=Metrics(), metadata=wire(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,23 +126,8 @@ class Details:
     parameter_size: str = ""
     quantization_level: str = ""
     parent_model: str = ""
-    context_tokens: int | None = None
+    context_tokens: int | None = field(default=None, metadata=wire("context_length"))
     embedding_length: int | None = None
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> Details:
-        """Read them from a reply's ``details``."""
-        given = wire.mapping(fields, "details")
-        return cls(
-            format=wire.text(given, "format"),
-            family=wire.text(given, "family"),
-            families=wire.texts(given, "families"),
-            parameter_size=wire.text(given, "parameter_size"),
-            quantization_level=wire.text(given, "quantization_level"),
-            parent_model=wire.text(given, "parent_model"),
-            context_tokens=wire.whole(given, "context_length"),
-            embedding_length=wire.whole(given, "embedding_length"),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,28 +144,14 @@ class InstalledModel:
             else empty.
     """
 
-    name: str
-    digest: str = ""
-    size_bytes: int = 0
+    name: str = field(metadata=wire("name", "model"))
+    digest: str = field(default="", metadata=_DIGEST)
+    size_bytes: int = field(default=0, metadata=wire("size"))
     modified_at: datetime | None = None
     details: Details = Details()
     capabilities: tuple[str, ...] = ()
     remote_host: str = ""
     remote_model: str = ""
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> InstalledModel:
-        """Read an object of the wire."""
-        return cls(
-            name=wire.text(fields, "name") or wire.text(fields, "model"),
-            digest=wire.text(fields, "digest").removeprefix("sha256:"),
-            size_bytes=wire.whole(fields, "size") or 0,
-            modified_at=wire.time(fields, "modified_at"),
-            details=Details.read(fields),
-            capabilities=wire.texts(fields, "capabilities"),
-            remote_host=wire.text(fields, "remote_host"),
-            remote_model=wire.text(fields, "remote_model"),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,23 +167,10 @@ class RunningModel:
         context_tokens: The window in force; None with an older server.
     """
 
-    name: str
-    digest: str = ""
-    size_bytes: int = 0
-    size_vram_bytes: int = 0
+    name: str = field(metadata=wire("name", "model"))
+    digest: str = field(default="", metadata=_DIGEST)
+    size_bytes: int = field(default=0, metadata=wire("size"))
+    size_vram_bytes: int = field(default=0, metadata=wire("size_vram"))
     expires_at: datetime | None = None
-    context_tokens: int | None = None
+    context_tokens: int | None = field(default=None, metadata=wire("context_length"))
     details: Details = Details()
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> RunningModel:
-        """Read an object of the wire."""
-        return cls(
-            name=wire.text(fields, "name") or wire.text(fields, "model"),
-            digest=wire.text(fields, "digest").removeprefix("sha256:"),
-            size_bytes=wire.whole(fields, "size") or 0,
-            size_vram_bytes=wire.whole(fields, "size_vram") or 0,
-            expires_at=wire.time(fields, "expires_at"),
-            context_tokens=wire.whole(fields, "context_length"),
-            details=Details.read(fields),
-        )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ragkit.errors import ConfigError, ModelError, ModelNotFoundError, ModelUnavailableError
 from ragkit.models.http.problem import TEXT_KINDS, Kind, Problem
+from ragkit.models.ollama.problems import to_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -48,7 +49,7 @@ class _Server:
     pause_s: float = _FIRST_PAUSE_S
 
 
-class Servers:
+class ServerPool:
     """Sends each request to the least busy server, and to another one where that fails.
 
     A server that fails is left out for a second, after the next failure for two, and so on up to
@@ -84,7 +85,7 @@ class Servers:
     def vectors(
         self, endpoint: Endpoint, body: Mapping[str, Any], count: int
     ) -> list[Vectors] | Problem:
-        """Send one request for vectors; see `Embedding.vectors`.
+        """Send one request for vectors; see `OllamaClient.vectors`.
 
         Returns:
             The vectors, or a problem of the kinds `TEXT_KINDS`.
@@ -97,7 +98,7 @@ class Servers:
         def send(client: OllamaClient) -> list[Vectors] | Problem:
             got = client.vectors(endpoint, body, count)
             if isinstance(got, Problem) and got.kind not in TEXT_KINDS:
-                raise got.to_error(self._name, client.address)
+                raise to_error(got, self._name, client.address)
             return got
 
         return self.ask(send)
@@ -176,7 +177,7 @@ class Servers:
             return
         client, name = server.client, self._name
         if server.back_at and not client.is_available():
-            raise Problem("unreachable", "still no server there").to_error(name, client.address)
+            raise to_error(Problem("unreachable", "still no server there"), name, client.address)
         digest = client.digest(name)
         with self._changed:
             if self._digest is None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from ragkit.models.ollama import wire
 from ragkit.models.ollama.messages import Message
 from ragkit.models.ollama.replies import Details
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +49,6 @@ class ShownModel:
     requires: str = ""
     remote_model: str = ""
     remote_host: str = ""
-
-    @classmethod
-    def read(cls, fields: Mapping[str, Any]) -> ShownModel:
-        """Read an object of the wire."""
-        names = ("modelfile", "parameters", "template", "system", "license")
-        others = ("renderer", "parser", "requires", "remote_model", "remote_host")
-        return cls(
-            **{name: wire.text(fields, name) for name in (*names, *others)},
-            details=Details.read(fields),
-            model_info=wire.mapping(fields, "model_info"),
-            projector_info=wire.mapping(fields, "projector_info"),
-            tensors=tuple(wire.objects(fields, "tensors")),
-            capabilities=wire.texts(fields, "capabilities"),
-            messages=tuple(map(Message.read, wire.objects(fields, "messages"))),
-            modified_at=wire.time(fields, "modified_at"),
-        )
 
     @property
     def context_tokens(self) -> int | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ragkit.protocols import ChatDone, ThinkingDelta
-from ragkit.query.thinking import ThinkFilter
+from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -39,8 +37,8 @@ class OpenAIChat:
 
     @property
     def digest(self) -> str:
-        """Stands for the weights; 64 hexadecimal digits made of the name."""
-        return hashlib.sha256(f"openai\0{self.name}".encode()).hexdigest()
+        """Stands for the weights; see `OpenAIClient.digest`."""
+        return self._client.digest(self.name)
 
     @cached_property
     def context_tokens(self) -> int:
@@ -50,7 +48,6 @@ class OpenAIChat:
 
     def chat(self, request: ChatRequest) -> Generator[ChatEvent, None, None]:
         """Stream a reply; see `ragkit.protocols.ChatModel.chat`."""
-        split = ThinkFilter()
         reason = "unknown"
         usage: dict[str, int] = {}
         with closing(self._client.chat(self._body(request))) as chunks:
@@ -58,12 +55,11 @@ class OpenAIChat:
                 usage = chunk.get("usage") or usage
                 for choice in chunk.get("choices") or ():
                     delta = choice.get("delta") or {}
-                    thought = delta.get("reasoning_content") or delta.get("reasoning")
-                    if thought:
+                    if thought := delta.get("reasoning_content") or delta.get("reasoning"):
                         yield ThinkingDelta(thought)
-                    yield from split.feed(delta.get("content") or "")
+                    if text := delta.get("content"):
+                        yield TextDelta(text)
                     reason = choice.get("finish_reason") or reason
-        yield from split.end()
         yield ChatDone(reason, usage.get("prompt_tokens"), usage.get("completion_tokens"))
 
     def _body(self, request: ChatRequest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from base64 import b64decode
 from contextlib import closing, suppress
@@ -15,7 +16,7 @@ import orjson
 import requests
 
 from ragkit.errors import ModelResponseError, ModelUnavailableError
-from ragkit.models.http.address import kept_back, key_for, parse_host
+from ragkit.models.http.address import parse_host
 from ragkit.models.http.problem import TEXT_KINDS, Problem
 from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
 from ragkit.models.openai.problems import IN_STREAM, classify, to_error
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ragkit.config import ModelSettings
     from ragkit.protocols import Vectors
 
-KEY_VARIABLE = "OPENAI_API_KEY"
+_KEY_VARIABLE = "OPENAI_API_KEY"
 _DONE = b"[DONE]"
 _END_S = 0.25
 """How long the end of a reply is waited for, from ``[DONE]`` on."""
@@ -63,11 +64,7 @@ class OpenAIClient:
         base = parse_host(given, setting="models.openai_url")
         self.address = base if urlsplit(base).path else f"{base}/v1"
         self._transport = Transport(
-            self.address,
-            settings,
-            key=key_for(self.address, KEY_VARIABLE),
-            kept_back=kept_back(self.address, KEY_VARIABLE),
-            classify=classify,
+            self.address, settings, key_variable=_KEY_VARIABLE, classify=classify
         )
 
     def __repr__(self) -> str:
@@ -112,6 +109,14 @@ class OpenAIClient:
             msg = f"{name} at {self.address}: a reply without the model's id"
             raise ModelResponseError(msg, name)
         return _listed(entry)
+
+    def digest(self, name: str) -> str:
+        """Stands for a model's weights, of which the interface tells nothing; sends nothing.
+
+        Returns:
+            64 hexadecimal digits made of the name.
+        """
+        return hashlib.sha256(f"openai\0{name}".encode()).hexdigest()
 
     def embeddings(self, model: str, texts: Sequence[str]) -> list[Vectors] | Problem:
         """Have texts embedded: ``POST /embeddings``.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ragkit.models.http.embedder import ServedEmbedder, chosen_prefixes
+from ragkit.models.http.embedder import HTTPEmbedder, chosen_prefixes
 from ragkit.models.http.problem import Problem
 from ragkit.text.tokens import estimate_tokens
 
@@ -15,12 +14,8 @@ if TYPE_CHECKING:
     from ragkit.models.openai.client import OpenAIClient
     from ragkit.protocols import Vectors
 
-# Where the server says nothing, the smallest window among known embedding models.
-_UNKNOWN_TOKENS = 512
-_BOUNDARY_TOKENS = 2
 
-
-class OpenAIEmbedder(ServedEmbedder):
+class OpenAIEmbedder(HTTPEmbedder):
     """Satisfies `ragkit.protocols.Embedder`. Nothing is sent until something is asked for.
 
     The interface gives no digest: ``digest`` is made of the model's name, so that another model
@@ -51,31 +46,20 @@ class OpenAIEmbedder(ServedEmbedder):
             name,
             prefixes=chosen_prefixes(name, settings, query_prefix, document_prefix),
             dim=dim,
+            max_tokens=max_tokens,
             batch=settings.embed_batch,
             requests=settings.embed_concurrency,
         )
         self._client = client
-        self._max_tokens = max_tokens
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What changes a vector besides the weights; known without the server."""
-        return {"query_prefix": self._query_prefix, "document_prefix": self._document_prefix}
 
     @property
     def digest(self) -> str:
-        """Stands for the weights; 64 hexadecimal digits made of the name."""
-        return hashlib.sha256(f"openai\0{self.name}".encode()).hexdigest()
+        """Stands for the weights; see `OpenAIClient.digest`."""
+        return self._client.digest(self.name)
 
-    @property
-    def max_tokens(self) -> int:
-        """Longest text embedded whole, in tokens, prefix and boundary tokens already taken off."""
-        if self._max_tokens is None:
-            listed = self._client.model(self.name)
-            window = (listed and listed.context_tokens) or _UNKNOWN_TOKENS
-            prefix = max(len(self._document_prefix.encode()), len(self._query_prefix.encode()))
-            self._max_tokens = max(1, window - _BOUNDARY_TOKENS - (prefix + 2) // 3)
-        return self._max_tokens
+    def _window(self) -> int | None:
+        listed = self._client.model(self.name)
+        return listed.context_tokens if listed else None
 
     def _request(self, texts: Sequence[str]) -> list[Vectors] | Problem:
         prefix = max(len(self._document_prefix), len(self._query_prefix))

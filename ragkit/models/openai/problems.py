@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from ragkit.errors import (
-    ModelError,
-    ModelNotFoundError,
-    ModelResponseError,
-    ModelUnavailableError,
-)
-from ragkit.models.http.problem import UNAVAILABLE_KINDS, Problem
+from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
+from ragkit.models.http.problem import Problem
 
 if TYPE_CHECKING:
     from ragkit.models.http.problem import Kind
@@ -57,12 +52,10 @@ def to_error(problem: Problem, model: str, address: str) -> ModelError:
             "models.openai_url to its address"
         )
         return ModelUnavailableError(message, model)
-    message = f"{model or 'request'} at {address}: {problem.text}"
+    error = problem.to_error(model, address)
     if problem.kind == "missing":
-        return ModelNotFoundError(f"{message}; `ragkit doctor` lists the models there", model)
-    if problem.kind in UNAVAILABLE_KINDS:
-        return ModelUnavailableError(message, model)
-    return ModelResponseError(message, model)
+        return ModelNotFoundError(f"{error}; `ragkit doctor` lists the models there", model)
+    return error
 
 
 def _error_text(body: bytes) -> str:

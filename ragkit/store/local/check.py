@@ -198,7 +198,7 @@ def _vector_owner(database: Database) -> Iterator[Violation]:
 
 
 def _pending(database: Database) -> Iterator[Violation]:
-    yield from _listed("pending", "living chunks without a vector that wait for none", database.query(
+    yield from _listed("pending", "chunks that lack a vector and wait for none", database.query(
         "SELECT c.id AS place FROM chunks c JOIN documents d ON d.id = c.document "
         "JOIN builds b ON b.id = d.build WHERE c.vector IS NULL AND c.died IS NULL "
         "AND b.embedder NOT NULL AND c.id NOT IN (SELECT chunk FROM pending)"
@@ -244,7 +244,7 @@ def _keywords(database: Database) -> Iterator[Violation]:
             continue  # told with the build
         chunks = (
             "SELECT c.id FROM documents d JOIN chunks c ON c.id >= d.first_chunk "
-            f"AND c.id < d.first_chunk + d.chunks WHERE d.build = {build}"
+            f"AND c.id < d.first_chunk + d.chunks WHERE d.build = {build}"  # noqa: S608 -- ours
         )
         yield from _listed("keywords", "chunks without keywords", database.query(
             f"SELECT id AS place FROM ({chunks}) WHERE id NOT IN (SELECT rowid FROM {table})"  # noqa: S608 -- ours

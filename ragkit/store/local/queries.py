@@ -10,7 +10,15 @@ import re
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
-from ragkit.records import DocumentInfo, Hit, Page, make_chunk_id, make_doc_id
+from ragkit.records import (
+    DocumentInfo,
+    Hit,
+    Page,
+    failed_pages,
+    make_chunk_id,
+    make_doc_id,
+    reading_notes,
+)
 from ragkit.store.local.catalog import broken, parsed
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
 
@@ -56,6 +64,7 @@ ORDER BY abs(n.id - c.id), n.id
 
 _DOCUMENTS = """
 SELECT doc_id, root, path, title, kind, encoding, size_bytes, mtime_ns, file_sha256, chunks, stale,
+       metadata,
        (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
        (SELECT json_group_array(number) FROM pages p
         WHERE p.document = d.id AND p.char_start = p.char_end) AS pages_without_text
@@ -159,13 +168,21 @@ def filtered_documents(
 
 
 def living_documents(
-    connection: sqlite3.Connection, build: int, root: str | None
+    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None
 ) -> list[DocumentInfo]:
     """The documents of the newest commit by path, of one root or of all."""
-    return [
-        DocumentInfo(**row | {"pages_without_text": tuple(json.loads(row["pages_without_text"]))})
-        for row in _rows(connection, _DOCUMENTS, build, root)
-    ]
+    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root)]
+
+
+def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
+    metadata = parsed(row.pop("metadata"), dict, path, "documents.metadata")
+    blank = parsed(row.pop("pages_without_text"), list, path, "pages")
+    return DocumentInfo(
+        **row,
+        pages_without_text=tuple(blank),
+        failed_pages=failed_pages(metadata),
+        notes=reading_notes(metadata),
+    )
 
 
 def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.store.local.files import ROW_DTYPE
-from ragkit.system import short_waits
+from ragkit.system import passive_openmp
 
-with short_waits():
+with passive_openmp():
     # Measured beside other work on two cores, 3,400 rows: a search took 1.7 to 5 ms so, 14 to 25 ms
     # with the library's own setting; on an idle machine there is no difference.
     import faiss

@@ -224,7 +224,8 @@ class LocalStore:
     def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
         """The documents of the newest commit by path, of one root or of all."""
         with self._reading() as connection:
-            return queries.living_documents(connection, self._current(connection).id, root)
+            build = self._current(connection).id
+            return queries.living_documents(connection, self.path, build, root=root)
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""

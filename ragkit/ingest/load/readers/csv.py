@@ -10,7 +10,7 @@ from statistics import mode
 from typing import TYPE_CHECKING
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load.kinds import Parsed
+from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.text import decode_text
 
 if TYPE_CHECKING:

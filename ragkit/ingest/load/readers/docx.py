@@ -11,8 +11,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load.kinds import Parsed, normalise
-from ragkit.ingest.load.readers.markdown_writer import LineWriter
+from ragkit.ingest.load.formats import Parsed
+from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,8 @@ def read_docx(data: bytes, name: str) -> Parsed:
     """Read a Word document.
 
     Heading styles become ``# `` lines, list paragraphs ``- `` lines, table rows one line with
-    `` | ``. Deleted and hidden text is left out, inserted text kept.
+    `` | ``. Deleted and hidden text is left out, inserted text kept; ``metadata["hidden"]`` counts
+    the runs of hidden text.
 
     Raises:
         LoadError: The file is encrypted or broken.
@@ -46,13 +47,14 @@ def read_docx(data: bytes, name: str) -> Parsed:
         msg = "is encrypted, or an old .doc file under the name of a .docx"
         raise LoadError(msg, name)
     document = _open(data, name)
-    writer = LineWriter()
-    _write(document.element.body, writer, _style_names(document))
-    for note in _notes(document):
+    writer, style = MarkdownWriter(), _style_names(document)
+    parts = [document.element.body, *_notes(document)]
+    for part in parts:
         writer.end_block()
-        _write(note, writer, _style_names(document))
-    title = document.core_properties.title or ""
-    return Parsed(normalise(writer.text()), normalise(title).strip())
+        _write(part, writer, style)
+    hidden = sum(map(_count_hidden, parts))
+    title = (document.core_properties.title or "").strip()
+    return Parsed(writer.text(), title, metadata={"hidden": hidden} if hidden else {})
 
 
 def _open(data: bytes, name: str) -> Any:  # noqa: ANN401 -- python-docx ships no types
@@ -90,7 +92,7 @@ def _notes(document: Any) -> list[Element]:  # noqa: ANN401 -- python-docx ships
     return [parse_xml(part.blob) for part in parts]
 
 
-def _write(root: Element, writer: LineWriter, style: Style) -> None:
+def _write(root: Element, writer: MarkdownWriter, style: Style) -> None:
     """Walk paragraphs and tables without recursion: both may be nested deeply."""
     from lxml import etree
 
@@ -110,7 +112,7 @@ def _write(root: Element, writer: LineWriter, style: Style) -> None:
             _close(tag, writer)
 
 
-def _open_element(element: Element, writer: LineWriter, style: Style) -> None:
+def _open_element(element: Element, writer: MarkdownWriter, style: Style) -> None:
     if element.tag == _W + "p":
         _open_paragraph(element, writer, style)
     elif element.tag == _W + "tc":
@@ -119,7 +121,7 @@ def _open_element(element: Element, writer: LineWriter, style: Style) -> None:
         writer.end_block()
 
 
-def _open_paragraph(element: Element, writer: LineWriter, style: Style) -> None:
+def _open_paragraph(element: Element, writer: MarkdownWriter, style: Style) -> None:
     writer.end_line()
     name = style(_value(element, "pPr/pStyle"))
     heading = _HEADING.match(name)
@@ -133,7 +135,7 @@ def _open_paragraph(element: Element, writer: LineWriter, style: Style) -> None:
         writer.end_block()
 
 
-def _close(tag: str, writer: LineWriter) -> None:
+def _close(tag: str, writer: MarkdownWriter) -> None:
     if tag == _W + "p":
         writer.end_line()
         writer.list_depth = 0
@@ -148,6 +150,13 @@ def _close(tag: str, writer: LineWriter) -> None:
 def _vanished(run: Element) -> bool:
     vanish = run.find(_path("rPr/vanish"))
     return vanish is not None and vanish.get(_W + "val", "1") not in ("0", "false", "off")
+
+
+def _count_hidden(root: Element) -> int:
+    return sum(
+        _vanished(run) and any((text.text or "").strip() for text in run.iter(_W + "t"))
+        for run in root.iter(_W + "r")
+    )
 
 
 def _value(element: Element, path: str) -> str:

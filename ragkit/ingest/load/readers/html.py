@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ragkit.errors import LoadError, UnsupportedFormatError
-from ragkit.ingest.load.encoding import decode, looks_binary
-from ragkit.ingest.load.kinds import Parsed, normalise
-from ragkit.ingest.load.readers.html_hidden import concealed, with_text
-from ragkit.ingest.load.readers.markdown_writer import LineWriter
+from ragkit.errors import LoadError
+from ragkit.ingest.load.formats import Parsed
+from ragkit.ingest.load.readers.html_hidden import count_with_text, hidden_elements
+from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
+from ragkit.ingest.load.readers.text import decode_text
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -37,7 +37,7 @@ _LINES = frozenset(
 def read_html(data: bytes, name: str) -> Parsed:
     """Read an HTML page.
 
-    Scripts, styles, templates and what nobody sees (`concealed`) are left out; where that held
+    Scripts, styles, templates and what nobody sees (`hidden_elements`) are left out; if that held
     text, ``metadata["hidden"]`` counts the elements.
     Headings become ``# `` lines of their level, list items ``- `` lines, table rows one line
     with `` | `` between the cells; ``pre`` is kept verbatim between two fences. What is raised
@@ -48,19 +48,18 @@ def read_html(data: bytes, name: str) -> Parsed:
         LoadError: The markup is nested beyond what the parser takes (2,048 levels).
     """
     declared = _CHARSET.search(data[:_META_WINDOW])
-    text, encoding = decode(data, declared.group(1).decode("latin-1") if declared else None)
-    if looks_binary(data, encoding):
-        msg = "looks binary: not the HTML that its name promises"
-        raise UnsupportedFormatError(msg, name)
-    root = _tree(normalise(text), name)
+    text, encoding, metadata = decode_text(
+        data, name, declared.group(1).decode("latin-1") if declared else None
+    )
+    root = _tree(text, name)
     if root is None:
-        return Parsed("", "", encoding)
-    writer = LineWriter()
-    hidden = concealed(root)
+        return Parsed("", "", encoding, metadata=metadata)
+    writer = MarkdownWriter()
+    hidden = hidden_elements(root)
     _write(root, writer, _layout_tables(root), hidden)
-    metadata = {"hidden": count} if (count := with_text(hidden)) else {}
-    title = normalise(_title(root, hidden))
-    return Parsed(normalise(writer.text()), title, encoding, metadata=metadata)
+    if count := count_with_text(hidden):
+        metadata["hidden"] = count
+    return Parsed(writer.text(), _title(root, hidden), encoding, metadata=metadata)
 
 
 def _tree(text: str, name: str) -> Element | None:
@@ -103,7 +102,9 @@ def _layout_tables(root: Element) -> set[Element]:
     return found
 
 
-def _write(root: Element, writer: LineWriter, layout: set[Element], hidden: set[Element]) -> None:
+def _write(
+    root: Element, writer: MarkdownWriter, layout: set[Element], hidden: set[Element]
+) -> None:
     """Walk the tree without recursion: pages may be nested thousands deep."""
     from lxml import etree
 
@@ -128,7 +129,7 @@ def _write(root: Element, writer: LineWriter, layout: set[Element], hidden: set[
             writer.add(element.tail or "")
 
 
-def _open(element: Element, writer: LineWriter, *, in_data_table: bool) -> None:
+def _open(element: Element, writer: MarkdownWriter, *, in_data_table: bool) -> None:
     tag = element.tag
     if tag in ("td", "th"):
         if in_data_table:
@@ -160,7 +161,7 @@ def _raised(element: Element) -> str:
     return "^" if text[-1:].isdigit() else ""
 
 
-def _open_paragraph(tag: str, writer: LineWriter) -> None:
+def _open_paragraph(tag: str, writer: MarkdownWriter) -> None:
     nested_list = tag in ("ul", "ol") and writer.list_depth > 0
     if nested_list:
         writer.end_line()
@@ -171,7 +172,7 @@ def _open_paragraph(tag: str, writer: LineWriter) -> None:
         writer.open_verbatim()
 
 
-def _close(element: Element, writer: LineWriter, *, in_data_table: bool) -> None:
+def _close(element: Element, writer: MarkdownWriter, *, in_data_table: bool) -> None:
     tag = element.tag
     if tag in ("ul", "ol"):
         writer.list_depth -= 1
@@ -187,5 +188,5 @@ def _close(element: Element, writer: LineWriter, *, in_data_table: bool) -> None
         writer.end_line()
 
 
-def _in_list(tag: str, writer: LineWriter) -> bool:
+def _in_list(tag: str, writer: MarkdownWriter) -> bool:
     return tag in ("ul", "ol", "p") and writer.list_depth > 0

@@ -55,7 +55,7 @@ class _Colour(NamedTuple):
 _WHITE = _Colour(255, 255, 255, 1)
 
 
-def concealed(root: _Element) -> set[_Element]:
+def hidden_elements(root: _Element) -> set[_Element]:
     """The elements of a page that its reader does not see, with all that is in them.
 
     That is by the attribute ``hidden``, a closed ``dialog``, or an inline style: not displayed,
@@ -77,7 +77,7 @@ def concealed(root: _Element) -> set[_Element]:
     return found
 
 
-def with_text(elements: set[_Element]) -> int:
+def count_with_text(elements: set[_Element]) -> int:
     """Count the elements that hold any text."""
     return sum(any(str(text).strip() for text in e.itertext()) for e in elements)
 

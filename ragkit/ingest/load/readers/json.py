@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load.kinds import Parsed, normalise
+from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.text import decode_text
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read_json(data: bytes, name: str) -> Parsed:
         if isinstance(value, list)
         else [_record(value, "", name)]
     )
-    return Parsed(_join(records), _title(value), encoding, metadata=metadata)
+    return Parsed("\n\n".join(records), _title(value), encoding, metadata=metadata)
 
 
 def read_jsonl(data: bytes, name: str) -> Parsed:
@@ -44,7 +44,7 @@ def read_jsonl(data: bytes, name: str) -> Parsed:
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     ]
-    return Parsed(_join(records), "", encoding, metadata=metadata)
+    return Parsed("\n\n".join(records), "", encoding, metadata=metadata)
 
 
 def _parse(text: str, name: str, line: int = 0) -> Any:  # noqa: ANN401 -- any JSON value
@@ -93,8 +93,3 @@ def _title(value: Any) -> str:  # noqa: ANN401 -- any JSON value
     pairs: _Object = value if isinstance(value, tuple) else ()
     found = [v for key, v in pairs if key.lower() == "title" and isinstance(v, str)]
     return found[0] if found else ""
-
-
-def _join(records: list[str]) -> str:
-    # Escapes such as \u0000 and \ud800 come to life only after parsing.
-    return normalise("\n\n".join(records))

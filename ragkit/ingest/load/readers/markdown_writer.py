@@ -1,4 +1,4 @@
-"""A writer that turns a stream of inline text and block marks into tidy lines."""
+"""Turns a stream of inline text and block marks into tidy lines, marked as Markdown marks them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 _SPACES = re.compile(r"[ \t\n\f\r]+")
 
 
-class LineWriter:
+class MarkdownWriter:
     """Collects lines: inline white space collapses, blocks are parted by one blank line.
 
     Within a table cell every break is a space, so that a row stays one line.

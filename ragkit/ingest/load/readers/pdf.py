@@ -6,8 +6,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load.kinds import Parsed, normalise
-from ragkit.ingest.load.readers.pdf_hidden import seen_text
+from ragkit.ingest.load.formats import Parsed, normalise
+from ragkit.ingest.load.readers.pdf_hidden import visible_text
 from ragkit.records import Page
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def read_pdf(data: bytes, name: str) -> Parsed:
 
     A page whose content cannot be read counts as a page without text, and
     ``metadata["failed_pages"]`` maps its number to the reason. Text that nobody sees is left out
-    (`seen_text`), and ``metadata["hidden"]`` counts it.
+    (`visible_text`), and ``metadata["hidden"]`` counts it.
 
     Raises:
         LoadError: The file is encrypted, broken, or none of its pages can be read.
@@ -66,7 +66,7 @@ def _texts(reader: PdfReader) -> tuple[list[str], dict[str, str], int]:
     failed: dict[str, str] = {}
     for number in range(1, len(reader.pages) + 1):
         try:
-            text, unseen = seen_text(reader.pages[number - 1])
+            text, unseen = visible_text(reader.pages[number - 1])
         except MemoryError:
             raise
         except Exception as exc:  # noqa: BLE001 -- pypdf fails on odd pages in any manner
@@ -86,5 +86,5 @@ def _pages(texts: list[str]) -> list[Page]:
 
 
 def _title(title: object) -> str:
-    text = normalise(str(title or "")).strip()
+    text = str(title or "").strip()
     return "" if text.lower() in ("untitled", "title") else text

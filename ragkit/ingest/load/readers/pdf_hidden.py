@@ -143,7 +143,7 @@ class _Notes:
             self._state = replace(self._state, white=_is_white(operator, operands))
 
 
-def seen_text(page: PageObject) -> tuple[str, int]:
+def visible_text(page: PageObject) -> tuple[str, int]:
     """Extract a page's text without what its reader does not see.
 
     Inside a form, whose place pypdf does not tell, only invisible text is left out. Errors are

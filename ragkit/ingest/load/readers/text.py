@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ragkit.errors import UnsupportedFormatError
 from ragkit.ingest.load.encoding import decode, looks_binary
-from ragkit.ingest.load.kinds import Parsed, normalise
+from ragkit.ingest.load.formats import Parsed, normalise
 from ragkit.text.words import heading_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _TITLE_WINDOW = 20_000  # characters in which a title is looked for
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -23,22 +20,20 @@ _RST = re.compile(r"^(\S.*)\n([=\-`:'\"~^_*+#<>.])\2{2,}[ \t]*$", re.MULTILINE)
 
 
 def read_text(data: bytes, name: str) -> Parsed:
-    """Read plain text or source code; it names no title."""
-    return _read(data, name, lambda _: "")
+    """Read a file that is text already; a title is looked for in it by its structure."""
+    text, encoding, metadata = decode_text(data, name)
+    return Parsed(text, "", encoding, metadata=metadata)
 
 
-def read_markdown(data: bytes, name: str) -> Parsed:
-    """Read Markdown; the title is the front matter's, else the first heading."""
-    return _read(data, name, markdown_title)
-
-
-def read_rst(data: bytes, name: str) -> Parsed:
-    """Read reStructuredText; the title is its first underlined line."""
-    return _read(data, name, rst_title)
-
-
-def decode_text(data: bytes, name: str) -> tuple[str, str, dict[str, Any]]:
+def decode_text(
+    data: bytes, name: str, declared: str | None = None
+) -> tuple[str, str, dict[str, Any]]:
     """Decode and normalise a file that should be text.
+
+    Args:
+        data: The whole file.
+        name: How errors call it.
+        declared: An encoding that the file itself names.
 
     Returns:
         The text, its encoding, and metadata: ``replacement_characters`` counts U+FFFD, which
@@ -47,7 +42,7 @@ def decode_text(data: bytes, name: str) -> tuple[str, str, dict[str, Any]]:
     Raises:
         UnsupportedFormatError: The bytes are no text.
     """
-    text, encoding = decode(data)
+    text, encoding = decode(data, declared)
     if looks_binary(data, encoding):
         msg = "looks binary or in an unknown encoding: not the text that its name promises"
         raise UnsupportedFormatError(msg, name)
@@ -76,8 +71,3 @@ def rst_title(text: str) -> str:
         if len(set(title)) > 1:  # an overline is itself a line of one character
             return title.strip()
     return ""
-
-
-def _read(data: bytes, name: str, title: Callable[[str], str]) -> Parsed:
-    text, encoding, metadata = decode_text(data, name)
-    return Parsed(text, title(text), encoding, metadata=metadata)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragkit.cli.doctor.servers import Finding
+from ragkit.cli.doctor.server_findings import Finding
 from ragkit.cli.output import on_terminal, say
 from ragkit.errors import ConfigError, ModelError
 
@@ -94,10 +94,10 @@ def _about_chat(client: OllamaClient, config: Config) -> Iterator[Finding]:
     if unfit:
         yield unfit
         return
-    shown = client.show(name)
+    shown, full = client.show(name), _full(client, name)
     window = min(asked, shown.context_tokens or asked)
-    yield _chat_window(_full(client, name), window, config)
-    loaded = next((m for m in client.ps() if m.name == _full(client, name)), None)
+    yield _chat_window(full, window, config)
+    loaded = next((m for m in client.ps() if m.name == full), None)
     if loaded and loaded.context_tokens not in (None, window):
         yield Finding(
             "chat window",

@@ -1,4 +1,4 @@
-"""What ``ragkit doctor`` says of the model server: is it there, where, and how old."""
+"""What ``ragkit doctor`` says of the model servers: are they there, where, and how old."""
 
 from __future__ import annotations
 
@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from ragkit.models.openai import ListedModel, OpenAIClient
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; ``todo`` says what to do, where there is something."""
-
-    what: str
-    state: Literal["ok", "note", "problem"]
-    detail: str
-    todo: str = ""
-
-
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _LISTENING_ADDRESSES = ("0.0.0.0", "[::]")  # noqa: S104 -- looked for, not bound
 # What versions before these cannot do; the oldest first, since the first that fits is told.
@@ -40,6 +30,17 @@ _ADVICE = (
     ("HTTP 401", "set OLLAMA_API_KEY to a key of that server"),
     ("is it an Ollama server?", "another program listens there: set OLLAMA_HOST to the server"),
 )
+_NAMES_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; ``todo`` says what to do, if there is something."""
+
+    what: str
+    state: Literal["ok", "note", "problem"]
+    detail: str
+    todo: str = ""
 
 
 def about_server(client: OllamaClient) -> Iterator[Finding]:
@@ -59,47 +60,6 @@ def about_server(client: OllamaClient) -> Iterator[Finding]:
             f"{given} is where a server listens, not where one is; asked was {client.address}",
             "set OLLAMA_HOST to the server's own address if it is on another machine",
         )
-
-
-def about_helpers(
-    first: OllamaClient, helpers: Sequence[OllamaClient], model: str
-) -> Iterator[Finding]:
-    """Look at the servers that share the embedding with the first one, a finding for each.
-
-    Args:
-        first: It may not answer.
-        helpers: The others.
-        model: The embedding model, which must be the same everywhere.
-    """
-    same = _installed(first, model) if helpers else None
-    for number, client in enumerate(helpers, start=2):
-        yield _about_helper(f"Ollama {number}", client, model, same)
-
-
-def _about_helper(
-    what: str, client: OllamaClient, model: str, same: InstalledModel | None
-) -> Finding:
-    try:
-        version, installed = client.version(), len(client.tags())
-        found = client.find_installed(model)
-    except ModelError as exc:
-        todo = "the others do its work meanwhile; it is tried again from time to time"
-        return Finding(what, "note", str(exc), todo)
-    fetch = f"OLLAMA_HOST={client.address} ragkit models pull {model}"
-    if found is None:
-        return Finding(what, "note", f"{model} is not on {client.address}", fetch)
-    if same and found.digest != same.digest:
-        differs = f"{model} at {client.address} is another model ({found.digest[:12]}) than at"
-        return Finding(what, "problem", f"{differs} the first ({same.digest[:12]})", fetch)
-    return Finding(what, "ok", f"version {version} at {client.address}, {installed} models")
-
-
-def _installed(client: OllamaClient, model: str) -> InstalledModel | None:
-    """A server's model of a name; None too where the server does not answer, which is told."""
-    try:
-        return client.find_installed(model)
-    except ModelError:
-        return None
 
 
 def _advice(client: OllamaClient, failure: str) -> str:
@@ -129,8 +89,45 @@ def _about_version(version: str) -> Iterator[Finding]:
             return
 
 
-_SERVER = "OpenAI server"
-_NAMES_SHOWN = 12
+def about_replicas(
+    first: OllamaClient, replicas: Sequence[OllamaClient], model: str
+) -> Iterator[Finding]:
+    """Look at the servers that share the embedding with the first one, a finding for each.
+
+    Args:
+        first: It may not answer.
+        replicas: The others.
+        model: The embedding model, which must be the same everywhere.
+    """
+    same = _installed(first, model) if replicas else None
+    for number, client in enumerate(replicas, start=2):
+        yield _about_replica(f"Ollama {number}", client, model, same)
+
+
+def _about_replica(
+    what: str, client: OllamaClient, model: str, same: InstalledModel | None
+) -> Finding:
+    try:
+        version, installed = client.version(), client.tags()
+        found = client.find_installed(model, among=installed)
+    except ModelError as exc:
+        todo = "the others do its work meanwhile; it is tried again from time to time"
+        return Finding(what, "note", str(exc), todo)
+    fetch = f"OLLAMA_HOST={client.address} ragkit models pull {model}"
+    if found is None:
+        return Finding(what, "note", f"{model} is not on {client.address}", fetch)
+    if same and found.digest != same.digest:
+        differs = f"{model} at {client.address} is another model ({found.digest[:12]}) than at"
+        return Finding(what, "problem", f"{differs} the first ({same.digest[:12]})", fetch)
+    return Finding(what, "ok", f"version {version} at {client.address}, {len(installed)} models")
+
+
+def _installed(client: OllamaClient, model: str) -> InstalledModel | None:
+    """A server's model of a name; None too where the server does not answer, which is told."""
+    try:
+        return client.find_installed(model)
+    except ModelError:
+        return None
 
 
 def uses_openai(settings: ModelSettings) -> bool:
@@ -145,20 +142,22 @@ def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Find
     try:
         listed = client.models()
     except ModelError as exc:
-        yield Finding(_SERVER, "problem", str(exc))
+        yield Finding("OpenAI server", "problem", str(exc))
         return
     names = ", ".join(model.name for model in listed[:_NAMES_SHOWN]) or "none"
-    yield Finding(_SERVER, "ok", f"{client.address}, models: {names}")
+    yield Finding("OpenAI server", "ok", f"{client.address}, models: {names}")
     if not is_loopback(client.address):
         detail = f"texts and questions are sent to {client.address}"
         yield Finding("privacy", "note", detail, "name a server of your own, if that is not meant")
     if settings.backend == "openai":
-        yield _about(client, listed, settings.embedder, "embedder")
+        yield _about_listed(client, listed, settings.embedder, "embedder")
     if settings.chat not in {"", "none"} and not settings.chat.startswith("gguf:"):
-        yield _about(client, listed, settings.chat.removeprefix("openai:"), "chat")
+        yield _about_listed(client, listed, settings.chat.removeprefix("openai:"), "chat")
 
 
-def _about(client: OpenAIClient, listed: list[ListedModel], name: str, setting: str) -> Finding:
+def _about_listed(
+    client: OpenAIClient, listed: list[ListedModel], name: str, setting: str
+) -> Finding:
     what = "embedding model" if setting == "embedder" else "chat model"
     model = next((model for model in listed if model.name == name), None)
     try:

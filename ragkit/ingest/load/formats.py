@@ -1,0 +1,316 @@
+"""Which files are read, and how: one table, a row for each format.
+
+A format of ragkit's own is a row of `FORMATS` and a reader, one file under ``readers/``. Programs
+and installed packages add theirs; see docs/readers.md.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from ragkit.errors import LoadError
+from ragkit.records import Page, reading_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Reader: TypeAlias = Callable[[bytes, str], "Parsed"]
+Structure = Literal["plain", "markdown", "rst", "code", "rows"]
+"""How headings, lists and tables are written in a text, which the splitter goes by."""
+
+GROUP = "ragkit.readers"
+"""The entry points under which installed packages offer a `Format` each."""
+
+_IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w+")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a reader makes of a file: its text, and what else the file tells.
+
+    ``title`` is empty and ``encoding`` None if the file names none; ``pages`` hold offsets in
+    ``text``, in order. ``metadata`` are JSON values, kept with the document; of these, ``notes``
+    are sentences on what is wrong with the file (see `ragkit.records.reading_notes`).
+    """
+
+    text: str
+    title: str = ""
+    encoding: str | None = None
+    pages: tuple[Page, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files, and what reads it.
+
+    Args:
+        kind: Its name, e.g. ``pdf``, as ``--kind`` takes it.
+        suffixes: Of its files, with the dot, e.g. ``(".htm", ".html")``; case does not count.
+        reader: Takes a file's bytes and what errors call the file, and returns a `Parsed`. As
+            the path of an import, ``"package.module:function"``, it is imported when the first
+            file needs it. A function itself can only be called in this process: it is never
+            ``sandboxed``, so nothing ends it if it hangs, and no second process reads files.
+        structure: How the text that it returns writes headings, lists and tables.
+        sandboxed: Whether it runs in a process of its own, under the limits of time and memory
+            of `ragkit.config.LoadSettings`.
+        keeps_lines: Whether the text has the lines of the file, so that a line can be named.
+        names: Whole names of files without a suffix, e.g. ``("makefile",)``.
+
+    Raises:
+        ValueError: A suffix has no dot, a reader is no path of an import, or there is no such
+            structure.
+    """
+
+    kind: str
+    suffixes: tuple[str, ...]
+    reader: str | Reader
+    structure: Structure = "plain"
+    sandboxed: bool = True
+    keeps_lines: bool = False
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = [s for s in self.suffixes if not re.fullmatch(r"\.[^./]+", s)]
+        if wrong or isinstance(self.suffixes, str):
+            msg = f"the suffixes {self.suffixes!r} are not of the form ('.a', '.b')"
+            raise ValueError(msg)
+        if isinstance(self.reader, str) and not _IMPORT_PATH.fullmatch(self.reader):
+            msg = f"the reader {self.reader!r} is not of the form 'package.module:function'"
+            raise ValueError(msg)
+        if self.structure not in get_args(Structure):
+            msg = f"the structure {self.structure!r} is not one of {get_args(Structure)}"
+            raise ValueError(msg)
+
+    @property
+    def keys(self) -> list[str]:
+        """How `Formats` knows its files: ``*.md``, ``makefile``."""
+        return [f"*{suffix.lower()}" for suffix in self.suffixes] + [n.lower() for n in self.names]
+
+
+def _names(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
+def _suffixes(words: str) -> tuple[str, ...]:
+    return tuple(f".{word}" for word in words.split())
+
+
+_READERS = "ragkit.ingest.load.readers"
+_TEXT = f"{_READERS}.text:read_text"
+
+FORMATS = (
+    # These are read here: nothing that a file holds makes their readers hang or crash.
+    Format(
+        "text",
+        _suffixes("txt text log tex adoc asciidoc org"),
+        _TEXT,
+        sandboxed=False,
+        keeps_lines=True,
+        names=_names(
+            "readme license licence copying notice authors changes changelog contributing install "
+            "news todo version"
+        ),
+    ),
+    Format(
+        "markdown",
+        _suffixes("md markdown mdown mkd mdx qmd rmd"),
+        _TEXT,
+        "markdown",
+        sandboxed=False,
+        keeps_lines=True,
+    ),
+    Format("rst", _suffixes("rst rest"), _TEXT, "rst", sandboxed=False, keeps_lines=True),
+    Format(
+        "code",
+        _suffixes(
+            "py pyi pyx js mjs cjs jsx ts mts cts tsx vue svelte java kt kts scala groovy gradle "
+            "c h cc cpp cxx hh hpp hxx m mm cs fs vb go rs rb php pl pm lua r jl swift dart ex exs "
+            "erl hrl hs ml mli clj cljs lisp el scm sh bash zsh fish ps1 bat cmd awk sql graphql "
+            "proto thrift toml yaml yml ini cfg conf properties css scss sass less tf hcl nix "
+            "cmake mk asm s v vhd vhdl sv bib sty diff patch"
+        ),
+        _TEXT,
+        "code",
+        sandboxed=False,
+        keeps_lines=True,
+        names=_names(
+            "makefile dockerfile containerfile jenkinsfile gemfile rakefile procfile vagrantfile "
+            "brewfile justfile"
+        ),
+    ),
+    Format("csv", _suffixes("csv tsv tab"), f"{_READERS}.csv:read_csv", "rows", sandboxed=False),
+    Format(
+        "json", _suffixes("json geojson"), f"{_READERS}.json:read_json", "rows", sandboxed=False
+    ),
+    Format(
+        "jsonl", _suffixes("jsonl ndjson"), f"{_READERS}.json:read_jsonl", "rows", sandboxed=False
+    ),
+    # The parsers of these can hang, crash or eat memory.
+    Format("pdf", _suffixes("pdf"), f"{_READERS}.pdf:read_pdf"),
+    Format("docx", _suffixes("docx"), f"{_READERS}.docx:read_docx", "markdown"),
+    Format("html", _suffixes("html htm xhtml"), f"{_READERS}.html:read_html", "markdown"),
+)
+
+SANDBOXED = tuple(row.kind for row in FORMATS if row.sandboxed)
+"""Kinds of ragkit's own whose files are read in the sandbox."""
+
+
+class Formats:
+    """The formats of one run: those given, ragkit's own, and those of installed packages.
+
+    A given format takes the place of ragkit's format of the same kind, and a suffix from any
+    other. An installed package only adds what ragkit has no reader for, so that installing one
+    changes nothing about files that can be read already. Packages are looked for once, when a
+    file or a kind is met that no other format is for.
+
+    Args:
+        given: A program's own formats.
+    """
+
+    def __init__(self, given: Sequence[Format] = ()) -> None:
+        self.given = tuple(given)
+        kinds = {row.kind for row in self.given}
+        rows = [row for row in FORMATS if row.kind not in kinds] + list(self.given)
+        self._by_kind = {row.kind: row for row in rows}
+        self._by_key = {key: row for row in rows for key in row.keys}
+        self._is_whole = False
+
+    def __reduce__(self) -> tuple[type[Formats], tuple[tuple[Format, ...]]]:
+        """Pickle what was given; a process looks for installed packages itself."""
+        return Formats, (self.given,)
+
+    @property
+    def are_importable(self) -> bool:
+        """Whether another process can have them too."""
+        return not any(callable(row.reader) for row in self.given)
+
+    def find(self, name: str) -> Format | None:
+        """The format of a file by its name, None if there is no reader for it.
+
+        Examples:
+            >>> rows = map(Formats().find, ("notes/Plan.MD", "Makefile", "photo.png"))
+            >>> [row and row.kind for row in rows]
+            ['markdown', 'code', None]
+        """
+        base = posixpath.basename(name).lower()
+        stem, dot, suffix = base.rpartition(".")
+        key = f"*.{suffix}" if dot and stem else base
+        if key not in self._by_key:
+            self._add_installed()
+        return self._by_key.get(key)
+
+    def of_kind(self, kind: str) -> Format | None:
+        """The format of a kind, None if there is none."""
+        if kind not in self._by_kind:
+            self._add_installed()
+        return self._by_kind.get(kind)
+
+    def _add_installed(self) -> None:
+        if self._is_whole:
+            return
+        self._is_whole = True
+        for row in _installed():
+            if row.kind in self._by_kind:
+                _log.warning("An installed reader is not used: the kind %s is taken.", row.kind)
+                continue
+            self._by_kind[row.kind] = row
+            for key in row.keys:
+                self._by_key.setdefault(key, row)
+
+
+def _installed() -> Iterable[Format]:
+    """The formats that installed packages offer, by name; one that fails is logged."""
+    from importlib.metadata import entry_points  # 20 ms, and more for each installed package
+
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            row = entry.load()
+        except Exception as exc:  # noqa: BLE001 -- a stranger's module, which must not end the run
+            _log.warning("The reader %s (%s) cannot be loaded: %r", entry.name, entry.value, exc)
+            continue
+        if isinstance(row, Format):
+            yield row
+        else:
+            _log.warning("The reader %s (%s) is no Format: %r", entry.name, entry.value, row)
+
+
+def no_reader(name: str) -> str:
+    """Say why a file of unknown kind is left out."""
+    suffix = posixpath.splitext(posixpath.basename(name))[1]
+    return f"no reader for {suffix}" if suffix else "no reader for a name without a suffix"
+
+
+def read_with(reader: str | Reader, data: bytes, name: str) -> Parsed:
+    """Read a file in this process; the text and title that come back are normalised.
+
+    Raises:
+        LoadError: The reader raised it, or anything else, or what it returned is not sound.
+        MemoryError: It needs more memory than there is.
+    """
+    try:
+        return _sound((_imported(reader) if isinstance(reader, str) else reader)(data, name))
+    except (LoadError, MemoryError):
+        raise
+    except RecursionError as exc:
+        msg = "its parts are nested too deeply"
+        raise LoadError(msg, name) from exc
+    except ImportError as exc:
+        if "map segment" in str(exc):  # how the loader says that memory is at its limit
+            raise MemoryError from exc
+        msg = f"its parser cannot be imported: {exc}"
+        raise LoadError(msg, name) from exc
+    except Exception as exc:  # parsers fail on broken files in any manner
+        msg = f"cannot be parsed: {type(exc).__name__}: {exc}"
+        raise LoadError(msg, name) from exc
+
+
+def _imported(path: str) -> Reader:
+    module, _, name = path.partition(":")
+    try:
+        reader: Reader = getattr(import_module(module), name)
+    except AttributeError as exc:
+        raise ImportError(str(exc)) from exc
+    return reader
+
+
+def _sound(parsed: Parsed) -> Parsed:
+    """Normalise what a reader returned, and check what the stages behind it rely on."""
+    if not isinstance(parsed, Parsed):
+        msg = f"a reader returns a Parsed, not {parsed!r:.80}"
+        raise TypeError(msg)
+    json.dumps(parsed.metadata)
+    reading_notes(parsed.metadata)
+    text, pages = normalise(parsed.text), parsed.pages
+    if pages and text != parsed.text:
+        pages = tuple(
+            Page(page.number, *(len(normalise(parsed.text[:i])) for i in (page.start, page.end)))
+            for page in pages
+        )
+    places = [place for page in pages for place in (page.start, page.end)]
+    if places != sorted(places) or (places and not 0 <= places[0] <= places[-1] <= len(text)):
+        msg = "pages lie in the text, in order"
+        raise ValueError(msg)
+    return replace(parsed, text=text, title=normalise(parsed.title), pages=pages)
+
+
+def normalise(text: str) -> str:
+    r"""Make a text safe to store and to count in.
+
+    Line ends become ``\n``, NULs and a leading byte order mark go, surrogate pairs become the
+    character they stand for and lone surrogates U+FFFD. Normalising twice changes nothing.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    try:
+        text.encode("utf-8")  # the fastest way to learn that there is no surrogate
+    except UnicodeEncodeError:
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.lstrip("\ufeff")

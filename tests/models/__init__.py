@@ -1,0 +1,1 @@
+"""Tests of ragkit.models; a package, so that its conftest.py has a name of its own."""
