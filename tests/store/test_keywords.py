@@ -152,9 +152,9 @@ def test_frequent_terms_are_left_out_while_rarer_ones_are_there(
     counted: sqlite3.Connection,
 ) -> None:
     size = 2 * FREQUENT_MIN
-    assert select_terms(counted, ['"common"', '"half"', '"rare"'], size)[0] == ['"rare"']
-    assert select_terms(counted, ['"common"', '"half"'], size)[0] == ['"common"', '"half"']
-    assert select_terms(counted, ['"common"', '"nowhere"'], size)[0] == ['"common"']
+    assert select_terms(counted, "keywords_1", ['"common"', '"half"', '"rare"'], chunks=size)[0] == ['"rare"']
+    assert select_terms(counted, "keywords_1", ['"common"', '"half"'], chunks=size)[0] == ['"common"', '"half"']
+    assert select_terms(counted, "keywords_1", ['"common"', '"nowhere"'], chunks=size)[0] == ['"common"']
 
 
 def test_in_a_large_index_a_term_of_too_many_chunks_is_frequent_whatever_its_share() -> None:
@@ -173,17 +173,17 @@ def test_the_score_in_reach_counts_words_that_no_chunk_has(counted: sqlite3.Conn
     rare = 2.2 * math.log((size - 3 + 0.5) / 3.5)
     nowhere = 2.2 * math.log((size + 0.5) / 0.5)
 
-    reach = [select_terms(counted, [t, '"rare"'], size)[1] for t in ('"nowhere"', '"common"')]
+    reach = [select_terms(counted, "keywords_1", [t, '"rare"'], chunks=size)[1] for t in ('"nowhere"', '"common"')]
 
     assert reach == pytest.approx([rare + nowhere, rare])
     query = "SELECT -rank FROM keywords WHERE keywords MATCH 'rare' ORDER BY rank LIMIT 1"
     assert 0 < counted.execute(query).fetchone()[0] < rare
-    assert select_terms(counted, [], size) == ([], 0)
+    assert select_terms(counted, "keywords_1", [], size) == ([], chunks=0)
 
 
 def test_a_long_question_keeps_its_rarest_terms(counted: sqlite3.Connection) -> None:
     terms = ['"rare"', *(f'"w{i}"' for i in range(1, 41))]
-    kept, _ = select_terms(counted, terms, 100)
+    kept, _ = select_terms(counted, "keywords_1", terms, chunks=100)
     assert len(kept) == MAX_TERMS
     assert '"rare"' not in kept
 

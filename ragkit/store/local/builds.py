@@ -14,10 +14,12 @@ from ragkit.store.local.catalog import (
     add_build,
     commit,
     connect,
+    end_log,
     keywords_table,
     read_build,
     translated,
 )
+from ragkit.store.local.files import remove_strays
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,7 +58,7 @@ def switch_build(path: Path, build: int) -> None:
 def drop_builds(path: Path, *, unfinished: bool = False) -> None:
     """Delete what no reader looks at: retired builds, and if asked for unfinished ones.
 
-    Their files go when the next writer begins; a reader may still have them open.
+    A reader that still looks at a retired build, in the middle of a search, searches once more.
     """
     with _changing(path) as connection:
         if unfinished:
@@ -66,6 +68,7 @@ def drop_builds(path: Path, *, unfinished: bool = False) -> None:
         retired = connection.execute("SELECT id FROM builds WHERE state = 'retired'").fetchall()
         for (build,) in retired:
             _drop(connection, path, build)
+        remove_strays(connection, path)
 
 
 def _drop(connection: sqlite3.Connection, path: Path, build: int) -> None:
@@ -140,3 +143,4 @@ def free_pages(connection: sqlite3.Connection) -> None:
 def _changing(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(connect(path, write=True)) as connection, translated(path):
         yield connection
+        end_log(connection)

@@ -34,6 +34,7 @@ APPLICATION_ID = 0x52414742
 BUSY_MS = 10_000  # a commit by another connection takes milliseconds
 LOG_LONG_BYTES = 16 << 20
 LOG_KEPT_BYTES = 16 << 20
+END_LOG_MS = 200
 
 _EMBEDDER = {"backend", "name", "digest", "dim", "options"}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -356,6 +357,15 @@ def commit(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("COMMIT")
     write_counter(path, commits)
     shorten_log(connection, path)
+
+
+def end_log(connection: sqlite3.Connection) -> None:
+    """Move the whole log into the catalog at the end of a run, unless a reader is in the way.
+
+    So an index at rest is one file, and can be read in a folder that cannot be written.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {END_LOG_MS}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager

@@ -237,15 +237,17 @@ def _cache_rows(database: Database) -> Iterator[Violation]:
     ))  # fmt: skip
 
 
+_CHUNKS_OF_DOCUMENTS = (
+    "documents d JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks"
+)
+
+
 def _keywords(database: Database) -> Iterator[Violation]:
     for build in [row["id"] for row in database.query("SELECT id FROM builds")]:
         table = keywords_table(build)
         if not database[table].exists():
             continue  # told with the build
-        chunks = (
-            "SELECT c.id FROM documents d JOIN chunks c ON c.id >= d.first_chunk "
-            f"AND c.id < d.first_chunk + d.chunks WHERE d.build = {build}"  # noqa: S608 -- ours
-        )
+        chunks = f"SELECT c.id FROM {_CHUNKS_OF_DOCUMENTS} WHERE d.build = {build}"  # noqa: S608 -- ours
         yield from _listed("keywords", "chunks without keywords", database.query(
             f"SELECT id AS place FROM ({chunks}) WHERE id NOT IN (SELECT rowid FROM {table})"  # noqa: S608 -- ours
         ), should=True)  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -143,13 +142,6 @@ class SegmentWriter:
             self._first = self._rows
         self._connection.executemany("UPDATE vectors SET chunk = ? WHERE id = ?", self._owned)
         self._owned.clear()
-
-    def remove_strays(self) -> None:
-        """Delete vector files of segments that were never committed or no longer exist."""
-        segments = {i for (i,) in self._connection.execute("SELECT id FROM segments")}
-        for path in self._files.stray(segments):
-            with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
-                path.unlink()
 
     def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""

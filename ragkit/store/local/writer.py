@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
-from ragkit.store.local.catalog import Bulk, commit, connect, read_build, translated
+from ragkit.store.local.catalog import Bulk, commit, connect, end_log, read_build, translated
+from ragkit.store.local.files import remove_strays
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
 from ragkit.store.local.queries import last_generation, read_commits
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending
@@ -87,7 +88,7 @@ class Writer:
                 "UPDATE generations SET state = 'interrupted' WHERE state = 'open'"
             )
             self._commit()
-        self._segments.remove_strays()
+        remove_strays(self._connection, self._path)
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
@@ -185,6 +186,8 @@ class Writer:
                 self._roll_back()
             else:
                 self._end_generation("closed")
+            with translated(self._path):
+                end_log(self._connection)
         finally:
             self._connection.close()
         if broken and not failed:
