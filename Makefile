@@ -11,7 +11,7 @@ QUESTION_EN := "How long had the pilot at White Plains flown his newly bought ai
 QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types docs fmt bench attacks quality picture clean
+.PHONY: help install demo test coverage lint types docs fmt bench attacks quality picture clean
 
 help: ## Print this help
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ demo: $(VENV)/demo ## Index the shipped corpora and ask a question in English an
 
 test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto
+
+coverage: $(VENV)/dev ## The test suite, and how much of ragkit it runs: pyproject.toml has the floor
+	$(BIN)/python -m pytest --numprocesses auto --cov
 
 lint: $(VENV)/dev ## Style and layers
 	$(BIN)/ruff check .

@@ -25,7 +25,8 @@ from quality_page import markdown, where_section, with_interval
 from ragkit.config import Config
 from ragkit.evaluate import opened, read_questions
 from ragkit.evaluate.intervals import auc, mean
-from ragkit.query.evidence import BEST, CALIBRATIONS, DENIED, FOREIGN, THRESHOLD, Measure, measure
+from ragkit.query.evidence import BEST, CALIBRATIONS, DENIED, LACKING, THRESHOLD, Measure, measure
+from ragkit.query.proof.analysed import AnalysedText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ class Choice(NamedTuple):
 
     best: int = BEST
     denied: float = DENIED
-    foreign: float = FOREIGN
+    lacking: float = LACKING
 
 
 GRID = tuple(map(Choice._make, product((1, 2, 3, 5), (0.3, 0.5, 0.7, 1.0), (0.7, 0.85, 0.95, 1.0))))
@@ -72,19 +73,19 @@ class Asked:
 
     def evidence(self, choice: Choice) -> float:
         """As `ragkit.query.evidence.evidence`, with other constants."""
-        return max(m.value(choice.denied, choice.foreign) for m in self.found[: choice.best])
+        return max(m.value(choice.denied, choice.lacking) for m in self.found[: choice.best])
 
 
 def ask(question: Question, rag: Pipeline) -> Asked:
     """Search as for an answer, and measure what was found."""
     hits = rag.search(question.text)
-    calibration = CALIBRATIONS[rag.embedder.name]
+    asked, calibration = AnalysedText(question.text), CALIBRATIONS[rag.embedder.name]
     return Asked(
         question.group,
         question.answerable,
         max(hit.score or 0.0 for hit in hits),
         max(hit.ranks.bm25 or 0.0 for hit in hits),
-        tuple(measure(question.text, hit, calibration) for hit in hits[: GRID[-1].best]),
+        tuple(measure(asked, hit, calibration) for hit in hits[: GRID[-1].best]),
     )
 
 
@@ -167,7 +168,7 @@ def page(asked: Sequence[Asked], choices: dict[str, Choice]) -> str:
         apart.append([article, counts, *map(str, choice), *told(own, left_out, point=True)])
     apart.append(["mean of the articles", *[""] * 4, f"{np.mean(areas):.4f}", *[""] * 3])
     point_names = ["AUC", "refusal precision", "refusal recall", "answerable kept"]
-    settings = ["passages", "denied", "foreign"]
+    settings = ["passages", "denied", "lacking"]
     return (
         "# Near misses\n\n"
         + INTRODUCTION

@@ -25,6 +25,7 @@ from ragkit.config import Config
 from ragkit.evaluate import QuestionSet, opened, read_questions
 from ragkit.evaluate.intervals import auc, mean
 from ragkit.query.evidence import evidence, has_evidence
+from ragkit.query.proof.analysed import AnalysedText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -128,7 +129,7 @@ def rows_of(
 def judged(rag: Pipeline, questions: Sequence[str]) -> tuple[list[float], list[bool]]:
     """The evidence for each question, and whether it is enough."""
     name = rag.embedder.name
-    found = [(question, rag.search(question)) for question in questions]
+    found = [(AnalysedText(question), rag.search(question)) for question in questions]
     return (
         [evidence(question, hits, name) for question, hits in found],
         [has_evidence(question, hits, embedder=name) for question, hits in found],

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.text.injection import orders
+from ragkit.text.injection import find_injections
 from ragkit.text.scripts import is_cjk
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def main() -> None:
     for folder in parser.parse_args().folders:
         for path, text in texts(folder):
             count, size, cjk = count + 1, size + len(text), cjk + sum(map(is_cjk, text))
-            for start, end in orders(text):
+            for start, end in find_injections(text):
                 found += 1
                 print(f"{path}: {text[start:end]}")
     print(f"{found} sentences in {count} texts, {size:,} characters, {cjk:,} of them CJK")

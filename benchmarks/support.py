@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from labelled import ELSEWHERE, NEAR, SETS, SWAPS, TRUE, Case, labelled, passage, read
 
 from ragkit._version import __version__
+from ragkit.query.proof.places import CitedPassage
 from ragkit.query.proof.support import MIN_COVERED, check_sentence
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def scored(cases: Iterable[Case]) -> Scores:
     """Score each sentence against the passage that it cites, those quoted word for word apart."""
     scores: Scores = {}
     for case in cases:
-        support = check_sentence(case.said, [case.passage])
+        support = check_sentence(case.said, [CitedPassage(case.passage)])
         if support.status != "quoted":
             scores.setdefault(case.kind, []).append(support.score)
     return scores
@@ -86,7 +87,7 @@ def scifact(folder: Path) -> dict[str, float]:
     scores: Scores = {}
     for query in read(folder / "queries.jsonl"):
         for label, doc in sorted({(e["label"], e["doc"]) for e in query["metadata"]["evidence"]}):
-            cited = passage(corpus[doc]["text"], corpus[doc]["title"])
+            cited = CitedPassage(passage(corpus[doc]["text"], corpus[doc]["title"]))
             scores.setdefault(label, []).append(check_sentence(query["text"], [cited]).score)
     return {label: share(found, MIN_COVERED) for label, found in scores.items()}
 

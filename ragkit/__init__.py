@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         UnsupportedByStoreError,
         UnsupportedFormatError,
     )
+    from ragkit.ingest.load.formats import Format, Parsed
     from ragkit.models.vectors import cosine_similarity
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import (
@@ -84,6 +85,8 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Pipeline",
     "Config",
     # ingest
+    "Format",
+    "Parsed",
     "Document",
     "Page",
     "Chunk",
@@ -159,6 +162,7 @@ _HOMES = (
     "pipeline",
     "verify.resolver",
     "verify.answers",
+    "ingest.load.formats",
 )
 
 

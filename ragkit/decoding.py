@@ -80,7 +80,7 @@ def wire(*places: str, then: Callable[[Any], Any] | None = None) -> Mapping[str,
     Args:
         places: The first that can be read counts; ``a.b`` is ``b`` in the object ``a``, and an
             empty text the object itself. Without any the field is not read.
-        then: Makes the field's value of what was read.
+        then: Makes the field's value of what was read, which is of the field's type.
     """
     return {"wire": (places, then)}
 
@@ -208,11 +208,13 @@ def _is_required(field: Field[Any]) -> bool:
     return field.default is MISSING and field.default_factory is MISSING
 
 
+@cache
 def _parts(kind: _Type) -> tuple[_Type, tuple[_Type, ...]]:
     """A type without its parameters, and these."""
     return get_origin(kind) or kind, get_args(kind)
 
 
+@cache
 def _without_none(kind: _Type) -> _Type:
     """A type without ``| None``."""
     origin, inner = _parts(kind)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ragkit.config import Config, load_config
-from ragkit.models.choose import chat_model, check_embedder, new_embedder, stored_embedder
-from ragkit.query.search import retrieve
+from ragkit.models.choose import Models
+from ragkit.query.search import QueryEngine, Scope, search
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.store.locate import index_path
 from ragkit.store.open import index_exists, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ragkit.config import ModelSettings
+    from ragkit.ingest.load.formats import Format
     from ragkit.ingest.run import Progress
     from ragkit.ingest.update import IngestSetup
-    from ragkit.protocols import ChatModel, Embedder, StoreStats, VectorStore
+    from ragkit.protocols import ChatModel, Embedder, Reranker, StoreStats, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
     from ragkit.records import DocumentInfo, Hit
     from ragkit.verify.answers import Verification
-
-_log = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -42,28 +38,41 @@ class Pipeline:
     An index's folder is made by the first `index`. Models are loaded when they are first needed.
 
     Args:
-        path: The index folder.
-        config: Settings; the defaults where None.
+        path: The index folder; not needed with a `store`.
+        config: Settings; the defaults if None.
+        store: Used instead of the index at `path`; its owner closes it.
         embedder: Used instead of a configured one.
         chat: Used instead of a configured one.
+        reranker: Orders what a search finds: the first ``search.rerank`` hits, or all that it
+            returns if that is 0. If None, the chat model grades as many as are set.
+        readers: Formats of the program's own, besides ragkit's and those of installed packages.
+
+    Raises:
+        ValueError: Neither a path nor a store is given.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None = None,
         config: Config | None = None,
         *,
+        store: VectorStore | None = None,
         embedder: Embedder | None = None,
         chat: ChatModel | None = None,
+        reranker: Reranker | None = None,
+        readers: Sequence[Format] = (),
     ) -> None:
+        if path is None:
+            if store is None:
+                msg = "a pipeline needs the path of an index, or a store"
+                raise ValueError(msg)
+            path = Path(store.location)
         self.path = path
         self.config = config or Config()
-        self._given_embedder = embedder
-        self._given_chat = chat
-        self._embedder: Embedder | None = None
-        self._chat: ChatModel | None = None
-        self._chat_settings: ModelSettings | None = None
-        self._store: VectorStore | None = None
+        self.models = Models(self.config.models, embedder=embedder, chat=chat, reranker=reranker)
+        self._readers = readers
+        self._given_store = store
+        self._store = store
 
     @classmethod
     def open(
@@ -73,16 +82,20 @@ class Pipeline:
         *,
         embedder: Embedder | None = None,
         chat: ChatModel | None = None,
+        reranker: Reranker | None = None,
+        readers: Sequence[Format] = (),
     ) -> Self:
         """Open an index, or name one that `index` will make.
 
         Args:
             index: A name below the indexes folder, or a path (has a separator). Empty: the only
                 index there is.
-            config: Settings; where None, those that `load_config` reads from ``ragkit.toml`` and
+            config: Settings; if None, those that `load_config` reads from ``ragkit.toml`` and
                 the environment, as the commands do.
             embedder: Used instead of a configured one.
             chat: Used instead of a configured one.
+            reranker: Orders what a search finds; see `Pipeline`.
+            readers: Formats of the program's own.
 
         Raises:
             IndexNotFoundError: No index is named, and there is none or more than one.
@@ -90,7 +103,7 @@ class Pipeline:
         """
         config = config or load_config()[0]
         path = index_path(str(index), config.indexes)
-        return cls(path, config, embedder=embedder, chat=chat)
+        return cls(path, config, embedder=embedder, chat=chat, reranker=reranker, readers=readers)
 
     @property
     def store(self) -> VectorStore:
@@ -111,15 +124,8 @@ class Pipeline:
             IndexMismatchError: The embedder that was given, or what the server has under its
                 name now, is another one than the index was built with.
         """
-        if self._embedder is None:
-            if not self.exists:
-                self._embedder = self._given_embedder or new_embedder(self.config.models)
-                return self._embedder
-            record = self.store.embedder
-            embedder = self._given_embedder or stored_embedder(record, self.config.models)
-            check_embedder(embedder, record, str(self.path))
-            self._embedder = embedder
-        return self._embedder
+        self.models.settings = self.config.models
+        return self.models.embedder_of(self.store) if self.exists else self.models.new_embedder()
 
     @property
     def exists(self) -> bool:
@@ -140,7 +146,7 @@ class Pipeline:
 
         Args:
             paths: Folders or files; none: the folders indexed before.
-            prune: Remove documents even where over half of a folder's files are gone.
+            prune: Remove documents even if over half of a folder's files are gone.
             dry_run: Only tell what would be done.
             on_progress: Called after every file.
 
@@ -155,15 +161,17 @@ class Pipeline:
         return update_index(self._setup(on_progress), paths, prune=prune, dry_run=dry_run)
 
     def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
+        from ragkit.ingest.load.formats import Formats
         from ragkit.ingest.update import IngestSetup
-        from ragkit.models.choose import Models
 
+        self.models.settings = self.config.models
         return IngestSetup(
             self.path,
             self.store if self.exists else None,
-            Models(self.config.models, embedder=self._given_embedder),
+            self.models,
             self.config,
             on_progress or (lambda _: None),
+            Formats(self._readers),
         )
 
     def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
@@ -182,7 +190,6 @@ class Pipeline:
 
         report = rebuild_index(self._setup(on_progress))
         self.close()
-        self._embedder = None
         return report
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
@@ -210,40 +217,11 @@ class Pipeline:
 
         Args:
             question: In the words of its asker.
-            k: Most hits; the configured number where None.
+            k: Most hits; the configured number if None.
             restrict: Which documents may be found.
             as_of: A closed generation to look at; None: the newest commit.
         """
-        settings = self.config.search
-        if k is not None:
-            settings = replace(settings, k=k)
-        store = self.store  # first, so that a missing index is reported as that
-        embedder = None if settings.mode == "keyword" else self.embedder
-        wider = replace(settings, k=max(settings.k, settings.rerank))
-        hits = retrieve(question, store, embedder, wider, restrict=restrict, as_of=as_of)
-        if settings.rerank:
-            hits = self._reranked(question, hits[: settings.rerank]) + hits[settings.rerank :]
-        return hits[: settings.k]
-
-    def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
-        from ragkit.query.context import token_scale
-        from ragkit.query.rerank import rerank
-
-        model = self.chat_model()
-        if model is None:
-            _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
-            return hits
-        scale = token_scale(self.store, model)
-        return rerank(question, hits, model, self.config.answer, scale=scale)
-
-    def chat_model(self) -> ChatModel | None:
-        """The chat model, made when it is first needed; None for extractive answers."""
-        if self._given_chat is not None:
-            return self._given_chat
-        settings = self.config.models
-        if self._chat is None or self._chat_settings != settings:
-            self._chat, self._chat_settings = chat_model(settings), settings
-        return self._chat
+        return search(self._engine(), question, Scope(k, restrict, as_of))
 
     def ask(
         self,
@@ -257,9 +235,9 @@ class Pipeline:
 
         The arguments are those of `search`.
         """
-        from ragkit.query.ask import last_answer
+        from ragkit.query.ask import ask, last_answer  # a search needs none of it
 
-        return last_answer(self.stream(question, k=k, restrict=restrict, as_of=as_of))
+        return last_answer(ask(self._engine(), question, Scope(k, restrict, as_of)))
 
     def stream(
         self,
@@ -270,37 +248,23 @@ class Pipeline:
         as_of: int | None = None,
     ) -> Iterator[AnswerEvent]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
-        hits = self.search(question, k=k, restrict=restrict, as_of=as_of)
-        yield from self._answered(question, hits, as_of)
+        from ragkit.query.ask import ask
 
-    def _answered(
-        self, question: str, hits: list[Hit], as_of: int | None = None
-    ) -> Iterator[AnswerEvent]:
-        from ragkit.query.ask import answer_from  # a search needs none of it
-
-        return answer_from(
-            question,
-            hits,
-            self.store,
-            self.config,
-            chat=self.chat_model,
-            embedder=lambda: self.embedder,
-            as_of=as_of,
-        )
+        return ask(self._engine(), question, Scope(k, restrict, as_of))
 
     def chat(
         self, *, system: str = "", k: int | None = None, restrict: Filter = NO_FILTER
     ) -> Conversation:
-        """Begin a conversation, in which questions may lean on those before them.
+        """Begin a conversation, in which questions may refer to those before them.
 
         Args:
             system: Instructions for the chat model besides ragkit's rules.
-            k: Most hits a question; the configured number where None.
+            k: Most hits a question; the configured number if None.
             restrict: Which documents may be found.
         """
         from ragkit.query.conversation import Conversation
 
-        return Conversation(self, chat=self._given_chat, system=system, k=k, restrict=restrict)
+        return Conversation(self._engine, system=system, scope=Scope(k, restrict))
 
     def why_not(
         self,
@@ -320,29 +284,16 @@ class Pipeline:
             page: The page that should answer.
             text: Words of the passage that should answer.
             restrict: Which documents may be found.
-            answer: Where the passage was given, answer the question too, and tell whether it was
+            answer: If the passage was given, answer the question too, and tell whether it was
                 used.
 
         Raises:
             ValueError: `path` fits more than one document.
         """
-        from ragkit.query.ask import last_answer
-        from ragkit.query.why_not import why_not
+        from ragkit.query.why_not import Expected, why_not
 
-        hits = self.search(question, restrict=restrict)
-        return why_not(
-            question,
-            path,
-            hits,
-            self.store,
-            self.config,
-            None if self.config.search.mode == "keyword" else self.embedder,
-            chat=self.chat_model,
-            page=page,
-            text=text,
-            restrict=restrict,
-            answer=(lambda: last_answer(self._answered(question, hits))) if answer else None,
-        )
+        expected = Expected(path, page, text)
+        return why_not(self._engine(), question, expected, restrict=restrict, answer=answer)
 
     def verify(self, answer: Answer) -> Verification:
         """Check an answer again, without a model: against the index and the files as they are.
@@ -350,9 +301,15 @@ class Pipeline:
         Args:
             answer: As `ask` gave it, or read back with `ragkit.from_json`.
         """
-        from ragkit.verify.answers import verify  # a search needs none of it
+        from ragkit.ingest.load.formats import Formats
+        from ragkit.verify.answers import verify
 
-        return verify(answer, self.store, self.config.load)
+        return verify(answer, self.store, self.config.load, formats=Formats(self._readers))
+
+    def _engine(self) -> QueryEngine:
+        """The index, models and settings as they are now."""
+        self.models.settings = self.config.models
+        return QueryEngine(self.store, self.models, self.config)
 
     def documents(self) -> list[DocumentInfo]:
         """The documents of the index, by path."""
@@ -364,7 +321,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
-        if self._store is not None:
+        if self._store is not None and self._given_store is None:
             self._store.close()
             self._store = None
 

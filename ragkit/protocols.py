@@ -168,11 +168,13 @@ class Reranker(Protocol):
         """Order hits, the best first.
 
         Args:
-            question: In the words of its asker.
-            hits: Best first by the search.
+            question: As it was searched for.
+            hits: Best first by the search, at least one.
 
         Returns:
-            The same hits, each once, with ranks from 1.
+            The same hits, each once. Their ranks need not be changed: the search gives them the
+            ranks of the new order, and keeps the old ones in ``ranks.before_rerank``. Hits in the
+            order given, nothing changed, stay as they are.
         """
 
 

@@ -6,8 +6,8 @@ Records hold plain values only, so each converts to JSON with :func:`to_json`.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -306,7 +306,9 @@ class Receipt:
     All counts are tokens; None: the model did not say. ``num_ctx`` is the window asked for,
     ``reserve_tokens`` the part of it kept for the answer. ``prompt_tokens`` is the model's own
     count. ``turns_given`` and ``turns_dropped`` are of the conversation's earlier turns.
-    ``found`` is in the order of ranks.
+    ``found`` is in the order of ranks. ``citations_removed`` counts the ``[n]`` that the reply
+    gave for passages that were not given, ``links_removed`` the addresses and HTML tags in it that
+    do not stand in the passages: both were left out of the answer.
     """
 
     num_ctx: int
@@ -320,6 +322,8 @@ class Receipt:
     turns_given: int = 0
     turns_dropped: int = 0
     found: tuple[Found, ...] = ()
+    citations_removed: int = 0
+    links_removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +415,21 @@ class DocumentInfo:
     stale: str | None = None
     failed_pages: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+_Record = TypeVar("_Record")
+
+
+def copy_fields(record: object, kind: type[_Record], **others: object) -> _Record:
+    """Make a record of a kind from the fields that it shares with another one.
+
+    Args:
+        record: A dataclass, such as a `Hit`.
+        kind: A dataclass, such as `Passage`.
+        others: Its other fields, and those that differ.
+    """
+    shared = {f.name for f in fields(kind)} & {f.name for f in fields(record)}  # type: ignore[arg-type]  # dataclasses both
+    return kind(**{name: getattr(record, name) for name in shared} | others)
 
 
 def to_json(record: Any) -> dict[str, Any]:  # noqa: ANN401 -- any record of this module

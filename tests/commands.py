@@ -63,6 +63,20 @@ class Shell:
         assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
         return Run(process.returncode, out, err)
 
+    def piped(
+        self, given: bytes, *words: str, **variables: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a command with this on its standard input, to whatever end."""
+        return subprocess.run(
+            [*self.before, sys.executable, "-m", "ragkit", *words],
+            cwd=self.folder,
+            env=self.env | variables,
+            input=given,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+
     @contextmanager
     def started(self, *words: str | Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
         """A command under way; it is killed where the block leaves it running."""
@@ -97,6 +111,11 @@ def sent(server: OllamaServer) -> list[str]:
     prompts = [body["prompt"] for body in server.bodies("/api/embeddings")]
     passages = [p.removeprefix("search_document: ") for p in prompts if "search_document" in p]
     return [p for p in passages if p != "dimension"]  # the probe of the vectors' length
+
+
+def messages(server: OllamaServer) -> list[Any]:
+    """What each request to chat was sent, in order."""
+    return [body["messages"] for body in server.bodies("/api/chat")]
 
 
 def wait_until(happened: Callable[[], bool], *, seconds: float = 20.0) -> None:

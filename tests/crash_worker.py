@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from store_factory import doc_id_of, key_of, new_store, put
 
-import ragkit.store.local.scan
-import ragkit.store.local.writer  # noqa: F401 -- both are loaded once, before the forks
+import ragkit.store.local.scan  # noqa: F401 -- loaded once, before the forks
+import ragkit.store.local.writer  # noqa: F401 -- likewise
 from ragkit.errors import IndexNotFoundError, StorageFullError
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.local.store import LocalStore

@@ -187,7 +187,7 @@ class MemoryStore:
             chunks=sum(info.chunks for info in infos),
             vectors=len(contents.chunks),
             dim=self.embedder["dim"],
-            size_bytes=sum(chunk.row.nbytes for chunk in contents.chunks),
+            size_bytes=sum(row.nbytes for row in contents.cache.values()),
             segments=1,
             embedder=self.embedder,
             splitter=self.splitter,

@@ -9,7 +9,7 @@ import numpy as np
 from ollama_double.models import CATALOGUE, vectors_of
 from ollama_double.server import OllamaServer
 
-from ragkit.config import ModelSettings
+from ragkit.config import Config, ModelSettings
 from ragkit.models.ollama import OllamaAdmin, OllamaChat, OllamaClient, OllamaEmbedder
 from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
 
@@ -31,6 +31,12 @@ def client_of(server: OllamaServer, **settings: Any) -> OllamaClient:
 
 def admin_of(server: OllamaServer, **settings: Any) -> OllamaAdmin:
     return OllamaAdmin(client_of(server, **settings))
+
+
+def settings_for(server: OllamaServer, **values: object) -> Config:
+    """The settings of a pipeline over a server that is asked once."""
+    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
+    return Config().with_values(fixed | values)
 
 
 def embedder_of(server: OllamaServer, name: str = NOMIC, **settings: Any) -> OllamaEmbedder:

@@ -10,6 +10,7 @@ import pytest
 from commands import write_files
 from hash_embedder import HashEmbedder, contents, dense
 from ollama_double.server import OllamaServer, Settings
+from ollama_helpers import settings_for
 
 from ragkit.config import Config
 from ragkit.errors import (
@@ -33,11 +34,6 @@ CLOSED = {"models.ollama_host": "http://127.0.0.1:9", "models.retries": 0}
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
     return write_files(tmp_path / "docs", FILES)
-
-
-def over(server: OllamaServer, **values: object) -> Config:
-    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
-    return Config().with_values(fixed | values)
 
 
 # Folders -------------------------------------------------------------------------------------
@@ -212,10 +208,12 @@ def test_an_emptied_index_is_rebuilt_empty(tmp_path: Path, docs: Path) -> None:
 
 def test_searches_answer_while_an_index_run_is_writing(tmp_path: Path, docs: Path) -> None:
     server = OllamaServer(Settings(latency_s=0.01))
-    with server, Pipeline(tmp_path / "index", over(server)) as rag:
+    with server, Pipeline(tmp_path / "index", settings_for(server)) as rag:
         rag.index(docs)
         write_files(docs, {f"new/{n:03}.txt": f"Matter {n} is settled.\n" for n in range(300)})
-        writer = threading.Thread(target=Pipeline(rag.path, over(server)).index, args=(docs,))
+        writer = threading.Thread(
+            target=Pipeline(rag.path, settings_for(server)).index, args=(docs,)
+        )
         writer.start()
         answers = []
         while writer.is_alive():
@@ -233,7 +231,7 @@ def test_searches_answer_while_an_index_run_is_writing(tmp_path: Path, docs: Pat
 def test_stream_ends_with_the_answer_whose_text_was_streamed(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         rag.index(docs)
         *deltas, last = rag.stream("How long is the notice period for permanent staff?")
 
@@ -255,7 +253,7 @@ def test_stream_ends_with_the_answer_whose_text_was_streamed(
 def test_what_no_model_writes_word_by_word_is_streamed_at_once(
     tmp_path: Path, docs: Path, ollama: OllamaServer, question: str, values: Any, said: str
 ) -> None:
-    config = over(ollama, **values)
+    config = settings_for(ollama, **values)
     with Pipeline(tmp_path / "index", config) as rag:
         rag.index(docs)
         delta, last = rag.stream(question)

@@ -121,7 +121,8 @@ def _why(hit: Hit | Found) -> str:
     if ranks.by_score is not None:
         parts.append(f"diversity: {ranks.by_score} → {ranks.before_rerank or hit.rank}")
     if ranks.before_rerank is not None:
-        parts.append(f"rerank: {ranks.before_rerank} → {hit.rank}, grade {ranks.grade}")
+        grade = "" if ranks.grade is None else f", grade {ranks.grade}"
+        parts.append(f"rerank: {ranks.before_rerank} → {hit.rank}{grade}")
     return " · ".join([*parts, f"characters {hit.start}-{hit.end}"])
 
 
@@ -195,6 +196,11 @@ def print_receipt(answer: Answer) -> None:
     typer.echo(f"  passages  {receipt.passages_given} given, {len(receipt.dropped)} left out")
     for dropped in receipt.dropped:
         typer.echo(f"    {dropped.reason}: {dropped.path} {dropped.start}-{dropped.end}")
+    if receipt.citations_removed or receipt.links_removed:
+        typer.echo(
+            f"  taken out {receipt.citations_removed} citations and {receipt.links_removed} links "
+            "that name nothing given"
+        )
     typer.echo(f"  time      {answer.seconds:.2f} s")
 
 

@@ -9,12 +9,12 @@ Usage::
 docs/evaluate.md explains every figure.
 """
 
+from ragkit.evaluate.chart import check_picture, plot
 from ragkit.evaluate.dataset import Question, QuestionSet, read_questions
-from ragkit.evaluate.figures import differences, figures, gate_failures, is_share, parse_gate
+from ragkit.evaluate.experiment import evaluate, missing_documents, opened
 from ragkit.evaluate.intervals import Difference, Figure, need_extra
-from ragkit.evaluate.plot import check_picture, plot
 from ragkit.evaluate.regression import Change, Saved, changes, read_saved, save
-from ragkit.evaluate.run import evaluate, missing_documents, opened
+from ragkit.evaluate.summary import differences, figures, gate_failures, is_share, parse_gate
 from ragkit.evaluate.trial import Trial
 
 __all__ = [

@@ -16,31 +16,27 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
+from ragkit.decoding import from_json
 from ragkit.errors import LoadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """A passage that answers a question.
+class QuestionSet:
+    """Questions about the documents of a folder; None: about those of an index that exists."""
 
-    ``path`` is the document's relative path. ``start`` and ``end`` are offsets in its text, None
-    where only the words are known; ``pages`` are the numbers of the pages it stands on.
-    """
-
-    path: str
-    text: str = ""
-    start: int | None = None
-    end: int | None = None
-    pages: tuple[int, ...] = ()
+    name: str
+    folder: Path | None
+    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +53,25 @@ class Question:
     text: str
     answers: tuple[str, ...] = ()
     relevant: Mapping[str, int] = field(default_factory=dict)
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[GoldPassage, ...] = ()
     answerable: bool = True
     group: str = ""
     is_small: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class QuestionSet:
-    """Questions about the documents of a folder; None: about those of an index that exists."""
+class GoldPassage:
+    """A passage that answers a question.
 
-    name: str
-    folder: Path | None
-    questions: tuple[Question, ...]
+    ``path`` is the document's relative path. ``start`` and ``end`` are offsets in its text, None
+    where only the words are known; ``pages`` are the numbers of the pages it stands on.
+    """
+
+    path: str
+    text: str = ""
+    start: int | None = None
+    end: int | None = None
+    pages: tuple[int, ...] = ()
 
 
 def read_questions(source: Path, work: Path) -> QuestionSet:
@@ -88,10 +90,10 @@ def read_questions(source: Path, work: Path) -> QuestionSet:
     if (source / "corpus.jsonl").is_file():
         return _beir(source, work / "documents")
     if (source / "questions.jsonl").is_file() and (source / "docs").is_dir():
-        questions = tuple(map(_question, _asked(source / "questions.jsonl")))
+        questions = tuple(starmap(_question, _asked(source / "questions.jsonl")))
         return QuestionSet(source.name, source / "docs", questions)
     if source.is_file():
-        return QuestionSet(source.stem, None, tuple(map(_question, _asked(source))))
+        return QuestionSet(source.stem, None, tuple(starmap(_question, _asked(source))))
     msg = (
         f"{source} is no question set: give a BEIR folder, a folder with docs/ and "
         "questions.jsonl, or a file of questions"
@@ -102,7 +104,7 @@ def read_questions(source: Path, work: Path) -> QuestionSet:
 def _beir(source: Path, folder: Path) -> QuestionSet:
     places = {}
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (_, document) in enumerate(_lines(source / "corpus.jsonl", "_id")):
+    for number, (_, document) in enumerate(_objects(source / "corpus.jsonl", "_id")):
         path, head = _file_of(document, number)
         _write(folder / path, head + document["text"] + "\n")
         places[document["_id"]] = path, len(head)
@@ -110,8 +112,8 @@ def _beir(source: Path, folder: Path) -> QuestionSet:
         (folder / stray).unlink()
     grades = _grades(source, places)
     questions = (
-        _beir_question(line, grades.get(line["_id"], {}), places)
-        for line in _asked(source / "queries.jsonl", "_id")
+        _beir_question(name, line, grades.get(name, {}), places)
+        for name, line in _asked(source / "queries.jsonl", "_id")
     )
     return QuestionSet(
         source.name, folder, tuple(q for q in questions if q.relevant or not q.answerable)
@@ -121,7 +123,7 @@ def _beir(source: Path, folder: Path) -> QuestionSet:
 def _file_of(document: Mapping[str, Any], number: int) -> tuple[str, str]:
     """The file name of a document, and what stands before its text: its title as a heading."""
     name = document["_id"] if _SAFE_NAME.fullmatch(document["_id"]) else f"{number:06}"
-    title = " ".join(document.get("title", "").split())
+    title = " ".join((document.get("title") or "").split())
     return (f"{name}.md", f"# {title}\n\n") if title else (f"{name}.txt", "")
 
 
@@ -149,101 +151,115 @@ def _grades(source: Path, places: Mapping[str, tuple[str, int]]) -> dict[str, di
 
 
 def _beir_question(
-    line: Mapping[str, Any], relevant: dict[str, int], places: Mapping[str, tuple[str, int]]
+    name: str, line: _Line, relevant: dict[str, int], places: Mapping[str, tuple[str, int]]
 ) -> Question:
-    about = line.get("metadata", {})
-    spans = []
-    for span in about.get("evidence", ()):
-        if span["doc"] in places and "start" in span:
-            path, shift = places[span["doc"]]
-            start = span["start"] + shift
-            spans.append(Evidence(path, span["text"], start, start + len(span["text"])))
+    about, spans = line.metadata, []
+    for span in about.evidence:
+        if span.doc in places and span.start is not None:
+            path, shift = places[span.doc]
+            start = span.start + shift
+            spans.append(GoldPassage(path, span.text, start, start + len(span.text)))
     return Question(
-        id=line["_id"],
-        text=line["text"],
-        answers=_listed(line, "answers"),
+        id=name,
+        text=line.text,
+        answers=line.answers,
         relevant=relevant,
-        evidence=tuple(spans) or tuple(map(Evidence, relevant)),
-        answerable=about.get("answerable", True),
-        group=str(about.get("source_doc", "")).rpartition("-")[0],
-        is_small=about.get("small", False),
+        evidence=tuple(spans) or tuple(map(GoldPassage, relevant)),
+        answerable=about.answerable,
+        group=about.source_doc.rpartition("-")[0],
+        is_small=about.small,
     )
 
 
-def _question(line: Mapping[str, Any]) -> Question:
-    about = line.get("metadata", {})
-    evidence = tuple(
-        Evidence(
-            e["doc"], e.get("text", ""), e.get("start"), e.get("end"), tuple(e.get("pages") or ())
-        )
-        for e in line.get("evidence", ())
-    ) or tuple(Evidence(path) for path in _listed(line, "source"))
+def _question(name: str, line: _Line) -> Question:
+    spans = (GoldPassage(s.doc, s.text, s.start, s.end, s.pages) for s in line.evidence)
+    evidence = tuple(spans) or tuple(map(GoldPassage, line.source))
+    answerable = line.metadata.answerable if line.answerable is None else line.answerable
     return Question(
-        id=str(line.get("_id", line["text"])),
-        text=line["text"],
-        answers=_listed(line, "answers") or _listed(line, "answer"),
+        id=name,
+        text=line.text,
+        answers=line.answers or line.answer,
         relevant=dict.fromkeys((e.path for e in evidence), 1),
         evidence=evidence,
-        answerable=line.get("answerable", about.get("answerable", True)),
-        is_small=about.get("small", False),
+        answerable=answerable,
+        is_small=line.metadata.small,
     )
 
 
-def _listed(line: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = line.get(name, ())
-    return (value,) if isinstance(value, str) else tuple(value)
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A passage as a file has it; its end follows from its words in a BEIR folder."""
+
+    doc: str
+    text: str = ""
+    start: int | None = None
+    end: int | None = None
+    pages: tuple[int, ...] = ()
 
 
-def _are(values: object, kind: type) -> bool:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+@dataclass(frozen=True, slots=True)
+class _Metadata:
+    answerable: bool = True
+    small: bool = False
+    source_doc: str = ""
+    evidence: tuple[_Span, ...] = ()
 
 
-def _is_text_or_texts(value: object) -> bool:
-    return isinstance(value, str) or _are(value, str)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A question as a file has it."""
+
+    text: str
+    answers: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
+    evidence: tuple[_Span, ...] = ()
+    answerable: bool | None = None
+    metadata: _Metadata = field(default_factory=_Metadata)
 
 
-def _is_evidence(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("doc"), str)
-        and isinstance(value.get("text", ""), str)
-        and all(isinstance(value.get(end), int | None) for end in ("start", "end"))
-        and (value.get("pages") is None or _are(value["pages"], int))
-    )
-
-
-_TEXTS = "a text or a list of texts", _is_text_or_texts
-_FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "text": ("a text that is not empty", lambda value: bool(value.strip())),
-    "source": _TEXTS,
-    "answer": _TEXTS,
-    "answers": _TEXTS,
-    "answerable": ("true or false", lambda value: isinstance(value, bool)),
-    "metadata": ("an object", lambda value: isinstance(value, dict)),
-    "evidence": (
-        "a list of objects with `doc`, and `text`, `start`, `end` and `pages` as far as known",
-        lambda value: isinstance(value, list) and all(map(_is_evidence, value)),
-    ),
-}
-"""What a question's fields must be, in words and as a test."""
-
-
-def _asked(file: Path, *needed: str) -> Iterator[dict[str, Any]]:
-    """The questions of a file as `_lines` reads them, without what is null.
+def _asked(file: Path, *needed: str) -> Iterator[tuple[str, _Line]]:
+    """The questions of a file, each with its id, which is its text if it has none.
 
     Raises:
-        LoadError: As `_lines`, or a field is not of its form.
+        LoadError: As `_objects`, or a field is of another type than `_Line` has it.
     """
-    for number, line in _lines(file, *needed):
-        told = {name: value for name, value in line.items() if value is not None}
-        for name, (form, fits) in _FORMS.items():
-            if name in told and not fits(told[name]):
-                msg = f"{file}, line {number}: `{name}` must be {form}"
-                raise LoadError(msg, file)
-        yield told
+    for number, record in _objects(file, *needed):
+        try:
+            line = from_json(_Line, _known(record))
+        except ValueError as exc:
+            _, _, wrong = str(exc).partition(".")  # without the name of the class
+            msg = f"{file}, line {number}: {wrong}; docs/evaluate.md shows what a question has"
+            raise LoadError(msg, file) from exc
+        if not line.text.strip():
+            msg = f"{file}, line {number}: text is empty"
+            raise LoadError(msg, file)
+        yield str(record.get("_id", line.text)), line
 
 
-def _lines(file: Path, *needed: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _known(record: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- JSON
+    """What of a line is of use; where one text may stand for a list, a list of it."""
+    told = _fields(_Line, record)
+    if "metadata" in told:
+        told["metadata"] = _fields(_Metadata, told["metadata"])
+    for holder in (told, told.get("metadata")):
+        if isinstance(holder, dict) and isinstance(spans := holder.get("evidence"), list):
+            holder["evidence"] = [_fields(_Span, span) for span in spans]
+    for name in ("answers", "answer", "source"):
+        if isinstance(told.get(name), str):
+            told[name] = [told[name]]
+    return told
+
+
+def _fields(kind: type[_Line | _Metadata | _Span], value: Any) -> Any:  # noqa: ANN401 -- JSON
+    """An object without what is null or not a field of this kind; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    names = {one.name for one in fields(kind)}
+    return {name: v for name, v in value.items() if name in names and v is not None}
+
+
+def _objects(file: Path, *needed: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects of a file, one a line, with its number; empty lines are passed over.
 
     Raises:

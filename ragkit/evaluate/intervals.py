@@ -21,30 +21,13 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float64]
 
-LIBRARIES = ("ir_measures", "scipy", "matplotlib")
-
-
-def need_extra() -> None:
-    """Ask for the libraries of the extra ``evaluate``, without loading them.
-
-    Raises:
-        ConfigError: One is not installed.
-    """
-    missing = [name for name in LIBRARIES if find_spec(name) is None]
-    if missing:
-        msg = (
-            f"not installed: {', '.join(missing)}; "
-            "evaluating needs the extra `evaluate`: pip install 'ragkit[evaluate]'"
-        )
-        raise ConfigError(msg)
-
-
 RESAMPLES = 2000
 """The ends of an interval then have a standard error of 1.5 % of its width."""
 
 SEED = 0
 LEVEL = 0.95
 _BATCH = 100  # samples in memory at once
+LIBRARIES = ("ir_measures", "scipy", "matplotlib")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +128,18 @@ def _figure(samples: tuple[Values, ...], statistic: Callable[..., Any], count: i
     )
     ends = drawn.confidence_interval
     return Figure(value, float(ends.low), float(ends.high), count)
+
+
+def need_extra() -> None:
+    """Ask for the libraries of the extra ``evaluate``, without loading them.
+
+    Raises:
+        ConfigError: One is not installed.
+    """
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        msg = (
+            f"not installed: {', '.join(missing)}; "
+            "evaluating needs the extra `evaluate`: pip install 'ragkit[evaluate]'"
+        )
+        raise ConfigError(msg)

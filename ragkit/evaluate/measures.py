@@ -1,4 +1,4 @@
-"""What can be measured of one question alone: the passages found for it, and its answer."""
+"""What is measured of one question alone: its ranking, the passages found for it, its answer."""
 
 from __future__ import annotations
 
@@ -10,67 +10,25 @@ from typing import TYPE_CHECKING
 
 from ragkit.evaluate.intervals import need_extra
 from ragkit.query.proof.marks import without_marks
-from ragkit.query.proof.support import fold
+from ragkit.query.proof.quotation import fold
+from ragkit.text.scripts import script_class
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from ragkit.evaluate.dataset import Evidence, Question
+    from ragkit.evaluate.dataset import GoldPassage, Question
     from ragkit.records import Answer, Citation, Hit
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+DEPTH = 20
+"""How many documents, best first, the measures of a ranking look at; RR looks at all."""
+
+DEPTHS = (5, DEPTH)
+"""How many passages, best first, the measures of passages look at."""
+
+_CJK = script_class("cjk")
 _TOKEN = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
 _ARTICLES = frozenset({"a", "an", "the"})
-
-
-def answer_tokens(text: str, *, gap: str = "") -> list[str]:
-    """The tokens of an answer that count; each punctuation mark becomes a gap.
-
-    >>> answer_tokens("The 3.5 Months, 三个月。")
-    ['35', 'months', '三', '个', '月']
-    """
-    plain = unicodedata.normalize("NFKC", text).lower()
-    bare = "".join(gap if _is_punctuation(c) else c for c in plain)
-    return [t for t in _TOKEN.findall(bare) if t not in _ARTICLES]
-
-
-def exact_match(answer: str, references: Sequence[str]) -> float:
-    """1 where the answer's tokens are those of a reference, else 0."""
-    said = answer_tokens(answer)
-    return float(any(said == answer_tokens(reference) for reference in references))
-
-
-def f1(answer: str, references: Sequence[str]) -> float:
-    """Harmonic mean of the shares of tokens in common, in [0, 1]; the best of the references."""
-    said = answer_tokens(answer)
-    return max((_f1(said, answer_tokens(reference)) for reference in references), default=0.0)
-
-
-def contains(text: str, references: Sequence[str]) -> bool:
-    """Whether a text holds a reference's tokens in one run; punctuation parts tokens here."""
-    said = _spaced(text)
-    return any(_spaced(reference) in said for reference in references)
-
-
-def _is_punctuation(character: str) -> bool:
-    return character in string.punctuation or unicodedata.category(character).startswith("P")
-
-
-def _spaced(text: str) -> str:
-    return f" {' '.join(answer_tokens(text, gap=' '))} "
-
-
-def _f1(said: list[str], reference: list[str]) -> float:
-    common = sum((Counter(said) & Counter(reference)).values())
-    if not common:
-        return 0.0
-    precision, recall = common / len(said), common / len(reference)
-    return 2 * precision * recall / (precision + recall)
-
-
-DEPTH = 20
-"""How many documents, best first, the measures below look at; RR looks at all."""
 
 
 def rank_values(
@@ -102,10 +60,6 @@ def rank_values(
     return values
 
 
-DEPTHS = (5, DEPTH)
-"""How many passages, best first, are looked at."""
-
-
 def passage_values(question: Question, ranked: Sequence[Hit]) -> Iterator[tuple[str, float]]:
     """Measure the passages found for a question, as far as its evidence is known.
 
@@ -132,11 +86,19 @@ def passage_values(question: Question, ranked: Sequence[Hit]) -> Iterator[tuple[
             yield f"page in top {depth}", float(any(_on_page(e, h) for e in paged for h in top))
 
 
-def span_recall(spans: Iterable[Evidence], hits: Sequence[Hit]) -> float:
+def span_recall(spans: Iterable[GoldPassage], hits: Sequence[Hit]) -> float:
     """The share of the spans' characters that stand in the hits, in [0, 1]; each counts once."""
     wanted = {(e.path, i) for e in spans for i in range(e.start or 0, e.end or 0)}
     found = sum(any(h.path == path and h.start <= i < h.end for h in hits) for path, i in wanted)
     return found / len(wanted) if wanted else 0.0
+
+
+def _is_located(span: GoldPassage) -> bool:
+    return span.start is not None and span.end is not None
+
+
+def _on_page(span: GoldPassage, hit: Hit) -> bool:
+    return hit.path == span.path and any(page.number in span.pages for page in hit.pages)
 
 
 def answer_values(
@@ -167,14 +129,6 @@ def answer_values(
         yield "citation recall", sum(cited) / len(cited)
 
 
-def _is_located(span: Evidence) -> bool:
-    return span.start is not None and span.end is not None
-
-
-def _on_page(span: Evidence, hit: Hit) -> bool:
-    return hit.path == span.path and any(page.number in span.pages for page in hit.pages)
-
-
 def _verbatim_share(answer: Answer, hits: Iterable[Hit]) -> float:
     """The share of the answer's characters in sentences that stand in a passage word for word."""
     given = [hit.text for hit in hits]
@@ -183,7 +137,7 @@ def _verbatim_share(answer: Answer, hits: Iterable[Hit]) -> float:
     return found / max(1, sum(map(len, said)))
 
 
-def _rests_on(citation: Citation, span: Evidence) -> bool:
+def _rests_on(citation: Citation, span: GoldPassage) -> bool:
     """Whether a citation overlaps evidence, as closely as the evidence is known."""
     if citation.path != span.path:
         return False
@@ -194,3 +148,48 @@ def _rests_on(citation: Citation, span: Evidence) -> bool:
         quoted = (fold(citation.quote[start:end])[0] for start, end in sentences(citation.quote))
         return any(quote in evidence or evidence in quote for quote in quoted if quote)
     return not span.pages or citation.page in span.pages
+
+
+def exact_match(answer: str, references: Sequence[str]) -> float:
+    """1 where the answer's tokens are those of a reference, else 0."""
+    said = answer_tokens(answer)
+    return float(any(said == answer_tokens(reference) for reference in references))
+
+
+def f1(answer: str, references: Sequence[str]) -> float:
+    """Harmonic mean of the shares of tokens in common, in [0, 1]; the best of the references."""
+    said = answer_tokens(answer)
+    return max((_f1(said, answer_tokens(reference)) for reference in references), default=0.0)
+
+
+def _f1(said: list[str], reference: list[str]) -> float:
+    common = sum((Counter(said) & Counter(reference)).values())
+    if not common:
+        return 0.0
+    precision, recall = common / len(said), common / len(reference)
+    return 2 * precision * recall / (precision + recall)
+
+
+def contains(text: str, references: Sequence[str]) -> bool:
+    """Whether a text holds a reference's tokens in one run; punctuation parts tokens here."""
+    said = _spaced(text)
+    return any(_spaced(reference) in said for reference in references)
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(answer_tokens(text, gap=' '))} "
+
+
+def answer_tokens(text: str, *, gap: str = "") -> list[str]:
+    """The tokens of an answer that count; each punctuation mark becomes a gap.
+
+    >>> answer_tokens("The 3.5 Months, 三个月。")
+    ['35', 'months', '三', '个', '月']
+    """
+    plain = unicodedata.normalize("NFKC", text).lower()
+    bare = "".join(gap if _is_punctuation(c) else c for c in plain)
+    return [t for t in _TOKEN.findall(bare) if t not in _ARTICLES]
+
+
+def _is_punctuation(character: str) -> bool:
+    return character in string.punctuation or unicodedata.category(character).startswith("P")

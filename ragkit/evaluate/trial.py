@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.evaluate.measures import DEPTH, answer_values, passage_values
 from ragkit.query.evidence import evidence, has_evidence
+from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.search import retrieve
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
     hits = rag.search(question.text)
     search_s = time.perf_counter() - started
     ranked = _deepened(question, rag, hits, documents)
-    name = rag.store.embedder["name"]
+    asked, name = AnalysedText(question.text), rag.store.embedder["name"]
     minimum = rag.config.answer.min_evidence
     trial = Trial(
         id=question.id,
@@ -72,8 +73,8 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         answerable=question.answerable,
         documents=tuple(dict.fromkeys(hit.path for hit in ranked)),
         evidence=tuple(map(_fingerprint, hits)),
-        certainty=evidence(question.text, hits, name),
-        refused=not has_evidence(question.text, hits, embedder=name, minimum=minimum),
+        certainty=evidence(asked, hits, name),
+        refused=not has_evidence(asked, hits, embedder=name, minimum=minimum),
         search_s=search_s,
         values=dict(passage_values(question, ranked)),
     )

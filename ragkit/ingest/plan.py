@@ -154,15 +154,12 @@ def _targets(paths: Sequence[Path], folders_before: Sequence[str]) -> list[_Targ
 
 
 class _Found(NamedTuple):
-    """Something that a walk met, and the root and relative path of its document."""
+    """Something that a walk met, and the root, relative path and location of its document."""
 
     entry: WalkEntry
     root: str
     path: str
-
-    @property
-    def location(self) -> str:
-        return f"{self.root}/{self.path}"
+    location: str
 
 
 def _walked(
@@ -172,10 +169,11 @@ def _walked(
     seen = set()
     for target in targets:
         for entry in walk_files(target.path, settings, formats):
-            found = _Found(entry, target.root, target.within + entry.relative)
-            if found.location not in seen:
-                seen.add(found.location)
-                yield found
+            path = target.within + entry.relative
+            location = f"{target.root}/{path}"
+            if location not in seen:
+                seen.add(location)
+                yield _Found(entry, target.root, path, location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,27 +195,23 @@ class _Sight:
 def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -> _Sight:
     """Tell new and changed files from unchanged ones, and both from what cannot be loaded."""
     sight, folders = _Sight(), dict[str, Path]()
-    for found in walked:
-        entry, root, path = found
+    for entry, root, path, location in walked:
         if entry.status == "unreadable":
-            sight.out_of_sight.append(found.location)
+            sight.out_of_sight.append(location)
             sight.unreadable.append(FileOutcome(path, entry.reason))
         elif entry.status == "skipped":
             sight.skipped.append(FileOutcome(path, entry.reason))
         else:
-            sight.present.add(found.location)
-            previous, doc_id = documents.get(found.location), make_doc_id(root, path)
-            if previous and previous.doc_id == doc_id and _is_same(entry.path, previous):
+            sight.present.add(location)
+            previous, doc_id = documents.get(location), make_doc_id(root, path)
+            is_same = previous is not None and previous.doc_id == doc_id
+            if previous and is_same and _hash(entry.path) == previous.file_sha256:
                 sight.unchanged.append(previous)
                 continue
             folder = folders.setdefault(root, Path(root))  # one for many files
             size = entry.size_bytes
             sight.load.append(PlannedFile(entry.path, folder, path, doc_id, size, previous))
     return sight
-
-
-def _is_same(file: Path, document: DocumentInfo) -> bool:
-    return _hash(file) == document.file_sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ragkit.protocols import Vectors
 
 # Where a text may be cut, best first: after a paragraph, a line, a sentence, a clause, a word.
+# Not `ragkit.text.sentences`: a sentence is one of five levels here, and another cut would give a
+# long text another vector than an index keeps for it under the same model.
 _BOUNDARIES = tuple(
     re.compile(pattern)
     for pattern in (

@@ -1,36 +1,29 @@
-"""question, Context → Answer: prompt, chat, and a check of every sentence.
-
-Three ways lead to an `Answer`: `answer` asks a chat model, `answer_extractively` quotes the
-passages, `refuse` says that the documents do not say.
-"""
+"""A chat model's reply becomes an answer: shown as it comes, every sentence then checked."""
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from ragkit.errors import ModelResponseError
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
-from ragkit.query.extract import extract
 from ragkit.query.links import LinkFilter
 from ragkit.query.prompt import begins_refusal, is_refusal, refusal
-from ragkit.query.proof.citations import as_shown, cite, tie, withhold
+from ragkit.query.proof.citations import drop_unsupported, link_citations
 from ragkit.query.proof.marks import MarkFilter, find_marks
-from ragkit.query.proof.support import Evidence, judge
-from ragkit.query.thinking import without_thinking
-from ragkit.query.window import NO_TALK, Talk, checked_receipt, plan_request
-from ragkit.records import Answer, Receipt, Sentence
-from ragkit.text.injection import without_orders
+from ragkit.query.reply import check_prompt_was_read, stream_reply
+from ragkit.query.window import NO_TURNS, ChatTurns, plan_request
+from ragkit.records import Answer, Receipt
+from ragkit.text.injection import without_injections
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from ragkit.config import AnswerSettings
-    from ragkit.protocols import ChatModel, Embedder
-    from ragkit.records import Citation, Context
+    from ragkit.protocols import ChatMessage, ChatModel
+    from ragkit.records import Context
 
 AnswerEvent: TypeAlias = TextDelta | ThinkingDelta | Answer
 
@@ -45,135 +38,149 @@ class Provenance:
     embedder_digest: str
 
 
-def answer(
+def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:
+    """Say that the documents do not answer a question; every answer begins as that."""
+    return Answer(
+        question=question,
+        text=refusal(question),
+        refused=True,
+        sentences=(),
+        citations=(),
+        embedder=source.embedder,
+        embedder_digest=source.embedder_digest,
+        chat_model=None,
+        chat_digest=None,
+        index=source.index,
+        generation=source.generation,
+        receipt=Receipt(settings.num_ctx, settings.reserve_tokens, 0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """All that a chat model replied.
+
+    Attributes:
+        text: Without marks and links that name nothing given.
+        shown: What of the text was streamed already, from its beginning on; it is final.
+        says_no: The model said that the passages do not hold the answer.
+        messages: What it was sent.
+        receipt: Of the request, with the model's own counts.
+    """
+
+    text: str
+    shown: str
+    says_no: bool
+    messages: tuple[ChatMessage, ...]
+    receipt: Receipt
+
+
+def stream_answer(
     question: str,
     context: Context,
     model: ChatModel,
-    source: Provenance,
     settings: AnswerSettings,
     *,
-    talk: Talk = NO_TALK,
-) -> Generator[AnswerEvent, None, None]:
-    """Answer from passages with a chat model.
+    turns: ChatTurns = NO_TURNS,
+) -> Generator[TextDelta | ThinkingDelta, None, Reply]:
+    """Ask a chat model a question about passages, and give its reply as it comes.
 
-    What is streamed is final, and together it is the answer's text; marks and links that name
-    nothing given are left out before it is shown. What may yet become a refusal waits. With
-    ``settings.strict`` the text comes in one piece, less what no passage proves. An empty context
-    is refused unasked. Closing the iterator cancels the generation.
+    What is streamed is final; marks and links that name nothing given are left out before it is
+    shown. What may yet become a refusal waits, and with ``settings.strict`` all text does. Closing
+    the iterator cancels the generation.
 
     Args:
         question: As the user asked it.
-        context: At most `passage_budget` tokens.
+        context: At most `passage_budget` tokens, at least one passage.
         model: Asked once.
-        source: Copied into the answer.
         settings: Window, reserve, temperature, seed, strictness.
-        talk: Earlier turns and what else is sent along.
-
-    Yields:
-        Text and thinking as they come, then exactly one `Answer`.
+        turns: Earlier turns and what else is sent along.
 
     Raises:
         ConfigError: The reserve leaves nothing of the window for a prompt.
         PromptTruncatedError: The prompt does not fit, or the model's count says it was cut.
-        ModelResponseError: The reply is empty; other ModelErrors as `ChatModel.chat`.
+        ModelResponseError: The reply has no last event; other ModelErrors as `ChatModel.chat`.
     """
-    if not context.passages:
-        yield TextDelta(refusal(question))
-        yield _unasked(question, context, model, source, settings)
-        return
-    started = time.perf_counter()
-    request, planned = plan_request(question, context, model, settings, talk)
-    reply = _Reply(context, live=not settings.strict)
-    with closing(without_thinking(model.chat(request))) as events:
+    request, planned = plan_request(question, context, model, settings, turns=turns)
+    draft = _Draft(context, live=not settings.strict)
+    with closing(stream_reply(model, request)) as events:
         for event in events:
             if isinstance(event, ThinkingDelta):
                 yield event
-            elif shown := reply.take(event):
+            elif shown := draft.take(event):
                 yield TextDelta(shown)
-    receipt = checked_receipt(planned, request.messages, reply.done, model)
-    blank = replace(_blank(question, source, model), receipt=receipt)
-    finished = _finish(blank, reply, context, model, strict=settings.strict)
-    if rest := finished.text[len(reply.shown) :]:
-        yield TextDelta(rest)
-    yield replace(finished, seconds=time.perf_counter() - started)
-
-
-def answer_extractively(
-    question: str,
-    context: Context,
-    embedder: Embedder,
-    source: Provenance,
-    settings: AnswerSettings,
-) -> Answer:
-    """Answer by quoting the best sentences of the passages, word for word, without a chat model.
-
-    Only what could pass for a citation, an image or HTML is not shown as it stands; the citation's
-    quote holds it exactly. A sentence that gives orders to a model is never chosen.
-
-    Errors are those of `Embedder.embed_documents`.
-    """
-    started = time.perf_counter()
-    receipt = Receipt(
-        settings.num_ctx,
-        settings.reserve_tokens,
-        0,
-        passages_given=len(context.passages),
-        dropped=context.dropped,
+    if draft.done is None:
+        msg = "the reply ended without its last event"
+        raise ModelResponseError(msg, model.name)
+    check_prompt_was_read(model, request, draft.done)
+    receipt = replace(
+        planned,
+        prompt_tokens=draft.done.prompt_tokens,
+        answer_tokens=draft.done.answer_tokens,
+        done_reason=draft.done.done_reason,
+        citations_removed=len(draft.marks.invalid),
+        links_removed=len(draft.links.removed),
     )
-    text = ""
-    tied: list[Sentence] = []
-    citations: list[Citation] = []
-    for place in extract(question, context, embedder):
-        passage = context.passages[place.number - 1]
-        citation = cite(passage, place.start, place.end)
-        begin = len(text) + (1 if text else 0)
-        shown = as_shown(citation.quote)
-        above = (passage.title, *passage.heading)
-        status = judge(shown, [Evidence(citation.quote, above)]).status
-        text = f"{text}\n{shown} [{place.number}]".lstrip("\n")
-        tied.append(Sentence(begin, len(text), status, (len(citations),)))
-        citations.append(citation)
-    found = replace(_blank(question, source, None), receipt=receipt)
-    if citations:
-        found = replace(
-            found,
-            text=text,
-            refused=False,
-            sentences=tuple(tied),
-            citations=tuple(citations),
+    return Reply(draft.text.strip(), draft.shown, draft.marks.no_answer, request.messages, receipt)
+
+
+def prove(blank: Answer, reply: Reply, context: Context, *, strict: bool) -> Answer:
+    """Link each sentence of a reply to the places that it cites, and judge it by them.
+
+    Args:
+        blank: The refusal that stands if nothing is left of the reply; it names the chat model.
+        reply: Nothing of it that was shown is taken back: a refusal then follows it.
+        context: The passages that were given.
+        strict: Drop every sentence that no passage proves.
+
+    Raises:
+        ModelResponseError: The reply is empty.
+    """
+    text, receipt = reply.text, replace(reply.receipt, found=blank.receipt.found)
+    if not text and not reply.says_no:
+        msg = (
+            f"the reply is empty (ended by {receipt.done_reason!r}); "
+            "if that is 'length', raise answer.reserve_tokens"
         )
-    return replace(found, seconds=time.perf_counter() - started)
+        raise ModelResponseError(msg, blank.chat_model or "")
+    blank = replace(blank, receipt=receipt)
+    is_refused = is_refusal(text) or (reply.says_no and not find_marks(text))
+    if is_refused and not reply.shown:
+        return blank
+    linked, citations = link_citations(text, context.passages)
+    if is_refused:
+        return replace(blank, text=f"{text}\n{blank.text}", sentences=linked, citations=citations)
+    if strict:
+        text = drop_unsupported(text, linked)
+        if not text:
+            return blank
+        linked, citations = link_citations(text, context.passages)
+    return replace(blank, text=text, refused=False, sentences=linked, citations=citations)
 
 
-def refuse(question: str, source: Provenance, settings: AnswerSettings) -> Answer:
-    """Say that the documents do not answer a question, without asking a model."""
-    receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0)
-    return replace(_blank(question, source, None), receipt=receipt)
-
-
-class _Reply:
+class _Draft:
     """A reply as it comes in: all of its text, what of it is shown by now, its last event."""
 
     def __init__(self, context: Context, *, live: bool) -> None:
         self.marks = MarkFilter(len(context.passages))
         # The last one: a mark that is taken out may join the halves of a link.
-        self._links = LinkFilter(_texts(context))
+        self.links = LinkFilter(_texts(context))
         self.text = self.shown = ""
         self.done: ChatDone | None = None
         self._live = live
 
     def take(self, event: TextDelta | ChatDone) -> str:
-        """Add an event; returns the text that can be shown for it, "" where none can yet."""
+        """Add an event; returns the text that can be shown for it, "" if none can yet."""
         if isinstance(event, ChatDone):
             self.done = event
-            return self._add(self._links.feed(self.marks.close()) + self._links.close())
+            return self._add(self.links.feed(self.marks.close()) + self.links.close())
         if self.shown or not self._live:
             return self._add(self._read(event.text))
         # What is held back must not depend on where the reply was cut.
         return "".join(self._add(self._read(char)) for char in event.text)
 
     def _read(self, text: str) -> str:
-        return self._links.feed(self.marks.feed(visible(text)))
+        return self.links.feed(self.marks.feed(visible(text)))
 
     def _add(self, piece: str) -> str:
         """Take what was read; white space waits for what follows it."""
@@ -184,7 +191,7 @@ class _Reply:
         return self.shown[len(begun) :]
 
     def _may_refuse(self) -> bool:
-        """True where this begins a refusal, or the sentinel came and no cited statement yet."""
+        """True if this begins a refusal, or the sentinel came and no cited statement yet."""
         return begins_refusal(self.text) or (self.marks.no_answer and not find_marks(self.text))
 
 
@@ -192,61 +199,4 @@ def _texts(context: Context) -> Iterator[str]:
     """All that a model is shown of the passages."""
     for passage in context.passages:
         said = (passage.path, passage.title, *passage.heading, passage.text)
-        yield from map(without_orders, said)
-
-
-def _unasked(
-    question: str,
-    context: Context,
-    model: ChatModel,
-    source: Provenance,
-    settings: AnswerSettings,
-) -> Answer:
-    receipt = Receipt(settings.num_ctx, settings.reserve_tokens, 0, dropped=context.dropped)
-    return replace(_blank(question, source, model), receipt=receipt)
-
-
-def _finish(
-    blank: Answer, reply: _Reply, context: Context, model: ChatModel, *, strict: bool
-) -> Answer:
-    """Judge a complete reply. `blank` is the refusal that stands where nothing is left of it.
-
-    Nothing that was shown is taken back: there the refusal follows it.
-    """
-    text = reply.text.strip()
-    if not text and not reply.marks.no_answer:
-        msg = (
-            f"the reply is empty (ended by {blank.receipt.done_reason!r}); "
-            "where that is 'length', raise answer.reserve_tokens"
-        )
-        raise ModelResponseError(msg, model.name)
-    is_refused = is_refusal(text) or (reply.marks.no_answer and not find_marks(text))
-    if is_refused and not reply.shown:
-        return blank
-    tied, citations = tie(text, context.passages)
-    if is_refused:
-        return replace(blank, text=f"{text}\n{blank.text}", sentences=tied, citations=citations)
-    if strict:
-        text = withhold(text, tied)
-        if not text:
-            return blank
-        tied, citations = tie(text, context.passages)
-    return replace(blank, text=text, refused=False, sentences=tied, citations=citations)
-
-
-def _blank(question: str, source: Provenance, model: ChatModel | None) -> Answer:
-    """A refusal, to be filled in."""
-    return Answer(
-        question=question,
-        text=refusal(question),
-        refused=True,
-        sentences=(),
-        citations=(),
-        embedder=source.embedder,
-        embedder_digest=source.embedder_digest,
-        chat_model=model.name if model else None,
-        chat_digest=model.digest if model else None,
-        index=source.index,
-        generation=source.generation,
-        receipt=Receipt(0, 0, 0),
-    )
+        yield from map(without_injections, said)

@@ -1,69 +1,67 @@
-"""The query stage behind retrieval: hits become a context, and the context an answer."""
+"""The way of a question: search, evidence, context, answer, proof."""
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import fields, replace
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import TextDelta
-from ragkit.query.answer import Provenance, answer, answer_extractively, refuse
-from ragkit.query.context import passages_for, token_scale, tokens_of
+from ragkit.query.answer import Provenance, prove, refuse, stream_answer
+from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
-from ragkit.query.prompt import build_messages
-from ragkit.query.window import NO_TALK, Talk
-from ragkit.records import Answer, Found
+from ragkit.query.extract import quote
+from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope, search
+from ragkit.query.token_calibration import learn_tokens
+from ragkit.query.window import NO_TURNS, ChatTurns
+from ragkit.records import Answer, Found, copy_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
-    from ragkit.config import Config
-    from ragkit.protocols import ChatModel, Embedder, VectorStore
+    from ragkit.protocols import ChatModel
     from ragkit.query.answer import AnswerEvent
     from ragkit.records import Context, Hit
 
 
-def answer_from(
-    question: str,
-    hits: Sequence[Hit],
-    store: VectorStore,
-    config: Config,
-    *,
-    chat: Callable[[], ChatModel | None],
-    embedder: Callable[[], Embedder],
-    talk: Talk = NO_TALK,
-    as_of: int | None = None,
-) -> Iterator[AnswerEvent]:
-    """Answer from what a search found; nobody is asked where it is no evidence.
+def ask(
+    engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX, turns: ChatTurns = NO_TURNS
+) -> Generator[AnswerEvent, None, None]:
+    """Answer a question from an index, giving the text as it comes, and last the `Answer`.
 
     Args:
+        engine: The index, the models, the settings.
         question: In the words of its asker.
-        hits: Best first.
-        store: Where they were found, for the answer's provenance.
-        config: Search and answer settings.
-        chat: Gives the chat model, None for extractive answers; called where there is evidence.
-        embedder: Gives the index's embedder; called for extractive answers only.
-        talk: The conversation in which the question stands; what is known of the model's
-            tokens is added here.
-        as_of: The generation that was searched; None: the newest.
-
-    Yields:
-        The text as it comes, at once where no model writes it; then the `Answer`.
+        scope: What of the index may answer.
+        turns: The conversation in which the question stands.
     """
-    found = tuple(map(_found, hits))
-    events = _events(question, hits, store, config, chat=chat, embedder=embedder, talk=talk)
-    streamed = False
-    with closing(events):
-        for event in events:
-            streamed = streamed or isinstance(event, TextDelta)
-            if isinstance(event, Answer):
-                if not streamed:  # a refusal, a quotation, what `answer.strict` left
-                    yield TextDelta(event.text)
-                receipt = replace(event.receipt, found=found)
-                event = replace(event, question=question, searched=talk.searched, receipt=receipt)
-                yield event if as_of is None else replace(event, generation=as_of)
-            else:
-                yield event
+    searched = AnalysedText(turns.searched or question)
+    settings = engine.config.answer
+
+    hits = search(engine, searched.text, scope)
+    answer = _refusal(engine, question, hits, as_of=scope.as_of, searched=turns.searched)
+
+    if not has_evidence(searched, hits, embedder=answer.embedder, minimum=settings.min_evidence):
+        yield from _ending(answer)
+        return
+
+    model = engine.models.chat()
+    context, turns = fill_window(engine, question, hits, model=model, turns=turns)
+    answer = _given(answer, context, model)
+    if not context.passages:
+        yield from _ending(answer)
+        return
+
+    started = time.perf_counter()
+    if model is None:
+        yield from _ending(quote(answer, searched, context, engine.embedder), started)
+        return
+    reply = yield from stream_answer(question, context, model, settings, turns=turns)
+
+    answer = prove(answer, reply, context, strict=settings.strict)
+    learn_tokens(engine.store, model, reply.messages, answer.receipt)
+    yield from _ending(answer, started, shown=reply.shown)
 
 
 def last_answer(events: Iterable[AnswerEvent]) -> Answer:
@@ -75,52 +73,34 @@ def last_answer(events: Iterable[AnswerEvent]) -> Answer:
     return last
 
 
-def _found(hit: Hit) -> Found:
-    return Found(**{f.name: getattr(hit, f.name) for f in fields(Found)})
-
-
-def _events(
-    question: str,
-    hits: Sequence[Hit],
-    store: VectorStore,
-    config: Config,
-    *,
-    chat: Callable[[], ChatModel | None],
-    embedder: Callable[[], Embedder],
-    talk: Talk,
-) -> Generator[AnswerEvent, None, None]:
-    settings = config.answer
+def _refusal(
+    engine: QueryEngine, question: str, hits: Sequence[Hit], *, as_of: int | None, searched: str
+) -> Answer:
+    """What is answered if the hits do not answer the question."""
+    store = engine.store
     source = Provenance(
         index=store.location,
-        generation=store.generation(),
+        generation=store.generation() if as_of is None else as_of,
         embedder=store.embedder["name"],
         embedder_digest=store.embedder["digest"],
     )
-    searched = talk.searched or question
-    if not has_evidence(searched, hits, embedder=source.embedder, minimum=settings.min_evidence):
-        yield refuse(question, source, settings)
-        return
-    model = chat()
-    context, talk = passages_for(question, hits, store, config, model, talk)
-    if model is None:
-        yield answer_extractively(searched, context, embedder(), source, settings)
-        return
-    with closing(answer(question, context, model, source, settings, talk=talk)) as events:
-        for event in events:
-            if isinstance(event, Answer):
-                _learn(event, context, model, store, talk)
-            yield event
+    answer = refuse(question, source, engine.config.answer)
+    found = tuple(copy_fields(hit, Found) for hit in hits)
+    return replace(answer, searched=searched, receipt=replace(answer.receipt, found=found))
 
 
-def _learn(
-    answer: Answer, context: Context, model: ChatModel, store: VectorStore, talk: Talk
-) -> None:
-    """Keep what the model counted for the prompt of an answer."""
-    receipt = answer.receipt
-    if receipt.prompt_tokens is None:
-        return
-    messages = build_messages(answer.question, context.passages, talk.history, talk.system)
-    before = token_scale(store, model)  # another process may have learned meanwhile
-    after = before.learn(messages, receipt.prompt_tokens, num_ctx=receipt.num_ctx)
-    if after != before:
-        store.keep_note(tokens_of(model), after.to_json())
+def _given(answer: Answer, context: Context, model: ChatModel | None) -> Answer:
+    """Note in an answer from which passages it is given, and by whom."""
+    receipt = replace(answer.receipt, passages_given=len(context.passages), dropped=context.dropped)
+    name, digest = (model.name, model.digest) if model else (None, None)
+    return replace(answer, chat_model=name, chat_digest=digest, receipt=receipt)
+
+
+def _ending(
+    answer: Answer, started: float | None = None, *, shown: str = ""
+) -> Generator[AnswerEvent, None, None]:
+    """What is not shown yet of an answer's text, and the answer with the time that it took."""
+    if rest := answer.text[len(shown) :]:
+        yield TextDelta(rest)
+    seconds = 0.0 if started is None else time.perf_counter() - started
+    yield replace(answer, seconds=seconds)

@@ -1,4 +1,4 @@
-"""hits, budget → Context: drop repeats, join neighbours, number the passages."""
+"""Hits become the context of an answer: neighbours added, repeats dropped, passages numbered."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragkit.query.prompt import widest_block
-from ragkit.query.token_scale import TokenScale
-from ragkit.query.window import NO_TALK, Talk, fitted, passage_budget
-from ragkit.records import Context, Dropped, Passage
-from ragkit.text.injection import orders, says_nothing
+from ragkit.query.token_calibration import known_tokens
+from ragkit.query.window import NO_TURNS, ChatTurns, fit_turns, passage_budget
+from ragkit.records import Context, Dropped, Passage, copy_fields
+from ragkit.text.injection import find_injections, is_only_injection
 from ragkit.text.sentences import sentences
 from ragkit.text.tokens import estimate_tokens
 
@@ -19,15 +19,67 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Literal
 
-    from ragkit.config import Config
     from ragkit.protocols import ChatModel, VectorStore
-    from ragkit.records import Context, Hit
+    from ragkit.query.search import QueryEngine
+    from ragkit.records import Hit
 
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SPACE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
 
 
-def assemble(
+def fill_window(
+    engine: QueryEngine,
+    question: str,
+    hits: Sequence[Hit],
+    *,
+    model: ChatModel | None,
+    turns: ChatTurns = NO_TURNS,
+) -> tuple[Context, ChatTurns]:
+    """Fill a model's window with what was found.
+
+    Args:
+        engine: Where it was found, and the settings of the window.
+        question: As the user asked it.
+        hits: Best first.
+        model: Reads the passages; None if sentences are quoted from them.
+        turns: The conversation.
+
+    Returns:
+        The passages, and the conversation with the turns that fit beside them. Errors are those
+        of `passage_budget`.
+    """
+    settings = engine.config.answer
+    hits = with_neighbours(hits, engine.store, engine.config.search.neighbours)
+    if model is None:
+        budget = passage_budget(question, settings, context_tokens=settings.num_ctx)
+        return build_context(hits, budget_tokens=budget), turns
+    window = model.context_tokens
+    turns = replace(turns, tokens=known_tokens(engine.store, model))
+    turns = fit_turns(question, turns, settings, context_tokens=window)
+    budget = passage_budget(question, settings, context_tokens=window, turns=turns)
+    context = build_context(hits, budget_tokens=budget, estimate=turns.tokens.estimate)
+    return context, turns
+
+
+def with_neighbours(hits: Sequence[Hit], store: VectorStore, count: int) -> list[Hit]:
+    """Add to hits the chunks before and after each in its document.
+
+    They rank behind all hits, so that they take only what the hits leave of a context's budget:
+    first those of the best hit, the nearest first. `build_context` joins them to what they overlap.
+
+    Args:
+        hits: Best first; they come first in the result, unchanged.
+        store: Where they were found. A document that has changed since adds nothing.
+        count: Most chunks on either side of a hit.
+    """
+    known = {hit.chunk_id: hit for hit in hits}
+    for hit in hits if count else ():
+        for near in store.neighbours(hit, count):
+            known.setdefault(near.chunk_id, replace(near, rank=len(known) + 1))
+    return list(known.values())
+
+
+def build_context(
     hits: Sequence[Hit],
     *,
     budget_tokens: int,
@@ -49,20 +101,19 @@ def assemble(
 
     Returns:
         The context; ``dropped`` names each hit, or part of one, that did not enter, and each
-        sentence that a prompt leaves out, since it gives orders to the model. A passage of
-        nothing else does not enter. A first
-        hit above the whole budget is cut at the end of a sentence, or failing that of a
-        character, and the rest of it is listed as dropped. The context is empty only where
-        there are no hits or not even one character fits.
+        sentence that a prompt leaves out, since it tells the model what to reply. A passage of
+        nothing else does not enter. A first hit above the whole budget is cut at the end of a
+        sentence, or failing that of a character, and the rest of it is listed as dropped. The
+        context is empty only if there are no hits or not even one character fits.
     """
     draft = _Draft(budget_tokens, estimate)
     for hit in sorted(hits, key=lambda h: h.rank):
         draft.offer(hit)
-    telling = (p for p in draft.passages if not says_nothing(p.text))
+    telling = (p for p in draft.passages if not is_only_injection(p.text))
     passages = tuple(replace(p, number=n) for n, p in enumerate(telling, start=1))
     tokens = sum(p.tokens for p in passages)
-    given_orders = [dropped for passage in draft.passages for dropped in _orders(passage)]
-    return Context(passages, tokens, budget_tokens, (*draft.dropped, *given_orders))
+    left_out = [dropped for passage in draft.passages for dropped in _injections(passage)]
+    return Context(passages, tokens, budget_tokens, (*draft.dropped, *left_out))
 
 
 @dataclass
@@ -130,8 +181,8 @@ class _Draft:
         self.dropped.append(Dropped(hit.chunk_id, hit.path, start, hit.end, reason))
 
 
-def _orders(passage: Passage) -> Iterator[Dropped]:
-    for start, end in orders(passage.text):
+def _injections(passage: Passage) -> Iterator[Dropped]:
+    for start, end in find_injections(passage.text):
         place = (passage.start + start, passage.start + end)
         yield Dropped(passage.chunk_ids[0], passage.path, *place, "order")
 
@@ -142,27 +193,11 @@ def _first(passages: list[Passage], among: list[Passage]) -> Passage:
 
 def as_passage(hit: Hit, number: int = 0) -> Passage:
     """A hit as the passage of a prompt, its tokens not counted."""
-    return Passage(
-        number=number,
-        doc_id=hit.doc_id,
-        root=hit.root,
-        path=hit.path,
-        title=hit.title,
-        heading=hit.heading,
-        page=hit.page,
-        start=hit.start,
-        end=hit.end,
-        text=hit.text,
-        file_sha256=hit.file_sha256,
-        score=hit.score,
-        chunk_ids=(hit.chunk_id,),
-        tokens=0,
-        pages=hit.pages,
-    )
+    return copy_fields(hit, Passage, number=number, chunk_ids=(hit.chunk_id,), tokens=0)
 
 
 def _repeats(hit: Hit, passage: Passage) -> bool:
-    """True where the passage says all that the hit says, here or in another document.
+    """True if the passage says all that the hit says, here or in another document.
 
     Case, white space, invisible characters and full-width forms do not make a difference;
     everything else does: ``1.5`` is not ``15``, and ``art`` is not said by ``party``.
@@ -174,7 +209,7 @@ def _repeats(hit: Hit, passage: Passage) -> bool:
 
 
 def _covers(passage: Passage, hit: Hit) -> bool:
-    """True where the hit lies within the passage of the same version of the same document."""
+    """True if the hit lies within the passage of the same version of the same document."""
     start, end = hit.start - passage.start, hit.end - passage.start
     return (
         (hit.doc_id, hit.file_sha256) == (passage.doc_id, passage.file_sha256)
@@ -191,7 +226,7 @@ def _merged_text(a: Passage, b: Passage) -> str | None:
     """The text of two touching or overlapping passages of one section, else None.
 
     Sections are kept apart because a passage names one and a citation must name the right one.
-    None as well where the texts disagree on what they share.
+    None as well if the texts disagree on what they share.
     """
     same = (a.doc_id, a.file_sha256, a.heading) == (b.doc_id, b.file_sha256, b.heading)
     first, last = (a, b) if a.start <= b.start else (b, a)
@@ -216,65 +251,3 @@ def _merge(a: Passage, b: Passage, text: str) -> Passage:
         chunk_ids=a.chunk_ids + b.chunk_ids,
         pages=tuple(sorted({*a.pages, *b.pages}, key=lambda page: page.number)),
     )
-
-
-def with_neighbours(hits: Sequence[Hit], store: VectorStore, count: int) -> list[Hit]:
-    """Add to hits the chunks before and after each in its document.
-
-    They rank behind all hits, so that they take only what the hits leave of a context's budget:
-    first those of the best hit, the nearest first. `assemble` joins them to what they overlap.
-
-    Args:
-        hits: Best first; they come first in the result, unchanged.
-        store: Where they were found. A document that has changed since adds nothing.
-        count: Most chunks on either side of a hit.
-    """
-    known = {hit.chunk_id: hit for hit in hits}
-    for hit in hits if count else ():
-        for near in store.neighbours(hit, count):
-            known.setdefault(near.chunk_id, replace(near, rank=len(known) + 1))
-    return list(known.values())
-
-
-def passages_for(
-    question: str,
-    hits: Sequence[Hit],
-    store: VectorStore,
-    config: Config,
-    model: ChatModel | None,
-    talk: Talk = NO_TALK,
-) -> tuple[Context, Talk]:
-    """Fill a window with what was found.
-
-    Args:
-        question: As the user asked it.
-        hits: Best first.
-        store: Where they were found; what is known of the model's tokens lies there too.
-        config: The window, and how many neighbours are taken in.
-        model: Reads the passages; None where sentences are quoted from them.
-        talk: The conversation, with all turns.
-
-    Returns:
-        The passages, and the conversation with the turns that fit beside them. Errors are those
-        of `passage_budget`.
-    """
-    settings = config.answer
-    hits = with_neighbours(hits, store, config.search.neighbours)
-    if model is None:
-        budget = passage_budget(question, settings, context_tokens=settings.num_ctx)
-        return assemble(hits, budget_tokens=budget), talk
-    window = model.context_tokens
-    talk = replace(talk, scale=token_scale(store, model))
-    talk = fitted(question, talk, settings, context_tokens=window)
-    budget = passage_budget(question, settings, context_tokens=window, talk=talk)
-    return assemble(hits, budget_tokens=budget, estimate=talk.scale.estimate), talk
-
-
-def token_scale(store: VectorStore, model: ChatModel) -> TokenScale:
-    """What is known of a model's tokens where an index is used."""
-    return TokenScale.from_json(store.note(tokens_of(model)))
-
-
-def tokens_of(model: ChatModel) -> str:
-    """The name by which an index keeps what it has learned of a model's tokens."""
-    return f"tokens:{model.digest}"

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit._version import __version__
 from ragkit.protocols import ChatMessage
-from ragkit.query.ask import answer_from, last_answer
-from ragkit.query.context import token_scale
+from ragkit.query.ask import ask, last_answer
 from ragkit.query.followup import combined, leans_on_earlier, rewritten
-from ragkit.query.window import Talk, fitted
-from ragkit.records import NO_FILTER, Answer, Filter, to_json
+from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope
+from ragkit.query.token_calibration import known_tokens
+from ragkit.query.window import ChatTurns, fit_turns
+from ragkit.records import Answer, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-    from ragkit.pipeline import Pipeline
-    from ragkit.protocols import ChatModel, VectorStore
+    from ragkit.models.choose import Models
     from ragkit.query.answer import AnswerEvent
     from ragkit.records import Citation
 
@@ -38,26 +39,21 @@ class Conversation:
     Turns hold neither reasoning nor passages. An answer that is stopped or fails leaves no turn.
 
     Args:
-        rag: The index and its models.
-        chat: Used instead of the configured model.
+        engine: Gives what answers the next question: the index may be rebuilt between two.
         system: Instructions of the user's own, e.g. how to address him; `clear` keeps them.
-        k: Most hits a question; the configured number where None.
-        restrict: Which documents may be found.
+        scope: What of the index may answer.
     """
 
     def __init__(
         self,
-        rag: Pipeline,
+        engine: Callable[[], QueryEngine],
         *,
-        chat: ChatModel | None = None,
         system: str = "",
-        k: int | None = None,
-        restrict: Filter = NO_FILTER,
+        scope: Scope = WHOLE_INDEX,
     ) -> None:
         self.system = system
-        self._rag, self._config = rag, rag.config
-        self._k, self._restrict = k, restrict
-        self._chat = chat
+        self._engine, self._scope = engine, scope
+        self._models: Models | None = None
         self._turns: list[Answer] = []
 
     @property
@@ -74,20 +70,12 @@ class Conversation:
 
         Closing the iterator stops the model.
         """
-        store = self._rag.store  # first, so that a missing index is reported as that
-        model = self._model()
-        talk = Talk(turns=tuple(map(_messages, self._turns)), system=self.system)
-        talk = replace(talk, searched=self._searched(text, talk, model, store))
-        hits = self._rag.search(talk.searched or text, k=self._k, restrict=self._restrict)
-        for event in answer_from(
-            text,
-            hits,
-            store,
-            self._config,
-            chat=lambda: model,
-            embedder=lambda: self._rag.embedder,
-            talk=talk,
-        ):
+        engine = self._engine()
+        self._models = self._models or _settled(engine.models)
+        engine = replace(engine, models=self._models)
+        turns = ChatTurns(tuple(map(_messages, self._turns)), system=self.system)
+        turns = replace(turns, searched=self._searched(engine, text, turns))
+        for event in ask(engine, text, self._scope, turns):
             if isinstance(event, Answer):
                 self._turns.append(event)
             yield event
@@ -100,13 +88,13 @@ class Conversation:
         """The conversation as JSON values, every answer whole."""
         return {
             "ragkit": __version__,
-            "index": str(self._rag.path),
+            "index": self._engine().store.location,
             "system": self.system,
             "turns": [to_json(turn) for turn in self._turns],
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the conversation to a file: Markdown where its name ends in ``.md``, else JSON.
+        """Write the conversation to a file: Markdown if its name ends in ``.md``, else JSON.
 
         A file that is there is replaced. Errors are those of `Path.write_text`.
         """
@@ -117,29 +105,30 @@ class Conversation:
 
     def to_markdown(self) -> str:
         """The conversation as a text for people, the sources under each answer."""
-        parts = [f"# {self._rag.path.name}\n", *map(_markdown, self._turns)]
+        parts = [f"# {Path(self._engine().store.location).name}\n", *map(_markdown, self._turns)]
         return "\n".join(parts)
 
-    def _model(self) -> ChatModel | None:
-        """The chat model, chosen once: what was said about it holds for the conversation."""
-        if self._chat is None and self._config.models.chat != "none":
-            self._chat = self._rag.chat_model()
-            if self._chat is None:
-                self._config = self._config.with_values({"models.chat": "none"})
-        return self._chat
-
-    def _searched(self, text: str, talk: Talk, model: ChatModel | None, store: VectorStore) -> str:
-        """What to search for in place of a question; "" where it stands alone."""
+    def _searched(self, engine: QueryEngine, text: str, turns: ChatTurns) -> str:
+        """What to search for in place of a question; "" if it stands alone."""
         if not self._turns or not leans_on_earlier(text):
             return ""
-        alone = [turn.question for turn in self._turns if not turn.searched]
+        earlier = [turn.question for turn in self._turns if not turn.searched][-1]
+        model = engine.models.chat()
         if model is None:
-            return combined(text, alone[-1])
-        settings, scale = self._config.answer, token_scale(store, model)
-        talk = replace(talk, scale=scale)
-        talk = fitted(text, talk, settings, context_tokens=model.context_tokens)
-        found = rewritten(text, alone[-1], talk, model, settings)
+            return combined(text, earlier)
+        settings = engine.config.answer
+        turns = replace(turns, tokens=known_tokens(engine.store, model))
+        turns = fit_turns(text, turns, settings, context_tokens=model.context_tokens)
+        found = rewritten(text, earlier, turns=turns, model=model, settings=settings)
         return "" if found == text.strip() else found
+
+
+def _settled(models: Models) -> Models:
+    """Models of a conversation's own: whether there is a chat model is asked once."""
+    models = copy(models)
+    if models.chat() is None:
+        models.settings = replace(models.settings, chat="none")
+    return models
 
 
 def _messages(turn: Answer) -> tuple[ChatMessage, ChatMessage]:

@@ -12,86 +12,29 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.query.proof.citations import as_shown, cite
 from ragkit.query.proof.marks import MARK
-from ragkit.query.proof.support import Place
-from ragkit.text.injection import free_spans
-from ragkit.text.sentences import sentences
+from ragkit.query.proof.places import Place
+from ragkit.query.proof.support import Evidence, judge
+from ragkit.records import Sentence
+from ragkit.text.injection import spans_without
+from ragkit.text.statements import statements
 from ragkit.text.words import content_terms, words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Sequence, Set
 
     from numpy.typing import NDArray
 
     from ragkit.protocols import Embedder
-    from ragkit.records import Context, Passage
-
-FILLED = 0.75
-"""Share of the width up to which a line with its neighbour's first word was not full: letters
-differ in width, so full lines do too; an ideograph counts as two."""
-
-_BREAK = re.compile(r"[^\S\n]*\n\s*")
-_WORD = re.compile(r"(?:(?![\u2e80-\U0010ffff])\S)+|\S")
-"""What must stand on one line: a word, or one ideograph."""
-
-_ROW = re.compile(r"[^\n]* \| |[^:;\n]+: [^;\n]*; [^:;\n]+: ")
-"""How a table's row begins as the readers write it: cells, or names with values."""
-
-_GO_ON = frozenset(",:;，：；、")
-_FIELD = re.compile(r"[A-Z][\w/&().' -]{0,40}:\s|[\u4e00-\u9fff]{1,8}：")
-
-
-def statements(text: str, *, is_cut: bool = False) -> list[tuple[int, int]]:
-    r"""List the half-open spans of sentences, each cut where a line was broken on purpose.
-
-    Such a line had room for the first word of the next one, or the next one begins with the name of
-    a field (``State: Ohio``), or both are rows of a table. The width is that of the longest line of
-    the sentence. Only a field or a row begins where the line before ends in a comma or colon, or
-    the next one in lower case.
-
-    Args:
-        text: Of a passage.
-        is_cut: It may begin within a line; how full that line was cannot be told.
-
-    >>> text = "Page 1 of 4\nState: Ohio\nThe airplane climbed out of Elyria and\nhit a tree."
-    >>> [text[start:end] for start, end in statements(text)]
-    ['Page 1 of 4', 'State: Ohio', 'The airplane climbed out of Elyria and\nhit a tree.']
-    """
-    unknown = text.find("\n") if is_cut else -1
-    return [span for start, end in sentences(text) for span in _parted(text, start, end, unknown)]
-
-
-def _parted(text: str, start: int, end: int, unknown: int) -> Iterator[tuple[int, int]]:
-    """Cut a sentence; a line that ends at ``unknown`` counts as full."""
-    breaks = list(_BREAK.finditer(text, start, end))
-    begins = [text.rfind("\n", 0, start) + 1, *(b.end() for b in breaks)]
-    last = text.find("\n", end)
-    ends = [*(b.start() for b in breaks), len(text) if last < 0 else last]
-    widths = [_width(text[b:e]) for b, e in zip(begins, ends, strict=True)]
-    room = FILLED * max(widths)
-    for begin, gap, width in zip(begins, breaks, widths, strict=False):
-        word = _WORD.match(text, gap.end(), end)
-        is_short = width + 1 + (_width(word[0]) if word else 0) <= room
-        is_unknown = gap.start() <= unknown < gap.end()
-        are_rows = _ROW.match(text, begin) and _ROW.match(text, gap.end())
-        goes_on = text[gap.start() - 1] in _GO_ON or text[gap.end()].islower()
-        is_cut = (is_short and not is_unknown and not goes_on) or are_rows
-        if is_cut or _FIELD.match(text, gap.end(), end):
-            yield start, gap.start()
-            start = gap.end()
-    yield start, end
-
-
-def _width(line: str) -> int:
-    return len(line) + sum(unicodedata.east_asian_width(c) in "WF" for c in line)
-
+    from ragkit.query.proof.analysed import AnalysedText
+    from ragkit.records import Answer, Citation, Context, Passage
 
 MAX_CANDIDATES = 40
 """Sentences that are embedded; the embedder is what takes time."""
@@ -100,7 +43,7 @@ MIN_WORDS = 3
 """Shorter sentences (words, or pairs of CJK characters) answer nothing by themselves."""
 
 SECOND_WITHIN = 0.5
-"""A second sentence is quoted where its score is at most this much below the best."""
+"""A second sentence is quoted if its score is at most this much below the best."""
 
 _LEXICAL_WEIGHT = 0.5
 
@@ -139,11 +82,43 @@ class _Candidate:
         return self.said.endswith(_ENDS)
 
 
-def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
+def quote(blank: Answer, question: AnalysedText, context: Context, embedder: Embedder) -> Answer:
+    """Answer by quoting the best sentences of the passages, word for word, without a chat model.
+
+    Only what could pass for a citation, an image or HTML is not shown as it stands; the citation's
+    quote holds it exactly. A sentence that tells a model what to reply is never chosen.
+
+    Args:
+        blank: The refusal that stands if nothing can be quoted.
+        question: As it was searched for.
+        context: The passages.
+        embedder: The index's; errors are those of `Embedder.embed_documents`.
+    """
+    text = ""
+    quoted: list[Sentence] = []
+    citations: list[Citation] = []
+    for place in extract(question, context, embedder):
+        passage = context.passages[place.number - 1]
+        citation = cite(passage, place.start, place.end)
+        begin = len(text) + (1 if text else 0)
+        shown = as_shown(citation.quote)
+        above = (passage.title, *passage.heading)
+        status = judge(shown, [Evidence(citation.quote, above)]).status
+        text = f"{text}\n{shown} [{place.number}]".lstrip("\n")
+        quoted.append(Sentence(begin, len(text), status, (len(citations),)))
+        citations.append(citation)
+    if not citations:
+        return blank
+    return replace(
+        blank, text=text, refused=False, sentences=tuple(quoted), citations=tuple(citations)
+    )
+
+
+def extract(question: AnalysedText, context: Context, embedder: Embedder) -> list[Place]:
     """Choose the one or two sentences that answer a question best.
 
     Args:
-        question: As the user asked it.
+        question: As it was searched for.
         context: Its passages are read; none, or none with a whole sentence, gives no place.
         embedder: Embeds the question and at most `MAX_CANDIDATES` sentences; errors are its own.
 
@@ -152,10 +127,10 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     """
     distinct: dict[str, _Candidate] = {}
     for passage in context.passages:
-        for begin, stop in free_spans(passage.text):
+        for begin, stop in spans_without(passage.text):
             for candidate in _candidates(passage, begin, stop):
                 distinct.setdefault(candidate.said, candidate)
-    asked = set(content_terms(question))
+    asked = question.terms
     candidates = [c for c in distinct.values() if c.is_whole or not c.terms <= asked]
     if not candidates:
         return []
@@ -163,7 +138,7 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
     # Stable: sentences without a common term keep the order of their passages' ranks.
     chosen = np.argsort(-lexical, kind="stable")[:MAX_CANDIDATES]
     vectors = embedder.embed_documents([candidates[i].said for i in chosen])
-    cosines = (vectors @ embedder.embed_query(question)).astype(np.float64)
+    cosines = (vectors @ embedder.embed_query(question.text)).astype(np.float64)
     scores = _standard(cosines) + _LEXICAL_WEIGHT * _standard(lexical[chosen])
     scores -= [0.0 if candidates[i].is_whole else _FRAGMENT for i in chosen]
     scores += [_FIRST / candidates[i].place.number for i in chosen]
@@ -178,7 +153,7 @@ def extract(question: str, context: Context, embedder: Embedder) -> list[Place]:
 
 
 def _distinct(places: list[Place]) -> list[Place]:
-    """Leave the longer of two places where one is in the other."""
+    """Leave the longer of two places if one is in the other."""
     best, *others = places
     if others and others[0].number == best.number and others[0].start == best.start:
         return [max(places, key=lambda place: place.end)]
@@ -264,7 +239,7 @@ def _bare(heading: str) -> str:
     return " ".join(heading.split()).strip("=-~*# ").casefold()
 
 
-def _lexical(asked: set[str], candidates: Sequence[_Candidate]) -> NDArray[np.float64]:
+def _lexical(asked: Set[str], candidates: Sequence[_Candidate]) -> NDArray[np.float64]:
     """Share of the question's terms in each candidate, weighted by rarity among them, in [0, 1]."""
     frequency = Counter(term for c in candidates for term in c.terms)
     weights = {t: math.log(1 + len(candidates) / (frequency[t] or 0.5)) for t in asked}

@@ -1,26 +1,24 @@
 """Follow-up questions: "and for apprentices?" says nothing to a search that knows no conversation.
 
-A question that leans on earlier ones is completed before it is searched for: by the chat model in
-one short request, or by rules where there is none, or where its reply is of no use.
+A question that needs earlier ones to be understood is completed before it is searched for: by the
+chat model in one short request, or by rules if there is none, or if its reply is of no use.
 """
 
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ragkit.protocols import ChatMessage, ChatRequest, TextDelta
+from ragkit.protocols import ChatMessage, ChatRequest
 from ragkit.query.prompt import build_messages, is_refusal
 from ragkit.query.proof.marks import SENTINEL, find_marks
-from ragkit.query.thinking import without_thinking
-from ragkit.query.window import window_of
+from ragkit.query.reply import whole_reply, window_of
 from ragkit.text.words import content_terms, language
 
 if TYPE_CHECKING:
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatModel
-    from ragkit.query.window import Talk
+    from ragkit.query.window import ChatTurns
 
 _OPENER = re.compile(
     r"(?:(?:and|but|or|so|then|also|what\s+(?:about|if)|how\s+about|same)\b[\s,]*)+", re.IGNORECASE
@@ -57,7 +55,7 @@ _CHINESE_REFERRING = re.compile(
     "|(?<![应應])[该該]|上述|前者|后者|後者|刚才|剛才|前面|同样|同樣|其(?![他它中余实實])"
 )
 _CHINESE_FRAGMENT, _CHINESE_ASIDE = 5, 10
-"""Ideographs: "为什么？", "要多久？"; where it ends in 呢: "正式员工辞职呢？"."""
+"""Ideographs: "为什么？", "要多久？"; if it ends in 呢: "正式员工辞职呢？"."""
 
 _LONGEST = 300
 _REWRITE_TOKENS = 128
@@ -120,9 +118,9 @@ def combined(question: str, earlier: str) -> str:
 
 
 def rewritten(
-    question: str, earlier: str, talk: Talk, model: ChatModel, settings: AnswerSettings
+    question: str, earlier: str, *, turns: ChatTurns, model: ChatModel, settings: AnswerSettings
 ) -> str:
-    """Have a chat model complete a follow-up question; by rule where its reply is of no use.
+    """Have a chat model complete a follow-up question; by rule if its reply is of no use.
 
     The request begins as the one for the answer will, so that a server reads rules and history
     once for both.
@@ -130,24 +128,23 @@ def rewritten(
     Args:
         question: As the user asked it.
         earlier: What the rule completes it with.
-        talk: Turns that fit the window.
+        turns: Those that fit the window.
         model: Asked once, for a short reply. Errors are its own.
         settings: Window, reserve and seed.
     """
-    *before, _ = build_messages(question, (), talk.history, talk.system)
+    *before, _ = build_messages(question, (), turns.history, turns.system)
     request = ChatRequest(
         (*before, ChatMessage("user", _ASK.format(question=question))),
         num_ctx=window_of(settings, model),
         num_predict=min(_REWRITE_TOKENS, settings.reserve_tokens),
         seed=settings.seed,
     )
-    with closing(without_thinking(model.chat(request))) as events:
-        said = "".join(e.text for e in events if isinstance(e, TextDelta))
+    said, _ = whole_reply(model, request)
     return _usable(said, question) or combined(question, earlier)
 
 
 def _usable(said: str, question: str) -> str:
-    """The question in a model's reply, or "" where it answered, refused or lost the subject."""
+    """The question in a model's reply, or "" if it answered, refused or lost the subject."""
     line = next((line for line in said.splitlines() if line.strip()), "")
     line = _LABEL.sub("", line).strip(_QUOTES)
     asked = set(content_terms(question))

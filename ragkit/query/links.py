@@ -1,7 +1,7 @@
 r"""Links in a reply: those that stand in the passages stay, any other is taken out as it streams.
 
 A model that obeys a passage can be made to write a secret into the address of an image or link;
-whatever shows the reply then fetches it, or its reader clicks. So an address stays only where
+whatever shows the reply then fetches it, or its reader clicks. So an address stays only if
 the passages hold it, character for character, and no image stays one:
 
 - an address, with or without ``scheme://``, and a mail address become ``[link removed]``;

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import ChatMessage
 from ragkit.query.proof.marks import SENTINEL, without_references
-from ragkit.text.injection import orders
+from ragkit.text.injection import find_injections
 from ragkit.text.visible import visible
 from ragkit.text.words import language
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 LEFT_OUT = "(…)"
-"""What stands in a prompt for a sentence that gave orders to the model."""
+"""What stands in a prompt for a sentence that told the model what to reply."""
 
 _REFUSALS = {
     "en": "The documents do not say.",
@@ -96,16 +97,17 @@ def begins_refusal(text: str) -> bool:
     return any(known.startswith(bare) for known in _BARE_REFUSALS)
 
 
-def neutral(text: str) -> str:
+@lru_cache(maxsize=512)  # a passage is counted, hashed and sent: three times the same text
+def sanitise(text: str) -> str:
     """Make a document's text harmless to show to a model.
 
-    Sentences that tell a reading model what to reply go (`orders`), and characters that nobody
-    sees (`visible`). The signs with which chat templates mark turns, and the delimiters of
+    Sentences that tell a reading model what to reply go (`find_injections`), and characters that
+    nobody sees (`visible`). The signs with which chat templates mark turns, and the delimiters of
     passages, are broken by a space; a line that opens a turn in words becomes a quotation;
     references such as ``[3]`` become ``(3)`` so that they cannot pass for citations, and the
     sentinel likewise.
     """
-    for start, end in reversed(orders(text)):
+    for start, end in reversed(find_injections(text)):
         text = text[:start] + LEFT_OUT + text[end:]
     spoken = _SPEAKER.sub("> ", visible(text))
     return without_references(_CONTROL_TOKEN.sub(r"\g<0> ", spoken))
@@ -116,9 +118,9 @@ def passage_block(passage: Passage, nonce: str) -> str:
     place = [passage.path, passage.title, " > ".join(passage.heading)]
     if passage.page is not None:
         place.append(f"page {passage.page}")
-    source = neutral(" | ".join(dict.fromkeys(" ".join(p.split()) for p in place if p.strip())))
+    source = sanitise(" | ".join(dict.fromkeys(" ".join(p.split()) for p in place if p.strip())))
     name = f"passage {passage.number} {nonce}"
-    return f"<{name}>\nsource: {source}\n{neutral(passage.text)}\n</{name}>\n"
+    return f"<{name}>\nsource: {source}\n{sanitise(passage.text)}\n</{name}>\n"
 
 
 def widest_block(passage: Passage) -> str:
@@ -171,6 +173,7 @@ def request_nonce(question: str, passages: Sequence[Passage], others: Sequence[s
     return nonce
 
 
+@lru_cache(maxsize=32)
 def _answer_language(question: str) -> str:
     code = language(question)
     return "zh-Hant" if code == "zh" and _TRADITIONAL.search(question) else code

@@ -9,24 +9,22 @@ from __future__ import annotations
 import json
 import logging
 import re
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import ModelResponseError, PromptTruncatedError
-from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta
+from ragkit.protocols import ChatMessage, ChatRequest
 from ragkit.query.context import as_passage
 from ragkit.query.prompt import passage_block, request_nonce, widest_block
-from ragkit.query.thinking import without_thinking
-from ragkit.query.token_scale import TokenScale
-from ragkit.query.window import was_cut, window_of
-from ragkit.text.tokens import estimate_tokens
+from ragkit.query.reply import check_prompt_was_read, whole_reply, window_of
+from ragkit.query.token_calibration import NOTHING_KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatModel
+    from ragkit.query.token_calibration import TokenCalibration
     from ragkit.records import Hit, Passage
 
 _log = logging.getLogger(__name__)
@@ -48,72 +46,64 @@ _REPLY_TOKENS = 12
 """Most tokens of one grade in the reply: quotes, a number, a colon, a grade, a comma."""
 
 
-def rerank(
-    question: str,
-    hits: Sequence[Hit],
-    model: ChatModel,
-    settings: AnswerSettings,
-    *,
-    scale: TokenScale | None = None,
-) -> list[Hit]:
-    """Order hits by the grades that a chat model gives them.
+class ChatReranker:
+    """Orders hits by the grades that a chat model gives them.
 
     Passages are given whole, in as many requests as the window makes necessary.
 
     Args:
-        question: In the words of its asker.
-        hits: Best first; each is graded.
         model: Any; it need not support structured output.
         settings: The window and the seed.
-        scale: What is known of the model's tokens.
-
-    Returns:
-        The same hits, the best grade first, ties in the order given, ranks from 1. Where a
-        reply holds no grade for each of its passages, or a passage does not fit the window, the
-        hits in the order given, and a warning is logged that says why.
-
-    Raises:
-        ModelUnavailableError: Nothing answers, or the stream ended without its last event.
-        ModelNotFoundError: The model is not installed.
+        tokens: What is known of the model's tokens.
     """
-    grader = _Grader(question, model, settings, scale or TokenScale())
-    try:
-        grades = grader.grades([as_passage(hit, number) for number, hit in enumerate(hits, 1)])
-    except (ModelResponseError, PromptTruncatedError) as exc:
-        _log.warning("Not reranked, the order of the search stays: %s.", exc)
-        return list(hits)
-    graded = [
-        replace(hit, ranks=replace(hit.ranks, before_rerank=hit.rank, grade=grades[number]))
-        for number, hit in enumerate(hits, 1)
-    ]
-    graded.sort(key=lambda hit: -(hit.ranks.grade or 0))
-    return [replace(hit, rank=rank) for rank, hit in enumerate(graded, 1)]
-
-
-class _Grader:
-    """Asks a chat model for the grades of passages."""
 
     def __init__(
-        self, question: str, model: ChatModel, settings: AnswerSettings, scale: TokenScale
+        self,
+        model: ChatModel,
+        settings: AnswerSettings,
+        *,
+        tokens: TokenCalibration = NOTHING_KNOWN,
     ) -> None:
-        self._question, self._model, self._scale = question, model, scale
-        self._settings = settings
+        self._model, self._settings, self._tokens = model, settings, tokens
         self._window = window_of(settings, model)
 
-    def grades(self, passages: Sequence[Passage]) -> dict[int, int]:
-        """Grade passages, by number."""
-        found: dict[int, int] = {}
-        for batch in self._batches(passages):
-            found |= self._ask(batch)
-        return found
+    def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
+        """Order hits, the best grade first, ties in the order given.
 
-    def _batches(self, passages: Sequence[Passage]) -> Iterator[list[Passage]]:
+        Args:
+            question: In the words of its asker.
+            hits: Best first; each is graded.
+
+        Returns:
+            The same hits with their grades. If a reply holds no grade for each of its passages,
+            or a passage does not fit the window, the hits as they were given, and a warning is
+            logged that says why.
+
+        Raises:
+            ModelUnavailableError: Nothing answers, or the stream ended without its last event.
+            ModelNotFoundError: The model is not installed.
+        """
+        passages = [as_passage(hit, number) for number, hit in enumerate(hits, 1)]
+        grades: dict[int, int] = {}
+        try:
+            for batch in self._batches(question, passages):
+                grades |= self._grade(question, batch)
+        except (ModelResponseError, PromptTruncatedError) as exc:
+            _log.warning("Not reranked, the order of the search stays: %s.", exc)
+            return list(hits)
+        graded = [
+            replace(hit, ranks=replace(hit.ranks, grade=grades[number]))
+            for number, hit in enumerate(hits, 1)
+        ]
+        return sorted(graded, key=lambda hit: -(hit.ranks.grade or 0))
+
+    def _batches(self, question: str, passages: Sequence[Passage]) -> Iterator[list[Passage]]:
         """As many passages at a time as fit the window together with their grades."""
-        rest = self._scale.estimate_all(self._messages(())) + _REPLY_TOKENS
+        rest = self._tokens.estimate_all(_messages(question, ())) + _REPLY_TOKENS
         batch: list[Passage] = []
         left = room = self._window - rest
         for passage in passages:
-            tokens = self._scale.estimate(widest_block(passage)) + _REPLY_TOKENS
+            tokens = self._tokens.estimate(widest_block(passage)) + _REPLY_TOKENS
             if tokens > room:
                 msg = (
                     f"passage {passage.number} takes about {tokens} tokens, and the window of "
@@ -128,33 +118,25 @@ class _Grader:
         if batch:
             yield batch
 
-    def _ask(self, passages: Sequence[Passage]) -> dict[int, int]:
-        messages = self._messages(passages)
+    def _grade(self, question: str, passages: Sequence[Passage]) -> dict[int, int]:
+        """The grades of passages that fit one request, by number."""
         request = ChatRequest(
-            messages,
+            _messages(question, passages),
             num_ctx=self._window,
             num_predict=_REPLY_TOKENS * (len(passages) + 1),
             seed=self._settings.seed,
             schema=_schema(passages),
         )
-        said, read = "", None
-        with closing(without_thinking(self._model.chat(request))) as events:
-            for event in events:
-                if isinstance(event, TextDelta):
-                    said += event.text
-                elif isinstance(event, ChatDone):
-                    read = event.prompt_tokens
-        estimated = sum(estimate_tokens(m.content) for m in messages)
-        if was_cut(estimated, read, self._window):
-            msg = f"{self._model.name} read {read} tokens of a prompt of about {estimated}"
-            raise PromptTruncatedError(msg, self._model.name)
+        said, done = whole_reply(self._model, request)
+        check_prompt_was_read(self._model, request, done)
         return _read(said, passages, self._model.name)
 
-    def _messages(self, passages: Sequence[Passage]) -> tuple[ChatMessage, ...]:
-        code = request_nonce(self._question, passages, (_SYSTEM,))
-        blocks = "".join(passage_block(passage, code) for passage in passages)
-        asked = f"Question: {self._question}\nCODE: {code}\n\n{blocks}\nQuestion: {self._question}"
-        return (ChatMessage("system", _SYSTEM), ChatMessage("user", asked))
+
+def _messages(question: str, passages: Sequence[Passage]) -> tuple[ChatMessage, ...]:
+    code = request_nonce(question, passages, (_SYSTEM,))
+    blocks = "".join(passage_block(passage, code) for passage in passages)
+    asked = f"Question: {question}\nCODE: {code}\n\n{blocks}\nQuestion: {question}"
+    return (ChatMessage("system", _SYSTEM), ChatMessage("user", asked))
 
 
 def _schema(passages: Sequence[Passage]) -> dict[str, Any]:
@@ -182,6 +164,6 @@ def _read(said: str, passages: Sequence[Passage], name: str) -> dict[int, int]:
     given = {p.number: value.get(str(p.number)) for p in passages}
     grades = {n: grade for n, grade in given.items() if type(grade) is int and grade in GRADES}
     if grades != given:
-        msg = f"{name} replied {said[:80]!r} where a grade from 0 to 3 a passage was asked for"
+        msg = f"{name} replied {said[:80]!r} when asked for a grade from 0 to 3 a passage"
         raise ModelResponseError(msg, name)
     return grades

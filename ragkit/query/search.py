@@ -1,16 +1,115 @@
-"""The retrieve stage: a question becomes a search request, and a store answers it."""
+"""The retrieve stage: what is searched, and how a question becomes hits, best first."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import SearchRequest
 from ragkit.records import NO_FILTER, Filter
 
 if TYPE_CHECKING:
-    from ragkit.config import SearchSettings
-    from ragkit.protocols import Embedder, VectorStore
+    from ragkit.config import Config, SearchSettings
+    from ragkit.models.choose import Models
+    from ragkit.protocols import Embedder, Reranker, VectorStore
     from ragkit.records import Hit
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEngine:
+    """An index with the models and settings by which its questions are answered."""
+
+    store: VectorStore
+    models: Models
+    config: Config
+
+    @property
+    def embedder(self) -> Embedder:
+        """The index's embedder; errors are those of `Models.embedder_of`."""
+        return self.models.embedder_of(self.store)
+
+    @property
+    def search_embedder(self) -> Embedder | None:
+        """What embeds a question for the search; None in mode ``keyword``, which needs none."""
+        return None if self.config.search.mode == "keyword" else self.embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of an index a question is put to.
+
+    Attributes:
+        k: Most hits; the configured number if None.
+        restrict: Which documents may be found.
+        as_of: A closed generation to look at; None: the newest commit.
+    """
+
+    k: int | None = None
+    restrict: Filter = NO_FILTER
+    as_of: int | None = None
+
+
+WHOLE_INDEX = Scope()
+
+
+def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> list[Hit]:
+    """Find the chunks that speak about a question, and rerank the first ones if that is set.
+
+    Args:
+        engine: Where to look, and by which settings.
+        question: In the words of its asker.
+        scope: How many, and in which part of the index.
+
+    Returns:
+        Hits, best first. Errors are those of `retrieve` and of the models.
+    """
+    settings = engine.config.search
+    k = settings.k if scope.k is None else scope.k
+    given = engine.models.given_reranker
+    depth = settings.rerank or (0 if given is None else k)
+    wider = replace(settings, k=max(k, depth))
+    hits = retrieve(
+        question,
+        engine.store,
+        engine.search_embedder,
+        wider,
+        restrict=scope.restrict,
+        as_of=scope.as_of,
+    )
+    if depth and hits:
+        reranker = _chat_reranker(engine) if given is None else given
+        if reranker is not None:
+            hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
+    return hits[:k]
+
+
+def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
+    """The hits in the order of a reranker, with their new ranks and those before.
+
+    If it changes nothing, since it could not do its work, they stay as they are.
+    """
+    ordered = reranker.rerank(question, hits)
+    if ordered == hits:
+        return hits
+    before = {hit.chunk_id: hit.rank for hit in hits}
+    return [
+        replace(hit, rank=rank, ranks=replace(hit.ranks, before_rerank=before[hit.chunk_id]))
+        for rank, hit in enumerate(ordered, 1)
+    ]
+
+
+def _chat_reranker(engine: QueryEngine) -> Reranker | None:
+    from ragkit.query.rerank import ChatReranker  # most searches need none of it
+    from ragkit.query.token_calibration import known_tokens
+
+    model = engine.models.chat()
+    if model is None:
+        _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
+        return None
+    return ChatReranker(model, engine.config.answer, tokens=known_tokens(engine.store, model))
 
 
 def retrieve(

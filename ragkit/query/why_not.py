@@ -13,17 +13,19 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ragkit.query.context import passages_for
+from ragkit.query.ask import ask, last_answer
+from ragkit.query.context import fill_window
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
-from ragkit.query.search import retrieve
-from ragkit.records import NO_FILTER, Filter
-from ragkit.text.injection import says_nothing
+from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.search import QueryEngine, Scope, retrieve, search
+from ragkit.records import NO_FILTER, Filter, copy_fields
+from ragkit.text.injection import is_only_injection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ragkit.config import Config, SearchSettings
-    from ragkit.protocols import ChatModel, Embedder, VectorStore
+    from ragkit.config import SearchSettings
+    from ragkit.protocols import VectorStore
     from ragkit.records import Answer, Context, DocumentInfo, Hit
 
 Stage: TypeAlias = Literal[
@@ -79,168 +81,187 @@ class WhyNot:
     standings: tuple[Standing, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The place that should answer a question.
+
+    Attributes:
+        path: The document, as `DocumentInfo.path` has it, or the end of that.
+        page: The page; None: any.
+        text: Words of the passage; empty: any passage.
+    """
+
+    path: str
+    page: int | None = None
+    text: str = ""
+
+
 def why_not(
+    engine: QueryEngine,
     question: str,
-    path: str,
-    hits: Sequence[Hit],
-    store: VectorStore,
-    config: Config,
-    embedder: Embedder | None,
+    expected: Expected,
     *,
-    chat: Callable[[], ChatModel | None] = lambda: None,
-    page: int | None = None,
-    text: str = "",
     restrict: Filter = NO_FILTER,
-    answer: Callable[[], Answer] | None = None,
+    answer: bool = False,
 ) -> WhyNot:
     """Find the stage that lost a passage.
 
     Args:
+        engine: The index, and the settings of the search and the answer that disappointed.
         question: In the words of its asker.
-        path: The document that should answer: as `DocumentInfo.path` has it, or the end of that.
-        hits: What that search found.
-        store: The index.
-        config: The settings of the search and the answer that disappointed.
-        embedder: The index's; None suffices in mode ``keyword``.
-        chat: Gives the chat model, by whose window and tokens passages are dropped; None: quoting.
-        page: The page that should answer.
-        text: Words of the passage that should answer.
+        expected: What should answer.
         restrict: The filter of that search.
-        answer: Answers from these hits; called last, since it changes what the next is given.
+        answer: If the passage was given, answer the question too, and tell whether it was used.
 
     Raises:
-        ValueError: `path` fits more than one document.
+        ValueError: The path fits more than one document.
     """
-    document = _document(path, store)
+    path, page = expected.path, expected.page
+    document = _document(path, engine.store)
     if document is None:
-        return WhyNot(question, path, page, "not indexed", _not_indexed(path, store))
+        return WhyNot(question, path, page, "not indexed", _not_indexed(path, engine.store))
     told = WhyNot(question, document.path, page, "no text", _without_text(document, page))
     if told.reason:
         return told
-    search = _Search(question, store, config.search, embedder)
-    whole = search.chunks(document)
-    expected = [h for h in whole if page is None or any(p.number == page for p in h.pages)]
-    if not expected:
+    trace = _Trace(engine, question, restrict)
+    whole = trace.chunks(document)
+    there = [h for h in whole if page is None or any(p.number == page for p in h.pages)]
+    if not there:
         return replace(told, reason="no passage was made of it")
-    told = replace(told, standings=search.standings(expected))
-    wanted = {h.chunk_id: h for h in expected if not text or _holds(h.text, text)}
+    standings = trace.standings(there)
+    wanted = {h.chunk_id: h for h in there if not expected.text or _holds(h.text, expected.text)}
     if wanted:
-        stage, reason = _searched(told, hits, search, wanted, restrict, config, chat, answer)
+        stage, reason = trace.stage(wanted, standings, answer=answer)
     else:
-        stage, reason = _lost_words(whole, text)
+        stage, reason = _lost_words(whole, expected.text)
         reason += _noted(document) if stage == "no text" else ""
-    return replace(told, stage=stage, reason=reason)
+    return replace(told, stage=stage, reason=reason, standings=standings)
 
 
-class _Search:
-    """One question's searches over one index."""
+class _Trace:
+    """One question followed through the stages over one index."""
 
-    def __init__(
-        self, question: str, store: VectorStore, settings: SearchSettings, embedder: Embedder | None
-    ) -> None:
-        self.question, self.store, self.settings = question, store, settings
-        self._embedder = embedder
-
-    def hits(self, restrict: Filter = NO_FILTER, **changed: object) -> list[Hit]:
-        settings = replace(self.settings, **({"diversity": 0.0} | changed))  # type: ignore[arg-type]  # its own fields
-        return retrieve(self.question, self.store, self._embedder, settings, restrict=restrict)
+    def __init__(self, engine: QueryEngine, question: str, restrict: Filter) -> None:
+        self._engine, self._question, self._restrict = engine, question, restrict
+        self._settings = engine.config.search
+        self._embedder = engine.search_embedder
 
     def chunks(self, document: DocumentInfo) -> list[Hit]:
-        """The chunks of a document, with their cosines where the mode has them."""
-        if self.settings.mode == "keyword":
-            return self.store.chunks_at(document.doc_id, 0, sys.maxsize)
+        """The chunks of a document, with their cosines if the mode has them."""
+        if self._settings.mode == "keyword":
+            return self._engine.store.chunks_at(document.doc_id, 0, sys.maxsize)
         only = Filter(paths=(glob.escape(document.path),))
-        found = self.hits(only, mode="dense", k=document.chunks)
+        found = self._hits(only, mode="dense", k=document.chunks)
         return [hit for hit in found if hit.doc_id == document.doc_id]
 
     def standings(self, chunks: Sequence[Hit]) -> tuple[Standing, ...]:
-        modes = ("keyword",) if self.settings.mode == "keyword" else ("dense", "keyword")
-        ranks = {mode: self._ranks(mode) for mode in {*modes, self.settings.mode}}
+        """The ranks of chunks, best first."""
+        mode = self._settings.mode
+        sides = {"keyword"} if mode == "keyword" else {"dense", "keyword"}
+        ranks = {side: self._ranks(side) for side in {*sides, mode}}
         told = [
-            Standing(
-                start=hit.start,
-                end=hit.end,
-                page=hit.page,
-                rank=ranks[self.settings.mode].get(hit.chunk_id),
+            copy_fields(
+                hit,
+                Standing,
+                rank=ranks[mode].get(hit.chunk_id),
                 dense=ranks.get("dense", {}).get(hit.chunk_id),
                 keyword=ranks["keyword"].get(hit.chunk_id),
-                score=hit.score,
-                text=hit.text,
             )
             for hit in chunks
         ]
         return tuple(sorted(told, key=lambda s: (s.rank or DEEPEST + 1, s.start)))
 
+    def stage(
+        self, wanted: Mapping[str, Hit], standings: Sequence[Standing], *, answer: bool
+    ) -> tuple[Stage, str]:
+        """The stage of the search or the answer that lost the wanted chunks, and why."""
+        engine, restrict = self._engine, self._restrict
+        if restrict and not _holds_any(self._hits(restrict, k=DEEPEST), wanted):
+            return "filtered", "the document does not pass the given --path or --kind"
+        hits = search(engine, self._question, Scope(restrict=restrict))
+        if not _holds_any(hits, wanted):
+            places = {(hit.start, hit.end) for hit in wanted.values()}
+            best = next(s for s in standings if (s.start, s.end) in places)
+            by = (
+                "the reranker put"
+                if engine.models.given_reranker is not None
+                else "the chat model graded"
+            )
+            return "not retrieved", _behind(best, self._settings, f"{by} others higher")
+        if reason := self._without_evidence(hits):
+            return "no evidence", reason
+        model = engine.models.chat()
+        context, _ = fill_window(engine, self._question, hits, model=model)
+        if lost := _not_given(context, wanted):
+            return lost
+        number = next(p.number for p in context.passages if wanted.keys() & set(p.chunk_ids))
+        where = f"it was found and given to be answered from as passage [{number}]"
+        if not answer:
+            return "given", f"{where}; with --answer you learn whether the answer uses it"
+        answered = last_answer(ask(engine, self._question, Scope(restrict=restrict)))
+        return _used(answered, wanted, where)
+
+    def _without_evidence(self, hits: Sequence[Hit]) -> str:
+        asked, minimum = AnalysedText(self._question), self._engine.config.answer.min_evidence
+        name = self._engine.store.embedder["name"]
+        if has_evidence(asked, hits, embedder=name, minimum=minimum):
+            return ""
+        needed = minimum if minimum >= 0 else THRESHOLD
+        return (
+            f"the passages speak about the question with {evidence(asked, hits, name):.2f}, and "
+            f"{needed:.2f} is asked for before an answer is given; lower answer.min_evidence to try"
+        )
+
     def _ranks(self, mode: str) -> dict[str, int]:
-        # Where scores depend on the other candidates, a deeper search would give other ranks.
-        diversity = self.settings.diversity if mode == self.settings.mode else 0.0
+        # If scores depend on the other candidates, a deeper search would give other ranks.
+        diversity = self._settings.diversity if mode == self._settings.mode else 0.0
         bound = mode == "hybrid" or diversity
-        depth = max(self.settings.k, self.settings.depth) if bound else DEEPEST
-        found = self.hits(mode=mode, k=depth, diversity=diversity)
+        depth = max(self._settings.k, self._settings.depth) if bound else DEEPEST
+        found = self._hits(mode=mode, k=depth, diversity=diversity)
         return {hit.chunk_id: hit.rank for hit in found}
 
-
-def _searched(
-    told: WhyNot,
-    hits: Sequence[Hit],
-    search: _Search,
-    wanted: Mapping[str, Hit],
-    restrict: Filter,
-    config: Config,
-    chat: Callable[[], ChatModel | None],
-    answer: Callable[[], Answer] | None,
-) -> tuple[Stage, str]:
-    if not any(hit.chunk_id in wanted for hit in search.hits(restrict, k=DEEPEST)) and restrict:
-        return "filtered", "the document does not pass the given --path or --kind"
-    if not any(hit.chunk_id in wanted for hit in hits):
-        places = {(hit.start, hit.end) for hit in wanted.values()}
-        best = next(s for s in told.standings if (s.start, s.end) in places)
-        return "not retrieved", _behind(best, search.settings)
-    settings, name = config.answer, search.store.embedder["name"]
-    if not has_evidence(search.question, hits, embedder=name, minimum=settings.min_evidence):
-        needed = settings.min_evidence if settings.min_evidence >= 0 else THRESHOLD
-        found = evidence(search.question, hits, name)
-        return "no evidence", (
-            f"the passages speak about the question with {found:.2f}, and {needed:.2f} is asked "
-            "for before an answer is given; lower answer.min_evidence to try"
-        )
-    context, _ = passages_for(search.question, hits, search.store, config, chat())
-    return _given(context, wanted, answer)
+    def _hits(self, restrict: Filter = NO_FILTER, **changed: object) -> list[Hit]:
+        settings = replace(self._settings, **({"diversity": 0.0} | changed))  # type: ignore[arg-type]  # its own fields
+        store = self._engine.store
+        return retrieve(self._question, store, self._embedder, settings, restrict=restrict)
 
 
-def _given(
-    context: Context, wanted: Mapping[str, Hit], answer: Callable[[], Answer] | None
-) -> tuple[Stage, str]:
-    passage = next((p for p in context.passages if wanted.keys() & set(p.chunk_ids)), None)
-    if passage is None:
-        if all(says_nothing(hit.text) for hit in wanted.values()):
-            return "order", "it only tells a model what to reply, and is given to none"
-        if any(d.reason == "repeat" and d.chunk_id in wanted for d in context.dropped):
-            return "repeat", "another passage that was given says the same, word for word"
-        return "over budget", (
-            f"the passages before it took the {context.budget_tokens} tokens there are for "
-            "passages; raise answer.num_ctx or lower search.k"
-        )
-    where = f"it was found and given to be answered from as passage [{passage.number}]"
-    if answer is None:
-        return "given", f"{where}; with --answer you learn whether the answer uses it"
-    given = answer()
+def _holds_any(hits: Sequence[Hit], wanted: Mapping[str, Hit]) -> bool:
+    return any(hit.chunk_id in wanted for hit in hits)
+
+
+def _not_given(context: Context, wanted: Mapping[str, Hit]) -> tuple[Stage, str] | None:
+    """Why the wanted chunks are no part of a context; None if one is."""
+    if any(wanted.keys() & set(passage.chunk_ids) for passage in context.passages):
+        return None
+    if all(is_only_injection(hit.text) for hit in wanted.values()):
+        return "order", "it only tells a model what to reply, and is given to none"
+    if any(d.reason == "repeat" and d.chunk_id in wanted for d in context.dropped):
+        return "repeat", "another passage that was given says the same, word for word"
+    return "over budget", (
+        f"the passages before it took the {context.budget_tokens} tokens there are for "
+        "passages; raise answer.num_ctx or lower search.k"
+    )
+
+
+def _used(answer: Answer, wanted: Mapping[str, Hit], where: str) -> tuple[Stage, str]:
+    """Whether an answer cites one of the wanted chunks."""
     cited = (
         c.doc_id == hit.doc_id and c.start < hit.end and hit.start < c.end
-        for c in given.citations
+        for c in answer.citations
         for hit in wanted.values()
     )
     if any(cited):
         return "used", f"{where}, and the answer cites it"
-    what = "the question was refused" if given.refused else "the answer cites other places"
+    what = "the question was refused" if answer.refused else "the answer cites other places"
     return "not used", f"{where}, but {what}"
 
 
-def _behind(best: Standing, settings: SearchSettings) -> str:
+def _behind(best: Standing, settings: SearchSettings, reranked: str) -> str:
     if settings.mode == "keyword" and best.keyword is None:
         return "it shares no word with the question, and mode keyword knows words only"
     if best.rank and best.rank <= settings.rerank:
-        return f"it was at rank {best.rank}, and the chat model graded others higher"
+        return f"it was at rank {best.rank}, and {reranked}"
     ranks = {"by meaning": best.dense, "by words": best.keyword}
     sides = ", ".join(f"{side} {rank or 'not found'}" for side, rank in ranks.items())
     where = f"rank {best.rank}" if best.rank else "no rank that is looked at"

@@ -1,42 +1,42 @@
-"""The chat model's window: what of it passages may take, and whether a prompt arrived whole."""
+"""The chat model's window: which turns and how many tokens of passages fit into it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ragkit.errors import ConfigError, ModelResponseError, PromptTruncatedError
+from ragkit.errors import ConfigError, PromptTruncatedError
 from ragkit.protocols import ChatRequest
 from ragkit.query.prompt import build_messages
-from ragkit.query.token_scale import TokenScale
+from ragkit.query.token_calibration import NOTHING_KNOWN, TokenCalibration
 from ragkit.records import Receipt
-from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ragkit.config import AnswerSettings
-    from ragkit.protocols import ChatDone, ChatMessage, ChatModel
+    from ragkit.protocols import ChatMessage, ChatModel
     from ragkit.records import Context
+
+LEAST_PASSAGE_SHARE = 0.5
+"""Share of the window, less rules, question and reserve, that history leaves to the passages."""
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
-    """What a chat model is given besides the question and its passages.
+class ChatTurns:
+    """The conversation in which a question stands, as a chat model is given it.
 
     Attributes:
         turns: Earlier questions with their answers, oldest first.
-        turns_dropped: How many older ones were left out for want of room.
+        dropped: How many older ones were left out for want of room.
         system: The user's own instructions; they come after the rules.
         searched: The question as it was searched for; empty: as it was asked.
-        scale: How the model counts tokens.
+        tokens: How the model counts tokens.
     """
 
     turns: tuple[tuple[ChatMessage, ChatMessage], ...] = ()
-    turns_dropped: int = 0
+    dropped: int = 0
     system: str = ""
     searched: str = ""
-    scale: TokenScale = field(default_factory=TokenScale)
+    tokens: TokenCalibration = NOTHING_KNOWN
 
     @property
     def history(self) -> tuple[ChatMessage, ...]:
@@ -44,21 +44,8 @@ class Talk:
         return tuple(message for turn in self.turns for message in turn)
 
 
-NO_TALK = Talk()
+NO_TURNS = ChatTurns()
 """A question that stands alone, to a model of which nothing is known."""
-
-
-_LEAST_READ = 0.5
-"""A model that counts below this share of the estimate did not read the whole prompt.
-
-Estimates are off by far less for any script (see `estimate_tokens`); a server that cuts keeps
-about half of its window, which is often a quarter of ours (ollama/ollama issues 6026, 17427).
-"""
-_WORTH_CHECKING = 200
-"""Below this many tokens a chat template's own text blurs the comparison."""
-
-LEAST_PASSAGE_SHARE = 0.5
-"""Share of the window, less rules, question and reserve, that history leaves to the passages."""
 
 
 def passage_budget(
@@ -66,7 +53,7 @@ def passage_budget(
     settings: AnswerSettings,
     *,
     context_tokens: int,
-    talk: Talk = NO_TALK,
+    turns: ChatTurns = NO_TURNS,
 ) -> int:
     """Count the tokens that passages may take: the window less rules, question and reserve.
 
@@ -74,13 +61,13 @@ def passage_budget(
         question: As the user asked it.
         settings: Window and reserve.
         context_tokens: The largest window of the chat model.
-        talk: What will be sent along.
+        turns: What will be sent along.
 
     Raises:
         ConfigError: The reserve leaves nothing of the window for a prompt.
         PromptTruncatedError: Question and history alone are too long for the window.
     """
-    rest = talk.scale.estimate_all(build_messages(question, (), talk.history, talk.system))
+    rest = turns.tokens.estimate_all(build_messages(question, (), turns.history, turns.system))
     left = _room(settings, context_tokens) - rest
     if left <= 0:
         msg = (
@@ -91,26 +78,28 @@ def passage_budget(
     return left
 
 
-def fitted(question: str, talk: Talk, settings: AnswerSettings, *, context_tokens: int) -> Talk:
+def fit_turns(
+    question: str, turns: ChatTurns, settings: AnswerSettings, *, context_tokens: int
+) -> ChatTurns:
     """Leave out the oldest turns of a conversation until the passages have their share.
 
     Args:
         question: As the user asked it.
-        talk: With all turns.
+        turns: All of them.
         settings: Window and reserve.
         context_tokens: The largest window of the chat model.
 
     Returns:
-        The latest whole turns that take at most `LEAST_PASSAGE_SHARE` less than everything of
-        what passages could take without them. Errors are those of `passage_budget`.
+        The latest whole turns that leave passages at least `LEAST_PASSAGE_SHARE` of the tokens
+        that they could take alone. Errors are those of `passage_budget`.
     """
-    alone = replace(talk, turns=())
-    budget = passage_budget(question, settings, context_tokens=context_tokens, talk=alone)
+    alone = replace(turns, turns=())
+    budget = passage_budget(question, settings, context_tokens=context_tokens, turns=alone)
     left = budget * (1 - LEAST_PASSAGE_SHARE)
-    first = len(talk.turns)
-    while first and (left := left - talk.scale.estimate_all(talk.turns[first - 1])) >= 0:
+    first = len(turns.turns)
+    while first and (left := left - turns.tokens.estimate_all(turns.turns[first - 1])) >= 0:
         first -= 1
-    return replace(talk, turns=talk.turns[first:], turns_dropped=talk.turns_dropped + first)
+    return replace(turns, turns=turns.turns[first:], dropped=turns.dropped + first)
 
 
 def plan_request(
@@ -118,7 +107,8 @@ def plan_request(
     context: Context,
     model: ChatModel,
     settings: AnswerSettings,
-    talk: Talk = NO_TALK,
+    *,
+    turns: ChatTurns = NO_TURNS,
 ) -> tuple[ChatRequest, Receipt]:
     """Compose the request to a chat model, and the receipt of it as far as it is known.
 
@@ -127,8 +117,8 @@ def plan_request(
         PromptTruncatedError: The prompt does not fit.
     """
     room = _room(settings, model.context_tokens)
-    messages = build_messages(question, context.passages, talk.history, talk.system)
-    estimated = talk.scale.estimate_all(messages)
+    messages = build_messages(question, context.passages, turns.history, turns.system)
+    estimated = turns.tokens.estimate_all(messages)
     if estimated > room:
         msg = (
             f"the prompt takes about {estimated} tokens, the window has room for {room}; "
@@ -150,52 +140,10 @@ def plan_request(
         estimated,
         passages_given=len(context.passages),
         dropped=context.dropped,
-        turns_given=len(talk.turns),
-        turns_dropped=talk.turns_dropped,
+        turns_given=len(turns.turns),
+        turns_dropped=turns.dropped,
     )
     return request, receipt
-
-
-def checked_receipt(
-    planned: Receipt, messages: Sequence[ChatMessage], done: ChatDone | None, model: ChatModel
-) -> Receipt:
-    """Complete the receipt with the model's counts, or raise where they show a cut prompt."""
-    if done is None:
-        msg = "the reply ended without its last event"
-        raise ModelResponseError(msg, model.name)
-    estimated, read = sum(estimate_tokens(m.content) for m in messages), done.prompt_tokens
-    if was_cut(estimated, read, planned.num_ctx):
-        msg = (
-            f"the model read {read} tokens of a prompt of about {estimated} (window "
-            f"{planned.num_ctx}): it was cut on the way, so the answer is not given; check the "
-            "server's context length or lower answer.num_ctx"
-        )
-        raise PromptTruncatedError(msg, model.name)
-    return replace(
-        planned,
-        prompt_tokens=read,
-        answer_tokens=done.answer_tokens,
-        done_reason=done.done_reason,
-    )
-
-
-def was_cut(estimated: int, read: int | None, num_ctx: int) -> bool:
-    """Tell from a model's own count whether it was given less than the whole prompt.
-
-    Args:
-        estimated: What the prompt should take, tokens.
-        read: What the model counted; None where it does not say.
-        num_ctx: The window asked for, tokens.
-    """
-    if read is None:
-        return False
-    short = estimated > _WORTH_CHECKING and read < _LEAST_READ * estimated
-    return short or read >= num_ctx
-
-
-def window_of(settings: AnswerSettings, model: ChatModel) -> int:
-    """The window asked of a model, tokens: the same in every request, or it is loaded anew."""
-    return min(settings.num_ctx, model.context_tokens)
 
 
 def _room(settings: AnswerSettings, context_tokens: int) -> int:

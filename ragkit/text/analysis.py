@@ -11,14 +11,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from ragkit.text.scripts import script_class
 from ragkit.text.visible import visible
-from ragkit.text.words import simplified
+from ragkit.text.words import bigrams, simplified
 
-# Ideographs (with extensions and compatibility forms), kana, hangul.
-_CJK = (
-    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-)
+_CJK = script_class("indexed")
 _CJK_RUN = re.compile(f"[{_CJK}]+")
 _TERM = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 
@@ -66,7 +63,7 @@ def query_terms(question: str) -> list[QueryTerm]:
         if not _CJK_RUN.match(word):
             terms[QueryTerm((word,))] = None
             continue
-        for forms in zip(_pairs(word), _pairs(written[slice(*match.span())]), strict=True):
+        for forms in zip(bigrams(word), bigrams(written[slice(*match.span())]), strict=True):
             terms[QueryTerm(tuple(dict.fromkeys(forms)), is_prefix=len(word) == 1)] = None
     return list(terms)
 
@@ -79,11 +76,5 @@ def _composed(text: str) -> str:
 def _spread(term: str) -> str:
     if not _CJK_RUN.match(term):
         return term
-    pairs = _pairs(term)
+    pairs = bigrams(term)
     return " ".join(pairs if len(term) == 1 else [*pairs, term[-1]])
-
-
-def _pairs(run: str) -> list[str]:
-    if len(run) == 1:
-        return [run]
-    return [run[i : i + 2] for i in range(len(run) - 1)]

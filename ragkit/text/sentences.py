@@ -45,8 +45,8 @@ def sentences(text: str) -> list[tuple[int, int]]:
     """Find the spans of the sentences of a text, Latin and CJK.
 
     A sentence ends at 。！？；… with any closing quotes; at ``. ! ?`` before white space unless
-    that is an abbreviation, an initial or a list number; at a blank line; and where the
-    next line is a list item, a table row, a heading or a quotation.
+    that is an abbreviation, an initial or a list number; at a blank line; and before
+    a line that is a list item, a table row, a heading or a quotation.
 
     Returns:
         Spans in order, without surrounding white space, that cover all other characters.
@@ -97,6 +97,3 @@ def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
     if len(word) == 1 or "." in word:
         return _INITIALS.fullmatch(word) is not None
     return name in _ABBREVIATIONS
-
-
-# --- graphemes ----------------------------------------------------------------------------------

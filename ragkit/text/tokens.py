@@ -75,23 +75,8 @@ def script_weights(text: str) -> tuple[int, int, int]:
 def estimate_tokens(text: str) -> int:
     """Estimate how many tokens a text costs, rather too many than too few.
 
-    Ratio of the estimate to the count of multilingual-e5's tokenizer (XLM-R), over passages of
-    1,000 characters (Chinese: 400), by ``benchmarks/token_estimate.py``:
-
-    ========================  =====  ==============
-    text                      mean   1st percentile
-    ========================  =====  ==============
-    English, Wikipedia        1.10   0.91
-    English, Markdown         1.08   0.96
-    Python code               1.04   0.90
-    Chinese, Wikipedia        1.05   0.84
-    Chinese, web pages        1.08   0.84
-    Chinese, Markdown         1.08   0.93
-    ========================  =====  ==============
-
-    Vocabularies of chat models need less for English and code (cl100k: the estimate is 1.2 to
-    1.3 times their count), but for Chinese BERT's counts one token a character, 1.3 times the
-    estimate, and cl100k 1.5 times it; random letters (Base64) are underestimated by a third.
+    It is 1.04 to 1.10 times the count of multilingual-e5's tokenizer (XLM-R); docs/chat.md has
+    the figures, by ``benchmarks/token_estimate.py``, and those of other vocabularies.
     """
     return -(-token_weight(text) // TOKEN_UNIT)
 

@@ -12,12 +12,16 @@ import re
 import unicodedata
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ragkit.text.scripts import _CJK, is_cjk, script
+from ragkit.text.scripts import is_cjk, script, script_class
 from ragkit.text.visible import visible
 
-_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+# Folding -----------------------------------------------------------------------------------------
+
 _JAPANESE_SHARE = 20  # one kana in so many characters; fewer are quotations in a Chinese text
 
 
@@ -30,7 +34,7 @@ def simplified(text: str) -> str:
     >>> simplified("房東應當退還押金"), simplified("東京の天気")
     ('房东应当退还押金', '東京の天気')
     """
-    if text.isascii() or len(_KANA.findall(text)) * _JAPANESE_SHARE > len(text):
+    if text.isascii() or len(script("syllables").findall(text)) * _JAPANESE_SHARE > len(text):
         return text
     return text.translate(_table())
 
@@ -42,6 +46,50 @@ def _table() -> dict[int, int]:
     pairs = [pair for line in lines if not line.startswith("#") for pair in line.split()]
     return {ord(pair[0]): ord(pair[1]) for pair in pairs}
 
+
+def compose(text: str) -> str:
+    """Casefold a text in compatibility forms (NFKC), so that full-width letters meet others."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+def words(text: str) -> list[str]:
+    """List the words of a text in order, folded, for lexical comparison.
+
+    Folded are compatibility forms (NFKC), case, and traditional characters to simplified ones;
+    what nobody sees (soft hyphens, zero-width characters) parts no word.
+
+    A run of CJK becomes its bigrams, a single character itself. Numbers lose the commas
+    that group thousands and keep their decimals.
+    """
+    found: list[str] = []
+    folded = simplified(compose(visible(text)))
+    for word in _word().findall(folded):
+        if is_cjk(word):
+            found.extend(bigrams(word))
+        else:
+            found.append(word.replace(",", ""))
+    return found
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    cjk = script_class("cjk")
+    return re.compile(rf"[{cjk}]+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)+|[^\W_{cjk}]+")
+
+
+def bigrams(run: str) -> list[str]:
+    """List the overlapping pairs of a run of CJK; a single character is one by itself.
+
+    >>> bigrams("看电影"), bigrams("看")
+    (['看电', '电影'], ['看'])
+    """
+    return [run[i : i + 2] for i in range(len(run) - 1)] or [run]
+
+
+# Content terms -----------------------------------------------------------------------------------
 
 _ENGLISH_WORDS = """
     a about above after again all also am an and any are aren as at be because been before being
@@ -60,6 +108,19 @@ _CHINESE = re.compile(
     "|多久|几个|请问|以及|一个|[的了是在吗呢吧啊哪谁何]"
 )
 """Particles and question words, simplified; each parts the run in which it stands."""
+
+
+def content_terms(text: str) -> list[str]:
+    """List the content terms of a text in order, repeats kept.
+
+    A text of nothing but function words has none.
+
+    >>> content_terms("How long is the notice period?")
+    ['long', 'notic', 'period']
+    """
+    parted = _CHINESE.sub(" ", simplified(text))
+    return [stem(w) for w in words(parted) if w not in _ENGLISH]
+
 
 _SUFFIXES = ("ings", "ing", "ies", "ied", "ed", "es", "s", "ly", "e")
 _SHORTEST_STEM = 3
@@ -81,35 +142,14 @@ def stem(word: str) -> str:
     return word
 
 
-def content_terms(text: str) -> list[str]:
-    """List the content terms of a text in order, repeats kept.
-
-    A text of nothing but function words has none.
-
-    >>> content_terms("How long is the notice period?")
-    ['long', 'notic', 'period']
-    """
-    parted = _CHINESE.sub(" ", simplified(text))
-    return [stem(w) for w in words(parted) if w not in _ENGLISH]
-
-
-def share_covered(terms: set[str], by: set[str]) -> float:
-    """The share of `terms` that occur in `by`, in [0, 1]; 0 where there are no terms."""
+def share_covered(terms: Set[str], by: Set[str]) -> float:
+    """The share of `terms` that occur in `by`, in [0, 1]; 0 if there are no terms."""
     return len(terms & by) / len(terms) if terms else 0.0
 
 
+# Language ----------------------------------------------------------------------------------------
+
 Language = Literal["zh", "ja", "ko", "en"]
-
-
-def cjk_share(text: str) -> float:
-    """How much of a text is CJK, in [0, 1]: characters, among these and words of other scripts.
-
-    One ideograph weighs as much as one word, so that a foreign term does not decide. A text
-    without either has none.
-    """
-    cjk = len(script("cjk").findall(text))
-    others = sum(not (w[0].isdigit() or is_cjk(w)) for w in _word().findall(text))
-    return cjk / (cjk + others) if cjk else 0.0
 
 
 def language(text: str) -> Language:
@@ -125,40 +165,12 @@ def language(text: str) -> Language:
     return "ja" if script("kana").search(text) else "zh"
 
 
-@cache
-def _word() -> re.Pattern[str]:
-    return re.compile(rf"[{_CJK}]+|\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)+|[^\W_{_CJK}]+")
+def cjk_share(text: str) -> float:
+    """How much of a text is CJK, in [0, 1]: characters, among these and words of other scripts.
 
-
-def words(text: str) -> list[str]:
-    """List the words of a text in order, folded, for lexical comparison.
-
-    Folded are compatibility forms (NFKC), case, and traditional characters to simplified ones;
-    what nobody sees (soft hyphens, zero-width characters) parts no word.
-
-    A run of CJK becomes its bigrams, a single character itself. Numbers lose the commas
-    that group thousands and keep their decimals.
+    One ideograph weighs as much as one word, so that a foreign term does not decide. A text
+    without either has none.
     """
-    found: list[str] = []
-    folded = simplified(unicodedata.normalize("NFKC", visible(text)).casefold())
-    for word in _word().findall(folded):
-        if len(word) > 1 and is_cjk(word):
-            found.extend(word[i : i + 2] for i in range(len(word) - 1))
-        else:
-            found.append(word.replace(",", ""))
-    return found
-
-
-_ATTRIBUTES = re.compile(r"\{:?\s*(?:[#.][\w-]|[\w-]+=)[^{}]*\}\Z")
-
-_CLOSING_HASHES = re.compile(r"(?:\A|\s)#+\Z")
-
-
-def heading_text(line: str) -> str:
-    """Take off what closes a Markdown heading: an attribute list such as ``{#top}``, and hashes.
-
-    >>> heading_text("First steps ## { #first-steps }"), heading_text("Notes on C#")
-    ('First steps', 'Notes on C#')
-    """
-    whole = line.strip()
-    return _CLOSING_HASHES.sub("", _ATTRIBUTES.sub("", whole).rstrip()).rstrip() or whole
+    cjk = len(script("cjk").findall(text))
+    others = sum(not (w[0].isdigit() or is_cjk(w)) for w in _word().findall(text))
+    return cjk / (cjk + others) if cjk else 0.0

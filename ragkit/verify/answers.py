@@ -14,23 +14,26 @@ from ragkit.decoding import from_json
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Parser
 from ragkit.query.prompt import is_refusal
+from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.citations import as_shown
 from ragkit.query.proof.marks import find_marks, without_marks
-from ragkit.query.proof.support import Evidence, answer_sentences, judge, verbatim_span
+from ragkit.query.proof.quotation import verbatim_span
+from ragkit.query.proof.support import Evidence, answer_sentences, judge
 from ragkit.records import Answer
-from ragkit.verify.resolver import CitationCheck, Library, check_citation
+from ragkit.verify.resolver import CitationCheck, CitationResolver, check_citation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ragkit.config import LoadSettings
+    from ragkit.ingest.load import Formats
     from ragkit.protocols import VectorStore
     from ragkit.records import Sentence, SentenceStatus
 
 
 @dataclass(frozen=True, slots=True)
 class SentenceCheck:
-    """A sentence judged anew. ``recorded`` is None where the answer records no such sentence."""
+    """A sentence judged anew. ``recorded`` is None if the answer records no such sentence."""
 
     text: str
     status: SentenceStatus
@@ -74,17 +77,20 @@ def read_answer(data: bytes, name: str) -> Answer:
         raise LoadError(msg, name) from exc
 
 
-def verify(answer: Answer, store: VectorStore, settings: LoadSettings) -> Verification:
+def verify(
+    answer: Answer, store: VectorStore, settings: LoadSettings, *, formats: Formats | None = None
+) -> Verification:
     """Check an answer against the index that it came from, and against the files.
 
     Args:
         answer: Possibly edited by somebody.
         store: The index; nothing is written.
         settings: As for loading; they bound what a file's parser may take.
+        formats: Which there are readers for; as `Parser` has them where None.
     """
-    with Parser(settings) as parser:
-        library = Library(store, settings, parser)
-        checks = tuple(check_citation(c, library) for c in answer.citations)
+    with Parser(settings, formats) as parser:
+        resolver = CitationResolver(store, settings, parser)
+        checks = tuple(check_citation(c, resolver) for c in answer.citations)
     return Verification(tuple(_sentences(answer, checks)), checks)
 
 
@@ -115,7 +121,8 @@ def _spans(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[tuple[in
     quoted: dict[int, int] = {}
     for record in answer.sentences:
         text = answer.text[record.start : record.end]
-        bare, places = without_marks(text), (e.text for e in _evidence(text, record, checks))
+        bare = AnalysedText(without_marks(text))
+        places = (e.text for e in _evidence(text, record, checks))
         if record.end in ends and any(_is_quotation(bare, place) for place in places):
             quoted[record.start] = record.end
     covered = 0
@@ -125,8 +132,10 @@ def _spans(answer: Answer, checks: Sequence[CitationCheck]) -> Iterator[tuple[in
             yield start, covered
 
 
-def _is_quotation(text: str, place: str) -> bool:
-    return bool(verbatim_span(text, place)) or text == as_shown(place).rstrip(" ")
+def _is_quotation(text: AnalysedText, place: str) -> bool:
+    return bool(verbatim_span(text, AnalysedText(place))) or text.text == as_shown(place).rstrip(
+        " "
+    )
 
 
 def _evidence(
@@ -134,7 +143,7 @@ def _evidence(
 ) -> list[Evidence]:
     """The places that a sentence cites, by its record and its marks, so far as they stand.
 
-    Their headings count only where they are those of the index.
+    Their headings count only if they are those of the index.
     """
     numbers = {mark.number for mark in find_marks(text)}
     indexes = record.citations if record else ()

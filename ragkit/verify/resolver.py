@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load import load_document, make_doc_id
-from ragkit.ingest.load.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,16 +27,15 @@ or its document is gone. ``unreadable``: the file is there and cannot be loaded.
 """
 
 CONTEXT_CHARS = 80
-_KINDS_WITH_LINES = {row.kind for row in FORMATS if row.keeps_lines}
 
 
 @dataclass(frozen=True, slots=True)
 class CitationCheck:
     """What became of a citation. ``detail`` says in words what does not hold, "" if all does.
 
-    ``start`` and ``end`` are where the quote stands in the file's text now, None where it does
+    ``start`` and ``end`` are where the quote stands in the file's text now, None if it does
     not. ``file`` is the absolute path. ``line`` is the line on which the quote begins, from 1, for
-    kinds whose text has the lines of the file. ``before`` and ``after`` stand around it.
+    formats whose text has the lines of the file. ``before`` and ``after`` stand around it.
     """
 
     citation: Citation
@@ -51,13 +49,13 @@ class CitationCheck:
     after: str = ""
 
 
-class Library:
+class CitationResolver:
     """The documents of an index and the files behind them, each file loaded once.
 
     Args:
         store: The index.
         settings: Bound what a file may take to load.
-        parser: Parses the risky kinds.
+        parser: Parses the files.
     """
 
     def __init__(self, store: VectorStore, settings: LoadSettings, parser: Parser) -> None:
@@ -91,30 +89,35 @@ class Library:
                 self._files[path] = exc
         return self._files[path]
 
+    def keeps_lines(self, document: Document) -> bool:
+        """Whether a document's text has the lines of its file."""
+        row = self._parser.formats.of_kind(document.kind)
+        return row is not None and row.keeps_lines
+
     def chunks(self, document: DocumentInfo, citation: Citation) -> list[Hit]:
         """What the index holds of the place that a citation names."""
         return self._store.chunks_at(document.doc_id, citation.start, citation.end)
 
 
-def check_citation(citation: Citation, library: Library) -> CitationCheck:
+def check_citation(citation: Citation, resolver: CitationResolver) -> CitationCheck:
     """Look one citation up in the index and in its file."""
-    info = library.find(citation)
+    info = resolver.find(citation)
     if info is None:
-        file = library.last_file(citation)
+        file = resolver.last_file(citation)
         detail = "the index holds this document no more"
         return CitationCheck(citation, "missing", detail, str(file or ""))
     path = Path(info.root) / info.path
-    document = library.load(info)
+    document = resolver.load(info)
     if isinstance(document, LoadError):
         if path.exists():
             return CitationCheck(citation, "unreadable", f"the file {document}", str(path))
         return CitationCheck(citation, "missing", "the file is gone", str(path))
-    check = _placed(citation, document, str(path))
-    state, detail = _state(check, info, document, library.chunks(info, citation))
+    check = _placed(citation, document, str(path), lines=resolver.keeps_lines(document))
+    state, detail = _state(check, info, document, resolver.chunks(info, citation))
     return replace(check, state=state, detail=detail)
 
 
-def _placed(citation: Citation, document: Document, file: str) -> CitationCheck:
+def _placed(citation: Citation, document: Document, file: str, *, lines: bool) -> CitationCheck:
     """Find the quote in the file's text: at its offsets, else where it stands first."""
     text, start = document.text, citation.start
     if start < 0 or text[start : citation.end] != citation.quote:
@@ -128,7 +131,7 @@ def _placed(citation: Citation, document: Document, file: str) -> CitationCheck:
         file=file,
         start=start,
         end=end,
-        line=text.count("\n", 0, start) + 1 if document.kind in _KINDS_WITH_LINES else None,
+        line=text.count("\n", 0, start) + 1 if lines else None,
         before=text[max(0, start - CONTEXT_CHARS) : start],
         after=text[end : end + CONTEXT_CHARS],
     )
@@ -166,7 +169,7 @@ def _elsewhere(check: CitationCheck) -> str:
 
 
 def _stands_in(chunks: Sequence[Hit], citation: Citation) -> bool:
-    """True where the chunks hold the quote at its offsets; chunks leave out only white space."""
+    """True if the chunks hold the quote at its offsets; chunks leave out only white space."""
     held = {
         offset: chunk.text[offset - chunk.start]
         for chunk in chunks
@@ -181,7 +184,7 @@ def _stands_in(chunks: Sequence[Hit], citation: Citation) -> bool:
 def _wrong_field(
     citation: Citation, info: DocumentInfo, document: Document, chunks: Sequence[Hit]
 ) -> str:
-    """Name the first thing that the citation says wrongly of its place, "" where all is right."""
+    """Name the first thing that the citation says wrongly of its place, "" if all is right."""
     pages = [p.number for p in document.pages if p.start <= citation.start and p.start < p.end]
     headings = [chunk.heading for chunk in chunks]
     found = {

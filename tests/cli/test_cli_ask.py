@@ -19,7 +19,7 @@ from ragkit.query.window import passage_budget
 from ragkit.records import Answer, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 FILES: dict[str, str | bytes] = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
@@ -29,18 +29,6 @@ FILES: dict[str, str | bytes] = {
     "plan.pdf": make_files.pdf(["", "Pensions are paid monthly by the fund."]),
 }
 QUESTION = "How long is the notice period for permanent staff?"
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, OllamaServer]]:
-    """A folder with an index of `FILES`, and the server it was made with."""
-    folder = tmp_path_factory.mktemp("ask")
-    docs = write_files(folder / "docs", FILES)
-    with OllamaServer() as server:
-        settings = {"models.backend": "ollama", "models.ollama_host": server.url}
-        with Pipeline(folder / "indexes/docs", Config().with_values(settings)) as rag:
-            rag.index(docs)
-        yield Shell(folder, server.url), server
 
 
 @pytest.fixture

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from commands import Shell, wait_until
+from commands import Shell, messages, wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_double.server import OllamaServer, Reply, Settings
@@ -30,17 +28,6 @@ def user(text: str) -> dict[str, str]:
 
 def assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
-
-
-def messages(server: OllamaServer) -> list[Any]:
-    return [body["messages"] for body in server.bodies("/api/chat")]
-
-
-def piped(shell: Shell, given: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "ragkit", *words],
-        cwd=shell.folder, env=shell.env, input=given, capture_output=True, check=False,
-    )  # fmt: skip
 
 
 def test_a_conversation_at_a_terminal(tmp_path: Path, ollama: OllamaServer) -> None:
@@ -100,7 +87,7 @@ def test_lines_of_a_pipe_are_turns(tmp_path: Path, ollama: OllamaServer) -> None
     ollama.script("First.", "Second.", "Third.")
     given = b"one\n\n /clear is a word\r\n/nonsense\n/quit\nnever\n"
 
-    run = piped(Shell(tmp_path, ollama.url), given, "chat", "--plain", "--option", "seed=1")
+    run = Shell(tmp_path, ollama.url).piped(given, "chat", "--plain", "--option", "seed=1")
 
     assert (run.returncode, run.stdout) == (0, b"First.\nSecond.\n")
     assert run.stderr == b"/nonsense is no command; /help lists them\n"
@@ -112,7 +99,7 @@ def test_lines_of_a_pipe_are_turns(tmp_path: Path, ollama: OllamaServer) -> None
 def test_reasoning_is_shown_apart_and_not_remembered(tmp_path: Path, ollama: OllamaServer) -> None:
     ollama.script(Reply(("<think>Hm</think>Yes.",)), "Bye.")
 
-    run = piped(Shell(tmp_path, ollama.url), b"one\ntwo\n", "chat", "--plain", "--think",
+    run = Shell(tmp_path, ollama.url).piped(b"one\ntwo\n", "chat", "--plain", "--think",
                 "--model", "deepseek-r1")  # fmt: skip
 
     assert (run.stdout, run.stderr) == (b"Yes.\nBye.\n", b"Hm\n\n")
@@ -124,7 +111,7 @@ def test_the_oldest_turns_are_dropped_with_a_notice(tmp_path: Path, ollama: Olla
     lines = [f"question {i} " + "with many words " * 20 for i in range(3)]
     settings = ("--set", "answer.num_ctx=500", "--set", "answer.reserve_tokens=250")
 
-    run = piped(Shell(tmp_path, ollama.url), "\n".join(lines).encode(), *CHAT, *settings)
+    run = Shell(tmp_path, ollama.url).piped("\n".join(lines).encode(), *CHAT, *settings)
 
     assert run.returncode == 0, run.stderr
     assert run.stderr == (b"(the oldest turn was dropped: the window is 500 tokens)\n")
@@ -138,7 +125,7 @@ def test_a_turn_of_which_the_model_read_too_little_is_told(
     ollama.script(Reply(("First.",), prompt_tokens=100), Reply(("Second.",), prompt_tokens=700))
     given = ("with many words " * 150 + "\n").encode() * 2
 
-    run = piped(Shell(tmp_path, ollama.url), given, *CHAT)
+    run = Shell(tmp_path, ollama.url).piped(given, *CHAT)
 
     assert (run.returncode, run.stdout) == (0, b"First.\nSecond.\n")
     (warning,) = run.stderr.decode().splitlines()
@@ -150,13 +137,13 @@ def test_a_message_over_the_window_and_a_broken_reply_end_a_pipe_with_an_error(
     tmp_path: Path, ollama: OllamaServer
 ) -> None:
     shell = Shell(tmp_path, ollama.url)
-    long = piped(shell, b"many words " * 1000, *CHAT, "--set", "answer.num_ctx=1000")
+    long = shell.piped(b"many words " * 1000, *CHAT, "--set", "answer.num_ctx=1000")
     assert long.returncode == 13
     assert b"the window has room for 232; shorten it" in long.stderr
     assert messages(ollama) == []
 
     ollama.script(Reply(("Half",), ending="eof"))
-    broken = piped(shell, b"one\ntwo\n", *CHAT)
+    broken = shell.piped(b"one\ntwo\n", *CHAT)
     assert (broken.returncode, broken.stdout) == (13, b"Half\n")
     assert len(messages(ollama)) == 1
 

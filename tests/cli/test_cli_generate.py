@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,18 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
-
-
-@pytest.fixture
-def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
-    return Shell(tmp_path, ollama.url)
-
-
-def piped(shell: Shell, given: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "ragkit", *words],
-        cwd=shell.folder, env=shell.env, input=given, capture_output=True, check=False,
-    )  # fmt: skip
 
 
 def test_generate_prints_the_text_and_sends_what_was_asked(
@@ -62,7 +48,7 @@ def test_generate_prints_the_text_and_sends_what_was_asked(
 def test_generate_reads_standard_input_and_asks_for_the_window_of_ask(
     shell: Shell, ollama: OllamaServer
 ) -> None:
-    run = piped(shell, b"\xef\xbb\xbfone\r\ntwo \xff\n", "generate", "-", "-m", "deepseek-r1",
+    run = shell.piped(b"\xef\xbb\xbfone\r\ntwo \xff\n", "generate", "-", "-m", "deepseek-r1",
                 "--no-think", "--set", "answer.num_ctx=3000")  # fmt: skip
 
     assert run.returncode == 0, run.stderr
@@ -208,7 +194,7 @@ def test_embed_prints_unit_vectors_of_passages_as_json(shell: Shell) -> None:
 
 
 def test_embed_writes_questions_of_standard_input_as_a_numpy_file(shell: Shell) -> None:
-    run = piped(shell, b"one\ntwo\n", "embed", "-", "--query", "--output", "vectors.npy")
+    run = shell.piped(b"one\ntwo\n", "embed", "-", "--query", "--output", "vectors.npy")
 
     assert run.returncode == 0, run.stderr
     assert run.stdout == b""

@@ -30,9 +30,9 @@ FILES = {
 
 
 @pytest.fixture
-def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
-    write_files(tmp_path / "docs", FILES)
-    return Shell(tmp_path, ollama.url)
+def shell(shell: Shell) -> Shell:
+    write_files(shell.folder / "docs", FILES)
+    return shell
 
 
 def found(shell: Shell, words: str, *more: str) -> list[str]:

@@ -14,24 +14,12 @@ from hash_embedder import HashEmbedder
 from ollama_double.server import OllamaServer
 
 from ragkit import __version__
-from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 FILES = {"notice.md": "# Notice\n\nThree months.\n", "sub/travel.txt": "Second class.\n"}
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shell, OllamaServer]]:
-    folder = tmp_path_factory.mktemp("inspect")
-    docs = write_files(folder / "docs", FILES)
-    with OllamaServer() as server:
-        settings = {"models.backend": "ollama", "models.ollama_host": server.url}
-        with Pipeline(folder / "indexes/docs", Config().with_values(settings)) as rag:
-            rag.index(docs)
-        yield Shell(folder, server.url), server
 
 
 @pytest.fixture

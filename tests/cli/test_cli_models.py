@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,19 +22,6 @@ if TYPE_CHECKING:
 
 NOMIC = hashlib.sha256(b"nomic-embed-text:latest").hexdigest()
 FIRST_LINE = len(b'{"status":"pulling manifest"}\n')
-
-
-@pytest.fixture
-def shell(tmp_path: Path, ollama: OllamaServer) -> Shell:
-    return Shell(tmp_path, ollama.url)
-
-
-def answered(shell: Shell, said: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command whose standard input is a text."""
-    return subprocess.run(
-        [sys.executable, "-m", "ragkit", *words],
-        cwd=shell.folder, env=shell.env, input=said, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def test_list_names_each_model_with_its_size_and_what_it_can_do(shell: Shell) -> None:
@@ -228,18 +213,20 @@ def test_create_from_a_model_and_from_files(shell: Shell, ollama: OllamaServer) 
 
 
 def test_delete_asks_and_copy_does_not(shell: Shell, ollama: OllamaServer) -> None:
-    shell("models", "copy", "llama3.2", "mine")
-    no = answered(shell, "n\n", "models", "delete", "mine")
-    silent = answered(shell, "", "models", "delete", "mine")
+    copied = shell("models", "copy", "llama3.2", "mine")
+    assert copied.err == "Copied llama3.2 to mine\n"
+    no = shell.piped(b"n\n", "models", "delete", "mine")
+    silent = shell.piped(b"", "models", "delete", "mine")
 
     question = f"Delete mine (274.3 MB) from {ollama.url}? [y/N] "
-    assert (no.returncode, no.stdout, no.stderr) == (1, "", f"{question}Nothing was deleted.\n")
+    assert (no.returncode, no.stdout, silent.returncode, silent.stdout) == (1, b"", 1, b"")
+    assert no.stderr.decode() == f"{question}Nothing was deleted.\n"
     nobody = f"{question}\nNothing was deleted; --yes deletes without asking.\n"
-    assert (silent.returncode, silent.stdout, silent.stderr) == (1, "", nobody)
+    assert silent.stderr.decode() == nobody
     assert ollama.installed()[0] == "mine:latest"
     assert "/api/delete" not in ollama.paths()
 
-    assert answered(shell, "y\n", "models", "delete", "mine").returncode == 0
+    assert shell.piped(b"y\n", "models", "delete", "mine").returncode == 0
     assert "mine:latest" not in ollama.installed()
     shell("models", "delete", "bge-m3", "--yes")
     assert "bge-m3:latest" not in ollama.installed()

@@ -29,13 +29,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 def written(shell: Shell, encoding: str, *words: str) -> bytes:
-    run = subprocess.run(
-        [sys.executable, "-m", "ragkit", *words],
-        cwd=shell.folder,
-        env=shell.env | {"PYTHONIOENCODING": encoding},
-        capture_output=True,
-        check=False,
-    )
+    run = shell.piped(b"", *words, PYTHONIOENCODING=encoding)
     assert (run.returncode, run.stderr) == (0, b"")
     return run.stdout
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from ragkit.errors import ConfigError
 from ragkit.evaluate import Trial, differences, figures, gate_failures, parse_gate
-from ragkit.evaluate.dataset import Evidence, Question
-from ragkit.evaluate.figures import ORDER
+from ragkit.evaluate.dataset import GoldPassage, Question
 from ragkit.evaluate.measures import (
     answer_tokens,
     answer_values,
@@ -27,6 +26,7 @@ from ragkit.evaluate.measures import (
     rank_values,
     span_recall,
 )
+from ragkit.evaluate.summary import ORDER
 from ragkit.records import Answer, Citation, Hit, Page, Receipt, Sentence
 
 
@@ -74,13 +74,13 @@ def hit(path: str, start: int, end: int, text: str = "", pages: tuple[Page, ...]
 
 
 def test_span_recall_counts_each_character_once() -> None:
-    spans = [Evidence("a", start=10, end=20), Evidence("b", start=0, end=10)]
+    spans = [GoldPassage("a", start=10, end=20), GoldPassage("b", start=0, end=10)]
     assert span_recall(spans, [hit("a", 0, 15), hit("a", 12, 16), hit("c", 0, 99)]) == 0.3
 
 
 def test_passages_are_judged_by_their_words_pages_and_places_to_the_depth_named() -> None:
     question = Question(
-        "q", "q", answers=("two weeks",), evidence=(Evidence("a", "", 10, 20, pages=(3,)),)
+        "q", "q", answers=("two weeks",), evidence=(GoldPassage("a", "", 10, 20, pages=(3,)),)
     )
     top = [hit("b", 0, 50, "within two weeks"), *(hit("c", 0, 10) for _ in range(4))]
     ranked = [*top, hit("a", 15, 30, pages=(Page(2, 0, 16), Page(3, 16, 40)))]
@@ -111,16 +111,16 @@ def answered(text: str, *cited: tuple[str, int, str]) -> Answer:
 @pytest.mark.parametrize(
     ("evidence", "precision", "recall"),
     [
-        ((Evidence("a", "", 30, 40),), 1 / 2, 1.0),
-        ((Evidence("a", "", 30, 40), Evidence("b", "", 0, 9)), 1 / 2, 1 / 2),
-        ((Evidence("a", "First, THREE\n  months notice are given."),), 1 / 2, 1.0),
-        ((Evidence("a", "Nothing of this kind."),), 0.0, 0.0),
-        ((Evidence("a", pages=(4,)), Evidence("c")), 1 / 2, 1 / 2),
+        ((GoldPassage("a", "", 30, 40),), 1 / 2, 1.0),
+        ((GoldPassage("a", "", 30, 40), GoldPassage("b", "", 0, 9)), 1 / 2, 1 / 2),
+        ((GoldPassage("a", "First, THREE\n  months notice are given."),), 1 / 2, 1.0),
+        ((GoldPassage("a", "Nothing of this kind."),), 0.0, 0.0),
+        ((GoldPassage("a", pages=(4,)), GoldPassage("c")), 1 / 2, 1 / 2),
     ],
     ids=["places", "one of two places", "words", "other words", "pages and documents"],
 )
 def test_citations_are_right_where_they_overlap_the_evidence(
-    evidence: tuple[Evidence, ...], precision: float, recall: float
+    evidence: tuple[GoldPassage, ...], precision: float, recall: float
 ) -> None:
     answer = answered(
         "Three months. [1]",

@@ -115,16 +115,26 @@ def test_a_file_of_questions_may_begin_with_a_mark_and_leave_values_empty(tmp_pa
     [
         ("{broken", "line 1: not JSON"),
         ('{"a": 1}', "no `text`"),
-        ('{"text": " "}', "line 1: `text` must be a text that is not empty"),
-        ('{"text": "How long?", "answer": 3}', "line 1: `answer` must be a text or a list of"),
-        ('{"text": "How long?", "source": ["a.md", 1]}', "`source` must be a text or a list of"),
-        ('{"text": "How long?", "answerable": "no"}', "`answerable` must be true or false"),
-        ('{"text": "How long?", "metadata": []}', "`metadata` must be an object"),
-        ('{"text": "How long?", "evidence": ["a.md"]}', "`evidence` must be a list of objects"),
-        ('{"text": "How long?", "evidence": [{"text": "a"}]}', "`evidence` must be a list of"),
+        ('{"text": " "}', "line 1: text is empty"),
+        (
+            '{"text": "How long?", "answer": 3}',
+            "answer must be of type list, not int; docs",
+        ),
+        (
+            '{"text": "How long?", "source": ["a.md", 1]}',
+            r"source\[1\] must be of type str",
+        ),
+        ('{"text": "How long?", "answerable": "no"}', "answerable must be of type bool, not str"),
+        ('{"text": "How long?", "metadata": []}', "metadata must be of type dict, not list"),
+        (
+            '{"text": "How long?", "metadata": {"small": 1}}',
+            r"metadata\.small must be of type bool, not int",
+        ),
+        ('{"text": "How long?", "evidence": ["a.md"]}', r"evidence\[0\] must be of type dict"),
+        ('{"text": "How long?", "evidence": [{"text": "a"}]}', r"evidence\[0\]\.doc is missing"),
         (
             '{"text": "How long?", "evidence": [{"doc": "a.pdf", "pages": 3}]}',
-            "`evidence` must be a list of",
+            r"evidence\[0\]\.pages must be of type list, not int",
         ),
     ],
 )
@@ -132,6 +142,14 @@ def test_a_line_that_is_no_question_is_named(tmp_path: Path, content: str, messa
     file = write_files(tmp_path, {"q.jsonl": content}) / "q.jsonl"
     with pytest.raises(LoadError, match=message):
         read_questions(file, tmp_path)
+
+
+def test_evidence_of_a_beir_folder_is_checked_too(tmp_path: Path) -> None:
+    source = beir(tmp_path, {"qrels.tsv": "query-id\tcorpus-id\tscore\nq0\ta\t1\n"})
+    query = {"_id": "q0", "text": "How long?", "metadata": {"evidence": [{"text": "Three"}]}}
+    write_files(tmp_path, {"queries.jsonl": lines([query])})
+    with pytest.raises(LoadError, match=r"line 1: metadata\.evidence\[0\]\.doc is missing"):
+        read_questions(source, tmp_path / "work")
 
 
 def test_a_folder_of_no_known_form_is_refused(tmp_path: Path) -> None:

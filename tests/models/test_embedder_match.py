@@ -10,6 +10,7 @@ from commands import write_files
 from hash_embedder import HashEmbedder, dense
 from ollama_double.models import CATALOGUE
 from ollama_double.server import Fault, OllamaServer, Settings
+from ollama_helpers import settings_for
 
 from ragkit.config import Config
 from ragkit.errors import (
@@ -32,11 +33,6 @@ CLOSED = {"models.ollama_host": "http://127.0.0.1:9", "models.retries": 0}
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
     return write_files(tmp_path / "docs", FILES)
-
-
-def over(server: OllamaServer, **values: object) -> Config:
-    fixed = {"models.backend": "ollama", "models.ollama_host": server.url, "models.retries": 0}
-    return Config().with_values(fixed | values)
 
 
 def test_another_embedder_is_refused_even_where_nothing_changed(tmp_path: Path, docs: Path) -> None:
@@ -73,9 +69,9 @@ def test_other_split_settings_are_refused_and_rebuild_takes_them(
 def test_after_a_rebuild_with_another_model_questions_go_to_that_one(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         rag.index(docs)
-    with Pipeline(tmp_path / "index", over(ollama, **{"models.embedder": "bge-m3"})) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama, **{"models.embedder": "bge-m3"})) as rag:
         rag.search("rail travel")
         rag.rebuild()
         rag.search("rail travel")
@@ -87,7 +83,7 @@ def test_after_a_rebuild_with_another_model_questions_go_to_that_one(
 def test_a_model_that_changed_on_the_server_is_a_mismatch_until_rebuilt(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         rag.index(docs)
     ollama.faults.append(
         Fault(
@@ -98,7 +94,7 @@ def test_a_model_that_changed_on_the_server_is_a_mismatch_until_rebuilt(
         )
     )
 
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         with pytest.raises(IndexMismatchError, match="ffffffffffff"):
             rag.search("rail")
         rag.rebuild()
@@ -109,7 +105,7 @@ def test_a_model_that_changed_on_the_server_is_a_mismatch_until_rebuilt(
 def test_a_server_that_is_down_is_reported_as_that_and_keyword_search_still_answers(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         rag.index(docs)
     down = Config().with_values(CLOSED)
 
@@ -125,7 +121,7 @@ def test_a_server_that_is_down_is_reported_as_that_and_keyword_search_still_answ
 def test_a_model_that_is_not_installed_makes_no_index(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
-    unknown = over(ollama, **{"models.embedder": "no-such-model"})
+    unknown = settings_for(ollama, **{"models.embedder": "no-such-model"})
 
     rag = Pipeline(tmp_path / "index", unknown)
     with rag, pytest.raises(ModelNotFoundError, match="ragkit models pull no-such-model"):
@@ -145,14 +141,14 @@ def test_an_index_of_a_programs_own_embedder_needs_that_program(tmp_path: Path, 
 def test_vectors_of_another_length_end_the_run_and_lose_nothing(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         rag.index(docs)
         write_files(docs, {"new.md": "Something new.\n"})
     small = tuple(model for model in CATALOGUE if model.embeds)
     with OllamaServer(Settings(dim=128, models=small)) as other:
-        rag = Pipeline(tmp_path / "index", over(other))
+        rag = Pipeline(tmp_path / "index", settings_for(other))
         with rag, pytest.raises(ModelResponseError, match="vector of length 128, not 256"):
             rag.index(docs)
-    with Pipeline(tmp_path / "index", over(ollama)) as rag:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         assert rag.search("rail travel")[0].path == "sub/travel.txt"
         assert [d.path for d in rag.documents()] == sorted(FILES)

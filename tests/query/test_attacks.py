@@ -12,14 +12,14 @@ import pytest
 from commands import Shell, write_files
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+from test_answer import answer
 
 from ragkit.config import AnswerSettings
 from ragkit.ingest.load.readers.docx import read_docx
 from ragkit.ingest.load.readers.html import read_html
 from ragkit.ingest.load.readers.pdf import read_pdf
 from ragkit.ingest.load.readers.text import read_text
-from ragkit.query.answer import Provenance, answer
-from ragkit.query.prompt import build_messages, neutral
+from ragkit.query.prompt import build_messages, sanitise
 from ragkit.records import Answer, Context, Passage
 from ragkit.text.visible import visible
 
@@ -81,7 +81,7 @@ def test_no_other_attack_gets_its_way_even_with_an_obedient_model(attacks: objec
         text = READERS[path.suffix](path.read_bytes(), path.name).text
         context = Context((passage(text),), 100, 1000)
         settings = AnswerSettings()
-        *_, said = answer(case.question, context, model, Provenance("i", 1, "e", "d"), settings)
+        *_, said = answer(case.question, context, model, settings)
         assert isinstance(said, Answer)
         if case.reached(said.text, refused=said.refused):
             got_through.add(case.id)
@@ -104,7 +104,7 @@ def test_no_other_attack_gets_its_way_even_with_an_obedient_model(attacks: objec
     ],
 )
 def test_nothing_in_a_passage_speaks_for_anybody_else(text: str, seen: str) -> None:
-    assert neutral(text) == seen
+    assert sanitise(text) == seen
     _, user = build_messages("Why?", (passage(text),))
     assert f"\n{seen}\n</passage 1 " in user.content
 

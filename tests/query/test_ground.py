@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragkit.query.context import assemble
+from ragkit.query.context import build_context
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.query.prompt import passage_block
+from ragkit.query.proof.analysed import AnalysedText
 from ragkit.records import Context, Hit, HitRanks
 from ragkit.text.tokens import estimate_tokens
 
@@ -45,7 +46,7 @@ def spans(context: Context) -> list[tuple[int, int]]:
 
 
 def test_overlapping_and_touching_hits_become_one_exact_passage() -> None:
-    context = assemble([hit(1, 0, 34), hit(2, 20, 59), hit(3, 59, 70)], budget_tokens=1000)
+    context = build_context([hit(1, 0, 34), hit(2, 20, 59), hit(3, 59, 70)], budget_tokens=1000)
     assert spans(context) == [(0, 70)]
     passage = context.passages[0]
     assert passage.text == DOCUMENT[0:70]
@@ -56,32 +57,32 @@ def test_overlapping_and_touching_hits_become_one_exact_passage() -> None:
 
 def test_hit_between_two_passages_joins_all_three_at_the_best_rank() -> None:
     hits = [hit(1, 0, 10), hit(2, 100, 120), hit(3, 30, 40), hit(4, 8, 32)]
-    context = assemble(hits, budget_tokens=1000)
+    context = build_context(hits, budget_tokens=1000)
     assert spans(context) == [(0, 40), (100, 120)]
     assert [p.number for p in context.passages] == [1, 2]
     assert context.passages[0].chunk_ids[0] == "c1"
 
 
 def test_hits_apart_by_unknown_text_stay_apart() -> None:
-    context = assemble([hit(1, 0, 34), hit(2, 35, 59)], budget_tokens=1000)
+    context = build_context([hit(1, 0, 34), hit(2, 35, 59)], budget_tokens=1000)
     assert spans(context) == [(0, 34), (35, 59)]
 
 
 @pytest.mark.parametrize("over", [{"heading": ("Other",)}, {"file_sha256": "g"}])
 def test_neighbours_of_another_section_or_version_stay_apart(over: dict[str, Any]) -> None:
-    context = assemble([hit(1, 0, 34), hit(2, 20, 59, **over)], budget_tokens=1000)
+    context = build_context([hit(1, 0, 34), hit(2, 20, 59, **over)], budget_tokens=1000)
     assert spans(context) == [(0, 34), (20, 59)]
 
 
 def test_texts_that_disagree_on_their_overlap_stay_apart() -> None:
-    context = assemble([hit(1, 0, 34), hit(2, 20, 59, text="x" * 39)], budget_tokens=1000)
+    context = build_context([hit(1, 0, 34), hit(2, 20, 59, text="x" * 39)], budget_tokens=1000)
     assert len(context.passages) == 2
 
 
 def test_repeats_are_dropped_with_their_reason() -> None:
     same = "The  NOTICE period\nis three months."
     hits = [hit(1, 0, 59), hit(2, 5, 20), hit(3, 0, len(same), same, doc_id="copy")]
-    context = assemble(hits, budget_tokens=1000)
+    context = build_context(hits, budget_tokens=1000)
     assert spans(context) == [(0, 59)]
     assert [(d.chunk_id, d.reason) for d in context.dropped] == [("c2", "repeat"), ("c3", "repeat")]
 
@@ -98,22 +99,22 @@ def test_repeats_are_dropped_with_their_reason() -> None:
 )
 def test_texts_that_differ_in_what_they_say_are_no_repeats(taken: str, other: str) -> None:
     hits = [hit(1, 0, len(taken), taken), hit(2, 0, len(other), other, doc_id="e")]
-    context = assemble(hits, budget_tokens=1000)
+    context = build_context(hits, budget_tokens=1000)
     assert [p.text for p in context.passages] == [taken, other]
 
 
 def test_hit_over_budget_is_dropped_and_a_smaller_one_still_taken() -> None:
     small, large = hit(1, 0, 34), hit(2, 0, 4000, "long words " * 400, doc_id="e")
     last = hit(3, 35, 59)
-    one = assemble([small], budget_tokens=1000).tokens
-    context = assemble([last, large, small], budget_tokens=one * 2 + 20)
+    one = build_context([small], budget_tokens=1000).tokens
+    context = build_context([last, large, small], budget_tokens=one * 2 + 20)
     assert [p.chunk_ids for p in context.passages] == [("c1",), ("c3",)]
     assert [(d.chunk_id, d.reason) for d in context.dropped] == [("c2", "budget")]
 
 
 def test_first_hit_above_the_budget_is_cut_at_a_sentence_and_the_rest_listed() -> None:
-    header = assemble([hit(1, 0, 1)], budget_tokens=1000).tokens
-    context = assemble([hit(1, 0, len(DOCUMENT))], budget_tokens=header + 17)
+    header = build_context([hit(1, 0, 1)], budget_tokens=1000).tokens
+    context = build_context([hit(1, 0, len(DOCUMENT))], budget_tokens=header + 17)
     (passage,) = context.passages
     assert passage.text == DOCUMENT[: passage.end]
     assert passage.text.endswith("quarter.")
@@ -122,20 +123,20 @@ def test_first_hit_above_the_budget_is_cut_at_a_sentence_and_the_rest_listed() -
 
 
 def test_one_megabyte_without_a_sentence_end_is_cut_to_the_budget() -> None:
-    context = assemble([hit(1, 0, 10**6, "字" * 10**6)], budget_tokens=300)
+    context = build_context([hit(1, 0, 10**6, "字" * 10**6)], budget_tokens=300)
     assert 250 < context.tokens <= 300
     assert set(context.passages[0].text) == {"字"}
 
 
 @pytest.mark.parametrize("budget", [0, 1, -5])
 def test_budget_too_small_for_anything_gives_an_empty_context(budget: int) -> None:
-    context = assemble([hit(1, 0, 34)], budget_tokens=budget)
+    context = build_context([hit(1, 0, 34)], budget_tokens=budget)
     assert context.passages == ()
     assert [(d.start, d.end, d.reason) for d in context.dropped] == [(0, 34, "budget")]
 
 
 def test_no_hits_give_an_empty_context() -> None:
-    assert assemble([], budget_tokens=100) == Context((), 0, 100)
+    assert build_context([], budget_tokens=100) == Context((), 0, 100)
 
 
 PLACES = st.tuples(st.integers(0, len(DOCUMENT) - 1), st.integers(1, 90), st.sampled_from("abc"))
@@ -150,8 +151,8 @@ def test_context_keeps_budget_exact_text_and_accounts_for_each_hit(
         hit(rank, start, min(start + length, len(DOCUMENT)), doc_id=doc)
         for rank, (start, length, doc) in enumerate(places, start=1)
     ]
-    context = assemble(hits, budget_tokens=budget)
-    assert context == assemble(list(reversed(hits)), budget_tokens=budget)
+    context = build_context(hits, budget_tokens=budget)
+    assert context == build_context(list(reversed(hits)), budget_tokens=budget)
     assert all(p.text == DOCUMENT[p.start : p.end] for p in context.passages)
     rendered = "".join(passage_block(p, "0123456789abcdef") for p in context.passages)
     assert estimate_tokens(rendered) <= context.tokens <= budget or not context.passages
@@ -162,7 +163,7 @@ def test_context_keeps_budget_exact_text_and_accounts_for_each_hit(
     assert set(named) == {h.chunk_id for h in hits}
 
 
-ASKED = "How long is the notice period of an apprentice?"
+ASKED = AnalysedText("How long is the notice period of an apprentice?")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_a_mixed_passage_is_near_a_chinese_question_as_a_chinese_one(
     text: str, expected: float
 ) -> None:
     found = [hit(1, 0, len(text), text, score=0.86)]
-    said = evidence("通知期有多长？", found, "multilingual-e5-small-q4")
+    said = evidence(AnalysedText("通知期有多长？"), found, "multilingual-e5-small-q4")
     assert said == pytest.approx(expected)
 
 
@@ -217,7 +218,9 @@ def test_a_passage_that_speaks_against_the_question_is_less_evidence(
     question: str, text: str, expected: float
 ) -> None:
     found = [hit(1, 0, len(text), text, score=0.95)]
-    assert evidence(question, found, "multilingual-e5-small-q4") == pytest.approx(expected)
+    assert evidence(AnalysedText(question), found, "multilingual-e5-small-q4") == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,13 +239,13 @@ def test_across_scripts_a_passage_must_lead_the_others(
     question: str, text: str, background: float | None, expected: float
 ) -> None:
     found = [hit(1, 0, 9, text, score=0.8, ranks=HitRanks(background=background))]
-    said = evidence(question, found, "multilingual-e5-small-q4")
+    said = evidence(AnalysedText(question), found, "multilingual-e5-small-q4")
     assert said == pytest.approx(expected)
 
 
 def test_a_title_holds_names_too() -> None:
     found = [hit(1, 0, 9, "It is long.", score=0.95, title="Notice in Berlin")]
-    assert evidence("Is it long in Berlin?", found, "multilingual-e5-small-q4") == 1.0
+    assert evidence(AnalysedText("Is it long in Berlin?"), found, "multilingual-e5-small-q4") == 1.0
 
 
 def test_unknown_embedder_refuses_only_where_no_word_is_shared() -> None:

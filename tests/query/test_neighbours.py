@@ -11,7 +11,7 @@ from store_factory import ingest, keyword, new_store
 
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
-from ragkit.query.context import assemble, with_neighbours
+from ragkit.query.context import build_context, with_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +59,8 @@ def test_a_document_that_changed_since_adds_nothing(store: VectorStore) -> None:
 
 def test_neighbours_take_only_what_the_hits_leave_of_the_budget(store: VectorStore) -> None:
     hits = keyword(store, "wolf")
-    tight = assemble(hits, budget_tokens=10_000).tokens
-    context = assemble(with_neighbours(hits, store, 1), budget_tokens=tight)
+    tight = build_context(hits, budget_tokens=10_000).tokens
+    context = build_context(with_neighbours(hits, store, 1), budget_tokens=tight)
     assert {p.text for p in context.passages} == {hit.text for hit in hits}
     assert {d.reason for d in context.dropped} == {"budget"}
     assert len(context.dropped) == 4

@@ -16,7 +16,7 @@ from ragkit.config import AnswerSettings, Config
 from ragkit.errors import ModelUnavailableError
 from ragkit.models.ollama import OllamaChat
 from ragkit.pipeline import Pipeline
-from ragkit.query.rerank import rerank
+from ragkit.query.rerank import ChatReranker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,7 +191,7 @@ def test_passages_beyond_the_window_go_in_several_requests(
     model = OllamaChat(client_of(ollama), "llama3.2")
     settings = AnswerSettings(num_ctx=900)
     ollama.script(grades(0, 1), grades(2, 3, first=3), grades(1, 0, first=5))
-    found = rerank(QUESTION, hits, model, settings)
+    found = ChatReranker(model, settings).rerank(QUESTION, hits)
 
     assert [hit.chunk_id for hit in found] == [hits[i].chunk_id for i in (3, 2, 1, 4, 0, 5)]
     bodies = asked(ollama)
@@ -207,7 +207,7 @@ def test_one_useless_reply_of_several_leaves_the_whole_order(
     hits = long_hits(rag, 4)
     model = OllamaChat(client_of(ollama), "llama3.2")
     ollama.script(grades(0, 1), "none")
-    assert rerank(QUESTION, hits, model, AnswerSettings(num_ctx=900)) == hits
+    assert ChatReranker(model, AnswerSettings(num_ctx=900)).rerank(QUESTION, hits) == hits
 
 
 def test_a_passage_above_the_window_leaves_the_order(
@@ -215,7 +215,7 @@ def test_a_passage_above_the_window_leaves_the_order(
 ) -> None:
     hits = long_hits(rag, 2)
     model = OllamaChat(client_of(ollama), "llama3.2")
-    assert rerank(QUESTION, hits, model, AnswerSettings(num_ctx=512)) == hits
+    assert ChatReranker(model, AnswerSettings(num_ctx=512)).rerank(QUESTION, hits) == hits
     assert "raise answer.num_ctx" in caplog.text
     assert asked(ollama) == []
 

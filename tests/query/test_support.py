@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from ragkit.errors import CitationError
 from ragkit.protocols import ChatDone, ChatEvent, TextDelta, ThinkingDelta
-from ragkit.query.proof.citations import tie, withhold
+from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.citations import drop_unsupported, link_citations
+from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
-from ragkit.query.proof.names import names_missing
-from ragkit.query.proof.negation import negated, opposed
-from ragkit.query.proof.numbers import figures, figures_missing
+from ragkit.query.proof.negation import opposed
+from ragkit.query.proof.numbers import figures_missing
+from ragkit.query.proof.places import CitedPassage
 from ragkit.query.proof.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.query.thinking import without_thinking
 from ragkit.records import Passage
@@ -62,7 +64,7 @@ def passage(text: str, number: int = 1, start: int = 0) -> Passage:
     ],
 )
 def test_english_sentence_gets_its_status(sentence: str, status: str) -> None:
-    cited = [passage(HANDBOOK)] if "[1]" in sentence else []
+    cited = [CitedPassage(passage(HANDBOOK))] if "[1]" in sentence else []
     assert check_sentence(sentence, cited).status == status
 
 
@@ -78,11 +80,11 @@ def test_english_sentence_gets_its_status(sentence: str, status: str) -> None:
     ],
 )
 def test_chinese_sentence_gets_its_status(sentence: str, status: str) -> None:
-    assert check_sentence(sentence, [passage(CHINESE)]).status == status
+    assert check_sentence(sentence, [CitedPassage(passage(CHINESE))]).status == status
 
 
 def test_place_of_a_sentence_is_the_text_that_says_it() -> None:
-    given_ = passage(HANDBOOK)
+    given_ = CitedPassage(passage(HANDBOOK))
     (place,) = check_sentence("Notice is 3 months to the end of the quarter.", [given_]).places
     said = HANDBOOK[place.start : place.end]
     assert said == "The notice period is three months to the end of a quarter."
@@ -93,7 +95,7 @@ def test_place_of_a_sentence_is_the_text_that_says_it() -> None:
 def test_citations_are_exact_places_in_their_documents_and_named_once() -> None:
     first, second = passage(HANDBOOK, 1, start=500), passage(CHINESE, 2, start=7)
     text = "The notice period is three months [1]. 通知期为三个月。[2] Overtime is not paid.[1]"
-    sentences, citations = tie(text, [first, second])
+    sentences, citations = link_citations(text, [first, second])
     assert [s.status for s in sentences] == ["quoted", "quoted", "quoted"]
     assert [text[s.start : s.end] for s in sentences] == [
         "The notice period is three months [1].",
@@ -112,13 +114,13 @@ def test_citations_are_exact_places_in_their_documents_and_named_once() -> None:
 
 def test_citing_a_passage_that_was_not_given_is_an_error() -> None:
     with pytest.raises(CitationError, match=r"\[3\].*1 to 1"):
-        tie("It is so [3].", [passage(HANDBOOK)])
+        link_citations("It is so [3].", [passage(HANDBOOK)])
 
 
 def test_withholding_leaves_only_what_is_proved() -> None:
     text = "Well. Overtime is not paid [1]. Parental leave lasts a year [1].\nNotice: 3 months [1]."
-    sentences, _ = tie(text, [passage(HANDBOOK)])
-    assert withhold(text, sentences) == "Overtime is not paid [1].\nNotice: 3 months [1]."
+    sentences, _ = link_citations(text, [passage(HANDBOOK)])
+    assert drop_unsupported(text, sentences) == "Overtime is not paid [1].\nNotice: 3 months [1]."
 
 
 def test_marks_after_the_full_stop_belong_to_the_sentence_before() -> None:
@@ -183,7 +185,7 @@ def test_filter_shows_the_same_however_the_reply_is_cut(pieces: list[str], size:
 def test_citation_quotes_exactly_the_span_that_it_names(text: str, document: str) -> None:
     marks = MarkFilter(1)
     shown = (marks.feed(text) + marks.close()).strip()
-    _, citations = tie(shown, [passage(document, start=10)])
+    _, citations = link_citations(shown, [passage(document, start=10)])
     assert all(c.quote == document[c.start - 10 : c.end - 10] for c in citations)
 
 
@@ -228,16 +230,17 @@ def test_leaked_thinking_is_no_part_of_the_reply(
     ],
 )
 def test_figures_of_a_statement_are_read(text: str, expected: set[str]) -> None:
-    assert figures(text) == expected
-    assert not figures_missing(text, text)
+    said = AnalysedText(text)
+    assert {value for value, _ in said.figures} == expected
+    assert not figures_missing(said, said)
 
 
 def test_negated_words_are_found_past_function_words() -> None:
-    assert negated("It must not be terminated, and isn't possible") == [
+    assert AnalysedText("It must not be terminated, and isn't possible").negations == [
         ("terminat", "possibl"),
         ("possibl",),
     ]
-    assert [terms[0] for terms in negated("不得解除合同，不仅如此")] == ["得解"]
+    assert [terms[0] for terms in AnalysedText("不得解除合同，不仅如此").negations] == ["得解"]
 
 
 @pytest.mark.parametrize(
@@ -257,7 +260,7 @@ def test_negated_words_are_found_past_function_words() -> None:
     ],
 )
 def test_a_figure_counts_with_its_unit(sentence: str, evidence: str, missing: bool) -> None:  # noqa: FBT001 -- a table
-    assert figures_missing(sentence, evidence) is missing
+    assert figures_missing(AnalysedText(sentence), AnalysedText(evidence)) is missing
 
 
 @pytest.mark.parametrize(
@@ -274,7 +277,7 @@ def test_a_figure_counts_with_its_unit(sentence: str, evidence: str, missing: bo
     ],
 )
 def test_a_foreign_name_is_missed(sentence: str, evidence: str, missing: bool) -> None:  # noqa: FBT001 -- a table
-    assert names_missing(sentence, evidence) is missing
+    assert names_missing(AnalysedText(sentence), AnalysedText(evidence)) is missing
 
 
 @pytest.mark.parametrize(
@@ -292,7 +295,7 @@ def test_a_foreign_name_is_missed(sentence: str, evidence: str, missing: bool) -
     ],
 )
 def test_the_opposite_is_noticed(sentence: str, evidence: str, against: bool) -> None:  # noqa: FBT001 -- a table
-    assert opposed(sentence, evidence) is against
+    assert opposed(AnalysedText(sentence), AnalysedText(evidence)) is against
 
 
 def test_a_name_may_stand_in_the_title_but_a_quotation_may_not() -> None:
@@ -305,7 +308,7 @@ def test_a_name_may_stand_in_the_title_but_a_quotation_may_not() -> None:
 @given(st.text(alphabet="ab Not 不是通知三3.。“”", max_size=40))
 def test_a_place_that_was_found_proves_as_much_by_itself(sentence: str) -> None:
     given_ = passage(HANDBOOK + CHINESE)
-    found = check_sentence(sentence, [given_])
+    found = check_sentence(sentence, [CitedPassage(given_)])
     places = [Evidence(given_.text[p.start : p.end], ("", *given_.heading)) for p in found.places]
     again = judge(sentence, places)
     assert (again.status, again.score) == (found.status, found.score)

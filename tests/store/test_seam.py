@@ -36,8 +36,7 @@ def test_every_verb_works_over_a_store_in_memory(tmp_path: Path, ollama: OllamaS
     splitter = {"chunk_tokens": config.split.chunk_tokens}
     splitter["overlap_tokens"] = config.split.overlap_tokens
     store = MemoryStore.create(embedder_record(embedder), splitter)
-    with Pipeline(tmp_path / "none", config, embedder=embedder) as rag:
-        rag._store = store
+    with Pipeline(config=config, store=store, embedder=embedder) as rag:
         assert sorted(rag.index(docs).added) == sorted(FILES)
         assert sorted(rag.index().unchanged) == sorted(FILES)
         assert rag.search(QUESTION)[0].path == "notice.md"
@@ -57,3 +56,9 @@ def test_every_verb_works_over_a_store_in_memory(tmp_path: Path, ollama: OllamaS
             rag.rebuild()
         assert rag.stats().documents == 2
     assert [path.name for path in tmp_path.iterdir()] == ["docs"]
+    assert store.stats().documents == 2  # it is its owner's to close
+
+
+def test_a_pipeline_without_path_and_store_is_refused() -> None:
+    with pytest.raises(ValueError, match="the path of an index, or a store"):
+        Pipeline()

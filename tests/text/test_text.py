@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ragkit.text.markdown import heading_text
 from ragkit.text.scripts import grapheme_start, is_cjk
 from ragkit.text.sentences import sentences
-from ragkit.text.words import heading_text, language, words
+from ragkit.text.words import language, words
 
 ANY_TEXT = st.text(
     alphabet=st.one_of(

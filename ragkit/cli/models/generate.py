@@ -111,7 +111,7 @@ def say_if_prompt_cut(estimated: int, read: int | None, window: Any) -> None:  #
         read: What the model counted; None where it does not say.
         window: As it was asked for, by a person perhaps; what is no number is not compared.
     """
-    from ragkit.query.window import was_cut
+    from ragkit.query.reply import was_cut
 
     if isinstance(window, int) and was_cut(estimated, read, window):
         say(

@@ -9,7 +9,7 @@ from ragkit.cli.output import say
 from ragkit.cli.stream import ReplyPrinter, print_reply
 from ragkit.errors import ConfigError, PromptTruncatedError
 from ragkit.models.ollama import ChatCall, Message
-from ragkit.query.token_scale import TOKENS_PER_MESSAGE
+from ragkit.query.token_calibration import TOKENS_PER_MESSAGE
 from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
@@ -273,6 +274,7 @@ def read_with(reader: str | Reader, data: bytes, name: str) -> Parsed:
         raise LoadError(msg, name) from exc
 
 
+@cache
 def _imported(path: str) -> Reader:
     module, _, name = path.partition(":")
     try:
@@ -287,9 +289,13 @@ def _sound(parsed: Parsed) -> Parsed:
     if not isinstance(parsed, Parsed):
         msg = f"a reader returns a Parsed, not {parsed!r:.80}"
         raise TypeError(msg)
-    json.dumps(parsed.metadata)
-    reading_notes(parsed.metadata)
-    text, pages = normalise(parsed.text), parsed.pages
+    if parsed.metadata:
+        json.dumps(parsed.metadata)
+        reading_notes(parsed.metadata)
+        if isinstance(parsed.metadata.get("notes"), str):
+            msg = "the notes of metadata are a list of sentences"
+            raise TypeError(msg)
+    text, title, pages = normalise(parsed.text), normalise(parsed.title), parsed.pages
     if pages and text != parsed.text:
         pages = tuple(
             Page(page.number, *(len(normalise(parsed.text[:i])) for i in (page.start, page.end)))
@@ -299,7 +305,9 @@ def _sound(parsed: Parsed) -> Parsed:
     if places != sorted(places) or (places and not 0 <= places[0] <= places[-1] <= len(text)):
         msg = "pages lie in the text, in order"
         raise ValueError(msg)
-    return replace(parsed, text=text, title=normalise(parsed.title), pages=pages)
+    if (text, title) == (parsed.text, parsed.title):
+        return parsed
+    return replace(parsed, text=text, title=title, pages=pages)
 
 
 def normalise(text: str) -> str:

@@ -45,13 +45,13 @@ def pack(text: str, blocks: Sequence[Block], end: int, sizes: Limits) -> Iterato
             start, before = _overlap(text, units, (previous, first), sizes)
         if before + units.totals[first + 1] - units.totals[first] > sizes.high:
             start, before = core, 0
-        after = _end_unit(text, units, first, before, sizes)
+        after = _end_unit(text, units, first, sizes, before=before)
         weight = before + units.totals[after] - units.totals[first] - units.gaps[first]
         yield Piece(start, core, units.ends[after - 1], weight)
         first, previous = after, first
 
 
-def _end_unit(text: str, units: Units, first: int, before: int, sizes: Limits) -> int:
+def _end_unit(text: str, units: Units, first: int, sizes: Limits, *, before: int) -> int:
     """Choose the unit before which the piece that begins with ``first`` ends.
 
     ``before`` is the weight of what the piece repeats from the one before it.

@@ -11,7 +11,7 @@ import re
 from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ragkit.text.words import heading_text
+from ragkit.text.markdown import heading_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,8 @@ class BlockList(list[Block]):
 
     def heading(self, position: int, end: int, depth: int, title: str) -> None:
         """Begin a section whose heading stands at ``position:end``."""
-        self._put(position, Level.SECTION, "text", depth, title[:_LONGEST_TITLE].strip())
+        shown = title[:_LONGEST_TITLE].strip()
+        self._put(position, Level.SECTION, "text", depth=depth, title=shown)
         self._put(end, Level.GLUE, "text")
 
     def underlined(self, line_start: int) -> tuple[int, str] | None:
@@ -73,7 +74,7 @@ class BlockList(list[Block]):
         return last.start, self._text[last.start : line_start].rstrip()
 
     def _put(
-        self, position: int, level: Level, content: Content, depth: int = 0, title: str = ""
+        self, position: int, level: Level, content: Content, *, depth: int = 0, title: str = ""
     ) -> None:
         if self._text[position : position + 1].strip():
             start = position

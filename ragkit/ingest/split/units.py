@@ -84,16 +84,18 @@ class Units:
         self._sizes = sizes
         self._sentence = sizes.sentence
         for block, following in pairwise([*blocks, Block(end, Level.BLOCK)]):
-            self._add(block[0], following[0], block[1], _LADDERS[block[2]], sizes.low)
+            ladder = _LADDERS[block[2]]
+            self._add((block[0], following[0]), block[1], ladder, most=sizes.low)
 
     def __len__(self) -> int:
         """Count the units."""
         return len(self.starts)
 
     def _add(
-        self, start: int, end: int, level: Level, ladder: tuple[Splitter, ...], most: int
+        self, span: tuple[int, int], level: Level, ladder: tuple[Splitter, ...], *, most: int
     ) -> None:
-        """Add the text ``start:end``, which begins at a boundary of ``level``."""
+        """Add a span of the text, which begins at a boundary of ``level``."""
+        start, end = span
         part = self._text[start:end].rstrip()
         weight = token_weight(part)
         if weight <= most:
@@ -101,7 +103,7 @@ class Units:
         elif ladder:
             (split, lower), rest = ladder[0], ladder[1:]
             for s, e in split(part):
-                self._add(start + s, start + e, level, rest, self._sentence)
+                self._add((start + s, start + e), level, rest, most=self._sentence)
                 level = lower
         else:
             self._add_pieces(start, start + len(part), level)

@@ -168,7 +168,7 @@ def _port(text: str, default: int) -> int:
     if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_PORT:
         return int(text)
     if text:
-        _log.warning("invalid port %r in the Ollama address, using %d", text, default)
+        _log.warning("invalid port %r in the address, using %d", text, default)
     return default
 
 

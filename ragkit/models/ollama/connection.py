@@ -95,8 +95,8 @@ class Connection:
             request: What to send; it is not sent again once the reply has begun.
             read: Makes a record of an object.
             last: The field and value of the object that says that all is done.
-            model: For the error messages, as is
-            what: What is not complete where that object never comes.
+            model: For the error messages.
+            what: Likewise: what is not complete if that object never comes.
 
         Raises:
             ModelError: The request failed before the stream, or the stream ended with an error,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ragkit.errors import CitationError
 from ragkit.query.links import LinkFilter
 from ragkit.query.proof.marks import find_marks, without_references
+from ragkit.query.proof.places import CitedPassage
 from ragkit.query.proof.support import answer_sentences, check_sentence
-from ragkit.records import Citation, Sentence
+from ragkit.records import Citation, Sentence, copy_fields
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from ragkit.records import Passage
 
 
-def tie(
+def link_citations(
     text: str, passages: Sequence[Passage]
 ) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
-    """Tie each sentence of an answer to the places in the passages that it cites.
+    """Link each sentence of an answer to the places in the passages that it cites.
 
     Args:
         text: The answer, its marks written ``[n]``.
@@ -32,38 +33,34 @@ def tie(
     Raises:
         CitationError: A mark names a passage that was not given.
     """
-    given = {p.number: p for p in passages}
+    given = {p.number: CitedPassage(p) for p in passages}
     marks = find_marks(text)
     unknown = sorted({m.number for m in marks} - set(given))
     if unknown:
         msg = f"the answer cites [{unknown[0]}], but only passages 1 to {len(given)} were given"
         raise CitationError(msg)
-    tied: list[Sentence] = []
+    linked: list[Sentence] = []
     citations: list[Citation] = []
     for start, end in answer_sentences(text):
         numbers = dict.fromkeys(m.number for m in marks if start <= m.start < end)
         support = check_sentence(text[start:end], [given[n] for n in numbers])
-        cited = [cite(given[p.number], p.start, p.end) for p in support.places]
+        cited = [cite(given[p.number].passage, p.start, p.end) for p in support.places]
         citations += [c for c in cited if c not in citations]
         indexes = tuple(citations.index(c) for c in cited)
-        tied.append(Sentence(start, end, support.status, indexes))
-    return tuple(tied), tuple(citations)
+        linked.append(Sentence(start, end, support.status, indexes))
+    return tuple(linked), tuple(citations)
 
 
 def cite(passage: Passage, start: int, end: int) -> Citation:
     """Cite a part of a passage, given by half-open offsets in the passage's text."""
-    return Citation(
-        number=passage.number,
+    return copy_fields(
+        passage,
+        Citation,
         chunk_id=passage.chunk_ids[0],
-        doc_id=passage.doc_id,
-        path=passage.path,
-        title=passage.title,
-        heading=passage.heading,
         page=passage.page_at(passage.start + start),
         start=passage.start + start,
         end=passage.start + end,
         quote=passage.text[start:end],
-        file_sha256=passage.file_sha256,
     )
 
 
@@ -73,7 +70,7 @@ def as_shown(quote: str) -> str:
     return links.feed(without_references(visible(quote))) + links.close()
 
 
-def withhold(text: str, sentences: Sequence[Sentence]) -> str:
+def drop_unsupported(text: str, sentences: Sequence[Sentence]) -> str:
     """Leave only the sentences that the passages prove, with the white space before each."""
     kept: list[str] = []
     before = 0

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 SENTINEL = "[NO ANSWER]"
-"""What the model says where the passages hold no answer; never shown to a user."""
+"""What the model says if the passages hold no answer; never shown to a user."""
 
 NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
 MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{NUMBERS}\s*[\]］】]"
@@ -54,6 +54,11 @@ def without_marks(text: str) -> str:
     for mark in reversed(find_marks(text)):
         text = text[: mark.start].rstrip(" ") + text[mark.end :]
     return text
+
+
+def without_references(text: str) -> str:
+    """Put what could pass for a citation of an answer, or for the sentinel, in round brackets."""
+    return _REFERENCE.sub(lambda m: f"({m[0][1:-1]})", text)
 
 
 class MarkFilter:
@@ -106,8 +111,3 @@ def _numbers(listed: str) -> list[int]:
         spread = range(first, last + 1) if last - first < _WIDEST_RANGE else (first, last)
         numbers += [n for n in spread or (first, last) if n not in numbers]
     return numbers
-
-
-def without_references(text: str) -> str:
-    """Put what could pass for a citation of an answer, or for the sentinel, in round brackets."""
-    return _REFERENCE.sub(lambda m: f"({m[0][1:-1]})", text)

@@ -1,16 +1,22 @@
 """Does a passage say the opposite of a sentence: negated, or with the opposite word?
 
-A negation binds the content words behind it. A sentence agrees with a passage where each of its
-negations binds a word that a negation of the passage binds too, and where it states no word
-that the passage only has negated. Words that deny by themselves (refuse, lack, 禁止) negate.
+A negation binds the content words behind it. A sentence agrees with a passage if each word that
+it negates is negated in the passage too, and if it states no word that the passage has only
+negated. Words that deny by themselves (refuse, lack, 禁止) negate.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ragkit.text.scripts import is_cjk
-from ragkit.text.words import content_terms, simplified
+from ragkit.text.words import content_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragkit.query.proof.analysed import AnalysedText
 
 _NEGATION = re.compile(
     r"\b(?:not|no|none|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?|lack(?:s|ed)?"
@@ -41,67 +47,79 @@ _PAIRS = """
 _OPPOSITES = [[side.split("|") for side in pair.split("/")] for pair in _PAIRS.split()]
 
 
-def opposed(sentence: str, evidence: str) -> bool:
-    """True where the sentence negates what the evidence states, or the other way round.
+def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+    """True if the sentence negates what the evidence states, or the other way round.
 
-    >>> opposed("Overtime is paid.", "Overtime is not paid.")
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> denied = AnalysedText("Overtime is not paid.")
+    >>> opposed(AnalysedText("Overtime is paid."), denied)
     True
-    >>> opposed("Overtime is not paid.", "Overtime is never paid.")
+    >>> opposed(denied, AnalysedText("Overtime is never paid."))
     False
     """
-    denied, refuted = negated(sentence), negated(evidence)
+    denied, refuted = _bound(sentence, _BOUND), _bound(evidence, _BOUND)
     if _denies(denied, refuted):
         return True
-    said = set(content_terms(sentence)) - {term for terms in denied for term in terms}
+    said = sentence.terms - {term for terms in denied for term in terms}
     # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
     firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
     return not firsts.isdisjoint(said) or _has_opposite(sentence, evidence)
 
 
-def denies(question: str, evidence: str) -> bool:
-    """True where a question is about the opposite of what the evidence says.
+def denies(question: AnalysedText, evidence: AnalysedText) -> bool:
+    """True if a question is about the opposite of what the evidence says.
 
     It negates what the evidence does not, has the opposite word, or a word with a denying prefix
     of which the evidence has the plain form only.
 
-    >>> denies("Which treaty was not signed?", "The treaty was signed in Rome.")
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> signed = AnalysedText("The treaty was signed in Rome.")
+    >>> denies(AnalysedText("Which treaty was not signed?"), signed)
     True
-    >>> denies("Which acts are unlawful?", "These acts are lawful.")
+    >>> denies(AnalysedText("Which acts are unlawful?"), AnalysedText("These acts are lawful."))
     True
-    >>> denies("不提异议算同意吗？", "未提出异议的，视为同意。")
+    >>> denies(AnalysedText("不提异议算同意吗？"), AnalysedText("未提出异议的，视为同意。"))
     False
     """
-    is_denied = _denies(negated(question), negated(evidence, bound=_REACH))
+    is_denied = _denies(_bound(question, _BOUND), _bound(evidence, _REACH))
     return is_denied or _has_opposite(question, evidence) or _has_prefix(question, evidence)
 
 
-def _denies(denied: list[tuple[str, ...]], refuted: list[tuple[str, ...]]) -> bool:
+def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
+    """List for each negation the content terms behind it, in order; one without any is left out.
+
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> find_negations(AnalysedText("It is not to be allowed."))
+    [('allow',)]
+    >>> find_negations(AnalysedText("公司不允许。"))
+    [('允许',)]
+    """
+    folded = text.casefolded
+    behind = [m[1] for pattern in (_NEGATION, _NEGATION_HAN) for m in pattern.finditer(folded)]
+    return [terms for terms in map(tuple, map(content_terms, behind)) if terms]
+
+
+def _bound(text: AnalysedText, reach: int) -> list[tuple[str, ...]]:
+    """The terms that each negation of a text binds: the first, at most `reach`."""
+    return [terms[:reach] for terms in text.negations]
+
+
+def _denies(denied: Sequence[tuple[str, ...]], refuted: Sequence[tuple[str, ...]]) -> bool:
     allowed = {term for terms in refuted for term in terms}
     return any(allowed.isdisjoint(terms) for terms in denied)
 
 
-def _has_prefix(question: str, evidence: str) -> bool:
-    held = evidence.casefold()
+def _has_prefix(question: AnalysedText, evidence: AnalysedText) -> bool:
+    held = evidence.text.casefold()
     return any(
         m[0] not in held and re.search(rf"\b{m[1][:_STEM]}", held)
-        for m in _PREFIXED.finditer(question.casefold())
+        for m in _PREFIXED.finditer(question.text.casefold())
     )
 
 
-def negated(text: str, *, bound: int = _BOUND) -> list[tuple[str, ...]]:
-    """List for each negation the first content terms behind it, at most `bound`; none: left out.
-
-    >>> negated("It is not to be allowed."), negated("公司不允许。")
-    ([('allow',)], [('允许',)])
-    """
-    folded = simplified(text.casefold())
-    behind = [m[1] for pattern in (_NEGATION, _NEGATION_HAN) for m in pattern.finditer(folded)]
-    return [terms for terms in (tuple(content_terms(b)[:bound]) for b in behind) if terms]
-
-
-def _has_opposite(sentence: str, evidence: str) -> bool:
-    """True where the evidence lacks a word of the sentence and holds its opposite."""
-    said, held = simplified(sentence.casefold()), simplified(evidence.casefold())
+def _has_opposite(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+    """True if the evidence lacks a word of the sentence and holds its opposite."""
+    said, held = sentence.casefolded, evidence.casefolded
     return any(
         _holds(said, one) and not _holds(held, one) and _holds(held, other)
         for pair in _OPPOSITES

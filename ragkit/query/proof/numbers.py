@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ragkit.text.words import compose
+
+if TYPE_CHECKING:
+    from ragkit.query.proof.analysed import AnalysedText
 
 _COUNTS = "two three four five six seven eight nine ten eleven twelve"
 _MONTHS = "january february march april may june july august september october november december"
@@ -42,44 +47,52 @@ Figure = tuple[str, int]
 """Plain digits, and the unit behind them by its place in the table; -1: none that is known."""
 
 
-def figures(text: str) -> set[str]:
-    """Collect the figures that a statement makes, as plain digits.
+def stated_figures(text: AnalysedText) -> set[Figure]:
+    """Collect the figures that a statement makes.
 
     English two to twelve and zero, Chinese numerals before a unit and a lone 零 count; the number
     of a list item does not. ``1,000`` is ``1000``, ``2.50`` is ``2.5``.
 
-    >>> sorted(figures("The fee is 1,000 euros, due in three months."))
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> fee = AnalysedText("The fee is 1,000 euros, due in three months.")
+    >>> sorted(value for value, unit in stated_figures(fee))
     ['1000', '3']
     """
-    return {value for value, _ in _stated(text)}
+    bare = _LIST_NUMBER.sub("", text.text)
+    composed = text.composed if bare == text.text else compose(bare)
+    return _read(composed, _ENGLISH, _HAN_COUNTED)
 
 
-def figures_missing(sentence: str, evidence: str) -> bool:
-    """True where the sentence makes a figure that the evidence lacks, or has in another unit.
+def readable_figures(text: AnalysedText) -> set[Figure]:
+    """Collect all that can be read as a figure: numbers of months and bare numerals too."""
+    return _read(text.composed, _ENGLISH_READ, _HAN_ANY)
 
-    >>> figures_missing("It takes 3 weeks.", "It takes three months.")
+
+def figures_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+    """True if the sentence makes a figure that the evidence lacks, or has in another unit.
+
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> figures_missing(AnalysedText("It takes 3 weeks."), AnalysedText("It takes three months."))
     True
     """
-    held = _read(evidence, _ENGLISH_READ, _HAN_ANY)
+    held = evidence.readable_figures
     values = {value for value, _ in held}
     return any(
         value not in values if unit < 0 else held.isdisjoint({(value, unit), (value, -1)})
-        for value, unit in _stated(sentence)
+        for value, unit in sentence.figures
     )
 
 
-def _stated(text: str) -> set[Figure]:
-    return _read(_LIST_NUMBER.sub("", text), _ENGLISH, _HAN_COUNTED)
-
-
-def _read(text: str, english: dict[str, str], han: re.Pattern[str]) -> set[Figure]:
-    folded = unicodedata.normalize("NFKC", text).casefold()
+def _read(composed: str, english: dict[str, str], han: re.Pattern[str]) -> set[Figure]:
     found = set()
-    for match in _FIGURE.finditer(folded):
+    for match in _FIGURE.finditer(composed):
         figure = english.get(match[0], match[0])
         if figure[0].isdigit():
-            found.add((_plain(figure), _unit(folded, match.end())))
-    return found | {(str(_han_value(m[0])), _unit(folded, m.end())) for m in han.finditer(folded)}
+            found.add((_plain(figure), _unit(composed, match.end())))
+    han_figures = {
+        (str(_han_value(m[0])), _unit(composed, m.end())) for m in han.finditer(composed)
+    }
+    return found | han_figures
 
 
 def _unit(text: str, at: int) -> int:

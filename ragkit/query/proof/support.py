@@ -8,24 +8,25 @@ follow from it. A translation therefore counts as unsupported.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.query.links import HTML_REMOVED, REMOVED
+from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import find_marks, without_marks
-from ragkit.query.proof.names import names_missing
 from ragkit.query.proof.negation import opposed
-from ragkit.query.proof.numbers import figures, figures_missing
-from ragkit.text.injection import free_spans, without_orders
-from ragkit.text.scripts import is_cjk
+from ragkit.query.proof.numbers import figures_missing
+from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
+from ragkit.text.injection import without_injections
 from ragkit.text.sentences import sentences
-from ragkit.text.words import content_terms, share_covered, words
+from ragkit.text.words import share_covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ragkit.records import Passage, SentenceStatus
+    from ragkit.query.proof.places import CitedPassage, Place
+    from ragkit.records import SentenceStatus
 
 MIN_COVERED = 0.6
 """Share of a sentence's content terms that the cited places must hold to support it.
@@ -34,26 +35,11 @@ The lowest tenth from one half up that reached a precision of 0.97 in English an
 the first half of what ``benchmarks/support.py`` makes; docs/proof.md has the other half's figures.
 """
 
-MIN_QUOTED_WORDS = 3
-"""Shortest verbatim text that is called a quotation: words, or pairs of CJK characters."""
-
-_PENALTY = 0.25
-"""What a second sentence must add to the terms covered to widen a place."""
-
 _NOTE = re.compile("|".join(map(re.escape, (REMOVED, HTML_REMOVED))))
 """What stands where a link or HTML was taken out; it says nothing."""
 
 _LINE_END = re.compile(r"[ \t]*\n\s*")
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a passage speaks for a sentence: offsets in the passage's text, half-open."""
-
-    number: int
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +52,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How far texts say a sentence: ``score`` is in [0, 1], 1 where it stands word for word."""
+    """How far texts say a sentence: ``score`` is in [0, 1], 1 if it stands word for word."""
 
     status: SentenceStatus
     score: float
@@ -113,7 +99,7 @@ def _cut(
         yield from zip(starts, ends, strict=True)
 
 
-def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
+def check_sentence(sentence: str, cited: Sequence[CitedPassage]) -> Support:
     """Judge one sentence of an answer against the passages that it cites.
 
     Args:
@@ -121,16 +107,16 @@ def check_sentence(sentence: str, cited: Sequence[Passage]) -> Support:
         cited: The passages that its marks name, each once.
 
     Returns:
-        ``uncited`` where no passage is cited, else as `judge` finds for the places that fit best.
-        Every cited passage has one, be it the longest stretch between orders to the model
-        (`ragkit.text.injection`) where nothing in it fits; none runs across such an order.
+        ``uncited`` if no passage is cited, else as `judge` finds for the places that fit best.
+        Every cited passage has one, even if nothing in it fits.
     """
-    bare = without_marks(sentence)
-    places = tuple(find_verbatim(bare, c) or best_place(bare, c) for c in cited)
-    pairs = zip(cited, places, strict=True)
-    verdict = judge(
-        bare, [Evidence(c.text[p.start : p.end], (c.title, *c.heading)) for c, p in pairs]
-    )
+    bare = AnalysedText(without_marks(sentence))
+    places = tuple(passage.find(bare) for passage in cited)
+    evidence = [
+        Evidence(p.text[place.start : place.end], (p.title, *p.heading))
+        for p, place in zip((c.passage for c in cited), places, strict=True)
+    ]
+    verdict = _judge(_stated(bare), evidence)
     return Support(verdict.status, places, verdict.score)
 
 
@@ -139,8 +125,8 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
 
     Args:
         sentence: Its marks are no part of it.
-        evidence: The places. What gives orders to the model in them (`ragkit.text.injection`) says
-            nothing.
+        evidence: The places. What tells the model in them what to reply
+            (`ragkit.text.injection`) says nothing.
 
     Returns:
         ``uncited``: there is no place. ``quoted``: the sentence stands in one word for word, or
@@ -148,125 +134,48 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
         places hold its figures, its names, `MIN_COVERED` of its content terms, and no opposite.
         ``unsupported``: anything else.
     """
+    return _judge(_stated(AnalysedText(sentence)), evidence)
+
+
+def _stated(sentence: AnalysedText) -> AnalysedText:
+    """A sentence without its marks and the notes that stand for what was taken out."""
+    bare = _NOTE.sub(" ", without_marks(sentence.text))
+    return sentence if bare == sentence.text else AnalysedText(bare)
+
+
+def _judge(sentence: AnalysedText, evidence: Sequence[Evidence]) -> Verdict:
     if not evidence:
         return Verdict("uncited", 0.0)
-    bare = _NOTE.sub(" ", without_marks(sentence))
-    evidence = [
-        Evidence(without_orders(e.text), tuple(map(without_orders, e.above))) for e in evidence
-    ]
-    if _stands(bare, evidence):
+    above = [without_injections(line) for e in evidence for line in e.above]
+    texts = [AnalysedText(without_injections(e.text)) for e in evidence]
+    if _stands(sentence, texts):
         return Verdict("quoted", 1.0)
-    quotations = [next(filter(None, m.groups())) for m in _QUOTED.finditer(bare)]
-    quotations = [q for q in quotations if len(words(q)) >= MIN_QUOTED_WORDS]
-    if not all(_stands(quotation, evidence) for quotation in quotations):
+    quotations = [
+        AnalysedText(next(filter(None, m.groups()))) for m in _QUOTED.finditer(sentence.text)
+    ]
+    quotations = [q for q in quotations if len(q.words) >= MIN_QUOTED_WORDS]
+    if not all(_stands(quotation, texts) for quotation in quotations):
         return Verdict("unsupported", 0.0)
-    score = weigh(bare, evidence)
+    score = _score(sentence, texts, above)
     if score < MIN_COVERED:
         return Verdict("unsupported", score)
     return Verdict("quoted" if quotations else "supported", score)
 
 
-def weigh(sentence: str, evidence: Sequence[Evidence]) -> float:
+def _stands(text: AnalysedText, evidence: Sequence[AnalysedText]) -> bool:
+    return any(verbatim_span(text, e) for e in evidence)
+
+
+def _score(sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequence[str]) -> float:
     """How far texts say a sentence, in [0, 1]: the share of its content terms that they hold.
 
-    It is 0 where they lack a figure or a name of the sentence, or say the opposite. A name may
-    stand in a title or heading, where it often stands once and for all.
+    It is 0 if they lack a figure or a name of the sentence, or say the opposite. A name may
+    stand in a title or heading, which often names it once and for all.
     """
-    said = "\n".join(e.text for e in evidence)
-    whole = "\n".join([*(line for e in evidence for line in e.above), said])
+    said = evidence[0] if len(evidence) == 1 else AnalysedText("\n".join(e.text for e in evidence))
+    whole = AnalysedText("\n".join([*above, said.text])) if above else said
     if figures_missing(sentence, whole) or names_missing(sentence, whole):
         return 0.0
     if opposed(sentence, said):
         return 0.0
-    return share_covered(set(content_terms(sentence)), set(content_terms(whole)))
-
-
-def _stands(text: str, evidence: Sequence[Evidence]) -> bool:
-    return any(verbatim_span(text, e.text) for e in evidence)
-
-
-def find_verbatim(sentence: str, passage: Passage) -> Place | None:
-    """Find a text word for word in a passage, not across an order; see `verbatim_span`."""
-    for begin, stop in free_spans(passage.text):
-        if span := verbatim_span(sentence, passage.text[begin:stop]):
-            return Place(passage.number, begin + span[0], begin + span[1])
-    return None
-
-
-def verbatim_span(sentence: str, text: str) -> tuple[int, int] | None:
-    """Find where a sentence stands in a text; case, white space and punctuation aside.
-
-    A sentence of fewer than `MIN_QUOTED_WORDS` words is never found: it could stand anywhere.
-    """
-    if len(words(sentence)) < MIN_QUOTED_WORDS:
-        return None
-    needle, _ = fold(sentence)
-    hay, offsets = fold(text)
-    begin = hay.find(needle)
-    while begin >= 0:
-        end = begin + len(needle)
-        if _parted(hay, begin) and _parted(hay, end):
-            return offsets[begin], offsets[end - 1] + 1
-        begin = hay.find(needle, begin + 1)
-    return None
-
-
-def best_place(sentence: str, passage: Passage) -> Place:
-    """Find the one or two neighbouring sentences of a passage that share most with a text."""
-    wanted = _terms(sentence)
-    free = free_spans(passage.text)
-    spans = [
-        (begin + start, begin + end, stop)
-        for begin, stop in free
-        for start, end in sentences(passage.text[begin:stop])
-    ]
-    held = [_terms(passage.text[start:end]) for start, end, _ in spans]
-    widest = max(free, key=lambda span: span[1] - span[0])
-    best, place = 0.0, Place(passage.number, *widest)
-    for first in range(len(spans)):
-        for last in range(first, min(first + 2, len(spans))):
-            gain = share_covered(wanted, held[first] | held[last]) - _PENALTY * (last - first)
-            if gain > best and spans[first][2] == spans[last][2]:
-                best, place = gain, Place(passage.number, spans[first][0], spans[last][1])
-    return place
-
-
-def fold(text: str) -> tuple[str, list[int]]:
-    """Reduce a text to what a quotation must keep, with the offset of each character kept.
-
-    Letters and digits stay, folded in case and width; so do decimal points, per cent signs
-    and a minus before a figure. Between two words of an alphabet one space stays.
-    """
-    chars: list[str] = []
-    offsets: list[int] = []
-    apart = False
-    for i, raw in enumerate(text):
-        folded = unicodedata.normalize("NFKC", raw).casefold()
-        if not _kept(folded, text[i - 1 : i], text[i + 1 : i + 2]):
-            apart = apart or unicodedata.category(raw) != "Cf"
-            continue
-        if apart and chars and not (is_cjk(chars[-1]) or is_cjk(folded[0])):
-            chars.append(" ")
-            offsets.append(i)
-        chars += folded
-        offsets += [i] * len(folded)
-        apart = False
-    return "".join(chars), offsets
-
-
-def _kept(folded: str, before: str, after: str) -> bool:
-    if folded in (".", "-", "−"):
-        return after.isdigit() and (before.isdigit() if folded == "." else not before.isalnum())
-    return folded == "%" or (folded.isalnum() and bool(folded))
-
-
-def _parted(folded: str, at: int) -> bool:
-    """True where no word or figure of a folded text runs across an offset."""
-    before, after = folded[at - 1 : at] if at else "", folded[at : at + 1]
-    if not before or not after or " " in (before, after):
-        return True
-    return (is_cjk(before) or is_cjk(after)) and not (before.isdigit() and after == ".")
-
-
-def _terms(text: str) -> set[str]:
-    return set(content_terms(text)) | figures(text)
+    return share_covered(sentence.terms, whole.terms)

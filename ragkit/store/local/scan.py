@@ -116,7 +116,7 @@ def centre_of(rows: NDArray[np.float16]) -> Vectors:
     """The mean of rows, float16 (n, dim), n >= 1: float32, shape (dim,).
 
     With the mean as centre recall@10 of real sentence embeddings was 0.997 (100 rescored), with
-    no centre 0.79 to 0.92; see benchmarks/recall.py.
+    no centre 0.79 to 0.92.
     """
     return np.mean(rows, axis=0, dtype=np.float64).astype("<f4")
 

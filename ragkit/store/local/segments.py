@@ -28,7 +28,7 @@ class SegmentSizes:
 
     A full segment is a file of 200 MB at 768 dimensions: few files at a million rows, and the
     bits that a commit rewrites stay within 16 KB. From `coded` rows on a scan of codes is faster
-    than an exact one; chosen by benchmarks/scan.py.
+    than an exact one.
     """
 
     rows: int = 1 << 17

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Bits = dict[int, NDArray[np.uint8]]
 
 # Candidates by code that are scored again from their rows: recall@10 0.9995 with 100 against
-# 0.989 with 30; see benchmarks/recall.py.
+# 0.989 with 30.
 RESCORED = 100
 
 

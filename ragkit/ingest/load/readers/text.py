@@ -8,7 +8,7 @@ from typing import Any
 from ragkit.errors import UnsupportedFormatError
 from ragkit.ingest.load.encoding import decode, looks_binary
 from ragkit.ingest.load.formats import Parsed, normalise
-from ragkit.text.words import heading_text
+from ragkit.text.markdown import heading_text
 
 _TITLE_WINDOW = 20_000  # characters in which a title is looked for
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)

@@ -1,4 +1,4 @@
-"""From trials to figures: each measure of a question set with its interval."""
+"""From trials to figures: each measure of a question set with its interval, and its gates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ragkit.evaluate.trial import Trial
 
 PERCENTILES = (50, 95)
-
 ORDER = (
     "nDCG@10",
     "R@5",
@@ -52,6 +51,8 @@ ORDER = (
 """Every figure, as it is printed; docs/evaluate.md explains each."""
 
 _LENGTHS_AND_TIMES = ("characters", "search ms", "answer ms")
+_HOLDS = {">=": operator.ge, "<=": operator.le}
+_GATE = re.compile(r"(?P<name>.+?)\s*(?P<sign>>=|<=)\s*(?P<bound>[-+]?\d*\.?\d+)\s*")
 
 
 def figures(trials: Sequence[Trial]) -> dict[str, Figure]:
@@ -132,10 +133,6 @@ def _latency(name: str, seconds: Sequence[float]) -> dict[str, Figure]:
 def is_share(name: str) -> bool:
     """Whether a figure lies in [0, 1]; the others are lengths and times."""
     return not name.startswith(_LENGTHS_AND_TIMES)
-
-
-_HOLDS = {">=": operator.ge, "<=": operator.le}
-_GATE = re.compile(r"(?P<name>.+?)\s*(?P<sign>>=|<=)\s*(?P<bound>[-+]?\d*\.?\d+)\s*")
 
 
 def gate_failures(gates: Sequence[str], told: Mapping[str, Figure]) -> list[str]:

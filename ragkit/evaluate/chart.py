@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
-from ragkit.evaluate.figures import is_share
 from ragkit.evaluate.intervals import need_extra
+from ragkit.evaluate.summary import is_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ragkit.evaluate.intervals import Figure
 
 _log = logging.getLogger(__name__)
-
 ENDINGS = (".png", ".svg")
 INCHES_A_ROW = 0.35
 CJK_FONTS = (
@@ -49,6 +48,17 @@ def plot(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
     need_extra()
     with _fonts(file):
         _draw(series, file)
+
+
+def check_picture(file: Path) -> None:
+    """Ask whether a picture can be drawn to a file, before it takes an hour to have one.
+
+    Raises:
+        ConfigError: The file's ending is not one of `ENDINGS`.
+    """
+    if file.suffix not in ENDINGS:
+        msg = f"--plot {file}: the file must end in {' or '.join(ENDINGS)}"
+        raise ConfigError(msg)
 
 
 def _draw(series: Mapping[str, Mapping[str, Figure]], file: Path) -> None:
@@ -95,14 +105,3 @@ def _fonts(file: Path) -> Iterator[None]:
         _log.warning("%s: no font of this machine has all characters; an .svg needs none.", file)
     for other in (w for w in caught if w not in lacking):
         warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-
-
-def check_picture(file: Path) -> None:
-    """Ask whether a picture can be drawn to a file, before it takes an hour to have one.
-
-    Raises:
-        ConfigError: The file's ending is not one of `ENDINGS`.
-    """
-    if file.suffix not in ENDINGS:
-        msg = f"--plot {file}: the file must end in {' or '.join(ENDINGS)}"
-        raise ConfigError(msg)

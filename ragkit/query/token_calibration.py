@@ -16,7 +16,8 @@ from ragkit.text.tokens import TOKEN_UNIT, script_weights
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ragkit.protocols import ChatMessage
+    from ragkit.protocols import ChatMessage, ChatModel, VectorStore
+    from ragkit.records import Receipt
 
 Factors = tuple[float, float, float]
 """Of Latin with ASCII, of CJK, of everything else: the parts of `script_weights`."""
@@ -42,14 +43,14 @@ are English, and what Latin takes varies little from one vocabulary to another."
 _KEPT = 32
 _MARGIN, _MARGIN_WHILE_FEW = 0.17, 0.45
 """A factor is the largest of the last ratios and this much more, the second part by their number:
-what a few contexts took says little about the next (``tests/test_token_factor.py``)."""
+what a few contexts took says little about the next (``tests/query/test_token_factor.py``)."""
 
 TOKENS_PER_MESSAGE: Final = 8
 """What a chat template adds around a message; common ones take 3 to 7 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class TokenScale:
+class TokenCalibration:
     """What is known of a chat model's tokenizer.
 
     Attributes:
@@ -117,6 +118,32 @@ class TokenScale:
             return cls()
         plausible = all(0 < ratio < 10 for ratio in (*latin, *cjk, *other))
         return cls((latin, cjk, other)) if plausible else cls()
+
+
+NOTHING_KNOWN = TokenCalibration()
+"""Of a model that was never asked."""
+
+
+def known_tokens(store: VectorStore, model: ChatModel) -> TokenCalibration:
+    """What is known, beside an index, of how a model counts tokens."""
+    return TokenCalibration.from_json(store.note(_note(model)))
+
+
+def learn_tokens(
+    store: VectorStore, model: ChatModel, messages: Sequence[ChatMessage], receipt: Receipt
+) -> None:
+    """Keep beside an index what a model counted for the prompt of an answer, if it did."""
+    if receipt.prompt_tokens is None:
+        return
+    before = known_tokens(store, model)  # another process may have learned meanwhile
+    after = before.learn(messages, receipt.prompt_tokens, num_ctx=receipt.num_ctx)
+    if after != before:
+        store.keep_note(_note(model), after.to_json())
+
+
+def _note(model: ChatModel) -> str:
+    """The name of the note that holds the calibration of a model."""
+    return f"tokens:{model.digest}"
 
 
 def _factor(seen: Sequence[float], unknown: float) -> float:

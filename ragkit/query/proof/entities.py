@@ -8,12 +8,17 @@ the passage, nor a single one, may be short (a paraphrase), not long (a foreign 
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from ragkit.text.scripts import is_cjk, script
-from ragkit.text.words import content_terms, language, simplified
+from ragkit.text.words import content_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from ragkit.query.proof.analysed import AnalysedText
 
 MAX_GAP = 1
 """Most characters in a row, function words and common ones aside, of which the evidence has none.
@@ -31,27 +36,31 @@ _FUNCTION = re.compile(
     "[的了是在有叫和被由于为与以把从将对中后时所也都就而但或及其之这那该此它他她个上下里内还又再曾会能可要到向至因着过"
     "用做作第来去一每各并且者更最等位名吗呢吧啊哪谁何几]"
 )
-_CJK = frozenset(("zh", "ja", "ko"))
 
 
-def names_missing(sentence: str, evidence: str) -> bool:
-    """True where the sentence holds a name that the evidence lacks.
+def names_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+    """True if the sentence holds a name that the evidence lacks.
 
-    >>> names_missing("Rollo led the Norse.", "The Norse, under their leader Rollo, agreed.")
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> rollo = AnalysedText("The Norse, under their leader Rollo, agreed.")
+    >>> names_missing(AnalysedText("Rollo led the Norse."), rollo)
     False
-    >>> names_missing("诺曼底位于意大利。", "诺曼底是法国的一个地区。")
+    >>> names_missing(AnalysedText("诺曼底位于意大利。"), AnalysedText("诺曼底是法国的一个地区。"))
     True
     """
-    cjk = language(sentence) in _CJK
-    apart = script("cjk").sub(" ", sentence)
-    latin = [w for w in _WORD.findall(apart) if cjk or w[0].isupper()]
-    held = set(content_terms(evidence))
-    if not all(_known(term, held) for term in content_terms(" ".join(latin))):
+    if not all(_known(term, evidence.terms) for term in sentence.names):
         return True
-    return cjk and longest_gap(sentence, evidence) > MAX_GAP
+    return sentence.is_cjk and longest_gap(sentence, evidence) > MAX_GAP
 
 
-def _known(name: str, held: set[str]) -> bool:
+def find_names(text: AnalysedText) -> list[str]:
+    """List the content terms of the names that letters show: capitals, or any word among CJK."""
+    latin = _WORD.findall(script("cjk").sub(" ", text.text))
+    names = [word for word in latin if text.is_cjk or word[0].isupper()]
+    return content_terms(" ".join(names))
+
+
+def _known(name: str, held: Set[str]) -> bool:
     """True for a term of the evidence and for another form of it: Korea, Koreans."""
     return name in held or any(
         (h.startswith(name) or name.startswith(h)) and min(len(h), len(name)) >= _SHORTEST_ROOT
@@ -59,16 +68,14 @@ def _known(name: str, held: set[str]) -> bool:
     )
 
 
-def longest_gap(sentence: str, evidence: str) -> int:
+def longest_gap(sentence: AnalysedText, evidence: AnalysedText) -> int:
     """Count the characters of the longest stretch of ideographs that the evidence lacks.
 
-    A character is there where it stands next to the same neighbour in the evidence; one that
+    A character is there if it stands next to the same neighbour in the evidence; one that
     stands elsewhere in it neither counts nor ends the stretch. Function words and common words,
     which are no names, end it.
     """
-    said, held = (
-        simplified(unicodedata.normalize("NFKC", t).casefold()) for t in (sentence, evidence)
-    )
+    said, held = sentence.simplified, evidence.simplified
     known = {i + k for i in range(len(said) - 1) if said[i : i + 2] in held for k in (0, 1)}
     common = _common_words()
     known |= {i + k for i in range(len(said) - 1) if said[i : i + 2] in common for k in (0, 1)}

