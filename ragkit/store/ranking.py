@@ -153,7 +153,7 @@ def fuse(
     fused = {
         chunk: (1 - keyword_weight) * ((cosines.get(chunk, least) - least) / span if span else 0.0)
         + keyword_weight * coverage.get(chunk, 0.0)
-        for chunk in cosines | coverage
+        for chunk in {**cosines, **coverage}
     }
     order = sorted(fused, key=lambda c: (-fused[c], -cosines.get(c, least), c))
     return {chunk: fused[chunk] for chunk in order}

@@ -134,9 +134,10 @@ def _hit(row: tuple[Any, ...], documents: Mapping[int, Mapping[str, Any]], path:
 
 
 def chunks_at(
-    connection: sqlite3.Connection, build: int, doc_id: str, start: int, end: int
+    connection: sqlite3.Connection, build: int, doc_id: str, span: tuple[int, int]
 ) -> list[int]:
-    """Row ids of the living chunks that touch a range of a document, in order."""
+    """Row ids of the living chunks that touch a span of a document, in order."""
+    start, end = span
     return [i for (i,) in connection.execute(_CHUNKS_AT, (build, doc_id, end, start))]
 
 

@@ -210,7 +210,7 @@ class LocalStore:
         """The chunks of a range; see `ragkit.protocols.VectorStore.chunks_at`."""
         with self._reading() as connection:
             build = self._current(connection).id
-            ids = queries.chunks_at(connection, build, doc_id, start, end)
+            ids = queries.chunks_at(connection, build, doc_id, (start, end))
             hits = queries.fetch_hits(connection, self.path, ids)
         return [hits[chunk] for chunk in ids]
 
