@@ -12,9 +12,10 @@ QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test coverage lint types docs fmt bench attacks quality picture clean
+.PHONY: crash powerloss corruption faults machine
 
 help: ## Print this help
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -69,6 +70,25 @@ attacks: $(VENV)/dev ## Measure how often attacking documents get their way; wri
 
 quality: $(VENV)/dev ## Measure search and answers on the question sets in EVAL: `make quality EVAL=path`
 	$(BIN)/python benchmarks/quality.py $(EVAL)
+
+# tests/campaigns/README.md: `make crash COUNT=300 SEED=2 ARGS="--only rebuild --resume"`.
+CAMPAIGN = PYTHONPATH=.:tests $(BIN)/python tests/campaigns/$@.py \
+	$(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+crash: $(VENV)/dev ## Kill the command at 1,500 calls that change files, and judge what is left
+	$(CAMPAIGN)
+
+powerloss: $(VENV)/dev ## Cut the power at 5,000 points of recorded runs
+	$(CAMPAIGN)
+
+corruption: $(VENV)/dev ## Damage an index 2,000 times: no wrong hit, no traceback
+	$(CAMPAIGN)
+
+faults: $(VENV)/dev ## Refuse calls as a full or broken disk does
+	$(CAMPAIGN)
+
+machine: $(VENV)/dev ## Run, kill and read an index in any order, against a model of dicts
+	$(CAMPAIGN)
 
 picture: $(VENV)/demo ## Draw docs/demo.svg, the terminal picture of the README
 	$(BIN)/python docs/picture.py

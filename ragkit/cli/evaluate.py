@@ -260,7 +260,7 @@ def _print_figures(told: Mapping[str, Figure]) -> None:
 def _print_differences(
     first: Mapping[str, Figure], second: Mapping[str, Figure], told: Mapping[str, Difference]
 ) -> None:
-    """Print a comparison as a table; only values where no question has one of its own."""
+    """Print a comparison as a table; only values if no question has one of its own."""
     rows = [("figure", "before", "after", "difference, 95 % interval", "p")]
     for name in {**first, **second}:
         form = _form(name)

@@ -138,8 +138,8 @@ def rebuild(
 ) -> None:
     """Build the index anew from its folders, with the models and settings that hold now.
 
-    The old index answers until the new one is complete, then gives way to it. Where no embedder
-    is set anywhere, the index keeps its own.
+    The old index answers until the new one is complete, then gives way to it. If no embedder is
+    set anywhere, the index keeps its own.
     """
     from ragkit.models.choose import as_built
 

@@ -27,7 +27,7 @@ _NEXT_UNIT = 1000
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- JSON values and records
     """Print a value as JSON, one document, readable, and in its own script if that can be."""
-    encoding = sys.stdout.encoding if sys.stdout else "utf-8"  # None where it was closed
+    encoding = sys.stdout.encoding if sys.stdout else "utf-8"  # None if it was closed
     ascii_only = codecs.lookup(encoding).name != "utf-8"
     text = json.dumps(value, ensure_ascii=ascii_only, indent=2, default=_plain)
     typer.echo(escaped(text))
@@ -89,7 +89,7 @@ def place(record: Hit | Passage | Citation) -> str:
 
 
 def shortened(text: str, limit: int = QUOTE_CHARS) -> str:
-    """A text on one line, cut at a word where it is too long."""
+    """A text on one line, cut at a word if it is too long."""
     line = " ".join(text.split())
     if len(line) <= limit:
         return line
@@ -164,7 +164,7 @@ def print_doubtful(answer: Answer) -> None:
 
 
 def print_orders(answer: Answer) -> None:
-    """Print where documents tell the model what to reply, which was not given to it."""
+    """Print the places that tell a model what to reply; it was not given them."""
     if found := [d for d in answer.receipt.dropped if d.reason == "order"]:
         typer.echo("\nLeft out, since it tells a model what to reply")
         for dropped in found:

@@ -67,7 +67,7 @@ class VisibleFormatter(logging.Formatter):
     """Formats a log record as `visible` shows it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The message alone, with the traceback where there is one."""
+        """The message alone, with the traceback if there is one."""
         return visible(super().format(record))
 
 

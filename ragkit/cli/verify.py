@@ -28,7 +28,7 @@ def verify(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Fail as well where a sentence is not shown to be in the documents."
+            "--strict", help="Fail as well if a sentence is not shown to be in the documents."
         ),
     ] = False,
     json: Json = False,
@@ -36,8 +36,8 @@ def verify(
 ) -> None:
     """Check an answer again: its quotes, its documents, and each of its sentences.
 
-    Needs no model. The index is the one that the answer names. Exit code 1 where something is
-    no longer as the answer records it: a document changed or vanished, a quote does not stand at
+    Needs no model. The index is the one that the answer names. Exit code 1 if something is no
+    longer as the answer records it: a document changed or vanished, a quote does not stand at
     its place, a sentence is not what it was judged to be.
     """
     from ragkit.records import to_json
@@ -65,7 +65,7 @@ def _read(file: str) -> bytes:
 
 
 def _as_path(index: str) -> str:
-    """The recorded index as a path, also where it is a bare folder name."""
+    """The recorded index as a path, even if it is a bare folder name."""
     return str(Path.cwd() / index)
 
 

@@ -77,7 +77,7 @@ class CachedEmbedder:
         return EmbeddingFailedError(str(exc), exc.model, failed=failed, vectors=self._vectors(keys))
 
     def _vectors(self, keys: Sequence[bytes]) -> Vectors:
-        """The vectors of keys, zero where there is none."""
+        """The vectors of keys, zero if there is none."""
         rows = np.zeros((len(keys), self.dim), np.float32)
         for row, key in zip(rows, keys, strict=True):
             row[:] = self._known.get(key, 0.0)

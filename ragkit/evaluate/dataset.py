@@ -64,7 +64,7 @@ class GoldPassage:
     """A passage that answers a question.
 
     ``path`` is the document's relative path. ``start`` and ``end`` are offsets in its text, None
-    where only the words are known; ``pages`` are the numbers of the pages it stands on.
+    if only the words are known; ``pages`` are the numbers of the pages it stands on.
     """
 
     path: str
@@ -238,7 +238,7 @@ def _asked(file: Path, *needed: str) -> Iterator[tuple[str, _Line]]:
 
 
 def _known(record: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- JSON
-    """What of a line is of use; where one text may stand for a list, a list of it."""
+    """What of a line is of use; a list of one for a text that may stand for a list."""
     told = _fields(_Line, record)
     if "metadata" in told:
         told["metadata"] = _fields(_Metadata, told["metadata"])

@@ -37,7 +37,7 @@ def opened(
     chat: ChatModel | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[Pipeline]:
-    """Open the index that a question set is about; where it brings documents, index them first.
+    """Open the index that a question set is about; if it brings documents, index them first.
 
     Vectors are kept in `work` between runs, those of questions too, and so is the index: one for
     each embedder and split settings.

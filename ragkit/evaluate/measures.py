@@ -42,7 +42,7 @@ def rank_values(
 
     Returns:
         For each ranking nDCG@10, R@5, R@10, R@20, RR and Success@1 (hit@1), as ir-measures names
-        them: grades are gains in nDCG, and any grade counts as relevant elsewhere. {} where
+        them: grades are gains in nDCG, and any grade counts as relevant elsewhere. {} if
         nothing is known to be relevant.
 
     Raises:
@@ -104,7 +104,7 @@ def _on_page(span: GoldPassage, hit: Hit) -> bool:
 def answer_values(
     question: Question, answer: Answer, hits: Iterable[Hit]
 ) -> Iterator[tuple[str, float]]:
-    """Measure an answer against the reference answers and the evidence, where they are known.
+    """Measure an answer against the reference answers and the evidence, if they are known.
 
     Args:
         question: A refusal of an answerable one counts as an empty answer.
@@ -151,7 +151,7 @@ def _rests_on(citation: Citation, span: GoldPassage) -> bool:
 
 
 def exact_match(answer: str, references: Sequence[str]) -> float:
-    """1 where the answer's tokens are those of a reference, else 0."""
+    """1 if the answer's tokens are those of a reference, else 0."""
     said = answer_tokens(answer)
     return float(any(said == answer_tokens(reference) for reference in references))
 

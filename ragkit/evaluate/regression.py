@@ -22,12 +22,12 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A question that was dealt with otherwise.
+    """A question that has other evidence or another answer than before.
 
     ``lost`` and ``gained`` are passages, by place and hash of their words; the same words elsewhere
     in a document are neither. ``before`` and
-    ``after`` are the answers, None where they are the same or were not asked for; ``refused``
-    tells whether the question is refused now, None where that did not change.
+    ``after`` are the answers, None if they are the same or were not asked for; ``refused``
+    tells whether the question is refused now, None if that did not change.
     """
 
     id: str

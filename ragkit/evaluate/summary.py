@@ -91,7 +91,7 @@ def differences(first: Sequence[Trial], second: Sequence[Trial]) -> dict[str, Di
 
 
 def _judged(trials: Sequence[Trial]) -> list[dict[str, float]]:
-    """Each trial's measures; whether it was refused among them, where both kinds were asked."""
+    """Each trial's measures; whether it was refused among them, if both kinds were asked."""
     if not _are_both_kinds(trials):
         return [trial.values for trial in trials]
     return [
@@ -110,7 +110,7 @@ def _are_both_kinds(trials: Sequence[Trial]) -> bool:
 
 
 def _refusal(trials: Sequence[Trial]) -> dict[str, Figure]:
-    """What only all trials together tell of refusing, where both kinds of question were asked."""
+    """What only all trials together tell of refusing, if both kinds of question were asked."""
     if not _are_both_kinds(trials):
         return {}
     answerable = np.array([trial.answerable for trial in trials], bool)

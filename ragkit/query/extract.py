@@ -70,18 +70,6 @@ _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "
 """How what is said in whole sentences ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    place: Place
-    said: str
-    terms: frozenset[str]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is a whole sentence."""
-        return self.said.endswith(_ENDS)
-
-
 def quote(blank: Answer, question: AnalysedText, context: Context, embedder: Embedder) -> Answer:
     """Answer by quoting the best sentences of the passages, word for word, without a chat model.
 
@@ -158,6 +146,18 @@ def _distinct(places: list[Place]) -> list[Place]:
     if others and others[0].number == best.number and others[0].start == best.start:
         return [max(places, key=lambda place: place.end)]
     return places
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    place: Place
+    said: str
+    terms: frozenset[str]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a whole sentence."""
+        return self.said.endswith(_ENDS)
 
 
 def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]:

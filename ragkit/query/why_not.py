@@ -24,7 +24,6 @@ from ragkit.text.injection import is_only_injection
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ragkit.config import SearchSettings
     from ragkit.protocols import VectorStore
     from ragkit.records import Answer, Context, DocumentInfo, Hit
 
@@ -182,12 +181,7 @@ class _Trace:
         if not _holds_any(hits, wanted):
             places = {(hit.start, hit.end) for hit in wanted.values()}
             best = next(s for s in standings if (s.start, s.end) in places)
-            by = (
-                "the reranker put"
-                if engine.models.given_reranker is not None
-                else "the chat model graded"
-            )
-            return "not retrieved", _behind(best, self._settings, f"{by} others higher")
+            return "not retrieved", _behind(best, engine)
         if reason := self._without_evidence(hits):
             return "no evidence", reason
         model = engine.models.chat()
@@ -257,11 +251,14 @@ def _used(answer: Answer, wanted: Mapping[str, Hit], where: str) -> tuple[Stage,
     return "not used", f"{where}, but {what}"
 
 
-def _behind(best: Standing, settings: SearchSettings, reranked: str) -> str:
+def _behind(best: Standing, engine: QueryEngine) -> str:
+    """Why a chunk that was searched for is not among the hits."""
+    settings = engine.config.search
     if settings.mode == "keyword" and best.keyword is None:
         return "it shares no word with the question, and mode keyword knows words only"
     if best.rank and best.rank <= settings.rerank:
-        return f"it was at rank {best.rank}, and {reranked}"
+        by = "the chat model graded" if engine.models.given_reranker is None else "the reranker put"
+        return f"it was at rank {best.rank}, and {by} others higher"
     ranks = {"by meaning": best.dense, "by words": best.keyword}
     sides = ", ".join(f"{side} {rank or 'not found'}" for side, rank in ranks.items())
     where = f"rank {best.rank}" if best.rank else "no rank that is looked at"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,9 +116,8 @@ def _index_health(path: Path) -> Finding:
     what = f"index {path.name}"
     try:
         problems = check_index(path, quick=True)
-        store = open_store(path)
-        stats = store.stats()
-        store.close()
+        with closing(open_store(path)) as store:
+            stats = store.stats()
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
     size = f"{stats.documents} documents, {stats.chunks} passages, {stats.embedder['name']}"

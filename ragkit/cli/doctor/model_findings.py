@@ -19,7 +19,7 @@ _EMBEDDER, _CHAT = "embedding model", "chat model"
 
 
 def about_models(client: OllamaClient, config: Config) -> Iterator[Finding]:
-    """Look at the embedding model and the chat model, where they are this server's."""
+    """Look at the embedding model and the chat model, if they are this server's."""
     chat = config.models.chat
     if config.models.backend != "embedded":
         yield from _settled(_EMBEDDER, _about_embedder(client, config))

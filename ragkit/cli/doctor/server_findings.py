@@ -123,7 +123,7 @@ def _about_replica(
 
 
 def _installed(client: OllamaClient, model: str) -> InstalledModel | None:
-    """A server's model of a name; None too where the server does not answer, which is told."""
+    """A server's model of a name; None too if the server does not answer, which is told."""
     try:
         return client.find_installed(model)
     except ModelError:

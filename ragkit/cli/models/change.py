@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.models.model_options import ServerModel, model_options
-from ragkit.cli.options import Json, Settings, configured
+from ragkit.cli.models.model_options import ServerModel, model_options, ollama_server
+from ragkit.cli.options import Json, Settings
 from ragkit.cli.output import end_interrupted, print_json, say, size_text
 from ragkit.cli.progress import download_progress, follow_download
 from ragkit.cli.terminal import stdin_lines
@@ -48,11 +48,9 @@ def pull(
 
     After an interruption the same command goes on where it was.
     """
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import OllamaAdmin
 
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         follow_download(OllamaAdmin(client).pull(name, insecure=insecure), kept=_KEPT)
 
 
@@ -65,11 +63,9 @@ def push(
 
     It needs an account there, whose key the server has.
     """
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import OllamaAdmin
 
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         events = OllamaAdmin(client).push(name, insecure=insecure)
         follow_download(events, kept="the same command goes on")
 
@@ -96,15 +92,13 @@ def create(
 
     It gets a system text, a template and options of its own.
     """
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import CreateCall, OllamaAdmin
 
     if bool(base) == bool(file):
         msg = "a model is made --from another one or from each --file: give one of the two"
         raise ConfigError(msg)
     parameters = model_options(param, "--param")
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         call = CreateCall(
             name,
             base,
@@ -132,11 +126,9 @@ def copy(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Give a model a second name. Its weights are not stored twice."""
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import OllamaAdmin
 
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         OllamaAdmin(client).copy(source, destination)
     say(f"Copied {source} to {destination}")
 
@@ -147,11 +139,9 @@ def delete(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Delete a model from the server, after asking."""
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import OllamaAdmin
 
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         if not yes:
             _ask_first(f"Delete {_described(client, name)}?")
         OllamaAdmin(client).delete(name)
@@ -189,7 +179,7 @@ def _agreed(question: str) -> bool | None:
 
 
 def _described(client: OllamaClient, name: str) -> str:
-    """The model that a name means, with its size where the server's list has it.
+    """The model that a name means, with its size if the server's list has it.
 
     Raises:
         ModelNotFoundError: It is not installed.
@@ -208,11 +198,9 @@ def check_blob(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell whether the server has a file. Exit code 1 if it has not."""
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import OllamaAdmin
 
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         there = OllamaAdmin(client).has_blob(digest)
     if json:
         print_json({"digest": digest, "there": there})
@@ -229,10 +217,7 @@ def upload_blob(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Upload a file, unless the server has it, and print its digest."""
-    from ragkit.models.choose import ollama_client
-
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         blob = _upload(client, file)
     if not blob.uploaded:
         say("the server had it already")

@@ -98,17 +98,17 @@ def with_window(
 
 
 def say_if_cut(done_reason: str) -> None:
-    """Tell the person where a reply was ended before the model ended it."""
+    """Tell the person if a reply was ended before the model ended it."""
     if done_reason == "length":
         say("(cut: the window, or num_predict, is used up; see --option num_ctx=TOKENS)")
 
 
 def say_if_prompt_cut(estimated: int, read: int | None, window: Any) -> None:  # noqa: ANN401 -- below
-    """Warn where a model did not read the whole prompt: older servers cut it without a word.
+    """Warn if a model did not read the whole prompt: older servers cut it without a word.
 
     Args:
         estimated: What the prompt should take, tokens.
-        read: What the model counted; None where it does not say.
+        read: What the model counted; None if it does not say.
         window: As it was asked for, by a person perhaps; what is no number is not compared.
     """
     from ragkit.query.reply import was_cut

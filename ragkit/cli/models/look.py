@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragkit.cli.models import change
-from ragkit.cli.models.model_options import ServerModel
+from ragkit.cli.models.model_options import ServerModel, ollama_server
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json, print_table, say, shortened, size_text
 from ragkit.errors import ModelError, ModelUnavailableError
@@ -30,16 +30,13 @@ def list_models(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """List the installed models, newest first."""
-    from ragkit.models.choose import ollama_client
-
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         found = client.tags()
     if json:
         print_json(found)
         return
     if not found:
-        say(f"No models on {client.address}. Fetch one: ragkit models pull {config.models.chat}")
+        say(f"No models on {client.address}. Fetch one: ragkit models pull {client.settings.chat}")
         return
     heading = ("name", "size", "parameters", "quantisation", "changed", "capabilities")
     print_table([heading, *map(_installed, found)])
@@ -65,12 +62,10 @@ def show(
 
     Size, context and embedding length, capabilities, quantisation, template.
     """
-    from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import normalise_name
     from ragkit.records import to_json
 
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         shown = client.show(name)
         installed = client.find_installed(name)
     full = installed.name if installed else normalise_name(name)
@@ -115,10 +110,7 @@ def ps(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """List the models in the server's memory."""
-    from ragkit.models.choose import ollama_client
-
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         found = client.ps()
     if json:
         print_json(found)
@@ -202,10 +194,7 @@ def stop(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Remove a model from the server's memory; it stays installed."""
-    from ragkit.models.choose import ollama_client
-
-    config, _ = configured(settings)
-    with ollama_client(config.models) as client:
+    with ollama_server(settings) as client:
         client.unload(name)
     say(f"{name} is not in memory any more")
 

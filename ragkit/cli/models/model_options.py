@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.options import configured
 from ragkit.cli.output import say
 from ragkit.cli.terminal import clean, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ragkit.config import Config
+    from ragkit.models.ollama import OllamaClient
     from ragkit.models.ollama.calls import Format
 
 STDIN = "-"
@@ -50,6 +53,16 @@ Think = Annotated[
         help="Let a model that can reason do so first, or not.",
     ),
 ]
+
+
+@contextmanager
+def ollama_server(settings: Sequence[str]) -> Iterator[OllamaClient]:
+    """The Ollama server that is configured; of several the first."""
+    from ragkit.models.choose import ollama_client
+
+    config, _ = configured(settings)
+    with ollama_client(config.models) as client:
+        yield client
 
 
 def chat_name(config: Config, *, named: bool = False) -> str:

@@ -1,0 +1,1 @@
+"""Campaigns: kills, power cuts, damages and refused calls by the thousand; see README.md."""
