@@ -91,6 +91,10 @@ class SegmentWriter:
         """Whether a vector lies in a segment of this build."""
         return segment_and_row(vector)[0] in self._own
 
+    def is_whole(self, vector: int, crc: int) -> bool:
+        """Whether a row that is on the disk matches its checksum."""
+        return zlib.crc32(self._files.read_row(*segment_and_row(vector))) == crc
+
     def append(self, vectors: Vectors) -> list[int]:
         """Take unit rows, float32 (n, dim); returns their vector ids, in order.
 

@@ -10,7 +10,7 @@ import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
 from ragkit.store.local.catalog import Bulk, commit, connect, end_log, read_build, translated
@@ -22,14 +22,36 @@ from ragkit.store.local.segments import SegmentWriter
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ragkit.protocols import Vectors
     from ragkit.records import Chunk, Document
+    from ragkit.store.local.catalog import Build
     from ragkit.store.local.segments import SegmentSizes
 
 _log = logging.getLogger(__name__)
+
+
+class _Bulks(NamedTuple):
+    """Rows that wait to be inserted, many at once."""
+
+    cache: Bulk
+    chunks: Bulk
+    pending: Bulk
+    keywords: Bulk
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, build: Build) -> _Bulks:
+        return cls(
+            Bulk(connection, "embedding_cache", columns=2, rows=256),
+            Bulk(connection, "chunks", columns=13, rows=128),
+            Bulk(connection, "pending", columns=2, rows=256),
+            # FTS5 writes out what it holds whenever a statement of several rows begins: few and
+            # large ones.
+            Bulk(connection, f"{build.keywords} (rowid, heading, body)", columns=3, rows=1024),
+        )
 
 
 class Writer:
@@ -65,15 +87,12 @@ class Writer:
         self._new: dict[bytes, int] = {}  # vectors of this transaction by their keys
         self._taken: set[int] = set()  # vectors that chunks of this transaction own
         self._moved: dict[bytes, int] = {}  # cached vectors that lay in another build
-        self._cache = Bulk(self._connection, "embedding_cache", columns=2, rows=256)
-        self._chunks = Bulk(self._connection, "chunks", columns=13, rows=128)
-        self._waiting = Bulk(self._connection, "pending", columns=2, rows=256)
-        # FTS5 writes out what it holds whenever a statement of several rows begins: few and large.
-        keywords = f"{self.build.keywords} (rowid, heading, body)"
-        self._keywords = Bulk(self._connection, keywords, columns=3, rows=1024)
+        self._lost: set[bytes] = set()  # keys of cached vectors that are damaged
+        self._bulk = _Bulks.of(self._connection, self.build)
         try:
             with translated(path):
                 self._recover()
+                self._segments.load()
                 self.generation = last_generation(self._connection) + 1
                 self.commits = read_commits(self._connection)
         except BaseException:
@@ -95,7 +114,14 @@ class Writer:
         stored = [key for key in keys if key not in self._new]
         with translated(self._path):
             found = find_cached(self._connection, stored)
-        return {key for key in keys if key in self._new or key in found}
+            # A row of another build is copied: one that is damaged is as good as none.
+            lost = {
+                key
+                for key, (vector, crc, _) in found.items()
+                if not (self._segments.has(vector) or self._segments.is_whole(vector, crc))
+            }
+        self._lost |= lost
+        return {key for key in keys if key in self._new or (key in found and key not in lost)}
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
         """Store vectors, float32 (len(keys), dim), unit rows, under keys that are not known."""
@@ -104,6 +130,8 @@ class Writer:
         with self._changing():
             ids = self._segments.append(vectors)
             self._new.update(zip(keys, ids, strict=True))
+            self._moved |= {key: self._new[key] for key in keys if key in self._lost}
+            self._lost.difference_update(keys)
             self._bring_vectors(keys)
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
@@ -115,7 +143,7 @@ class Writer:
             for chunk, key, vector in zip(chunks, keys, vectors, strict=True):
                 self._insert_chunk(row_id, document, chunk, vector)
                 if vector is None:
-                    self._waiting.add(self._next_chunk - 1, key)
+                    self._bulk.pending.add(self._next_chunk - 1, key)
 
     def remove(self, doc_ids: Sequence[str]) -> int:
         """Remove documents; unknown ids are passed over. Returns how many there were."""
@@ -162,9 +190,10 @@ class Writer:
             return
         with self._changing():
             self._segments.flush()
-            for entry in self._new.items():
-                self._cache.add(*entry)
-            self._cache.write()
+            for key, vector in self._new.items():
+                if key not in self._moved:
+                    self._bulk.cache.add(key, vector)
+            self._bulk.cache.write()
             self._connection.executemany(
                 "UPDATE embedding_cache SET vector = ? WHERE key = ?",
                 [(vector, key) for key, vector in self._moved.items()],
@@ -238,8 +267,7 @@ class Writer:
         self._segments.load()
         self._new.clear()
         self._moved.clear()
-        bulks = (self._cache, self._chunks, self._waiting, self._keywords)
-        for waiting in (self._taken, self._live, *bulks):
+        for waiting in (self._taken, self._live, *self._bulk):
             waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1
@@ -321,7 +349,7 @@ class Writer:
 
     def _bring_vectors(self, keys: Sequence[bytes]) -> None:
         """Give the chunks that waited for these keys their vectors."""
-        self._waiting.write()
+        self._bulk.pending.write()
         waiting = find_pending(self._connection, keys)
         if not waiting:
             return
@@ -351,15 +379,15 @@ class Writer:
         pages = pages_json(document.pages, c.start, c.end) if c.page is not None else "[]"
         row_hash = make_row_hash(c.chunk_id, c.page, heading, pages)
         place = (c.ordinal, c.start, c.end, c.page, c.tokens, heading, c.text)
-        self._chunks.add(i, row_id, *place, vector, row_hash, self.generation, None)
-        self._keywords.add(i, _heading_text(c.heading), index_text(c.text))
-        if self._keywords.is_full:
+        self._bulk.chunks.add(i, row_id, *place, vector, row_hash, self.generation, None)
+        self._bulk.keywords.add(i, _heading_text(c.heading), index_text(c.text))
+        if self._bulk.keywords.is_full:
             self._write_chunks()
 
     def _write_chunks(self) -> None:
-        self._chunks.write()
-        self._waiting.write()
-        self._keywords.write()
+        self._bulk.chunks.write()
+        self._bulk.pending.write()
+        self._bulk.keywords.write()
 
 
 def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float]]:
