@@ -10,8 +10,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +25,6 @@ from store_factory import dense, ingest, vector_of
 from ragkit.store.local.migrate import migrate
 from ragkit.store.local.store import LocalStore
 from ragkit.store.open import check_index
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIVING = {path: texts for path, texts in (DOCUMENTS | REPLACED).items() if path != "old.pdf"}
 
@@ -152,7 +151,7 @@ def _migrate_and_die(index: Path, at: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no write permission there")
-def test_an_index_of_format_1_that_cannot_be_written_says_what_to_do(v1: Path) -> None:
+def test_an_index_of_format_1_that_cannot_be_written_says_what_to_do() -> None:
     code = (
         "import os, sys, pathlib\n"
         "import ragkit.store.local.migrate  # before root is given up\n"
@@ -162,14 +161,15 @@ def test_an_index_of_format_1_that_cannot_be_written_says_what_to_do(v1: Path) -
         "try:\n    open_store(pathlib.Path(sys.argv[1]))\n"
         "except FormatVersionError as exc:\n    print(exc)\n"
     )
-    for folder in (*v1.parents[:3], v1):
-        folder.chmod(0o755)
-    (v1 / "catalog.db").chmod(0o444)
-    v1.chmod(0o555)
-    run = subprocess.run(
-        [sys.executable, "-c", code, v1], capture_output=True, text=True, check=False
-    )
-    v1.chmod(0o755)
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)  # the reader is another user where the tests run as root
+        v1 = shutil.copytree(INDEXES / "v1", Path(name) / "v1")
+        (v1 / "catalog.db").chmod(0o444)
+        v1.chmod(0o555)
+        run = subprocess.run(
+            [sys.executable, "-c", code, v1], capture_output=True, text=True, check=False
+        )
+        v1.chmod(0o755)
     assert run.stderr == ""
     assert "has index format 1 and cannot be written; make it writable once" in run.stdout
 

@@ -68,7 +68,8 @@ def drop_builds(path: Path, *, unfinished: bool = False) -> None:
         retired = connection.execute("SELECT id FROM builds WHERE state = 'retired'").fetchall()
         for (build,) in retired:
             _drop(connection, path, build)
-        remove_strays(connection, path)
+        if retired:
+            remove_strays(connection, path)
 
 
 def _drop(connection: sqlite3.Connection, path: Path, build: int) -> None:

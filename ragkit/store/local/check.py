@@ -128,7 +128,7 @@ def _builds(database: Database) -> Iterator[Violation]:
     if living != [head["build"]]:
         detail = f"build {head['build']} is named, and {living} live"
         yield Violation("one-build", "must", detail, INDEX_AGAIN)
-    for row in database.query("SELECT id, embedder, splitter FROM builds"):
+    for row in database.query("SELECT id, embedder, splitter FROM builds WHERE state != 'retired'"):
         for name in ("embedder", "splitter"):
             if row[name] is not None and not isinstance(json.loads(row[name]), dict):
                 raise ValueError(f"builds.{name} of {row['id']}")  # noqa: EM102 -- told by `_told`
@@ -243,7 +243,9 @@ _CHUNKS_OF_DOCUMENTS = (
 
 
 def _keywords(database: Database) -> Iterator[Violation]:
-    for build in [row["id"] for row in database.query("SELECT id FROM builds")]:
+    for build in [
+        row["id"] for row in database.query("SELECT id FROM builds WHERE state != 'retired'")
+    ]:
         table = keywords_table(build)
         if not database[table].exists():
             continue  # told with the build

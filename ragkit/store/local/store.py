@@ -161,12 +161,14 @@ class LocalStore:
     @contextmanager
     def writing(self, command: str, *, wait_s: float = disk.WRITER_WAIT_S) -> Iterator[Writer]:
         """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""
+        from ragkit.store.local.builds import drop_builds
         from ragkit.store.local.segments import SegmentSizes
         from ragkit.store.local.writer import Writer
 
         with ExitStack() as held:
             if self._build is None:
                 held.enter_context(self._locked(command, wait_s))
+                drop_builds(self.path)  # what a killed rebuild left
             sizes = self._sizes or SegmentSizes()
             writer = Writer(self.path, command, build=self._build, sizes=sizes)
             try:
