@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
 REBUILD = "`ragkit rebuild`"
-REPAIR = "`ragkit check --repair`"
 NEXT_WRITE = "the next `ragkit index` removes it"
 
 _SHOWN = 3  # places that a violation names
@@ -134,7 +133,7 @@ def _builds(database: Database) -> Iterator[Violation]:
                 raise ValueError(f"builds.{name} of {row['id']}")  # noqa: EM102 -- told by `_told`
         if not database[keywords_table(row["id"])].exists():
             detail = f"build {row['id']} has no keyword index"
-            yield Violation("keywords", "should", detail, REPAIR)
+            yield Violation("keywords", "should", detail, REBUILD)
 
 
 def _documents(database: Database) -> Iterator[Violation]:
@@ -164,7 +163,7 @@ def _fields(database: Database) -> Iterator[Violation]:
         }
         if made != stored:
             detail = f"those of document {document['id']} are not its metadata"
-            yield Violation("fields", "should", detail, REPAIR)
+            yield Violation("fields", "should", detail, REBUILD)
             return
 
 
@@ -271,8 +270,7 @@ def _listed(
         return
     more = ", …" if count > _SHOWN else ""
     detail = f"{what}: {count} ({', '.join(shown)}{more})"
-    repair = REPAIR if should else REBUILD
-    yield Violation(invariant, "should" if should else "must", detail, repair)
+    yield Violation(invariant, "should" if should else "must", detail, REBUILD)
 
 
 _QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_builds, _one_version)
@@ -360,7 +358,7 @@ def _codes(
     else:
         return
     name = files.codes_path(segment["id"]).name
-    yield Violation("codes", "should", f"{name} {reason}: slower or worse search", REPAIR)
+    yield Violation("codes", "should", f"{name} {reason}: slower or worse search", REBUILD)
 
 
 def _same_codes(
