@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from ragkit.protocols import Vectors
+    from ragkit.store.local.files import RowFile
 
 Severity = Literal["must", "should"]
 
@@ -58,7 +59,7 @@ def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator
         known.add(segment["id"])
         files = SegmentFiles(folder, segment["dim"])
         try:
-            rows = files.map_rows(segment["id"], segment["rows"])
+            rows = files.open_rows(segment["id"], segment["rows"])
         except MissingRowsError as exc:
             yield Problem("rows-exist", "must", str(exc), REBUILD)
             continue
@@ -71,25 +72,32 @@ def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator
             yield Problem("orphans", "should", f"{path.name} belongs to no segment", NEXT_WRITE)
 
 
-def _checksums(
-    database: Database, segment: dict[str, Any], rows: NDArray[np.float16]
-) -> Iterator[Problem]:
+def _checksums(database: Database, segment: dict[str, Any], rows: RowFile) -> Iterator[Problem]:
     first, end = vector_id(segment["id"], 0), vector_id(segment["id"] + 1, 0)
     named = database.query(
         "SELECT id, crc32 FROM vectors WHERE id >= ? AND id < ? ORDER BY id", (first, end)
     )
     wrong: list[int] = []
     row = 0
+    stored = _stored_checksums(rows)
     for entry in named:
         here = entry["id"] & ROW_MASK
         wrong += range(row, min(here, len(rows)))  # rows that the catalog skips
         row = here + 1
-        if here >= len(rows) or zlib.crc32(rows[here]) != entry["crc32"]:
+        if here >= len(rows) or stored[here] != entry["crc32"]:
             wrong.append(here)
     wrong += range(row, len(rows))
     if wrong:
         detail = f"segment {segment['id']}: {len(wrong)} rows, the first is row {wrong[0]}"
         yield Problem("row-checksum", "must", detail, REBUILD)
+
+
+def _stored_checksums(rows: RowFile) -> list[int]:
+    checksums: list[int] = []
+    for first in range(0, len(rows), _BLOCK_ROWS):
+        block = rows.block(first, min(first + _BLOCK_ROWS, len(rows)))
+        checksums += [zlib.crc32(row) for row in block]
+    return checksums
 
 
 def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
@@ -107,9 +115,7 @@ def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("alive-bits", "must", detail, REBUILD)
 
 
-def _codes(
-    files: SegmentFiles, segment: dict[str, Any], rows: NDArray[np.float16]
-) -> Iterator[Problem]:
+def _codes(files: SegmentFiles, segment: dict[str, Any], rows: RowFile) -> Iterator[Problem]:
     if segment["centre"] is None:
         return
     from ragkit.store.local.vectors import RowEncoder
@@ -128,12 +134,12 @@ def _codes(
 
 def _same_codes(
     encoder: Any,  # noqa: ANN401 -- RowEncoder; its module loads FAISS
-    rows: NDArray[np.float16],
+    rows: RowFile,
     codes: NDArray[np.uint8],
 ) -> bool:
     for start in range(0, len(rows), _BLOCK_ROWS):
         stored = codes[start : start + _BLOCK_ROWS]
-        made = encoder.encode(rows[start : start + _BLOCK_ROWS])
+        made = encoder.encode(rows.block(start, start + len(stored)))
         bits = slice(None, -_FACTOR_BYTES)
         if (stored[:, bits] != made[:, bits]).any() or not np.allclose(
             _factors(stored), _factors(made), rtol=_FACTOR_TOLERANCE, atol=_FACTOR_TOLERANCE

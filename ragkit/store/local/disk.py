@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
     r"catalog\.db(\.new)?(-wal|-shm|-journal)?|writer\.lock|\.?learned\.json(\.\w+)?"
-    r"|vectors|vectors/\d{8}\.(f16|rbq)"
+    r"|vectors|vectors/\d{8}\.(f16|rbq|ivf|new)"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 import zlib
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ ROW_DTYPE = np.dtype("<f2")
 
 
 class SegmentFiles:
-    """The ``.f16`` and ``.rbq`` files below one ``vectors`` folder.
+    """The ``.f16``, ``.rbq`` and ``.ivf`` files below one ``vectors`` folder.
 
     Args:
         folder: The ``vectors`` folder; it must exist for writing.
@@ -42,21 +43,17 @@ class SegmentFiles:
         """The file that holds a segment's RaBitQ codes."""
         return self.folder / f"{segment:08d}.rbq"
 
-    def map_rows(self, segment: int, rows: int) -> NDArray[np.float16]:
-        """Map a segment's committed rows: float16, shape (rows, dim), read-only.
+    def lists_path(self, segment: int) -> Path:
+        """The file that holds a full segment's inverted lists."""
+        return self.folder / f"{segment:08d}.ivf"
+
+    def open_rows(self, segment: int, rows: int) -> RowFile:
+        """Open a segment's committed rows for reading.
 
         Raises:
             MissingRowsError: The file is missing or shorter than that.
         """
-        if rows == 0:
-            return np.empty((0, self.dim), ROW_DTYPE)
-        path = self.rows_path(segment)
-        try:
-            mapped = np.memmap(path, ROW_DTYPE, "r", shape=(rows, self.dim))
-        except (FileNotFoundError, ValueError) as exc:
-            msg = f"{path.name} does not hold the {rows} rows that the catalog names"
-            raise MissingRowsError(msg) from exc
-        return np.asarray(mapped)  # the same memory; taking a row of a memmap costs ten times more
+        return RowFile(self.rows_path(segment), rows, self.dim)
 
     def read_row(self, segment: int, row: int) -> bytes:
         """Read the bytes of one committed row; fewer where the file is short or missing."""
@@ -74,6 +71,22 @@ class SegmentFiles:
         except FileNotFoundError:
             return None
         return codes.reshape(rows, code_bytes) if len(codes) == rows * code_bytes else None
+
+    def read_lists(self, segment: int) -> NDArray[np.uint8] | None:
+        """The bytes of a segment's inverted lists; None where there are none."""
+        try:
+            return np.fromfile(self.lists_path(segment), np.uint8)
+        except FileNotFoundError:
+            return None
+
+    def write_lists(self, segment: int, data: bytes) -> None:
+        """Write a segment's inverted lists; a reader sees the whole file or none."""
+        path = self.lists_path(segment)
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        self._write(unfinished, 0, data)
+        unfinished.replace(path)
+        sync_folder(self.folder)
 
     def write_rows(self, segment: int, first: int, rows: bytes) -> None:
         """Write rows at row number `first` and flush them to the disk.
@@ -112,9 +125,94 @@ class SegmentFiles:
     def stray(self, segments: set[int]) -> Iterator[Path]:
         """Vector files that belong to none of the given segments."""
         for path in self.folder.glob("*.*"):
-            is_vectors = path.suffix in {".f16", ".rbq"} and path.stem.isdigit()
+            is_vectors = path.suffix in {".f16", ".rbq", ".ivf", ".new"} and path.stem.isdigit()
             if is_vectors and int(path.stem) not in segments:
                 yield path
+
+
+class RowFile:
+    """A segment's committed rows, open for reading as long as the object lives.
+
+    Nothing is mapped: a file that shrinks or a disk that fails is an error, and no signal that
+    ends the process.
+
+    Args:
+        path: The file.
+        rows: How many rows the catalog names.
+        dim: Length of a row.
+
+    Raises:
+        MissingRowsError: The file is missing or shorter than that.
+    """
+
+    def __init__(self, path: Path, rows: int, dim: int) -> None:
+        self._path = path
+        self._dim = dim
+        self._row_bytes = dim * ROW_DTYPE.itemsize
+        self._rows = 0
+        try:
+            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError as exc:
+            raise self._missing(rows) from exc
+        weakref.finalize(self, os.close, self._fd)
+        self.grow(rows)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def grow(self, rows: int) -> None:
+        """Take notice of rows that were appended.
+
+        Raises:
+            MissingRowsError: The file is shorter than that.
+        """
+        if os.fstat(self._fd).st_size < rows * self._row_bytes:
+            raise self._missing(rows)
+        self._rows = rows
+
+    def block(self, first: int, end: int) -> NDArray[np.float16]:
+        """The rows from one number up to another: float16, shape (end - first, dim).
+
+        Raises:
+            MissingRowsError: The file has become shorter than that.
+        """
+        rows = np.empty((end - first, self._dim), ROW_DTYPE)
+        flat = rows.view(np.uint8).reshape(-1)
+        done, offset = 0, first * self._row_bytes
+        while done < len(flat):
+            part = _read_at(self._fd, min(len(flat) - done, _READ_BYTES), offset + done)
+            if not part:
+                raise self._missing(end)
+            flat[done : done + len(part)] = np.frombuffer(part, np.uint8)
+            done += len(part)
+        return rows
+
+    def take(self, numbers: list[int]) -> NDArray[np.float16]:
+        """Some rows, in the order given: float16, shape (len(numbers), dim).
+
+        Raises:
+            MissingRowsError: The file has become shorter.
+        """
+        fd, size = self._fd, self._row_bytes
+        data = b"".join([_read_at(fd, size, number * size) for number in numbers])
+        if len(data) != len(numbers) * size:
+            raise self._missing(self._rows)
+        return np.frombuffer(data, ROW_DTYPE).reshape(-1, self._dim)
+
+    def _missing(self, rows: int) -> MissingRowsError:
+        msg = f"{self._path.name} does not hold the {rows} rows that the catalog names"
+        return MissingRowsError(msg)
+
+
+_READ_BYTES = 1 << 24  # at a time; Linux gives no more than 2 GB
+
+if hasattr(os, "pread"):
+    _read_at = os.pread
+else:  # Windows
+
+    def _read_at(fd: int, size: int, offset: int, /) -> bytes:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, size)
 
 
 def encode_rows(vectors: Vectors) -> tuple[bytes, list[int]]:

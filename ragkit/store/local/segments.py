@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSizes:
-    """When a segment is full, and from how many rows on it has codes.
+    """When a segment is full, from how many rows on it has codes, and rows a list of a full one.
 
     A full segment is a file of 200 MB at 768 dimensions: few files at a million rows, and the
     bits that a commit rewrites stay within 16 KB. From `coded` rows on a scan of codes is faster
@@ -33,6 +33,7 @@ class SegmentSizes:
 
     rows: int = 1 << 17
     coded: int = 1 << 13
+    listed: int = 1 << 9
 
 
 @dataclass(slots=True)
@@ -68,6 +69,7 @@ class SegmentTail:
         self._pending: list[_Row] = []
         self._bulk = Bulk(connection, "vectors", columns=3, rows=256)
         self._owned: list[tuple[int, int]] = []
+        self._listed: set[int] = set()
 
     def load(self) -> None:
         """Read the committed end; call at the beginning of a transaction."""
@@ -136,6 +138,27 @@ class SegmentTail:
         self._connection.executemany("UPDATE vectors SET chunk = ? WHERE id = ?", self._owned)
         self._owned.clear()
 
+    def make_lists(self) -> None:
+        """Part the codes of a full segment into lists, if one has none; call it after a commit.
+
+        One at a time: those of an older index are made over its next commits.
+        """
+        if self._sizes.rows < self._sizes.coded:
+            return
+        full = self._connection.execute(
+            "SELECT id, rows FROM segments WHERE rows >= ? AND centre NOT NULL", (self._sizes.rows,)
+        )
+        for segment, rows in full:
+            if segment in self._listed or self._files.lists_path(segment).exists():
+                self._listed.add(segment)
+                continue
+            from ragkit.store.local.ivf import MOST_LISTS, build
+
+            read = self._files.open_rows(segment, rows).block
+            lists = build(read, rows, min(MOST_LISTS, -(-rows // self._sizes.listed)))
+            self._files.write_lists(segment, lists.to_bytes())
+            return
+
     def remove_strays(self) -> None:
         """Delete vector files of segments that were never committed or no longer exist."""
         segments = {i for (i,) in self._connection.execute("SELECT id FROM segments")}
@@ -186,10 +209,10 @@ class SegmentTail:
             centre_of,
         )
 
-        rows = self._files.map_rows(self._segment, self._rows)
+        rows = self._files.open_rows(self._segment, self._rows)
         first = self._first
         if self._centre is None:
-            self._centre, first = centre_of(rows), 0
+            self._centre, first = centre_of(rows.block(0, self._rows)), 0
             self._connection.execute(
                 "UPDATE segments SET centre = ? WHERE id = ?",
                 (self._centre.astype("<f4").tobytes(), self._segment),
@@ -197,4 +220,4 @@ class SegmentTail:
         encoder = RowEncoder(self._centre)
         if not self._files.has_codes(self._segment, first, encoder.code_bytes):
             first = 0  # the file was lost: a hole would pass for codes
-        self._files.write_codes(self._segment, first, encoder.encode(rows[first:]))
+        self._files.write_codes(self._segment, first, encoder.encode(rows.block(first, self._rows)))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from ragkit.errors import IndexCorruptError
-from ragkit.store.local.files import SegmentFiles
+from ragkit.store.local.coded import CodedSegments, Segment
+from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
 from ragkit.store.local.queries import filtered_documents
 from ragkit.store.local.rows import ROW_MASK
-from ragkit.store.local.vectors import RowEncoder, SegmentScan, row_codes
+from ragkit.store.local.vectors import RowScan
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ragkit.protocols import SearchRequest, Vectors
+    from ragkit.store.local.files import RowFile
 
     Bits = dict[int, NDArray[np.uint8]]
 
-# Candidates by code that are scored again from their rows: recall@10 0.9995 with 100 against
-# 0.989 with 30; see benchmarks/recall.py.
-RESCORED = 100
+LEAST_RESCORED = 100  # candidates by code that are scored again from their rows
+MOST_RESCORED = 1000  # the same where estimates err much; see `_rescored`
+RESCORED_STEP = 100
+BEST = 10  # ranks that the widening is to get right
+SPREAD = 2.0  # standard deviations that an estimate is taken to err by at most
 
 
 class Snapshot:
@@ -37,15 +41,15 @@ class Snapshot:
         self._path = path
         self._dim = dim
         self._files = SegmentFiles(path / "vectors", dim)
-        self._commits = -1
         self.forget()
 
     def forget(self) -> None:
         """Drop all that was read; the next refresh reads everything anew."""
         self._commits = -1
-        self._scans: dict[int, SegmentScan] = {}
-        self._rows: dict[int, NDArray[np.float16]] = {}
+        self._rows: dict[int, RowFile] = {}
         self._alive: Bits = {}
+        self._scans: dict[int, RowScan] = {}
+        self._coded = CodedSegments(self._files)
 
     @property
     def rows(self) -> int:
@@ -57,31 +61,36 @@ class Snapshot:
         (commits,) = self._connection.execute("SELECT commits FROM head").fetchone()
         if commits == self._commits:
             return
-        segments = self._connection.execute("SELECT id, rows, centre, alive FROM segments")
-        seen = set()
-        for segment, rows, centre, alive in segments:
-            seen.add(segment)
-            self._rows[segment] = self._files.map_rows(segment, rows)
-            self._alive[segment] = _bitmap(alive, rows)
-            self._extend(segment, rows, centre)
-        for gone in self._scans.keys() - seen:
-            del self._scans[gone], self._rows[gone], self._alive[gone]
+        # Format 1 has no rotation.
+        cursor = self._connection.execute("SELECT * FROM segments ORDER BY id")
+        names = [column[0] for column in cursor.description]
+        segments = [dict(zip(names, row, strict=True)) for row in cursor]
+        if self._rows.keys() - {segment["id"] for segment in segments}:
+            self.forget()  # some were compacted away
+        coded = []
+        for segment in segments:
+            number, rows = segment["id"], segment["rows"]
+            if number not in self._rows:
+                self._rows[number] = self._files.open_rows(number, rows)
+            self._rows[number].grow(rows)
+            self._alive[number] = _bitmap(segment["alive"], rows)
+            if segment["centre"] is None:
+                self._extend(number)
+            else:
+                self._scans.pop(number, None)
+                centre = np.frombuffer(segment["centre"], "<f4")
+                coded.append(Segment(number, rows, centre, segment.get("rotation")))
+        self._coded.follow(coded, self._rows)
         self._commits = commits
 
-    def _extend(self, segment: int, rows: int, centre: bytes | None) -> None:
+    def _extend(self, segment: int) -> None:
+        """Give an exact scan the rows that it lacks."""
+        rows = self._rows[segment]
         scan = self._scans.get(segment)
-        mean = None if centre is None else np.frombuffer(centre, "<f4")
-        if scan is None or (scan.centre is None) != (mean is None) or scan.rows > rows:
-            scan = self._scans[segment] = SegmentScan(self._dim, mean)
-        if scan.rows == rows:
-            return
-        fresh = self._rows[segment][scan.rows :]
-        if mean is None:
-            scan.add(row_codes(fresh))
-            return
-        codes = self._files.read_codes(segment, rows, scan.code_bytes)
-        # Codes are derived: where their file is missing or short they are made again in memory.
-        scan.add(RowEncoder(mean).encode(fresh) if codes is None else codes[scan.rows :])
+        if scan is None or scan.rows > len(rows):
+            scan = self._scans[segment] = RowScan(self._dim)
+        if scan.rows < len(rows):
+            scan.add(rows.block(scan.rows, len(rows)))
 
     def allowed(self, request: SearchRequest) -> Bits:
         """The rows that a request may find, as bits, a segment at a time."""
@@ -117,28 +126,50 @@ class Snapshot:
 
     def nearest(self, query: Vectors, count: int, allowed: Bits) -> dict[int, float]:
         """The chunks nearest to a query, float32 (dim,), with their rows' exact cosines."""
-        vectors: list[NDArray[np.int64]] = []
-        approximate: list[Vectors] = []
-        for segment, scan in self._scans.items():
-            wanted = count if scan.centre is None else max(RESCORED, 2 * count)
-            rows, scores = scan.nearest(query, wanted, allowed[segment])
-            vectors.append(rows + (segment << 32))
-            approximate.append(scores)
-        if not vectors:
-            return {}
-        candidates = np.concatenate(vectors)
-        if len(vectors) > 1:
-            best = np.argsort(-np.concatenate(approximate), kind="stable")
-            candidates = candidates[best[: max(RESCORED, 2 * count)]]
-        named = self._connection.execute(
+        candidates = self._rescored(query, count, allowed)
+        best = np.lexsort((candidates.ids, -candidates.scores))[:count]
+        ids, rows = candidates.ids[best].tolist(), candidates.rows[best]
+        named = {vector: (crc, chunk) for vector, crc, chunk in self._connection.execute(
             "SELECT v.id, v.crc32, v.chunk FROM json_each(?) j JOIN vectors v ON v.id = j.value",
-            (json.dumps(candidates.tolist()),),
-        ).fetchall()
-        if len(named) != len(candidates):
+            (json.dumps(ids),),
+        )}  # fmt: skip
+        if len(named) != len(ids):
             self._broken("row-checksum", "the catalog does not name every living row")
-        exact = self.exact_scores(query, [(vector, crc) for vector, crc, _ in named])
-        order = sorted(range(len(named)), key=lambda i: (-exact[i], named[i][0]))
-        return {named[i][2]: exact[i] for i in order[:count]}
+        for vector, row in zip(ids, rows, strict=True):
+            self._check(vector, row, named[vector][0])
+        scores = np.clip(candidates.scores[best], -1.0, 1.0).tolist()
+        return {named[vector][1]: score for vector, score in zip(ids, scores, strict=True)}
+
+    def _rescored(self, query: Vectors, count: int, allowed: Bits) -> _Candidates:
+        """Candidates with their exact cosines, enough of them that the best are among them.
+
+        Those found by code are scored again in the order of their estimates. An estimate errs by
+        more for some models and texts than for others; how much is seen from those that were
+        scored. It goes on as long as the next could belong to the `BEST`.
+        """
+        found = _Candidates(self._dim)
+        for segment, scan in self._scans.items():
+            rows, _ = scan.nearest(query, count, allowed[segment])
+            self._score(query, rows + (segment << 32), found)
+        exact = len(found.ids)
+        least = max(LEAST_RESCORED, 2 * count)
+        ids, estimates = self._coded.nearest(query, max(MOST_RESCORED, least), allowed)
+        done = 0
+        while done < len(ids):
+            end = done + (RESCORED_STEP if done else least)
+            self._score(query, ids[done:end], found)
+            done = min(end, len(ids))
+            errors = found.scores[exact:] - estimates[:done]
+            reach = errors.mean() + SPREAD * errors.std()
+            if len(found.ids) < BEST or done == len(ids):
+                continue
+            if estimates[done] + reach < np.partition(found.scores, -BEST)[-BEST]:
+                break
+        return found
+
+    def _score(self, query: Vectors, ids: NDArray[np.int64], found: _Candidates) -> None:
+        rows = self._read(ids)
+        found.append(ids, rows, _products(rows.astype(np.float32), query))
 
     def exact_scores(self, query: Vectors, vectors: list[tuple[int, int]]) -> list[float]:
         """Cosine similarities computed from the rows, in [-1, 1].
@@ -150,9 +181,9 @@ class Snapshot:
         Raises:
             IndexCorruptError: A row does not match its checksum.
         """
-        # Not `rows @ query`: BLAS rounds a row by its place in the matrix, and ties would break.
-        products = np.einsum("ij,j->i", self.checked_rows(vectors), query)
-        scores: list[float] = np.clip(products, -1.0, 1.0).tolist()
+        scores: list[float] = np.clip(
+            _products(self.checked_rows(vectors), query), -1.0, 1.0
+        ).tolist()
         return scores
 
     def checked_rows(self, vectors: list[tuple[int, int]]) -> Vectors:
@@ -161,17 +192,23 @@ class Snapshot:
         Raises:
             IndexCorruptError: A row does not match its checksum.
         """
-        rows = np.empty((len(vectors), self._dim), np.float32)
-        ids = np.array([vector for vector, _ in vectors], np.int64)
-        for segment in set((ids >> 32).tolist()):
-            places = np.flatnonzero(ids >> 32 == segment)
-            found = self._rows[segment][ids[places] & ROW_MASK]  # a copy: it stays as it is checked
-            for place, row in zip(places.tolist(), found, strict=True):
-                vector, checksum = vectors[place]
-                if zlib.crc32(row) != checksum:
-                    self._broken("row-checksum", f"segment {segment}, row {vector & ROW_MASK}")
-            rows[places] = found
+        rows = self._read(np.array([vector for vector, _ in vectors], np.int64))
+        for (vector, checksum), row in zip(vectors, rows, strict=True):
+            self._check(vector, row, checksum)
+        return rows.astype(np.float32)
+
+    def _read(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """The rows of vector ids, in their order: float16, shape (n, dim)."""
+        rows = np.empty((len(ids), self._dim), ROW_DTYPE)
+        segments = ids >> 32
+        for segment in set(segments.tolist()):
+            places = np.flatnonzero(segments == segment)
+            rows[places] = self._rows[segment].take((ids[places] & ROW_MASK).tolist())
         return rows
+
+    def _check(self, vector: int, row: NDArray[np.float16], checksum: int) -> None:
+        if zlib.crc32(row.tobytes()) != checksum:
+            self._broken("row-checksum", f"segment {vector >> 32}, row {vector & ROW_MASK}")
 
     def _broken(self, invariant: str, where: str) -> NoReturn:
         msg = (
@@ -179,6 +216,26 @@ class Snapshot:
             "build it anew with `ragkit rebuild`"
         )
         raise IndexCorruptError(msg, self._path)
+
+
+class _Candidates:
+    """Vector ids, their rows and exact scores, as they are found."""
+
+    def __init__(self, dim: int) -> None:
+        self.ids = np.empty(0, np.int64)
+        self.rows = np.empty((0, dim), ROW_DTYPE)
+        self.scores = np.empty(0, np.float32)
+
+    def append(self, ids: NDArray[np.int64], rows: NDArray[np.float16], scores: Vectors) -> None:
+        self.ids = np.concatenate([self.ids, ids])
+        self.rows = np.concatenate([self.rows, rows])
+        self.scores = np.concatenate([self.scores, scores])
+
+
+def _products(rows: Vectors, query: Vectors) -> Vectors:
+    # Not `rows @ query`: BLAS rounds a row by its place in the matrix, and ties would break.
+    products: Vectors = np.einsum("ij,j->i", rows, query)
+    return products
 
 
 def _bitmap(alive: bytes, rows: int) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.store.local.catalog import Bulk, connect, translated
+from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.keywords import index_text
 from ragkit.store.local.rows import AliveBits, find_cached
 from ragkit.store.local.segments import SegmentTail
@@ -142,6 +143,7 @@ class Writer:
             self._connection.execute("COMMIT")
         self._in_transaction = False
         self._generation_committed = True
+        self._make_lists()
 
     def close(self, *, failed: bool) -> None:
         """End the run: commit and close the generation, or roll back to the last commit."""
@@ -192,6 +194,12 @@ class Writer:
                 (state, _now(), self.generation),
             )
         self.commit()
+
+    def _make_lists(self) -> None:
+        try:
+            self._tail.make_lists()
+        except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
+            _log.warning("%s: no inverted lists were made: %s", self._path, exc)
 
     def _begin(self) -> None:
         if self._in_transaction:
