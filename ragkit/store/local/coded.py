@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.store.local.ivf import InvertedLists
+from ragkit.store.local.rotation import rotated
 from ragkit.store.local.vectors import CodeScan, RowEncoder
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class _Group:
     """Segments of one rotation, which one search scans. It numbers their rows in one row."""
 
     def __init__(self, parts: Sequence[_Part]) -> None:
-        self._scan = CodeScan(np.concatenate([p.centres for p in parts]), parts[0].rotation)
+        self._scan = CodeScan(np.concatenate([p.centres for p in parts]))
+        self._rotation = parts[0].rotation
         self._segments = np.array([p.segment.id for p in parts], np.int64)
         self._firsts = np.zeros(len(parts), np.int64)  # the number of each segment's row 0
         self._open: dict[int, _Open] = {}
@@ -159,6 +161,7 @@ class _Group:
 
     def nearest(self, query: Vectors, k: int, allowed: Bits) -> tuple[NDArray[np.int64], Vectors]:
         """See `CodedSegments.nearest`."""
+        query = rotated(query[None], self._rotation)[0]
         bits = np.concatenate([allowed[segment] for segment in self._segments.tolist()])
         found, scores = self._scan.nearest(query, k, bits, self._chosen(query, bits))
         slots = np.searchsorted(self._firsts, found, side="right") - 1

@@ -24,12 +24,24 @@ ROTATION = 1
 ROUNDS = 4
 
 
-def rotated(vectors: Vectors) -> Vectors:
+def rotated(vectors: Vectors, rotation: int | None = ROTATION) -> Vectors:
     """Rotate vectors, float32 (n, dim): float32, same shape, same lengths within rounding.
 
     Additions, subtractions and products by given numbers, in a given order: the result is the
     same bit for bit on every machine.
+
+    Args:
+        vectors: They stay as they are.
+        rotation: Its number in the format; None gives the vectors back.
+
+    Raises:
+        ValueError: The number is not known.
     """
+    if rotation is None:
+        return vectors
+    if rotation != ROTATION:
+        msg = f"rotation {rotation} is not known to this version of ragkit"
+        raise ValueError(msg)
     columns = np.array(vectors.T, np.float32, order="C")  # a component's values side by side
     dim = len(columns)
     width = 1 << (dim.bit_length() - 1)

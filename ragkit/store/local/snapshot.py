@@ -30,7 +30,7 @@ LEAST_RESCORED = 100  # candidates by code that are scored again from their rows
 MOST_RESCORED = 1000  # the same where estimates err much; see `_rescored`
 RESCORED_STEP = 100
 BEST = 10  # ranks that the widening is to get right
-SPREAD = 2.0  # standard deviations that an estimate is taken to err by at most
+SPREAD = 4.0  # standard deviations that an estimate errs by at most
 
 
 class Snapshot:

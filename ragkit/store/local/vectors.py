@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.store.local.files import ROW_DTYPE
-from ragkit.store.local.rotation import ROTATION, rotated
+from ragkit.store.local.rotation import rotated
 from ragkit.system import short_waits
 
 with short_waits():
@@ -85,16 +85,13 @@ class RowScan:
 class CodeScan:
     """Finds candidates among rows by their codes: the lists of one or several segments.
 
-    Rows are named by numbers that the caller gives them.
+    Rows are named by numbers that the caller gives them. A query is rotated as the codes are.
 
     Args:
         centres: float32, shape (lists, dim): what the codes of each list were made for.
-        rotation: The number of the rotation that centres and codes are in; None for none.
     """
 
-    def __init__(self, centres: Vectors, rotation: int | None) -> None:
-        _check(rotation)
-        self._rotation = rotation
+    def __init__(self, centres: Vectors) -> None:
         self._centres = faiss.IndexFlatIP(centres.shape[1])
         self._centres.add(np.ascontiguousarray(centres, np.float32))
         self._index = _rabitq(self._centres)
@@ -119,7 +116,8 @@ class CodeScan:
         """The inner products of a query with the lists' centres, float32, shape (lists,)."""
         lists, dim = self._centres.ntotal, self._centres.d
         centres = faiss.rev_swig_ptr(self._centres.get_xb(), lists * dim).reshape(lists, dim)
-        products: Vectors = centres @ self._turned(query)[0]
+        # Not `@`: waking BLAS's threads takes longer than this, and much longer on a busy machine.
+        products: Vectors = np.einsum("ij,j->i", centres, query)
         return products
 
     def nearest(self, query: Vectors, k: int, allowed: Bits, lists: NDArray[np.int64]) -> Found:
@@ -138,19 +136,15 @@ class CodeScan:
             nprobe=len(lists), qb=QUERY_BITS, sel=faiss.IDSelectorBitmap(allowed)
         )
         k = min(k, self.rows)
-        turned = self._turned(query)
+        query = np.ascontiguousarray(query, np.float32)
         lists = np.ascontiguousarray(lists, np.int64)
         unused = np.zeros(len(lists), np.float32)  # RaBitQ takes no distance to the centres
         scores, numbers = np.empty(k, np.float32), np.empty(k, np.int64)
         at = faiss.swig_ptr
         # FAISS's own wrapper for arrays takes no parameters. False: labels are the rows' numbers.
-        arguments = (at(turned), k, at(lists), at(unused), at(scores), at(numbers), False)
+        arguments = (at(query), k, at(lists), at(unused), at(scores), at(numbers), False)
         self._index.search_preassigned_c(1, *arguments, parameters)
         return _ordered(numbers, scores, k)
-
-    def _turned(self, query: Vectors) -> Vectors:
-        query = query.reshape(1, -1)
-        return query if self._rotation is None else rotated(query)
 
 
 class CodeEncoder:
@@ -184,9 +178,8 @@ class RowEncoder:
     """
 
     def __init__(self, centre: Vectors, rotation: int | None = None) -> None:
-        _check(rotation)
         self._rotation = rotation
-        self.centres: Vectors = centre[None] if rotation is None else rotated(centre[None])
+        self.centres: Vectors = rotated(centre[None], rotation)
         self._encoder = CodeEncoder(self.centres)
         self.code_bytes = self._encoder.code_bytes
 
@@ -194,11 +187,9 @@ class RowEncoder:
         """Encode rows, float16 (n, dim), to codes, uint8 (n, code_bytes)."""
         codes = np.empty((len(rows), self.code_bytes), np.uint8)
         for start in range(0, len(rows), BLOCK_ROWS):
-            block = rows[start : start + BLOCK_ROWS].astype(np.float32)
-            block = block if self._rotation is None else rotated(block)
-            codes[start : start + len(block)] = self._encoder.encode(
-                block, np.zeros(len(block), np.uint8)
-            )
+            block = rotated(rows[start : start + BLOCK_ROWS].astype(np.float32), self._rotation)
+            place = np.zeros(len(block), np.uint8)
+            codes[start : start + len(block)] = self._encoder.encode(block, place)
         return codes
 
 
@@ -215,12 +206,6 @@ def _rabitq(centres: faiss.IndexFlatIP) -> faiss.IndexIVFRaBitQ:
     index = faiss.IndexIVFRaBitQ(centres, centres.d, centres.ntotal, faiss.METRIC_INNER_PRODUCT)
     index.is_trained = True  # the centres are given
     return index
-
-
-def _check(rotation: int | None) -> None:
-    if rotation not in {None, ROTATION}:
-        msg = f"rotation {rotation} is not known"
-        raise ValueError(msg)
 
 
 def _ordered(rows: NDArray[np.int64], scores: Vectors, most: int) -> Found:
