@@ -14,7 +14,7 @@ from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.rows import ROW_MASK, vector_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,6 +28,7 @@ Severity = Literal["must", "should"]
 INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
 REBUILD = "`ragkit rebuild`"
 NEXT_WRITE = "the next `ragkit index` removes it"
+NEXT_MAKES = "the next `ragkit index` that writes makes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ _FACTOR_TOLERANCE = 1e-3  # other processors and FAISS releases round otherwise
 def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator[Problem]:
     """Verify rows-exist and, if `full`, all else that concerns the files below `folder`."""
     known = set()
-    for segment in database.query("SELECT id, dim, rows, centre, alive FROM segments"):
+    for segment in database.query("SELECT * FROM segments"):
         known.add(segment["id"])
         files = SegmentFiles(folder, segment["dim"])
         try:
@@ -67,6 +68,7 @@ def vector_problems(database: Database, folder: Path, *, full: bool) -> Iterator
             yield from _checksums(database, segment, rows)
             yield from _alive(database, segment)
             yield from _codes(files, segment, rows)
+            yield from _lists(files, segment, rows)
     if full:
         for path in SegmentFiles(folder, 0).stray(known):
             yield Problem("orphans", "should", f"{path.name} belongs to no segment", NEXT_WRITE)
@@ -120,11 +122,11 @@ def _codes(files: SegmentFiles, segment: dict[str, Any], rows: RowFile) -> Itera
         return
     from ragkit.store.local.vectors import RowEncoder
 
-    encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"))
+    encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"), segment.get("rotation"))
     codes = files.read_codes(segment["id"], len(rows), encoder.code_bytes)
     if codes is None:
         reason = "is missing or too short"
-    elif not _same_codes(encoder, rows, codes):
+    elif not _same_codes(rows, codes, lambda _, block: encoder.encode(block)):
         reason = "does not hold the codes of its rows"
     else:
         return
@@ -132,14 +134,40 @@ def _codes(files: SegmentFiles, segment: dict[str, Any], rows: RowFile) -> Itera
     yield Problem("codes", "should", f"{name} {reason}: slower or worse search", REBUILD)
 
 
+def _lists(files: SegmentFiles, segment: dict[str, Any], rows: RowFile) -> Iterator[Problem]:
+    data = files.read_lists(segment["id"])
+    if data is None:
+        return
+    from ragkit.store.local.ivf import InvertedLists
+    from ragkit.store.local.rotation import rotated
+    from ragkit.store.local.vectors import CodeEncoder
+
+    lists = InvertedLists.from_bytes(data, len(rows), files.dim)
+    if lists is not None:
+        encoder = CodeEncoder(lists.centres.astype(np.float32))
+        codes = np.empty_like(lists.codes)
+        codes[lists.order] = lists.codes
+
+        def encode(first: int, block: NDArray[np.float16]) -> NDArray[np.uint8]:
+            turned = rotated(block.astype(np.float32), lists.rotation)
+            return encoder.encode(turned, lists.members[first : first + len(block)])
+
+        if _same_codes(rows, codes, encode):
+            return
+    name = files.lists_path(segment["id"]).name
+    detail = f"{name} does not hold the codes of its rows: slower or worse search"
+    yield Problem("lists", "should", detail, f"delete {name}; {NEXT_MAKES}")
+
+
 def _same_codes(
-    encoder: Any,  # noqa: ANN401 -- RowEncoder; its module loads FAISS
     rows: RowFile,
     codes: NDArray[np.uint8],
+    encode: Callable[[int, NDArray[np.float16]], NDArray[np.uint8]],
 ) -> bool:
+    """Whether the codes are what `encode` makes of each block, given with its first number."""
     for start in range(0, len(rows), _BLOCK_ROWS):
         stored = codes[start : start + _BLOCK_ROWS]
-        made = encoder.encode(rows.block(start, start + len(stored)))
+        made = encode(start, rows.block(start, start + len(stored)))
         bits = slice(None, -_FACTOR_BYTES)
         if (stored[:, bits] != made[:, bits]).any() or not np.allclose(
             _factors(stored), _factors(made), rtol=_FACTOR_TOLERANCE, atol=_FACTOR_TOLERANCE

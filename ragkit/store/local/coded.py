@@ -13,7 +13,7 @@ from ragkit.store.local.rotation import rotated
 from ragkit.store.local.vectors import CodeScan, RowEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ragkit.store.local.files import RowFile, SegmentFiles
 
     Bits = dict[int, NDArray[np.uint8]]
+    Found = tuple[NDArray[np.int64], Vectors]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +80,18 @@ class CodedSegments:
                 return _Part(segment, parted, parted.rotation)
         return _Part(segment, RowEncoder(segment.centre, segment.rotation), segment.rotation)
 
-    def nearest(self, query: Vectors, k: int, allowed: Bits) -> tuple[NDArray[np.int64], Vectors]:
+    def nearest(self, query: Vectors, k: int, allowed: Bits) -> Iterator[Found]:
         """The vector ids that seem most similar to a query, and their estimated cosines.
+
+        Best first, apart for segments that are coded otherwise: their estimates err otherwise.
 
         Args:
             query: float32, shape (dim,), unit length.
-            k: How many are wanted.
+            k: How many are wanted of each.
             allowed: The rows that may be found, as bits, a segment at a time.
         """
-        found = [group.nearest(query, k, allowed) for group in self._groups]
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        ids, scores = map(np.concatenate, zip(*found, strict=True))
-        best = np.lexsort((ids, -scores))[:k]
-        return ids[best], scores[best]
+        for group in self._groups:
+            yield group.nearest(query, k, allowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ class _Group:
         self._scan.add(part.place, part.first + np.arange(done, segment.rows), fresh)
         part.rows = segment.rows
 
-    def nearest(self, query: Vectors, k: int, allowed: Bits) -> tuple[NDArray[np.int64], Vectors]:
+    def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
         """See `CodedSegments.nearest`."""
         query = rotated(query[None], self._rotation)[0]
         bits = np.concatenate([allowed[segment] for segment in self._segments.tolist()])

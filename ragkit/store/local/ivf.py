@@ -82,7 +82,8 @@ class InvertedLists:
             return None
         first = _HEAD.size + 2 * lists * dim
         end = first + rows
-        if len(data) != end + rows * code_bytes(dim) or not 0 < lists <= MOST_LISTS:
+        last = end + rows * code_bytes(dim)
+        if len(data) < last or not 0 < lists <= MOST_LISTS:
             return None
         if (
             zlib.crc32(data[_HEAD.size : end].tobytes(), zlib.crc32(struct.pack("<5I", *sizes)))
@@ -90,7 +91,7 @@ class InvertedLists:
         ):
             return None
         centres = data[_HEAD.size : first].view("<f2").reshape(lists, dim)
-        codes = data[end:].reshape(rows, -1)
+        codes = data[end:last].reshape(rows, -1)
         return cls(centres, data[first:end], codes, min(probes, lists), rotation)
 
 

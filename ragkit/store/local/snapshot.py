@@ -151,20 +151,18 @@ class Snapshot:
         for segment, scan in self._scans.items():
             rows, _ = scan.nearest(query, count, allowed[segment])
             self._score(query, rows + (segment << 32), found)
-        exact = len(found.ids)
         least = max(LEAST_RESCORED, 2 * count)
-        ids, estimates = self._coded.nearest(query, max(MOST_RESCORED, least), allowed)
-        done = 0
-        while done < len(ids):
-            end = done + (RESCORED_STEP if done else least)
-            self._score(query, ids[done:end], found)
-            done = min(end, len(ids))
-            errors = found.scores[exact:] - estimates[:done]
-            reach = errors.mean() + SPREAD * errors.std()
-            if len(found.ids) < BEST or done == len(ids):
-                continue
-            if estimates[done] + reach < np.partition(found.scores, -BEST)[-BEST]:
-                break
+        for ids, estimates in self._coded.nearest(query, max(MOST_RESCORED, least), allowed):
+            before, done = len(found.ids), 0
+            while done < len(ids):
+                end = min(done + (RESCORED_STEP if done else least), len(ids))
+                self._score(query, ids[done:end], found)
+                done = end
+                errors = found.scores[before:] - estimates[:done]
+                reach = errors.mean() + SPREAD * errors.std()
+                tenth = np.sort(found.scores)[-BEST:][0]
+                if done < len(ids) and estimates[done] + reach < tenth:
+                    break
         return found
 
     def _score(self, query: Vectors, ids: NDArray[np.int64], found: _Candidates) -> None:
