@@ -18,6 +18,7 @@
     │   ├── ForeignFilesError      its folder holds files that are not the index's own
     │   ├── IndexLockedError       another process is writing
     │   ├── IndexMismatchError     built with another embedder, dim or splitter; .stored, .given
+    │   ├── IndexChangedError      rebuilt with another embedder since the question was embedded
     │   ├── IndexCorruptError      names the broken invariant and the repair command
     │   ├── FormatVersionError     written by a newer ragkit
     │   ├── StorageFullError       the disk is full or the quota is used up
@@ -154,6 +155,10 @@ class IndexMismatchError(StoreError):
         super().__init__(message, path)
         self.stored = stored
         self.given = given
+
+
+class IndexChangedError(StoreError):
+    """The index was rebuilt, or replaced by another one; open it, or embed the question, anew."""
 
 
 class IndexCorruptError(StoreError):

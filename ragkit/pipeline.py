@@ -177,20 +177,17 @@ class Pipeline:
     def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
         """Build the index anew from its folders, with the models and settings that hold now.
 
-        The new index is made beside the old one, which answers meanwhile, and takes its place
-        when it is complete. Texts that the same model has embedded for the old one are not
-        embedded again.
+        It is made beside the old one, which answers meanwhile, and takes its place in one commit:
+        every reader sees it at its next question. A rebuild that ends early is taken up by the
+        next one. Texts that the same model has embedded are not embedded again.
 
         Raises:
-            LoadError: A folder is missing or was emptied; the old index stays as it is.
-            ForeignFilesError: The index shares its folder with other files.
-            ModelError: The embedder failed; the old index stays as it is.
+            LoadError: A folder is missing or was emptied; the index stays as it is.
+            ModelError: The embedder failed; the index stays as it is.
         """
         from ragkit.ingest.update import rebuild_index
 
-        report = rebuild_index(self._setup(on_progress))
-        self.close()
-        return report
+        return rebuild_index(self._setup(on_progress))
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
         """Remove documents from the index; the files themselves are not touched.

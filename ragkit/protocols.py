@@ -186,6 +186,8 @@ class SearchRequest:
         k: Most hits to return, at least 1.
         mode: ``dense`` needs ``vector``, ``keyword`` needs ``text``, ``hybrid`` needs both.
         vector: float32, shape (dim,), unit length.
+        embedder: The record of the embedder that made `vector`, as `VectorStore.embedder` gave
+            it; None: whichever the index has.
         text: The question's words for the keyword index.
         filter: Applied inside the search, not to its result.
         as_of: A closed generation, or None for the newest commit.
@@ -198,6 +200,7 @@ class SearchRequest:
     k: int
     mode: Mode
     vector: Vectors | None = None
+    embedder: Mapping[str, Any] | None = None
     text: str = ""
     filter: Filter = NO_FILTER
     as_of: int | None = None
@@ -260,6 +263,10 @@ class StoreWriter(Protocol):
     def generation(self) -> int:
         """The generation that this run writes, above every earlier one."""
 
+    @property
+    def commits(self) -> int:
+        """`VectorStore.commits` when the run began: a plan made before another is out of date."""
+
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys (32 bytes) among `keys` whose vector is stored already."""
 
@@ -293,10 +300,12 @@ class StoreWriter(Protocol):
         """Note that a document's file changed but could not be loaded; None takes it back."""
 
     def account(self, report: Mapping[str, Any]) -> None:
-        """Keep the run's account, JSON values, with its generation.
+        """Keep the run's account, JSON values, with its generation."""
 
-        ``report["sources"]``, if there, lists the folders and files that the run was about; see
-        `VectorStore.sources`.
+    def ask_for(self, sources: Sequence[str]) -> None:
+        """Note the folders and files that the index is about, in place of those noted before.
+
+        Called at the beginning of a run, so that a killed one is known by what it was asked for.
         """
 
     def commit(self) -> None:
@@ -316,7 +325,11 @@ class VectorStore(Protocol):
 
     @property
     def embedder(self) -> Mapping[str, Any]:
-        """The embedder of its vectors: ``backend``, ``name``, ``digest``, ``dim``, ``options``."""
+        """The embedder of its vectors: ``backend``, ``name``, ``digest``, ``dim``, ``options``.
+
+        Empty for an index without vectors, which is searched in mode ``keyword``. A rebuild may
+        change it between two calls.
+        """
 
     @property
     def splitter(self) -> Mapping[str, int]:
@@ -324,6 +337,9 @@ class VectorStore(Protocol):
 
     def generation(self) -> int:
         """The newest generation, 0 if nothing was ever written."""
+
+    def commits(self) -> int:
+        """A number that goes up with each commit, by whichever process."""
 
     def writing(self, command: str) -> AbstractContextManager[StoreWriter]:
         """Begin a run that changes the store; one generation.
@@ -333,6 +349,7 @@ class VectorStore(Protocol):
 
         Raises:
             IndexLockedError: Another process is writing; it names that process.
+            IndexChangedError: Another index took this one's place.
         """
 
     def search(self, request: SearchRequest) -> list[Hit]:
@@ -342,6 +359,7 @@ class VectorStore(Protocol):
 
         Raises:
             IndexMismatchError: The vector's length is not the index's.
+            IndexChangedError: The index was rebuilt with another embedder than the request's.
             IndexCorruptError: A row or a text does not match its checksum.
             StoreError: `as_of` is no closed generation, or the store was closed.
         """
@@ -368,7 +386,7 @@ class VectorStore(Protocol):
         """The documents of the newest commit by path, of one root or of all."""
 
     def sources(self) -> list[str]:
-        """The folders and files of the newest account that names any; none before the first."""
+        """The folders and files that ingests were asked for; none before the first."""
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first.
@@ -406,10 +424,12 @@ class VectorStore(Protocol):
     def rebuilding(
         self, *, embedder: Mapping[str, Any], splitter: Mapping[str, int]
     ) -> AbstractContextManager[VectorStore]:
-        """An empty store beside this one, which answers meanwhile and cannot be written.
+        """A new store beside this one, which answers meanwhile and cannot be written.
 
-        Leaving the block puts the new store in this one's place; leaving it by an exception
-        deletes it and keeps this one as it is. Both may be closed then: open the location again.
+        Leaving the block puts the new store in this one's place, in one commit: this one and
+        every other reader see it from their next call on. Leaving it by an exception keeps this
+        one as it is; what was committed to the new store is there again at the next rebuilding
+        with the same embedder and splitter. The new store is closed at the end.
 
         Args:
             embedder: The new store's, as `embedder`.
@@ -417,7 +437,6 @@ class VectorStore(Protocol):
 
         Raises:
             IndexLockedError: Another process is writing; it names that process.
-            ForeignFilesError: The store's folder holds files that are not its own.
             UnsupportedByStoreError: The store cannot be replaced as a whole.
         """
 

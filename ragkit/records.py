@@ -98,6 +98,13 @@ def _times(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
 
 
+def make_doc_id(root: str, path: str) -> str:
+    """The id of a document, 32 hex digits: it names root and relative path."""
+    import hashlib  # 3 ms that importing the records need not pay
+
+    return hashlib.sha256(f"{root}\0{path}".encode()).hexdigest()[:32]
+
+
 def make_chunk_id(doc_id: str, start: int, end: int, text: str) -> str:
     """The id of a chunk, 32 hex digits: it names the document, the place and the text."""
     import hashlib  # 3 ms that listing documents need not pay

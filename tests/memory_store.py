@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ragkit.errors import IndexLockedError, IndexMismatchError, StoreError, UnsupportedByStoreError
+from ragkit.errors import (
+    IndexChangedError,
+    IndexLockedError,
+    IndexMismatchError,
+    StoreError,
+    UnsupportedByStoreError,
+)
 from ragkit.protocols import StoreStats, Violation
 from ragkit.records import DocumentInfo, Hit, make_chunk_id
 from ragkit.store.ranking import ranked_hits
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class _StoredChunk:
     hit: Hit
-    row: Vectors
+    key: bytes
     words: Counter[str]
 
 
@@ -60,10 +66,14 @@ class _Contents:
     chunks: list[_StoredChunk] = field(default_factory=list)
     cache: dict[bytes, Vectors] = field(default_factory=dict)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    sources: frozenset[str] = frozenset()
+    commits: int = 0
 
     def copy(self) -> _Contents:
         runs = [dict(run) for run in self.runs]
-        return _Contents([*self.versions], [*self.chunks], dict(self.cache), runs)
+        return _Contents(
+            [*self.versions], [*self.chunks], dict(self.cache), runs, self.sources, self.commits
+        )
 
 
 @dataclass
@@ -107,6 +117,9 @@ class MemoryStore:
     def generation(self) -> int:
         return len(self._contents.runs)
 
+    def commits(self) -> int:
+        return self._contents.commits
+
     @contextmanager
     def writing(self, command: str) -> Iterator[_MemoryWriter]:
         shared = self._open
@@ -126,6 +139,9 @@ class MemoryStore:
 
     def search(self, request: SearchRequest) -> list[Hit]:
         contents = self._contents
+        if request.embedder is not None and request.embedder != self.embedder:
+            msg = f"{self.location} has another embedder; embed the question anew"
+            raise IndexChangedError(msg, self.location)
         if request.vector is not None and request.vector.shape != (self.embedder["dim"],):
             given, stored = str(request.vector.shape[-1]), str(self.embedder["dim"])
             msg = f"the question's vector has {given} dimensions and the index has {stored}"
@@ -158,8 +174,7 @@ class MemoryStore:
         return sorted(infos, key=lambda info: (info.path, info.root))
 
     def sources(self) -> list[str]:
-        reports = (run["report"] or {} for run in self.runs())
-        return next((report["sources"] for report in reports if report.get("sources")), [])
+        return sorted(self._contents.sources)
 
     def runs(self) -> list[dict[str, Any]]:
         return [dict(run) for run in reversed(self._contents.runs)]
@@ -172,7 +187,7 @@ class MemoryStore:
             chunks=sum(info.chunks for info in infos),
             vectors=len(contents.chunks),
             dim=self.embedder["dim"],
-            size_bytes=sum(chunk.row.nbytes for chunk in contents.chunks),
+            size_bytes=sum(row.nbytes for row in contents.cache.values()),
             segments=1,
             embedder=self.embedder,
             splitter=self.splitter,
@@ -208,7 +223,7 @@ class _Scan:
     """What one request finds; satisfies `ragkit.store.ranking.Candidates`."""
 
     def __init__(self, request: SearchRequest, contents: _Contents) -> None:
-        self._request, self._all = request, contents.chunks
+        self._request, self._all, self._cache = request, contents.chunks, contents.cache
         chosen = request.filter
         self._allowed = [
             i
@@ -226,11 +241,14 @@ class _Scan:
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self._request.vector is None or not chunks:
             return {}
+        chunks = [i for i in chunks if self._all[i].key in self._cache]
+        if not chunks:
+            return {}
         scores = np.einsum("ij,j->i", self.rows(chunks), self._request.vector)
         return dict(zip(chunks, np.clip(scores, -1, 1).tolist(), strict=True))
 
     def rows(self, chunks: Sequence[int]) -> Vectors:
-        return np.array([self._all[i].row for i in chunks], np.float32)
+        return np.array([self._cache[self._all[i].key] for i in chunks], np.float32)
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
         return {i: self._all[i].hit for i in chunks}
@@ -270,6 +288,7 @@ class _MemoryWriter:
         self._shared = shared
         self._own = shared.contents.copy()
         self.generation = len(self._own.runs) + 1
+        self.commits = self._own.commits
         self._run = {
             "id": self.generation, "command": command, "started_at": _now(), "finished_at": None,
             "state": "open", "report": None,
@@ -291,15 +310,11 @@ class _MemoryWriter:
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         with self._step():
-            for key in keys:
-                if key not in self._own.cache:
-                    msg = f"no vector is stored under the key {key.hex()}"
-                    raise ValueError(msg)
             self._retire(document.doc_id)
             d, first = document, len(self._own.chunks)
             for c, key in zip(chunks, keys, strict=True):
                 words = Counter(_words(f"{' '.join(c.heading)}\n{c.text}"))
-                self._own.chunks.append(_StoredChunk(_hit(d, c), self._own.cache[key], words))
+                self._own.chunks.append(_StoredChunk(_hit(d, c), key, words))
             info = DocumentInfo(
                 d.doc_id, d.root, d.path, d.title, d.kind, d.encoding, d.size_bytes, d.mtime_ns,
                 d.file_sha256, len(chunks), len(d.pages),
@@ -318,6 +333,11 @@ class _MemoryWriter:
         with self._step():
             self._change(doc_id, lambda v: replace(v, info=replace(v.info, stale=reason)))
 
+    def ask_for(self, sources: Sequence[str]) -> None:
+        if set(sources) != self._own.sources:
+            with self._step():
+                self._own.sources = frozenset(sources)
+
     def account(self, report: Mapping[str, Any]) -> None:
         if self._has_run:
             with self._step():
@@ -327,6 +347,7 @@ class _MemoryWriter:
         self._refuse_if_broken()
         if self._is_changed:
             self._own.runs[self.generation - 1 :] = [self._run]
+            self._own.commits += 1
             self._shared.contents, self._is_changed = self._own.copy(), False
 
     def end(self, *, failed: bool) -> None:

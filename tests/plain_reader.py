@@ -23,14 +23,19 @@ def read_living(index: Path, as_of: int | None = None) -> dict[str, list[PlainCh
     """The living documents of an index: path to chunks in order."""
     at = 1 << 60 if as_of is None else as_of
     alive = "x.born <= ?1 AND (x.died IS NULL OR x.died > ?1)"
-    documents_query = f"SELECT id, path FROM documents x WHERE {alive} ORDER BY path"  # noqa: S608 -- ours
-    chunks_query = (
-        "SELECT x.document, x.text, x.vector, s.dim FROM chunks x "  # noqa: S608 -- ours
-        f"JOIN segments s ON s.id = x.vector >> 32 WHERE {alive} ORDER BY x.document, x.ordinal"
-    )
     with closing(sqlite3.connect(index / "catalog.db")) as connection:
-        documents = connection.execute(documents_query, (at,)).fetchall()
-        chunks = connection.execute(chunks_query, (at,)).fetchall()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        living = "" if version == 1 else "x.build = (SELECT build FROM head) AND "
+        documents = connection.execute(
+            f"SELECT id, path FROM documents x WHERE {living}{alive} ORDER BY path",  # noqa: S608 -- ours
+            (at,),
+        ).fetchall()
+        chunks = connection.execute(
+            "SELECT x.document, x.text, x.vector, s.dim FROM chunks x "  # noqa: S608 -- ours
+            f"JOIN segments s ON s.id = x.vector >> 32 WHERE {alive} "
+            "ORDER BY x.document, x.ordinal",
+            (at,),
+        ).fetchall()
     found: dict[int, list[PlainChunk]] = {}
     files: dict[int, bytes] = {}
     for document, text, vector, dim in chunks:

@@ -292,3 +292,19 @@ def test_an_index_is_opened_by_name_by_path_or_as_the_only_one(tmp_path: Path, d
         Pipeline.open("", config)
     with pytest.raises(IndexNotFoundError, match="no index at"):
         Pipeline.open("three", config).search("x")
+
+
+def test_an_open_pipeline_sees_a_rebuild_with_another_model_at_its_next_question(
+    tmp_path: Path, docs: Path, ollama: OllamaServer
+) -> None:
+    with Pipeline(tmp_path / "index", settings_for(ollama)) as reader:
+        reader.index(docs)
+        before = reader.search("rail travel")
+        other = settings_for(ollama).with_values({"models.embedder": "bge-m3:latest"})
+        with Pipeline(tmp_path / "index", other) as writer:
+            writer.rebuild()
+        after = reader.search("rail travel")
+
+        assert reader.store.embedder["name"].startswith("bge-m3")
+        assert [hit.path for hit in after] == [hit.path for hit in writer.search("rail travel")]
+        assert [hit.score for hit in after] != [hit.score for hit in before]

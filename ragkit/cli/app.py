@@ -33,6 +33,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.ForeignFilesError: 1,
     errors.IndexLockedError: 11,
     errors.IndexMismatchError: 12,
+    errors.IndexChangedError: 12,
     errors.IndexCorruptError: 12,
     errors.FormatVersionError: 12,
     errors.StorageFullError: 1,

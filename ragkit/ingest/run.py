@@ -63,7 +63,7 @@ def _finish(builder: IngestReportBuilder, writer: StoreWriter, started: float) -
             writer.mark_stale(document.doc_id, None)
     seconds = time.monotonic() - started
     report = builder.report(generation=writer.generation, seconds=seconds)
-    writer.account(to_json(report) | {"sources": sorted(set(builder.plan.sources))})
+    writer.account(to_json(report))
     writer.commit()
     return report
 
@@ -130,7 +130,11 @@ class Ingest:
         """Commit what there is, the batches that came back meanwhile too."""
         with suppress(ModelError):  # what ended the run is raised already
             for batch in self._texts.queue.ready():
-                self._store(batch)
+                self._texts.store(batch)
+        # A batch that failed came back too: not how many did, but which vectors are there tells.
+        for item in self._waiting:
+            if self._commits.writer.known(item.keys).issuperset(item.keys):
+                self._store_document(item)
         self._commits.writer.commit()
 
     def _load(self, planned: PlannedFile, result: Prepared | LoadError) -> None:
@@ -175,6 +179,9 @@ class Ingest:
         if failure is not None:
             self._give_up(item.planned, f"cannot be embedded: {failure}")
             return
+        self._store_document(item)
+
+    def _store_document(self, item: _Waiting) -> None:
         previous, writer = item.planned.previous, self._commits.writer
         if previous is not None and previous.doc_id != item.document.doc_id:
             writer.remove([previous.doc_id])

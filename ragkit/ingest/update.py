@@ -107,6 +107,7 @@ def _carry_out(
     from ragkit.ingest.run import Ingest, carry_out_removals
 
     with store.writing(command) as writer:
+        writer.ask_for(plan.sources)
         if not plan.load:
             return carry_out_removals(plan, writer)
         embedder = embedder or setup.models.embedder_of(store)
@@ -161,11 +162,9 @@ def rebuild_index(setup: IngestSetup) -> IndexReport:
     """Build an index anew and put it in its place; see `Pipeline.rebuild`.
 
     Args:
-        setup: The old index, which is closed when the new one has its place, and the models and
-            settings of the new one.
+        setup: The index, and the models and settings that it is to have.
 
     Raises:
-        ForeignFilesError: The index shares its folder with files that are not its own.
         LoadError: Over half of a folder's documents are gone from the disk.
     """
     store = setup.store or open_store(setup.location)
@@ -177,7 +176,8 @@ def rebuild_index(setup: IngestSetup) -> IndexReport:
     embedder = setup.models.new_embedder()
     record, splitter = embedder_record(embedder), asdict(setup.config.split)
     with store.rebuilding(embedder=record, splitter=splitter) as fresh:
-        plan = make_plan(paths, (), load, formats=formats, sources=sources)
+        known = fresh.documents()  # of a rebuild that was left unfinished
+        plan = make_plan(paths, known, load, formats=formats, sources=sources)
         command = "index " + " ".join(sources)
         return _carry_out(
             plan, fresh, setup, command=command, embedder=embedder, lookup=store.vectors

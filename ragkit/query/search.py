@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ragkit.errors import IndexChangedError
 from ragkit.protocols import SearchRequest
 from ragkit.records import NO_FILTER, Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ragkit.config import Config, SearchSettings
     from ragkit.models.choose import Models
     from ragkit.protocols import Embedder, Reranker, VectorStore
@@ -71,19 +74,30 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
     given = engine.models.given_reranker
     depth = settings.rerank or (0 if given is None else k)
     wider = replace(settings, k=max(k, depth))
-    hits = retrieve(
-        question,
-        engine.store,
-        engine.search_embedder,
-        wider,
-        restrict=scope.restrict,
-        as_of=scope.as_of,
-    )
+    try:
+        hits = _retrieved(engine, question, wider, scope)
+    except IndexChangedError:  # rebuilt with another embedder while the question was embedded
+        hits = _retrieved(engine, question, wider, scope)
     if depth and hits:
         reranker = _chat_reranker(engine) if given is None else given
         if reranker is not None:
             hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
     return hits[:k]
+
+
+def _retrieved(
+    engine: QueryEngine, question: str, settings: SearchSettings, scope: Scope
+) -> list[Hit]:
+    record = engine.store.embedder  # before the embedder is chosen: a rebuild in between is told
+    return retrieve(
+        question,
+        engine.store,
+        engine.search_embedder,
+        settings,
+        record=record,
+        restrict=scope.restrict,
+        as_of=scope.as_of,
+    )
 
 
 def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
@@ -118,6 +132,7 @@ def retrieve(
     embedder: Embedder | None,
     settings: SearchSettings,
     *,
+    record: Mapping[str, Any] | None = None,
     restrict: Filter = NO_FILTER,
     as_of: int | None = None,
 ) -> list[Hit]:
@@ -128,6 +143,7 @@ def retrieve(
         store: Where to look.
         embedder: The one the store was built with; None suffices in mode ``keyword``.
         settings: How many hits, by which mode.
+        record: The store's embedder when this one was chosen; None: whichever it has.
         restrict: Which documents may be found.
         as_of: A closed generation to look at; None: the newest commit.
 
@@ -136,6 +152,7 @@ def retrieve(
 
     Raises:
         ValueError: The question is empty, or the mode needs an embedder and none was given.
+        IndexChangedError: The store was rebuilt with another embedder than `record`.
     """
     if not question.strip():
         msg = "the question is empty"
@@ -151,6 +168,7 @@ def retrieve(
             k=settings.k,
             mode=settings.mode,
             vector=vector,
+            embedder=record,
             text=question,
             filter=restrict,
             as_of=as_of,

@@ -141,22 +141,21 @@ def fuse(
     """Score the candidates of a hybrid search, best first.
 
     Args:
-        cosines: Of every candidate, in [-1, 1].
+        cosines: Of the candidates that have a vector, in [-1, 1].
         coverage: BM25 as a share of what the question could reach, in [0, 1]; 0 where absent.
         keyword_weight: Share of the words in the score, in [0, 1].
 
     Returns:
         Candidates to scores in [0, 1]. Ties go to the higher cosine, then to the lower id.
     """
-    if not cosines:
-        return {}
-    least, span = min(cosines.values()), max(cosines.values()) - min(cosines.values())
+    least = min(cosines.values(), default=0.0)
+    span = max(cosines.values(), default=0.0) - least
     fused = {
-        chunk: (1 - keyword_weight) * ((cosine - least) / span if span else 0.0)
+        chunk: (1 - keyword_weight) * ((cosines.get(chunk, least) - least) / span if span else 0.0)
         + keyword_weight * coverage.get(chunk, 0.0)
-        for chunk, cosine in cosines.items()
+        for chunk in {**cosines, **coverage}
     }
-    order = sorted(fused, key=lambda c: (-fused[c], -cosines[c], c))
+    order = sorted(fused, key=lambda c: (-fused[c], -cosines.get(c, least), c))
     return {chunk: fused[chunk] for chunk in order}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,10 @@ from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ragkit.ingest.run import Progress
+    from ragkit.protocols import Vectors
 
 FILES = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",
@@ -36,9 +40,10 @@ def test_a_server_that_stops_midway_costs_only_what_was_not_committed(
     tmp_path: Path, ollama: OllamaServer
 ) -> None:
     docs = write_files(
-        tmp_path / "docs", {f"{n:03}.txt": f"Matter number {n}.\n" for n in range(150)}
+        tmp_path / "docs", {f"{n:03}.txt": f"Matter number {n}.\n" for n in range(200)}
     )
-    ollama.faults.append(Fault("/api/embeddings", times=None, skip=100, drop_after=0))
+    # Three batches of 32 are under way at once: with 150 texts served, one at least is whole.
+    ollama.faults.append(Fault("/api/embeddings", times=None, skip=150, drop_after=0))
 
     with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         with pytest.raises(ModelUnavailableError):
@@ -49,12 +54,50 @@ def test_a_server_that_stops_midway_costs_only_what_was_not_committed(
         ollama.requests.clear()
         report = rag.index(docs)
 
-    assert 32 <= kept.documents < 150
+    assert 32 <= kept.documents < 200
     assert state == "interrupted"
     assert len(report.unchanged) == kept.documents
-    assert len(sent(ollama)) == report.embedded == 150 - kept.vectors
+    assert len(sent(ollama)) == report.embedded == 200 - kept.vectors
     assert not set(sent(ollama)) & {f"Matter number {n}." for n in range(kept.documents)}
-    assert len(report.added) + len(report.unchanged) == 150
+    assert len(report.added) + len(report.unchanged) == 200
+
+
+class FirstBatchFails(HashEmbedder):
+    """Fails the batch that holds the first text, once a later one has come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later = Event()
+        self.fails = True
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        if self.fails and "Text number 000." in texts:
+            self.later.wait(10)
+            time.sleep(0.3)  # so that it has come back
+            msg = "the server broke off"
+            raise ModelUnavailableError(msg, self.name)
+        rows = super().embed_documents(texts)
+        self.later.set()
+        return rows
+
+
+def test_a_batch_that_came_back_behind_one_that_failed_brings_no_document_without_vectors(
+    tmp_path: Path,
+) -> None:
+    files = {f"{i:03}.md": f"Text number {i:03}." for i in range(64)}
+    docs = write_files(tmp_path / "docs", files)
+    embedder = FirstBatchFails()
+    with Pipeline(tmp_path / "index", embedder=embedder) as rag:
+        with pytest.raises(ModelUnavailableError, match="broke off"):
+            rag.index(docs)
+        kept = {int(d.path[:3]) for d in rag.documents()}
+        assert kept <= set(range(32, 64))
+        assert list(rag.store.check()) == []
+        embedder.fails, embedder.sent = False, []
+
+        assert len(rag.index(docs).added) == 64 - len(kept)
+        assert sorted(embedder.sent) == [f"Text number {i:03}." for i in range(32)]
+        assert list(rag.store.check()) == []
 
 
 def test_vectors_that_came_back_before_an_interruption_are_not_asked_for_again(

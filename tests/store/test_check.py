@@ -84,12 +84,12 @@ def test_the_writer_does_not_copy_a_damaged_row(index: Path) -> None:
 def test_an_edited_text_is_never_served(index: Path) -> None:
     edit(index, "UPDATE chunks SET text = 'text 5, edited' WHERE text = 'text 5'")
     store = LocalStore(index)
-    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken: .* a\.txt"):
+    with pytest.raises(IndexCorruptError, match=r"chunk-row is broken: .* a\.txt"):
         dense(store, vector_of("text 5"), 1)
-    with pytest.raises(IndexCorruptError, match=r"chunk-text is broken: .* a\.txt"):
+    with pytest.raises(IndexCorruptError, match=r"chunk-row is broken: .* a\.txt"):
         keyword(store, "5", 9)
     assert dense(store, vector_of("beta 1"), 1)[0].text == "beta 1"
-    assert found(index) == [("chunk-text", "must")]
+    assert found(index) == [("chunk-row", "must")]
 
 
 def test_a_text_that_is_no_longer_utf_8_is_never_served(index: Path) -> None:
@@ -146,10 +146,15 @@ DAMAGE = {
     "one-version": "DROP INDEX documents_living; UPDATE documents SET died = NULL",
     "row-checksum": "DELETE FROM vectors WHERE id = (1 << 32) + 5; UPDATE head SET commits = 99",
     "vector-owner": "UPDATE vectors SET chunk = chunk + 1 WHERE chunk IN (8, 10)",
-    "chunk-text": "UPDATE chunks SET char_start = char_start + 1 WHERE ordinal = 4",
+    "chunk-row": "UPDATE chunks SET char_start = char_start + 1 WHERE ordinal = 4",
     "alive-bits": "UPDATE segments SET alive = x'ff' WHERE id = 2",
     "cache-rows": "UPDATE embedding_cache SET vector = (9 << 32)",
-    "keywords": "INSERT INTO keywords (keywords) VALUES ('delete-all')",
+    "keywords": "INSERT INTO keywords_1 (keywords_1) VALUES ('delete-all')",
+    "document-row": "UPDATE documents SET title = 'another' WHERE path = 'a.txt'",
+    "fields": "INSERT INTO fields VALUES ('author', 'Chen', 1)",
+    "pending": "INSERT INTO pending VALUES (1, x'00')",
+    "one-build": "UPDATE builds SET state = 'retired'",
+    "commits": "UPDATE head SET commits = 0",
     "rows-exist": "INSERT INTO vectors VALUES ((7 << 32) + 1, 0, NULL)",
 }  # fmt: skip
 
@@ -161,7 +166,7 @@ def test_each_broken_invariant_of_the_catalog_is_named(index: Path, invariant: s
     problems = check_index(index)
     assert invariant in {p.invariant for p in problems}
     severity = {p.severity for p in problems if p.invariant == invariant}
-    assert severity == {"should" if invariant == "keywords" else "must"}
+    assert severity == {"should" if invariant in {"keywords", "fields"} else "must"}
     assert all(p.detail and p.repair for p in problems)
 
 
@@ -179,8 +184,8 @@ def test_a_chunk_that_is_gone_is_an_error(index: Path) -> None:
 
 
 def test_a_newer_format_is_refused(index: Path) -> None:
-    edit(index, "PRAGMA user_version = 2")
-    with pytest.raises(FormatVersionError, match="index format 2; this ragkit reads up to 1"):
+    edit(index, "PRAGMA user_version = 3")
+    with pytest.raises(FormatVersionError, match="index format 3; this ragkit reads up to 2"):
         LocalStore(index)
     assert found(index) == [("version", "must")]
 

@@ -174,7 +174,7 @@ def test_files_of_a_segment_that_was_never_committed_are_swept_by_the_next_write
 def test_a_run_that_was_killed_is_closed_as_interrupted(worker: Worker, folder: Path) -> None:
     index = folder / "index"
     steps = worker.run(folder / "whole", kill_at=0)[1][-1][1]
-    code, notes = worker.run(index, kill_at=steps[-3])
+    code, notes = worker.run(index, kill_at=steps[-6])
     assert code == KILLED
     assert notes[-1][1]["d"] == STATES[-1]["d"]  # the second run had begun
     store = LocalStore(index)

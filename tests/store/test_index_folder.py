@@ -50,20 +50,17 @@ def test_an_empty_folder_and_what_a_killed_creation_left_become_an_index(tmp_pat
         assert len(rag.index(docs).added) == 2
 
 
-def test_rebuild_refuses_a_folder_that_the_index_shares_and_leaves_all_there(
-    tmp_path: Path,
-) -> None:
+def test_rebuild_in_a_folder_that_the_index_shares_leaves_all_there(tmp_path: Path) -> None:
     proj = tmp_path / "proj"
     docs = write_files(tmp_path / "docs", FILES)
     with opened(proj) as rag:
         rag.index(docs)
         write_files(proj, FILES | {"vectors/notes.txt": "mine"})
         before = tree(proj)
-        with pytest.raises(ForeignFilesError, match=r"sub, thesis\.txt, vectors/notes\.txt"):
-            rag.rebuild()
 
+        assert len(rag.rebuild().added) == 2
         assert tree(proj) == before
-        assert rag.index().unchanged == ("sub/photo.txt", "thesis.txt")  # it keeps working
+        assert rag.index().unchanged == ("sub/photo.txt", "thesis.txt")
         assert len(rag.search("notice period")) == 2
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 

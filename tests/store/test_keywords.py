@@ -148,13 +148,17 @@ def counted() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
+def chosen(counted: sqlite3.Connection, *terms: str, size: int) -> tuple[list[str], float]:
+    return select_terms(counted, "keywords", [f'"{term}"' for term in terms], chunks=size)
+
+
 def test_frequent_terms_are_left_out_while_rarer_ones_are_there(
     counted: sqlite3.Connection,
 ) -> None:
     size = 2 * FREQUENT_MIN
-    assert select_terms(counted, ['"common"', '"half"', '"rare"'], size)[0] == ['"rare"']
-    assert select_terms(counted, ['"common"', '"half"'], size)[0] == ['"common"', '"half"']
-    assert select_terms(counted, ['"common"', '"nowhere"'], size)[0] == ['"common"']
+    assert chosen(counted, "common", "half", "rare", size=size)[0] == ['"rare"']
+    assert chosen(counted, "common", "half", size=size)[0] == ['"common"', '"half"']
+    assert chosen(counted, "common", "nowhere", size=size)[0] == ['"common"']
 
 
 def test_in_a_large_index_a_term_of_too_many_chunks_is_frequent_whatever_its_share() -> None:
@@ -162,8 +166,10 @@ def test_in_a_large_index_a_term_of_too_many_chunks_is_frequent_whatever_its_sha
     connection.execute("CREATE VIRTUAL TABLE keywords USING fts5 (body, content='')")
     rows = ((i, "often rare" if i < 9 else "often") for i in range(FREQUENT_MOST + 1))
     connection.executemany("INSERT INTO keywords (rowid, body) VALUES (?, ?)", rows)
-    kept, _ = select_terms(connection, ['"often"', '"rare"'], 100 * FREQUENT_MOST)
-    alone, _ = select_terms(connection, ['"often"'], 100 * FREQUENT_MOST)
+    kept, _ = select_terms(
+        connection, "keywords", ['"often"', '"rare"'], chunks=100 * FREQUENT_MOST
+    )
+    alone, _ = select_terms(connection, "keywords", ['"often"'], chunks=100 * FREQUENT_MOST)
     connection.close()
     assert (kept, alone) == (['"rare"'], ['"often"'])
 
@@ -173,17 +179,17 @@ def test_the_score_in_reach_counts_words_that_no_chunk_has(counted: sqlite3.Conn
     rare = 2.2 * math.log((size - 3 + 0.5) / 3.5)
     nowhere = 2.2 * math.log((size + 0.5) / 0.5)
 
-    reach = [select_terms(counted, [t, '"rare"'], size)[1] for t in ('"nowhere"', '"common"')]
+    reach = [chosen(counted, t, "rare", size=size)[1] for t in ("nowhere", "common")]
 
     assert reach == pytest.approx([rare + nowhere, rare])
     query = "SELECT -rank FROM keywords WHERE keywords MATCH 'rare' ORDER BY rank LIMIT 1"
     assert 0 < counted.execute(query).fetchone()[0] < rare
-    assert select_terms(counted, [], size) == ([], 0)
+    assert chosen(counted, size=size) == ([], 0)
 
 
 def test_a_long_question_keeps_its_rarest_terms(counted: sqlite3.Connection) -> None:
     terms = ['"rare"', *(f'"w{i}"' for i in range(1, 41))]
-    kept, _ = select_terms(counted, terms, 100)
+    kept, _ = select_terms(counted, "keywords", terms, chunks=100)
     assert len(kept) == MAX_TERMS
     assert '"rare"' not in kept
 

@@ -9,7 +9,7 @@ import math
 import sys
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ from store_factory import (
 )
 
 from ragkit.errors import (
+    IndexChangedError,
     IndexMismatchError,
     StoreError,
     UnsupportedByStoreError,
@@ -330,19 +331,75 @@ def test_committed_vectors_are_given_by_their_keys(store: VectorStore) -> None:
         np.testing.assert_allclose(row, vector_of(text), atol=1e-3)
 
 
-def test_runs_and_sources_come_from_the_accounts(store: VectorStore) -> None:
+def test_runs_have_their_accounts_and_sources_those_asked_for_last(store: VectorStore) -> None:
     with store.writing("index docs") as writer:
+        writer.ask_for(["/old", "/docs"])
         put(writer, "a.txt", ["a"])
-        writer.account({"sources": ["/docs"], "added": ["a.txt"]})
+        writer.ask_for(["/docs"])
+        writer.account({"added": ["a.txt"]})
     with store.writing("remove a.txt") as writer:
         writer.remove([doc_id_of("a.txt")])
     newest, first = store.runs()
     assert (newest["id"], newest["command"], newest["report"]) == (2, "remove a.txt", None)
     assert (first["state"], first["report"]) == (
-        "closed", {"sources": ["/docs"], "added": ["a.txt"]},
+        "closed", {"added": ["a.txt"]},
     )  # fmt: skip
     assert first["started_at"] <= first["finished_at"] <= newest["finished_at"]
     assert (store.sources(), store.generation()) == (["/docs"], 2)
+
+
+def test_a_question_embedded_before_a_rebuild_is_told_so(
+    kind: StoreKind, store: VectorStore
+) -> None:
+    ingest(store, {"old.txt": ["old"]})
+    request = SearchRequest(k=1, mode="dense", vector=vector_of("old"), embedder=store.embedder)
+    assert texts_of(store.search(request)) == ["old"]
+    if not kind.can_rebuild:
+        return
+    with store.rebuilding(**_with_name("other")) as new:
+        ingest(new, {"new.txt": ["new"]})
+        assert texts_of(store.search(request)) == ["old"]
+    with pytest.raises(IndexChangedError, match="embed the question anew"):
+        store.search(request)
+
+
+def _with_name(name: str) -> dict[str, Any]:
+    manifest = manifest_of(DIM)
+    return manifest | {"embedder": manifest["embedder"] | {"name": name}}
+
+
+def test_chunks_without_vectors_are_found_by_their_words_until_these_come(
+    store: VectorStore,
+) -> None:
+    with store.writing("index") as writer:
+        document, chunks = make_document("a.txt", ["alpha", "beta", "alpha"])
+        writer.add(document, chunks, [key_of("alpha"), key_of("beta"), key_of("alpha")])
+    assert texts_of(keyword(store, "beta")) == ["beta"]
+    assert dense(store, vector_of("alpha")) == []
+    assert list(store.check()) == []
+    with store.writing("index") as writer:
+        writer.add_vectors([key_of("alpha")], vectors_of(["alpha"]))
+    assert texts_of(dense(store, vector_of("alpha"))) == ["alpha", "alpha"]
+    assert (
+        len(store.search(SearchRequest(k=9, mode="hybrid", vector=vector_of("beta"), text="beta")))
+        == 3
+    )
+    with store.writing("index") as writer:
+        writer.add_vectors([key_of("beta")], vectors_of(["beta"]))
+        writer.remove([document.doc_id])
+    assert dense(store, vector_of("beta")) == []
+    assert list(store.check()) == []
+
+
+def test_commits_are_counted_for_all_who_look(kind: StoreKind, store: VectorStore) -> None:
+    with closing(kind.reopen(store)) as reader:
+        before = reader.commits()
+        with store.writing("index") as writer:
+            assert writer.commits == before
+            put(writer, "a.txt", ["a"])
+            writer.commit()
+            assert reader.commits() == before + 1
+        assert reader.commits() == store.commits() == before + 2
 
 
 def test_notes_are_kept_by_name_for_all_who_open_the_store(
@@ -371,9 +428,10 @@ def test_rebuilding_puts_a_new_store_in_the_place_or_says_that_it_cannot(
         assert [d.path for d in store.documents()] == ["old.txt"]
         with closing(kind.reopen(store)) as reader:
             assert texts_of(dense(reader, vector_of("old"))) == ["old"]
-    with closing(kind.reopen(store)) as again:
+    for again in (store, kind.reopen(store)):  # a reader that was open sees it too
         assert again.embedder["dim"] == DIM * 2
         assert texts_of(dense(again, vector_of("new", DIM * 2))) == ["new"]
+        assert [d.path for d in again.documents()] == ["new.txt"]
         assert list(again.check()) == []
 
 
@@ -393,7 +451,11 @@ def test_a_rebuild_that_fails_leaves_the_store_as_it_is(
     with pytest.raises(RuntimeError, match="boom"):
         fail()
     assert texts_of(dense(store, vector_of("old"))) == ["old"]
-    assert ingest(store, {"more.txt": ["more"]}) == 2
+    assert ingest(store, {"more.txt": ["more"]}) == 3
+    assert list(store.check()) == []
+    with store.rebuilding(**manifest_of(DIM)) as new:  # it goes on where the other ended
+        assert [d.path for d in new.documents()] == ["new.txt"]
+    assert texts_of(dense(store, vector_of("new"))) == ["new"]
     assert list(store.check()) == []
 
 

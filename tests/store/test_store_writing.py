@@ -150,15 +150,16 @@ def test_the_blocks_own_errors_leave_it_unchanged(store: VectorStore) -> None:
         raise FileNotFoundError(2, "gone", "source.txt")
 
 
-def test_a_document_with_an_unknown_key_is_refused_and_the_old_one_stays(
+def test_a_step_that_fails_halfway_spoils_the_run_and_the_old_document_stays(
     store: VectorStore,
 ) -> None:
     ingest(store, {"a.txt": ["a"]})
+    document, chunks = make_document("a.txt", ["new", "newer"])
 
     def run() -> None:
         with store.writing("index") as writer:
-            with pytest.raises(ValueError, match="no vector is stored"):
-                writer.add(*make_document("a.txt", ["new"]), [key_of("new")])
+            with pytest.raises(ValueError, match="zip"):
+                writer.add(document, chunks, [key_of("new")])
             with pytest.raises(StoreError, match="a step of this run failed"):
                 writer.commit()
 

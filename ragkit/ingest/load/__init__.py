@@ -13,13 +13,13 @@ from ragkit.ingest.load.document import (
     Fingerprint,
     fingerprint,
     load_document,
-    make_doc_id,
     relative_path,
     root_folder,
 )
 from ragkit.ingest.load.formats import Format, Formats, Parsed
 from ragkit.ingest.load.parser import Parser
 from ragkit.ingest.load.walk import WalkEntry, walk_files
+from ragkit.records import make_doc_id
 
 __all__ = [
     "Fingerprint",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.load.formats import no_reader
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
-from ragkit.records import Document
+from ragkit.records import Document, make_doc_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,11 +92,6 @@ def fingerprint(path: Path) -> Fingerprint:
 
     file_sha256, info = _consistent(path, digest)
     return Fingerprint(file_sha256, info.st_size, info.st_mtime_ns)
-
-
-def make_doc_id(root: str, relative: str) -> str:
-    """Name a document: the first 32 hex digits of SHA-256 over root, NUL and relative path."""
-    return hashlib.sha256(f"{root}\0{relative}".encode()).hexdigest()[:_DOC_ID_DIGITS]
 
 
 def root_folder(root: Path) -> Path:

@@ -7,7 +7,9 @@ import json
 import os
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from ragkit.errors import (
@@ -18,65 +20,121 @@ from ragkit.errors import (
     StorageFullError,
     StoreError,
 )
-from ragkit.store.local.disk import MissingRowsError, sync_folder
+from ragkit.store.local.disk import MissingRowsError, sync_folder, write_counter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+T = TypeVar("T")
+
 SQLITE_VERSION = sqlite3.sqlite_version
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 APPLICATION_ID = 0x52414742
 BUSY_MS = 10_000  # a commit by another connection takes milliseconds
+LOG_LONG_BYTES = 16 << 20
+LOG_KEPT_BYTES = 16 << 20
+END_LOG_MS = 200
 
+_EMBEDDER = {"backend", "name", "digest", "dim", "options"}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # SQLite reports a quota or a limit on file size as these, and keeps the reason to itself.
 _WRITE_FAILED = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 
-# How FTS5 is set makes taking in 34,000 chunks a third quicker (2.0 s for 3.0 of CPU, 1,000 or 400
-# a commit): it holds a commit's words in memory and merges its parts less often. Questions took
-# the same time.
 TABLES = """
 CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), commits INTEGER NOT NULL);
-INSERT INTO head VALUES (1, 0);
+CREATE TABLE builds (
+    id INTEGER PRIMARY KEY, embedder TEXT, splitter TEXT NOT NULL, started_at TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('making', 'living', 'retired')));
+CREATE TABLE head (
+    id INTEGER PRIMARY KEY CHECK (id = 1), commits INTEGER NOT NULL, build INTEGER NOT NULL);
 CREATE TABLE generations (
-    id INTEGER PRIMARY KEY, command TEXT NOT NULL, started_at TEXT NOT NULL, finished_at TEXT,
+    id INTEGER PRIMARY KEY, build INTEGER NOT NULL, command TEXT NOT NULL,
+    started_at TEXT NOT NULL, finished_at TEXT,
     state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'interrupted')), report TEXT);
+CREATE TABLE sources (
+    path TEXT PRIMARY KEY, include TEXT NOT NULL, exclude TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE decisions (
+    location TEXT PRIMARY KEY, what TEXT NOT NULL CHECK (what IN ('removed', 'accepted')),
+    made_at TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
-    id INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, root TEXT NOT NULL, path TEXT NOT NULL,
-    title TEXT NOT NULL, kind TEXT NOT NULL, encoding TEXT, size_bytes INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL, file_sha256 TEXT NOT NULL, chars INTEGER NOT NULL,
-    chunks INTEGER NOT NULL, metadata TEXT NOT NULL, stale TEXT,
-    born INTEGER NOT NULL, died INTEGER);
-CREATE UNIQUE INDEX documents_living ON documents (doc_id) WHERE died IS NULL;
+    id INTEGER PRIMARY KEY, build INTEGER NOT NULL, doc_id TEXT NOT NULL, root TEXT NOT NULL,
+    path TEXT NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, encoding TEXT,
+    size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, file_sha256 TEXT NOT NULL,
+    chars INTEGER NOT NULL, first_chunk INTEGER NOT NULL, chunks INTEGER NOT NULL,
+    metadata TEXT NOT NULL, origin TEXT NOT NULL CHECK (origin IN ('file', 'program')),
+    row_hash BLOB NOT NULL, stale TEXT, born INTEGER NOT NULL, died INTEGER);
+CREATE UNIQUE INDEX documents_living ON documents (build, doc_id) WHERE died IS NULL;
+CREATE TABLE fields (
+    name TEXT NOT NULL, value NOT NULL, document INTEGER NOT NULL,
+    PRIMARY KEY (name, value, document)) WITHOUT ROWID;
 CREATE TABLE pages (
     document INTEGER NOT NULL, number INTEGER NOT NULL, char_start INTEGER NOT NULL,
-    char_end INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER,
-    PRIMARY KEY (document, number)) WITHOUT ROWID;
+    char_end INTEGER NOT NULL, PRIMARY KEY (document, number)) WITHOUT ROWID;
 CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY, chunk_id BLOB NOT NULL, document INTEGER NOT NULL,
-    ordinal INTEGER NOT NULL, char_start INTEGER NOT NULL, char_end INTEGER NOT NULL,
-    page INTEGER, tokens INTEGER NOT NULL, heading TEXT NOT NULL, text TEXT NOT NULL,
-    vector INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, document INTEGER NOT NULL, ordinal INTEGER NOT NULL,
+    char_start INTEGER NOT NULL, char_end INTEGER NOT NULL, page INTEGER, tokens INTEGER NOT NULL,
+    heading TEXT NOT NULL, text TEXT NOT NULL, vector INTEGER, row_hash BLOB NOT NULL,
     born INTEGER NOT NULL, died INTEGER);
-CREATE UNIQUE INDEX chunks_document ON chunks (document, ordinal);
+CREATE TABLE pending (chunk INTEGER PRIMARY KEY, key BLOB NOT NULL);
+CREATE INDEX pending_key ON pending (key);
 CREATE TABLE vectors (id INTEGER PRIMARY KEY, crc32 INTEGER NOT NULL, chunk INTEGER);
 CREATE TABLE embedding_cache (key BLOB PRIMARY KEY, vector INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE segments (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, dim INTEGER NOT NULL, rows INTEGER NOT NULL,
-    centre BLOB, alive BLOB NOT NULL);
-CREATE VIRTUAL TABLE keywords USING fts5 (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, build INTEGER NOT NULL, dim INTEGER NOT NULL,
+    rows INTEGER NOT NULL, centre BLOB, rotation INTEGER, codes_crc INTEGER, alive BLOB NOT NULL);
+"""
+
+# How FTS5 is set makes taking in 34,000 chunks a third quicker (2.0 s for 3.0 of CPU, 1,000 or 400
+# a commit): it holds a commit's words in memory and merges its parts less often. Questions took
+# the same time.
+KEYWORDS = """
+CREATE VIRTUAL TABLE {table} USING fts5 (
     heading, body, content='', tokenize='porter unicode61 remove_diacritics 2');
-INSERT INTO keywords (keywords, rank)
+INSERT INTO {table} ({table}, rank)
     VALUES ('hashsize', 8388608), ('automerge', 16), ('crisismerge', 32);
 """
 
 
-def create(path: Path, manifest: Mapping[str, Any]) -> None:
+def keywords_table(build: int) -> str:
+    """The name of a build's keyword index."""
+    return f"keywords_{build}"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One making of an index: all its chunks are split alike, all its vectors of one embedder.
+
+    ``embedder`` is empty for an index without vectors.
+    """
+
+    id: int
+    embedder: dict[str, Any]
+    splitter: dict[str, int]
+    state: str
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector, 0 without an embedder."""
+        return int(self.embedder.get("dim", 0))
+
+    @property
+    def keywords(self) -> str:
+        """The name of its keyword index."""
+        return keywords_table(self.id)
+
+
+def create(
+    path: Path,
+    manifest: Mapping[str, Any],
+    *,
+    embedder: Mapping[str, Any],
+    splitter: Mapping[str, int],
+) -> None:
     """Make a catalog without documents in an existing folder, in WAL mode.
 
-    It gets its name when it is whole: a kill on the way leaves a folder without an index.
+    It gets its name when it is whole and on the disk: a kill or a full disk on the way leaves a
+    folder without an index. There is no log beside it then: WAL mode comes last.
     """
     file = path / "catalog.db.new"
     with translated(path):
@@ -84,43 +142,147 @@ def create(path: Path, manifest: Mapping[str, Any]) -> None:
             left_over.unlink()
         connection = sqlite3.connect(file, isolation_level=None)
         try:
+            _make_durable(connection)
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # `compact` gives pages back
+            connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
+            connection.executemany(
+                "INSERT INTO manifest VALUES (?, ?)",
+                [(key, _json(value)) for key, value in manifest.items()],
+            )
+            add_build(connection, embedder=embedder, splitter=splitter, state="living")
+            connection.execute("INSERT INTO head VALUES (1, 0, 1)")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+            connection.execute("COMMIT")
             connection.execute("PRAGMA journal_mode = WAL")
-            _create_tables(connection, manifest)
         finally:
             connection.close()
+        log = file.with_name(file.name + "-wal")
+        if log.exists() and log.stat().st_size:  # closing could not write it into the catalog
+            raise StorageFullError(_full(path), path)
         file.replace(path / "catalog.db")
         sync_folder(path)
         sync_folder(path.parent)
 
 
-def _create_tables(connection: sqlite3.Connection, manifest: Mapping[str, Any]) -> None:
-    """Make the tables of the current format in an empty database, in one transaction."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
-    connection.executemany(
-        "INSERT INTO manifest VALUES (?, ?)",
-        [(key, json.dumps(value, ensure_ascii=False)) for key, value in manifest.items()],
+def add_build(
+    connection: sqlite3.Connection,
+    *,
+    embedder: Mapping[str, Any],
+    splitter: Mapping[str, int],
+    state: str,
+) -> int:
+    """Add a build with its keyword index, inside a transaction; returns its id."""
+    stored = _json(dict(embedder)) if embedder else None
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    cursor = connection.execute(
+        "INSERT INTO builds VALUES (NULL, ?, ?, ?, ?)",
+        (stored, _json(dict(splitter)), started, state),
     )
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
-    connection.execute("COMMIT")
+    build = cursor.lastrowid or 0
+    for statement in KEYWORDS.format(table=keywords_table(build)).split(";\n"):
+        connection.execute(statement)
+    return build
+
+
+def read_build(connection: sqlite3.Connection, path: Path, build: int | None = None) -> Build:
+    """A build by its id, or the living one.
+
+    Raises:
+        IndexCorruptError: There is no such build, or its row cannot be read.
+    """
+    row = connection.execute(
+        "SELECT id, embedder, splitter, state FROM builds "
+        "WHERE id = coalesce(?, (SELECT build FROM head))",
+        (build,),
+    ).fetchone()
+    if row is None:
+        raise damaged(path, "builds", "the build that is named is not there")
+    embedder = {} if row[1] is None else parsed(row[1], dict, path, "builds.embedder")
+    if embedder and not embedder.keys() >= _EMBEDDER:
+        raise damaged(path, "builds.embedder", f"it lacks {min(_EMBEDDER - embedder.keys())}")
+    return Build(row[0], embedder, parsed(row[2], dict, path, "builds.splitter"), row[3])
+
+
+def read_identity(connection: sqlite3.Connection, path: Path) -> str:
+    """What tells an index from every other, also from one that took its place.
+
+    Raises:
+        IndexCorruptError: It is not there.
+    """
+    row = connection.execute("SELECT value FROM manifest WHERE key = 'id'").fetchone()
+    if row is None:
+        raise damaged(path, "manifest", "the index has no id")
+    return str(row[0])
+
+
+def parsed(text: object, kind: type[T], path: Path, where: str) -> T:
+    """A JSON value of the catalog.
+
+    Args:
+        text: As it is stored.
+        kind: What it must be: ``dict`` or ``list``.
+        path: The index folder.
+        where: Table and column, for the error.
+
+    Raises:
+        IndexCorruptError: It is no JSON of that kind.
+    """
+    try:
+        value = json.loads(text)  # type: ignore[arg-type]  # whatever SQLite gives
+    except (TypeError, ValueError) as exc:
+        raise damaged(path, where, str(exc)) from exc
+    if not isinstance(value, kind):
+        raise damaged(path, where, f"expected {kind.__name__}, not {type(value).__name__}")
+    return value
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    """Let commits survive a loss of power; macOS must be asked to empty the drive's cache."""
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     """Open the catalog of an index folder; its version is checked.
 
-    Transactions are explicit. A reader's connection refuses to write.
+    Transactions are explicit. A reader's connection cannot write, and never moves the log into
+    the catalog: two connections that do so at the same time are what old versions of SQLite
+    fail at (https://sqlite.org/wal.html#the_wal_reset_bug).
 
     Raises:
         IndexNotFoundError: There is no catalog.
         IndexCorruptError, FormatVersionError: It is damaged or not ragkit's, or newer.
     """
+    connection = _open(path, write=write)
+    try:
+        with translated(path):
+            version = _version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    if version == FORMAT_VERSION:
+        return connection
+    connection.close()
+    from ragkit.store.local.migrate import migrate
+
+    migrate(path)
+    return _open(path, write=write)
+
+
+def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     file = path / "catalog.db"
     if not file.is_file():
         msg = f"no index at {path}; `ragkit index FOLDER` makes one"
         raise IndexNotFoundError(msg, path)
     with translated(path):
         connection = sqlite3.connect(
-            f"file:{quote(str(file))}?{_access(file)}",
+            f"file:{quote(str(file))}?{'mode=rw' if write else _access(file)}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,
@@ -128,11 +290,12 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         try:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
             if write:
-                connection.execute("PRAGMA synchronous = FULL")
+                _make_durable(connection)
+                connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
                 connection.execute("PRAGMA cache_size = -32768")
             else:
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
                 connection.execute("PRAGMA query_only = ON")
-            _check_version(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -140,14 +303,15 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
 
 
 def _access(file: Path) -> str:
+    """How a reader opens a catalog: one in a folder that cannot be written needs no log file."""
     if os.access(file.parent, os.W_OK) and os.access(file, os.W_OK):
-        return "mode=rw"
+        return "mode=ro"
     log = file.with_name(file.name + "-wal")
     return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a catalog that is not ours or was written by a newer ragkit.
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of a catalog.
 
     Raises:
         IndexCorruptError: The database is not a ragkit catalog.
@@ -164,6 +328,44 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
             "install a newer ragkit"
         )
         raise FormatVersionError(msg, path)
+    return int(version)
+
+
+def shorten_log(connection: sqlite3.Connection, path: Path) -> None:
+    """Move a long write-ahead log into the catalog; called by the writer, between commits.
+
+    Readers that never pause keep SQLite from beginning the log anew by itself. This waits for
+    those that still look at an older commit; new ones are not held up.
+    """
+    log = path / "catalog.db-wal"
+    try:
+        is_long = log.stat().st_size > LOG_LONG_BYTES
+    except FileNotFoundError:
+        return
+    if is_long:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def commit(connection: sqlite3.Connection, path: Path) -> None:
+    """Commit a transaction of the writer and count it, in the catalog and beside it.
+
+    The file ``commits`` tells what SQLite cannot: that a damaged log took back commits. It is
+    written after each commit and never before, so it is never ahead of a whole catalog.
+    """
+    connection.execute("UPDATE head SET commits = commits + 1")
+    (commits,) = connection.execute("SELECT commits FROM head").fetchone()
+    connection.execute("COMMIT")
+    write_counter(path, commits)
+    shorten_log(connection, path)
+
+
+def end_log(connection: sqlite3.Connection) -> None:
+    """Move the whole log into the catalog at the end of a run, unless a reader is in the way.
+
+    So an index at rest is one file, and can be read in a folder that cannot be written.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {END_LOG_MS}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
@@ -245,6 +447,15 @@ def translated(path: Path) -> Iterator[None]:
 def broken(path: Path, invariant: str, detail: str) -> IndexCorruptError:
     """The error that names an invariant of docs/format.md and what breaks it."""
     msg = f"{path}: invariant {invariant} is broken: {detail}; build it anew with `ragkit rebuild`"
+    return IndexCorruptError(msg, path)
+
+
+def damaged(path: Path, where: str, detail: str) -> IndexCorruptError:
+    """The error for what no invariant can be told by: a value of the catalog that has no sense."""
+    msg = (
+        f"{path}/catalog.db is damaged: {where}: {detail}; `ragkit check` tells more; restore the "
+        "index from a backup, or make a new one: `ragkit index FOLDER --index NAME`"
+    )
     return IndexCorruptError(msg, path)
 
 

@@ -6,6 +6,7 @@ left in the middle of a commit is right: what was never committed is no part of 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from contextlib import closing
@@ -18,10 +19,13 @@ from sqlite_utils import Database
 from ragkit.errors import FormatVersionError, IndexCorruptError
 from ragkit.protocols import Violation
 from ragkit.records import make_chunk_id
-from ragkit.store.local.catalog import TABLES, connect, reading, translated
-from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.catalog import TABLES, connect, keywords_table, reading, translated
+from ragkit.store.local.disk import MissingRowsError, read_counter
 from ragkit.store.local.files import SegmentFiles
+from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
+from ragkit.store.local.queries import is_named_rightly
 from ragkit.store.local.rows import ROW_MASK, vector_id
+from ragkit.store.local.writer import scalars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,6 +59,7 @@ def check(path: Path, *, quick: bool = False) -> list[Violation]:
     Raises:
         IndexNotFoundError: There is no index.
     """
+    seen = read_counter(path)  # before the catalog, which may go on meanwhile
     try:
         connection = connect(path)
     except FormatVersionError as exc:
@@ -66,13 +71,25 @@ def check(path: Path, *, quick: bool = False) -> list[Violation]:
             database = Database(connection, execute_plugins=False, recursive_triggers=False)
             if lacking := _lacking(database):
                 return [Violation("catalog", "must", f"it lacks the {lacking}", INDEX_AGAIN)]
-            checks = _QUICK_CHECKS if quick else (*_QUICK_CHECKS, *_CATALOG_CHECKS)
-            found = [violation for one in checks for violation in one(database)]
+            found = [*_catalog(database, quick=quick), *_commits(database, seen)]
+            for one in _QUICK_CHECKS if quick else (*_QUICK_CHECKS, *_CATALOG_CHECKS):
+                found += _told(one, database)
             return [*found, *_vector_files(database, path / "vectors", full=not quick)]
     except IndexCorruptError as exc:
         return [Violation("catalog", "must", str(exc), INDEX_AGAIN)]
     finally:
         connection.close()
+
+
+def _told(
+    check_one: Callable[[Database], Iterator[Violation]], database: Database
+) -> list[Violation]:
+    """What a check finds; values that it cannot even compute with are damage too."""
+    try:
+        return [*check_one(database)]
+    except (TypeError, ValueError, KeyError) as exc:
+        what = check_one.__name__.strip("_").replace("_", "-")
+        return [Violation("catalog", "must", f"{what}: a value has no sense: {exc}", INDEX_AGAIN)]
 
 
 def _lacking(database: Database) -> str:
@@ -90,17 +107,71 @@ def _lacking(database: Database) -> str:
     return ""
 
 
-def _catalog(database: Database) -> Iterator[Violation]:
-    verdict = [str(value) for row in database.query("PRAGMA quick_check") for value in row.values()]
+def _catalog(database: Database, *, quick: bool) -> Iterator[Violation]:
+    query = "PRAGMA quick_check" if quick else "PRAGMA integrity_check"
+    verdict = [str(value) for row in database.query(query) for value in row.values()]
     if verdict != ["ok"]:
         yield Violation("catalog", "must", f"SQLite: {'; '.join(verdict[:_SHOWN])}", INDEX_AGAIN)
+
+
+def _commits(database: Database, seen: int) -> Iterator[Violation]:
+    (head,) = database.query("SELECT commits FROM head")
+    if not isinstance(head["commits"], int) or seen > head["commits"]:
+        detail = f"{seen} were made and the catalog knows {head['commits']}: its log was damaged"
+        yield Violation("commits", "must", detail, "`ragkit index`, which finds what is missing")
+
+
+def _builds(database: Database) -> Iterator[Violation]:
+    living = [row["id"] for row in database.query("SELECT id FROM builds WHERE state = 'living'")]
+    (head,) = database.query("SELECT build FROM head")
+    if living != [head["build"]]:
+        detail = f"build {head['build']} is named, and {living} live"
+        yield Violation("one-build", "must", detail, INDEX_AGAIN)
+    for row in database.query("SELECT id, embedder, splitter FROM builds WHERE state != 'retired'"):
+        for name in ("embedder", "splitter"):
+            if row[name] is not None and not isinstance(json.loads(row[name]), dict):
+                raise ValueError(f"builds.{name} of {row['id']}")  # noqa: EM102 -- told by `_told`
+        if not database[keywords_table(row["id"])].exists():
+            detail = f"build {row['id']} has no keyword index"
+            yield Violation("keywords", "should", detail, REBUILD)
+
+
+def _documents(database: Database) -> Iterator[Violation]:
+    names = ", ".join(HASHED)
+    rows = database.query(f"SELECT id AS place, row_hash, {names} FROM documents")  # noqa: S608 -- names of columns
+    wrong = (
+        row for row in rows
+        if make_doc_hash([row[name] for name in HASHED]) != row["row_hash"]
+        or not is_named_rightly(row)
+    )  # fmt: skip
+    yield from _listed("document-row", "documents whose row was changed", wrong)
+    yield from _listed("document-row", "documents whose chunks are not all there", database.query(
+        "SELECT d.id AS place FROM documents d WHERE d.chunks != (SELECT count(*) FROM chunks c "
+        "WHERE c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks AND c.document = d.id)"
+    ))  # fmt: skip
+
+
+def _fields(database: Database) -> Iterator[Violation]:
+    """The index of metadata, made again from the metadata themselves."""
+    for document in database.query("SELECT id, metadata FROM documents"):
+        made = set(scalars(json.loads(document["metadata"])))
+        stored = {
+            (row["name"], row["value"])
+            for row in database.query(
+                "SELECT name, value FROM fields WHERE document = ?", (document["id"],)
+            )
+        }
+        if made != stored:
+            detail = f"those of document {document['id']} are not its metadata"
+            yield Violation("fields", "should", detail, REBUILD)
+            return
 
 
 def _one_version(database: Database) -> Iterator[Violation]:
     # NOT INDEXED: the index that should prevent this must not hide it.
     yield from _listed("one-version", "documents that live twice", database.query(
         "SELECT doc_id AS place FROM documents NOT INDEXED WHERE died IS NULL "
-        "GROUP BY doc_id HAVING count(*) > 1"
+        "GROUP BY build, doc_id HAVING count(*) > 1"
     ))  # fmt: skip
 
 
@@ -113,26 +184,49 @@ def _rows_exist(database: Database) -> Iterator[Violation]:
 def _vector_owner(database: Database) -> Iterator[Violation]:
     yield from _listed("vector-owner", "chunks whose row is not theirs", database.query(
         "SELECT c.id AS place FROM chunks c LEFT JOIN vectors v ON v.id = c.vector "
-        "WHERE v.chunk IS NOT c.id"
+        "WHERE c.vector NOT NULL AND v.chunk IS NOT c.id"
     ))  # fmt: skip
     yield from _listed("vector-owner", "rows whose chunk is not theirs", database.query(
         "SELECT v.id AS place FROM vectors v LEFT JOIN chunks c ON c.id = v.chunk "
         "WHERE v.chunk IS NOT NULL AND c.vector IS NOT v.id"
     ))  # fmt: skip
+    yield from _listed("vector-owner", "chunks whose row is of another build", database.query(
+        "SELECT c.id AS place FROM chunks c JOIN documents d ON d.id = c.document "
+        "JOIN segments s ON s.id = c.vector >> 32 WHERE s.build != d.build"
+    ))  # fmt: skip
 
 
-def _chunk_text(database: Database) -> Iterator[Violation]:
+def _pending(database: Database) -> Iterator[Violation]:
+    yield from _listed("pending", "chunks that lack a vector and wait for none", database.query(
+        "SELECT c.id AS place FROM chunks c JOIN documents d ON d.id = c.document "
+        "JOIN builds b ON b.id = d.build WHERE c.vector IS NULL AND c.died IS NULL "
+        "AND b.embedder NOT NULL AND c.id NOT IN (SELECT chunk FROM pending)"
+    ))  # fmt: skip
+    yield from _listed("pending", "entries whose chunk waits for nothing", database.query(
+        "SELECT p.chunk AS place FROM pending p LEFT JOIN chunks c ON c.id = p.chunk "
+        "WHERE c.id IS NULL OR c.vector NOT NULL OR c.died NOT NULL"
+    ))  # fmt: skip
+
+
+def _chunks(database: Database) -> Iterator[Violation]:
     rows = database.query(
-        "SELECT c.id AS place, hex(c.chunk_id) AS chunk_id, d.doc_id, c.char_start, c.char_end, "
-        "c.text FROM chunks c LEFT JOIN documents d ON d.id = c.document"
+        "SELECT c.id AS place, d.doc_id, c.char_start, c.char_end, c.text, c.page, c.heading, "
+        "c.row_hash, c.died IS d.died AS same, CASE WHEN c.page NOT NULL THEN ("
+        "  SELECT json_group_array(json_array(number, char_start, char_end)) FROM ("
+        "    SELECT p.number, p.char_start, p.char_end FROM pages p WHERE p.document = c.document"
+        "    AND p.char_start < min(p.char_end, c.char_end) AND p.char_end > c.char_start"
+        "    ORDER BY p.number)) ELSE '[]' END AS pages "
+        "FROM chunks c LEFT JOIN documents d ON d.id = c.document"
     )
-    wrong = (row for row in rows if not _is_named_rightly(row))
-    yield from _listed("chunk-text", "chunks that are not what their id names", wrong)
+    wrong = (row for row in rows if not _is_whole(row))
+    yield from _listed("chunk-row", "chunks whose row was changed", wrong)
 
 
-def _is_named_rightly(row: dict[str, Any]) -> bool:
-    named = make_chunk_id(str(row["doc_id"]), row["char_start"], row["char_end"], row["text"])
-    return named == str(row["chunk_id"]).lower()
+def _is_whole(row: dict[str, Any]) -> bool:
+    place = (row["char_start"], row["char_end"])
+    chunk_id = make_chunk_id(str(row["doc_id"]), *place, row["text"])
+    made = make_row_hash(chunk_id, row["page"], row["heading"], row["pages"])
+    return bool(row["same"]) and made == row["row_hash"]
 
 
 def _cache_rows(database: Database) -> Iterator[Violation]:
@@ -142,13 +236,25 @@ def _cache_rows(database: Database) -> Iterator[Violation]:
     ))  # fmt: skip
 
 
+_CHUNKS_OF_DOCUMENTS = (
+    "documents d JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks"
+)
+
+
 def _keywords(database: Database) -> Iterator[Violation]:
-    yield from _listed("keywords", "chunks without keywords", database.query(
-        "SELECT id AS place FROM chunks WHERE id NOT IN (SELECT rowid FROM keywords)"
-    ), should=True)  # fmt: skip
-    yield from _listed("keywords", "keywords without a chunk", database.query(
-        "SELECT rowid AS place FROM keywords WHERE rowid NOT IN (SELECT id FROM chunks)"
-    ), should=True)  # fmt: skip
+    for build in [
+        row["id"] for row in database.query("SELECT id FROM builds WHERE state != 'retired'")
+    ]:
+        table = keywords_table(build)
+        if not database[table].exists():
+            continue  # told with the build
+        chunks = f"SELECT c.id FROM {_CHUNKS_OF_DOCUMENTS} WHERE d.build = {build}"  # noqa: S608 -- ours
+        yield from _listed("keywords", "chunks without keywords", database.query(
+            f"SELECT id AS place FROM ({chunks}) WHERE id NOT IN (SELECT rowid FROM {table})"  # noqa: S608 -- ours
+        ), should=True)  # fmt: skip
+        yield from _listed("keywords", "keywords without a chunk", database.query(
+            f"SELECT rowid AS place FROM {table} WHERE rowid NOT IN ({chunks})"  # noqa: S608 -- ours
+        ), should=True)  # fmt: skip
 
 
 def _listed(
@@ -167,11 +273,14 @@ def _listed(
     yield Violation(invariant, "should" if should else "must", detail, REBUILD)
 
 
-_QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_catalog, _one_version)
+_QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (_builds, _one_version)
 _CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (
     _rows_exist,
     _vector_owner,
-    _chunk_text,
+    _pending,
+    _documents,
+    _fields,
+    _chunks,
     _cache_rows,
     _keywords,
 )

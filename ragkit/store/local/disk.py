@@ -10,8 +10,10 @@ import logging
 import os
 import re
 import socket
+import struct
 import sys
 import time
+import zlib
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,10 +30,11 @@ WRITER_WAIT_S = 10.0
 
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
-    r"catalog\.db(\.new)?(-wal|-shm|-journal)?|writer\.lock|\.?learned\.json(\.\w+)?"
+    r"catalog\.db(\.new)?(-wal|-shm|-journal)?|commits|writer\.lock|\.?learned\.json(\.\w+)?"
     r"|vectors|vectors/\d{8}\.(f16|rbq)"
 )
 _NOTES = "learned.json"
+_COMMITS = "commits"
 _REPLACED = ".replaced"
 
 
@@ -126,6 +129,33 @@ def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- an
             raise
     except OSError as exc:
         _log.debug("%s: not kept: %s", index / _NOTES, exc)
+
+
+_COUNTER = struct.Struct("<QI")
+
+
+def write_counter(index: Path, commits: int) -> None:
+    """Write how many commits an index has seen; see `read_counter`. It need not reach the disk."""
+    count = commits.to_bytes(8, "little")
+    data = _COUNTER.pack(commits, zlib.crc32(count))
+    try:
+        fd = os.open(index / _COMMITS, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+    except OSError as exc:  # the commit itself is made
+        _log.debug("%s: not counted: %s", index, exc)
+
+
+def read_counter(index: Path) -> int:
+    """How many commits an index has seen at least; 0 if that is not known."""
+    try:
+        commits, checksum = _COUNTER.unpack((index / _COMMITS).read_bytes())
+    except (OSError, struct.error):
+        return 0
+    known = zlib.crc32(commits.to_bytes(8, "little")) == checksum
+    return int(commits) if known else 0
 
 
 if sys.platform == "win32":

@@ -31,7 +31,7 @@ def query_phrases(question: str) -> list[str]:
 
 
 def select_terms(
-    connection: sqlite3.Connection, terms: list[str], chunks: int
+    connection: sqlite3.Connection, table: str, terms: list[str], *, chunks: int
 ) -> tuple[list[str], float]:
     """Keep the terms worth searching for, and tell the highest BM25 score in reach.
 
@@ -43,15 +43,16 @@ def select_terms(
 
     Args:
         connection: The catalog.
+        table: The build's keyword index.
         terms: As `query_phrases` gives them.
-        chunks: How many chunks the index holds.
+        chunks: How many chunks it holds.
 
     Returns:
         The terms, rarest first, and the score that a chunk full of them would come near to. Terms
         that occur nowhere count in it: what a question asks for and no chunk says.
     """
     limit = min(max(FREQUENT_MIN, int(chunks * FREQUENT_SHARE)), FREQUENT_MOST)
-    count = "SELECT count(*) FROM (SELECT 1 FROM keywords WHERE keywords MATCH ? LIMIT ?)"
+    count = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"  # noqa: S608 -- ours
     frequency = {t: connection.execute(count, (t, limit)).fetchone()[0] for t in terms}
     present = [t for t in terms if frequency[t] > 0]
     rare = [t for t in present if frequency[t] < limit]

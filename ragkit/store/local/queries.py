@@ -1,6 +1,6 @@
 """What is read from the catalog: complete hits, documents, runs, sizes.
 
-A hit's text is checked by the hash that its chunk's id is.
+What is served is checked by the hashes of its rows.
 """
 
 from __future__ import annotations
@@ -10,38 +10,56 @@ import re
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
-from ragkit.records import DocumentInfo, Hit, Page, failed_pages, make_chunk_id, reading_notes
-from ragkit.store.local.catalog import broken
+from ragkit.records import (
+    DocumentInfo,
+    Hit,
+    Page,
+    failed_pages,
+    make_chunk_id,
+    make_doc_id,
+    reading_notes,
+)
+from ragkit.store.local.catalog import broken, parsed
+from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest
 
 _HITS = """
-SELECT c.id, c.chunk_id, c.char_start, c.char_end, c.page, c.heading, c.text,
+SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
        CASE WHEN c.page NOT NULL THEN (
-           SELECT json_group_array(json_array(p.number, p.char_start, p.char_end)) FROM pages p
-           WHERE p.document = c.document AND p.number >= c.page
-             AND p.char_start < min(p.char_end, c.char_end) AND p.char_end > c.char_start) END,
-       d.doc_id, d.root, d.path, d.title, d.kind, d.file_sha256
-FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d ON d.id = c.document
+           SELECT json_group_array(json_array(number, char_start, char_end)) FROM (
+               SELECT p.number, p.char_start, p.char_end FROM pages p
+               WHERE p.document = c.document AND p.char_start < min(p.char_end, c.char_end)
+                 AND p.char_end > c.char_start ORDER BY p.number)) ELSE '[]' END,
+       c.document
+FROM json_each(?) j JOIN chunks c ON c.id = j.value
 """
 
+_HASHED = (
+    f"SELECT id, row_hash, {', '.join(HASHED)} FROM documents "  # noqa: S608 -- names of columns
+    "WHERE id IN (SELECT value FROM json_each(?))"
+)
+
 _CHUNKS_AT = """
-SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document
-WHERE d.doc_id = ? AND d.died IS NULL AND c.died IS NULL AND c.char_start < ? AND c.char_end > ?
-ORDER BY c.ordinal
+SELECT c.id FROM documents d
+JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks
+WHERE d.build = ?1 AND d.doc_id = ?2 AND d.died IS NULL AND c.char_start < ?3 AND c.char_end > ?4
+ORDER BY c.id
 """
 
 _NEIGHBOURS = """
 SELECT n.id FROM documents d
-JOIN chunks c ON c.document = d.id AND c.char_start = ?3 AND c.char_end = ?4
-JOIN chunks n ON n.document = d.id AND n.ordinal BETWEEN c.ordinal - ?5 AND c.ordinal + ?5
-WHERE d.doc_id = ?1 AND d.file_sha256 = ?2 AND d.died IS NULL AND n.id != c.id
-ORDER BY abs(n.ordinal - c.ordinal), n.ordinal
+JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks
+    AND c.char_start = ?4 AND c.char_end = ?5
+JOIN chunks n ON n.id >= max(d.first_chunk, c.id - ?6)
+    AND n.id <= min(d.first_chunk + d.chunks - 1, c.id + ?6)
+WHERE d.build = ?1 AND d.doc_id = ?2 AND d.file_sha256 = ?3 AND d.died IS NULL AND n.id != c.id
+ORDER BY abs(n.id - c.id), n.id
 """
 
 _DOCUMENTS = """
@@ -50,24 +68,20 @@ SELECT doc_id, root, path, title, kind, encoding, size_bytes, mtime_ns, file_sha
        (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
        (SELECT json_group_array(number) FROM pages p
         WHERE p.document = d.id AND p.char_start = p.char_end) AS pages_without_text
-FROM documents d WHERE died IS NULL AND (?1 IS NULL OR root = ?1) ORDER BY path, root
+FROM documents d
+WHERE build = ?1 AND died IS NULL AND (?2 IS NULL OR root = ?2) ORDER BY path, root
 """
 
 _RUNS = """
 SELECT id, command, started_at, finished_at, state, report FROM generations ORDER BY id DESC
 """
 
-_SOURCES = """
-SELECT json_extract(report, '$.sources') FROM generations
-WHERE json_extract(report, '$.sources') NOT NULL ORDER BY id DESC LIMIT 1
-"""
-
 _SIZES = """
-SELECT (SELECT ifnull(max(id), 0) FROM generations) AS generation,
+SELECT (SELECT ifnull(max(id), 0) FROM generations WHERE build = ?1) AS generation,
        count(*) AS documents, ifnull(sum(chunks), 0) AS chunks, count(stale) AS stale,
-       (SELECT ifnull(sum(rows), 0) FROM segments) AS vectors,
-       (SELECT count(*) FROM segments) AS segments
-FROM documents WHERE died IS NULL
+       (SELECT ifnull(sum(rows), 0) FROM segments WHERE build = ?1) AS vectors,
+       (SELECT count(*) FROM segments WHERE build = ?1) AS segments
+FROM documents WHERE build = ?1 AND died IS NULL
 """
 
 
@@ -75,92 +89,140 @@ def fetch_hits(connection: sqlite3.Connection, path: Path, chunks: Sequence[int]
     """Read chunks by their row ids; ranks and scores are the caller's to fill in.
 
     Raises:
-        IndexCorruptError: A chunk's text is not what its id says.
+        IndexCorruptError: What would be served is not what its hashes say.
     """
-    rows = connection.execute(_HITS, (json.dumps(list(chunks)),))
-    hits = {row[0]: _hit(row, path) for row in rows}
-    if len(hits) != len(chunks):
+    rows = connection.execute(_HITS, (json.dumps(list(chunks)),)).fetchall()
+    if len(rows) != len(set(chunks)):
         raise broken(path, "vector-owner", "a row belongs to a chunk that does not exist")
-    return hits
+    documents = _checked_documents(connection, path, {row[-1] for row in rows})
+    return {row[0]: _hit(row, documents, path) for row in rows}
 
 
-def _hit(row: tuple[Any, ...], path: Path) -> Hit:
-    _, stored_id, start, end, page, heading, text, pages, doc_id, *document = row
-    root, relative, title, kind, file_sha256 = document
-    chunk_id = make_chunk_id(doc_id, start, end, text)
-    if chunk_id != stored_id.hex():
-        raise broken(path, "chunk-text", f"a chunk of {relative} is not what its id names")
+def _checked_documents(
+    connection: sqlite3.Connection, path: Path, ids: set[int]
+) -> dict[int, dict[str, Any]]:
+    found = {}
+    for row_id, stored, *values in connection.execute(_HASHED, (json.dumps(sorted(ids)),)):
+        document = dict(zip(HASHED, values, strict=True))
+        if make_doc_hash(values) != stored or not is_named_rightly(document):
+            raise broken(path, "document-row", f"the row of {document['path']} was changed")
+        found[row_id] = document
+    if len(found) != len(ids):
+        raise broken(path, "document-row", "a chunk belongs to a document that does not exist")
+    return found
+
+
+def is_named_rightly(document: Mapping[str, Any]) -> bool:
+    """Whether a document's id is the hash of its root and path."""
+    return bool(document["doc_id"] == make_doc_id(document["root"], document["path"]))
+
+
+def _hit(row: tuple[Any, ...], documents: Mapping[int, Mapping[str, Any]], path: Path) -> Hit:
+    row_id, start, end, page, heading, text, stored, pages, document = row
+    d = documents[document]
+    chunk_id = make_chunk_id(d["doc_id"], start, end, text)
+    if make_row_hash(chunk_id, page, heading, pages) != stored:
+        raise broken(path, "chunk-row", f"a chunk of {d['path']} was changed")
+    if not d["first_chunk"] <= row_id < d["first_chunk"] + d["chunks"]:
+        raise broken(path, "chunk-row", f"a chunk is not among those of {d['path']}")
     return Hit(
-        rank=0, score=None, chunk_id=chunk_id, doc_id=doc_id, root=root, path=relative,
-        title=title, kind=kind, heading=tuple(json.loads(heading)), page=page, start=start,
-        end=end, text=text, file_sha256=file_sha256,
-        pages=tuple(Page(*place) for place in json.loads(pages or "[]")),
+        rank=0, score=None, chunk_id=chunk_id, doc_id=d["doc_id"], root=d["root"], path=d["path"],
+        title=d["title"], kind=d["kind"], heading=tuple(json.loads(heading)), page=page,
+        start=start, end=end, text=text, file_sha256=d["file_sha256"],
+        pages=tuple(Page(*place) for place in json.loads(pages)),
     )  # fmt: skip
 
 
-def chunks_at(connection: sqlite3.Connection, doc_id: str, start: int, end: int) -> list[int]:
-    """Row ids of the living chunks that touch a range of a document, in order."""
-    return [i for (i,) in connection.execute(_CHUNKS_AT, (doc_id, end, start))]
+def chunks_at(
+    connection: sqlite3.Connection, build: int, doc_id: str, span: tuple[int, int]
+) -> list[int]:
+    """Row ids of the living chunks that touch a span of a document, in order."""
+    start, end = span
+    return [i for (i,) in connection.execute(_CHUNKS_AT, (build, doc_id, end, start))]
 
 
-def neighbours(connection: sqlite3.Connection, hit: Hit, count: int) -> list[int]:
+def neighbours(connection: sqlite3.Connection, build: int, hit: Hit, count: int) -> list[int]:
     """Row ids of the chunks within `count` places of a hit, the nearest first."""
-    place = (hit.doc_id, hit.file_sha256, hit.start, hit.end, count)
+    place = (build, hit.doc_id, hit.file_sha256, hit.start, hit.end, count)
     return [i for (i,) in connection.execute(_NEIGHBOURS, place)]
 
 
-def filtered_documents(connection: sqlite3.Connection, request: SearchRequest) -> list[int]:
-    """Row ids of the documents alive at the request's generation that pass its filter."""
-    if request.as_of is None:
-        rows = connection.execute("SELECT id, path, kind FROM documents WHERE died IS NULL")
-    else:
-        rows = connection.execute(
-            "SELECT id, path, kind FROM documents WHERE born <= ?1 AND (died IS NULL OR died > ?1)",
-            (request.as_of,),
-        )
+def filtered_documents(
+    connection: sqlite3.Connection, build: int, request: SearchRequest
+) -> list[tuple[int, int]]:
+    """The chunks of the documents that a request may find, as ranges of row ids, half-open."""
+    alive = (
+        "died IS NULL" if request.as_of is None else "born <= ?2 AND (died IS NULL OR died > ?2)"
+    )
+    rows = connection.execute(
+        f"SELECT first_chunk, chunks, path, kind FROM documents WHERE build = ?1 AND {alive} "  # noqa: S608 -- ours
+        "ORDER BY first_chunk",
+        (build, request.as_of) if request.as_of is not None else (build,),
+    )
     paths = [re.compile(translate(glob)) for glob in request.filter.paths]
     kinds = set(request.filter.kinds)
     return [
-        row_id
-        for row_id, path, kind in rows
+        (first, first + chunks)
+        for first, chunks, path, kind in rows
         if (not kinds or kind in kinds) and (not paths or any(p.match(path) for p in paths))
     ]
 
 
-def living_documents(connection: sqlite3.Connection, root: str | None) -> list[DocumentInfo]:
+def living_documents(
+    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None
+) -> list[DocumentInfo]:
     """The documents of the newest commit by path, of one root or of all."""
-    return [_info(row) for row in _rows(connection, _DOCUMENTS, root)]
+    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root)]
 
 
-def _info(row: dict[str, Any]) -> DocumentInfo:
-    metadata = json.loads(row.pop("metadata"))
-    row["pages_without_text"] = tuple(json.loads(row["pages_without_text"]))
-    if metadata:
-        row |= {"failed_pages": failed_pages(metadata), "notes": reading_notes(metadata)}
-    return DocumentInfo(**row)
+def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
+    metadata = parsed(row.pop("metadata"), dict, path, "documents.metadata")
+    blank = parsed(row.pop("pages_without_text"), list, path, "pages")
+    return DocumentInfo(
+        **row,
+        pages_without_text=tuple(blank),
+        failed_pages=failed_pages(metadata),
+        notes=reading_notes(metadata),
+    )
 
 
-def all_runs(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
     """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
-    runs = _rows(connection, _RUNS)
-    return [run | {"report": json.loads(run["report"] or "null")} for run in runs]
+    return [run | {"report": _report(run["report"], path)} for run in _rows(connection, _RUNS)]
 
 
-def newest_sources(connection: sqlite3.Connection) -> list[str]:
-    """What the newest account with sources names; nothing before the first."""
-    row = connection.execute(_SOURCES).fetchone()
-    return json.loads(row[0]) if row else []
+def _report(text: str | None, path: Path) -> dict[str, Any] | None:
+    return None if text is None else parsed(text, dict, path, "generations.report")
 
 
-def newest_generation(connection: sqlite3.Connection) -> int:
-    """The newest generation, 0 if nothing was ever written."""
+def asked_sources(connection: sqlite3.Connection) -> list[str]:
+    """The folders and files that ingests were asked for, sorted."""
+    return [path for (path,) in connection.execute("SELECT path FROM sources ORDER BY path")]
+
+
+def newest_generation(connection: sqlite3.Connection, build: int) -> int:
+    """The newest generation of a build, 0 if nothing was ever written."""
+    (newest,) = connection.execute(
+        "SELECT ifnull(max(id), 0) FROM generations WHERE build = ?", (build,)
+    ).fetchone()
+    return int(newest)
+
+
+def last_generation(connection: sqlite3.Connection) -> int:
+    """The newest generation of all builds, 0 if nothing was ever written."""
     (newest,) = connection.execute("SELECT ifnull(max(id), 0) FROM generations").fetchone()
     return int(newest)
 
 
-def sizes(connection: sqlite3.Connection) -> dict[str, int]:
+def read_commits(connection: sqlite3.Connection) -> int:
+    """How many commits the index has seen."""
+    (commits,) = connection.execute("SELECT commits FROM head").fetchone()
+    return int(commits)
+
+
+def sizes(connection: sqlite3.Connection, build: int) -> dict[str, int]:
     """The counts of `ragkit.protocols.StoreStats`, by their names there."""
-    return _rows(connection, _SIZES)[0]
+    return _rows(connection, _SIZES, build)[0]
 
 
 def _rows(

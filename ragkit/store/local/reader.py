@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.errors import IndexMismatchError, StoreError
-from ragkit.store.local.catalog import reading
+from ragkit.errors import IndexChangedError, IndexMismatchError, StoreError
+from ragkit.store.local.catalog import read_build, reading
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
 from ragkit.store.local.queries import fetch_hits
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
+    from ragkit.store.local.catalog import Build
 
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
 
@@ -31,46 +32,61 @@ class Reader:
     Args:
         connection: To the catalog; not shared with another thread at the same time.
         path: The index folder.
-        dim: Length of a vector.
+        build: The build to look at; None: the living one, whichever that is at each search.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, dim: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, build: int | None = None
+    ) -> None:
         self._connection = connection
         self._path = path
-        self._dim = dim
-        self._snapshot = Snapshot(connection, path, dim)
+        self._build = build
+        self._snapshot: Snapshot | None = None
 
     def search(self, request: SearchRequest) -> list[Hit]:
         """See `ragkit.protocols.VectorStore.search`."""
-        self._check_dim(request.vector)
         tries = MISSING_SEGMENT_TRIES
         while True:
             try:
                 with reading(self._connection):
-                    self._check_generation(request.as_of)
-                    self._snapshot.refresh()
-                    found = _Found(request, self._connection, self._path, self._snapshot)
+                    snapshot = self._current()
+                    self._check(request, snapshot.build)
+                    snapshot.refresh()
+                    found = _Found(request, self._connection, self._path, snapshot)
                     return ranked_hits(request, found)
             except MissingRowsError:
-                self._snapshot.forget()
+                self._snapshot = None
                 tries -= 1
                 if not tries:
                     raise
 
-    def _check_dim(self, vector: Vectors | None) -> None:
-        if vector is not None and vector.shape != (self._dim,):
-            given = str(vector.shape[-1])
-            msg = (
-                f"the question's vector has {given} dimensions and the index {self._path} has "
-                f"{self._dim}: it was built with another embedder"
-            )
-            raise IndexMismatchError(msg, self._path, stored=str(self._dim), given=given)
+    def _current(self) -> Snapshot:
+        """The snapshot of the build to look at; a new one after another build took over."""
+        build = read_build(self._connection, self._path, self._build)
+        if self._snapshot is None or self._snapshot.build != build:
+            self._snapshot = Snapshot(self._connection, self._path, build)
+        return self._snapshot
 
-    def _check_generation(self, as_of: int | None) -> None:
+    def _check(self, request: SearchRequest, build: Build) -> None:
+        if request.vector is not None:
+            if request.embedder is not None and request.embedder != build.embedder:
+                msg = f"{self._path} was rebuilt with another embedder; embed the question anew"
+                raise IndexChangedError(msg, self._path)
+            if request.vector.shape != (build.dim,):
+                given = str(request.vector.shape[-1])
+                msg = (
+                    f"the question's vector has {given} dimensions and the index {self._path} has "
+                    f"{build.dim}: it was built with another embedder"
+                )
+                raise IndexMismatchError(msg, self._path, stored=str(build.dim), given=given)
+        self._check_generation(request.as_of, build.id)
+
+    def _check_generation(self, as_of: int | None, build: int) -> None:
         if as_of is None:
             return
         row = self._connection.execute(
-            "SELECT 1 FROM generations WHERE id = ? AND state = 'closed'", (as_of,)
+            "SELECT 1 FROM generations WHERE id = ? AND build = ? AND state = 'closed'",
+            (as_of, build),
         ).fetchone()
         if row is None:
             msg = f"{self._path} has no closed generation {as_of} to search"
@@ -86,6 +102,10 @@ class _Found:
     path: Path
     snapshot: Snapshot
 
+    @property
+    def _table(self) -> str:
+        return self.snapshot.build.keywords
+
     def nearest(self, count: int) -> dict[int, float]:
         if self.request.vector is None:
             return {}
@@ -94,7 +114,9 @@ class _Found:
 
     def matching(self, count: int) -> tuple[dict[int, float], float]:
         terms = query_phrases(self.request.text)
-        chosen, reach = select_terms(self.connection, terms, self.snapshot.rows)
+        chosen, reach = select_terms(
+            self.connection, self._table, terms, chunks=self.snapshot.chunks
+        )
         found = self._matching(chosen, count)
         if found or len(chosen) == len(terms):
             return found, reach
@@ -105,7 +127,8 @@ class _Found:
         if not terms:
             return {}
         query = (
-            "SELECT rowid, -rank FROM keywords WHERE keywords MATCH ? ORDER BY rank, rowid LIMIT ?"
+            f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? "  # noqa: S608 -- ours
+            "ORDER BY rank, rowid LIMIT ?"
         )
         limit = count
         while True:

@@ -86,6 +86,18 @@ def find_cached(
     return found
 
 
+def find_pending(connection: sqlite3.Connection, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
+    """The chunks that wait for vectors of these keys: each key with a chunk's row id, in order."""
+    found: list[tuple[bytes, int]] = []
+    for start in range(0, len(keys), _KEYS_A_QUERY):
+        part = keys[start : start + _KEYS_A_QUERY]
+        found += connection.execute(
+            f"SELECT key, chunk FROM pending WHERE key IN ({','.join('?' * len(part))})",  # noqa: S608 -- only marks
+            part,
+        )
+    return sorted(found, key=lambda entry: entry[1])
+
+
 def cached_vectors(
     connection: sqlite3.Connection, path: Path, dim: int, keys: Sequence[bytes]
 ) -> dict[bytes, Vectors]:

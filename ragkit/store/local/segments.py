@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Vectors
+    from ragkit.store.local.catalog import Build
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +49,19 @@ class SegmentWriter:
 
     Args:
         connection: The writer's; its transaction is the caller's business.
-        folder: The ``vectors`` folder.
-        dim: Length of a vector.
+        path: The index folder.
+        build: Whose segments they are.
         sizes: When to begin a segment and when to make codes.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, folder: Path, dim: int, *, sizes: SegmentSizes
+        self, connection: sqlite3.Connection, path: Path, build: Build, *, sizes: SegmentSizes
     ) -> None:
         self._connection = connection
-        self._files = SegmentFiles(folder, dim)
-        self._dim = dim
+        self._build = build.id
+        self._dim = build.dim
+        self._files = SegmentFiles(path / "vectors", self._dim)
+        self._own: set[int] = set()
         self._sizes = sizes
         self._segment = 0
         self._rows = sizes.rows
@@ -74,15 +76,24 @@ class SegmentWriter:
         self._pending.clear()
         self._owned.clear()
         self._bulk.clear()
-        row = self._connection.execute(
-            "SELECT id, rows, centre FROM segments ORDER BY id DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
+        rows = self._connection.execute(
+            "SELECT id, rows, centre FROM segments WHERE build = ? ORDER BY id", (self._build,)
+        ).fetchall()
+        self._own = {row[0] for row in rows}
+        if not rows:
             self._segment, self._rows, self._centre = 0, self._sizes.rows, None
         else:
-            self._segment, self._rows = row[0], row[1]
-            self._centre = None if row[2] is None else np.frombuffer(row[2], "<f4")
+            self._segment, self._rows, centre = rows[-1]
+            self._centre = None if centre is None else np.frombuffer(centre, "<f4")
         self._first = self._rows
+
+    def has(self, vector: int) -> bool:
+        """Whether a vector lies in a segment of this build."""
+        return segment_and_row(vector)[0] in self._own
+
+    def is_whole(self, vector: int, crc: int) -> bool:
+        """Whether a row that is on the disk matches its checksum."""
+        return zlib.crc32(self._files.read_row(*segment_and_row(vector))) == crc
 
     def append(self, vectors: Vectors) -> list[int]:
         """Take unit rows, float32 (n, dim); returns their vector ids, in order.
@@ -136,13 +147,6 @@ class SegmentWriter:
         self._connection.executemany("UPDATE vectors SET chunk = ? WHERE id = ?", self._owned)
         self._owned.clear()
 
-    def remove_strays(self) -> None:
-        """Delete vector files of segments that were never committed or no longer exist."""
-        segments = {i for (i,) in self._connection.execute("SELECT id FROM segments")}
-        for path in self._files.stray(segments):
-            with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
-                path.unlink()
-
     def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""
         if self._rows >= self._sizes.rows:
@@ -157,9 +161,11 @@ class SegmentWriter:
     def _next_segment(self) -> None:
         self.flush()
         cursor = self._connection.execute(
-            "INSERT INTO segments VALUES (NULL, ?, 0, NULL, x'')", (self._dim,)
+            "INSERT INTO segments VALUES (NULL, ?, ?, 0, NULL, NULL, NULL, x'')",
+            (self._build, self._dim),
         )
         self._segment, self._rows, self._centre = cursor.lastrowid or 0, 0, None
+        self._own.add(self._segment)
         self._first = 0
 
     def _waiting(self, vector: int) -> _Row | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ragkit.protocols import SearchRequest, Vectors
+    from ragkit.store.local.catalog import Build
 
     Bits = dict[int, NDArray[np.uint8]]
 
@@ -32,32 +33,26 @@ RESCORED = 100
 class Snapshot:
     """The segments of an index, brought up to date by `refresh` within a read transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, dim: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, build: Build) -> None:
+        self.build = build
         self._connection = connection
         self._path = path
-        self._dim = dim
-        self._files = SegmentFiles(path / "vectors", dim)
-        self._commits = -1
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop all that was read; the next refresh reads everything anew."""
+        self._dim = build.dim
+        self._files = SegmentFiles(path / "vectors", build.dim)
+        self.chunks = 0  # living or not: all that the keyword index holds
         self._commits = -1
         self._scans: dict[int, SegmentScan] = {}
         self._rows: dict[int, NDArray[np.float16]] = {}
         self._alive: Bits = {}
-
-    @property
-    def rows(self) -> int:
-        """Rows in all segments, living or not."""
-        return sum(len(rows) for rows in self._rows.values())
 
     def refresh(self) -> None:
         """Follow the newest commit; reads only what was added since."""
         (commits,) = self._connection.execute("SELECT commits FROM head").fetchone()
         if commits == self._commits:
             return
-        segments = self._connection.execute("SELECT id, rows, centre, alive FROM segments")
+        segments = self._connection.execute(
+            "SELECT id, rows, centre, alive FROM segments WHERE build = ?", (self.build.id,)
+        )
         seen = set()
         for segment, rows, centre, alive in segments:
             seen.add(segment)
@@ -66,6 +61,9 @@ class Snapshot:
             self._extend(segment, rows, centre)
         for gone in self._scans.keys() - seen:
             del self._scans[gone], self._rows[gone], self._alive[gone]
+        (self.chunks,) = self._connection.execute(
+            "SELECT ifnull(sum(chunks), 0) FROM documents WHERE build = ?", (self.build.id,)
+        ).fetchone()
         self._commits = commits
 
     def _extend(self, segment: int, rows: int, centre: bytes | None) -> None:
@@ -87,18 +85,31 @@ class Snapshot:
         """The rows that a request may find, as bits, a segment at a time."""
         if request.as_of is None and not request.filter:
             return self._alive
-        documents = filtered_documents(self._connection, request)
-        vectors = self._connection.execute(
-            "SELECT c.vector FROM json_each(?) j JOIN chunks c ON c.document = j.value",
-            (json.dumps(documents),),
+        ids = np.concatenate(
+            [np.empty(0, np.int64), *map(self._vectors_between, self._ranges(request))]
         )
-        ids = np.fromiter((v for (v,) in vectors), np.int64)
         bits: Bits = {}
         for segment, rows in self._rows.items():
             flags = np.zeros(len(rows), np.uint8)
             flags[ids[ids >> 32 == segment] & ROW_MASK] = 1
             bits[segment] = np.packbits(flags, bitorder="little")
         return bits
+
+    def _ranges(self, request: SearchRequest) -> list[tuple[int, int]]:
+        """The chunks that a request may find, as ranges of row ids; neighbours are joined."""
+        joined: list[tuple[int, int]] = []
+        for first, end in filtered_documents(self._connection, self.build.id, request):
+            if joined and joined[-1][1] == first:
+                joined[-1] = (joined[-1][0], end)
+            elif end > first:
+                joined.append((first, end))
+        return joined
+
+    def _vectors_between(self, chunks: tuple[int, int]) -> NDArray[np.int64]:
+        rows = self._connection.execute(
+            "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
+        )
+        return np.fromiter((vector for (vector,) in rows), np.int64)
 
     def visible(self, request: SearchRequest, chunks: list[int]) -> list[int]:
         """Those of the chunks that a request may find, in the order given."""
@@ -108,12 +119,16 @@ class Snapshot:
                 "WHERE c.died IS NULL"
             )
             living = {i for (i,) in self._connection.execute(query, (json.dumps(chunks),))}
-        else:
-            documents = set(filtered_documents(self._connection, request))
-            query = "SELECT c.id, c.document FROM json_each(?) j JOIN chunks c ON c.id = j.value"
-            rows = self._connection.execute(query, (json.dumps(chunks),))
-            living = {chunk for chunk, document in rows if document in documents}
-        return [chunk for chunk in chunks if chunk in living]
+            return [chunk for chunk in chunks if chunk in living]
+        ranges = self._ranges(request)
+        if not ranges:
+            return []
+        firsts, ends = np.array(ranges, np.int64).T
+        ids = np.array(chunks, np.int64)
+        places = np.searchsorted(firsts, ids, side="right") - 1
+        within = (places >= 0) & (ids < ends[np.maximum(places, 0)])
+        found: list[int] = ids[within].tolist()
+        return found
 
     def nearest(self, query: Vectors, count: int, allowed: Bits) -> dict[int, float]:
         """The chunks nearest to a query, float32 (dim,), with their rows' exact cosines."""

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import ForeignFilesError, IndexExistsError
+from ragkit.errors import ForeignFilesError, IndexChangedError, IndexExistsError
 from ragkit.protocols import StoreStats
 from ragkit.store.local import disk, queries
-from ragkit.store.local.catalog import connect, create, reading, translated
+from ragkit.store.local.catalog import (
+    connect,
+    create,
+    read_build,
+    read_identity,
+    reading,
+    translated,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,11 +29,19 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import SearchRequest, Vectors, Violation
     from ragkit.records import DocumentInfo, Hit
+    from ragkit.store.local.catalog import Build
     from ragkit.store.local.reader import Reader
     from ragkit.store.local.segments import SegmentSizes
     from ragkit.store.local.writer import Writer
 
-KEYWORDS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
+_log = logging.getLogger(__name__)
+
+ANALYSIS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
+
+LOST_COMMITS = (
+    "its log was damaged and {seen} commits became {commits}: what was indexed last is not there; "
+    "run `ragkit index` again, which finds what is missing"
+)
 
 
 class LocalStore:
@@ -43,6 +59,8 @@ class LocalStore:
     Args:
         path: The index folder.
         sizes: When to begin a segment and when to make codes; the default was measured.
+        build: The build to look at and to write to, by one who holds the writer's lock; None: the
+            living one, whichever that is at each call.
 
     Raises:
         IndexNotFoundError: There is no index at the path.
@@ -50,18 +68,26 @@ class LocalStore:
         IndexCorruptError: Its catalog is damaged or not ragkit's.
     """
 
-    def __init__(self, path: Path, *, sizes: SegmentSizes | None = None) -> None:
+    def __init__(
+        self, path: Path, *, sizes: SegmentSizes | None = None, build: int | None = None
+    ) -> None:
         self.path = path
         self._sizes = sizes
-        self._connection: sqlite3.Connection = connect(path)
-        with translated(path):
-            rows = self._connection.execute("SELECT key, value FROM manifest")
-            manifest = {key: json.loads(value) for key, value in rows}
-        self.embedder: dict[str, Any] = manifest["embedder"]
-        self.splitter: dict[str, int] = manifest["splitter"]
-        self.dim: int = self.embedder["dim"]
-        self._reader: Reader | None = None
+        self._build = build
         self._lock = threading.Lock()
+        self._reader: Reader | None = None
+        seen = disk.read_counter(path)  # before the catalog, which may go on meanwhile
+        self._connection: sqlite3.Connection = connect(path)
+        try:
+            with self._reading() as connection:
+                self._identity = read_identity(connection, path)
+                read_build(connection, path, build)
+                commits = queries.read_commits(connection)
+        except BaseException:
+            self._connection.close()
+            raise
+        if seen > commits:
+            _log.warning("%s: %s", path, LOST_COMMITS.format(seen=seen, commits=commits))
 
     @classmethod
     def create(
@@ -76,7 +102,8 @@ class LocalStore:
 
         Args:
             path: The folder to make; its parents are made too.
-            embedder: ``backend``, ``name``, ``digest``, ``dim``, ``options``.
+            embedder: ``backend``, ``name``, ``digest``, ``dim``, ``options``; empty: an index
+                without vectors, for mode ``keyword``.
             splitter: The settings that chunks are made with.
             sizes: As for the class.
 
@@ -96,13 +123,14 @@ class LocalStore:
                 if (path / "catalog.db").exists():
                     msg = f"there is an index at {path} already"
                     raise IndexExistsError(msg, path)
-                create(path, {
+                manifest = {
+                    "id": uuid4().hex,
                     "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
                     "ragkit": __version__,
-                    "embedder": dict(embedder),
-                    "splitter": dict(splitter),
-                    "keywords": KEYWORDS,
-                })  # fmt: skip
+                    "keywords": ANALYSIS,
+                }
+                create(path, manifest, embedder=embedder, splitter=splitter)
+                disk.write_counter(path, 0)
         return cls(path, sizes=sizes)
 
     @property
@@ -110,21 +138,39 @@ class LocalStore:
         """The index folder's path."""
         return str(self.path)
 
+    @property
+    def embedder(self) -> dict[str, Any]:
+        """The record of the living build's embedder; empty for an index without vectors."""
+        return self._living().embedder
+
+    @property
+    def splitter(self) -> dict[str, int]:
+        """The settings that the living build's chunks were made with."""
+        return self._living().splitter
+
     def generation(self) -> int:
         """The newest generation, 0 if nothing was ever written."""
         with self._reading() as connection:
-            return queries.newest_generation(connection)
+            return queries.newest_generation(connection, self._current(connection).id)
+
+    def commits(self) -> int:
+        """How many commits the index has seen; see `VectorStore.commits`."""
+        with self._reading() as connection:
+            return queries.read_commits(connection)
 
     @contextmanager
     def writing(self, command: str, *, wait_s: float = disk.WRITER_WAIT_S) -> Iterator[Writer]:
         """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""
+        from ragkit.store.local.builds import drop_builds
         from ragkit.store.local.segments import SegmentSizes
         from ragkit.store.local.writer import Writer
 
         with ExitStack() as held:
-            with translated(self.path):  # not around the block: its errors are the caller's
-                held.enter_context(disk.writer_lock(self.path, command, wait_s=wait_s))
-            writer = Writer(self.path, self.dim, command, sizes=self._sizes or SegmentSizes())
+            if self._build is None:
+                held.enter_context(self._locked(command, wait_s))
+                drop_builds(self.path)  # what a killed rebuild left
+            sizes = self._sizes or SegmentSizes()
+            writer = Writer(self.path, command, build=self._build, sizes=sizes)
             try:
                 yield writer
             except BaseException:
@@ -132,26 +178,41 @@ class LocalStore:
                 raise
             writer.close(failed=False)
 
+    @contextmanager
+    def _locked(self, command: str, wait_s: float) -> Iterator[None]:
+        """Hold the writer's lock of the index that was opened, and of no other at its path."""
+        with ExitStack() as held:
+            with translated(self.path):  # not around the block: its errors are the caller's
+                held.enter_context(disk.writer_lock(self.path, command, wait_s=wait_s))
+                with closing(connect(self.path)) as fresh:
+                    is_same = read_identity(fresh, self.path) == self._identity
+            if not is_same:
+                msg = f"{self.path} was replaced by another index; open it again"
+                raise IndexChangedError(msg, self.path)
+            yield
+
     def search(self, request: SearchRequest) -> list[Hit]:
         """Find chunks; see `ragkit.protocols.VectorStore.search`."""
         from ragkit.store.local.reader import Reader
 
         with self._lock, translated(self.path):
             if self._reader is None:
-                self._reader = Reader(self._connection, self.path, self.dim)
+                self._reader = Reader(self._connection, self.path, self._build)
             return self._reader.search(request)
 
     def neighbours(self, hit: Hit, count: int) -> list[Hit]:
         """The chunks around a hit; see `ragkit.protocols.VectorStore.neighbours`."""
         with self._reading() as connection:
-            ids = queries.neighbours(connection, hit, count)
+            build = self._current(connection).id
+            ids = queries.neighbours(connection, build, hit, count)
             hits = queries.fetch_hits(connection, self.path, ids)
         return [hits[chunk] for chunk in ids]
 
     def chunks_at(self, doc_id: str, start: int, end: int) -> list[Hit]:
         """The chunks of a range; see `ragkit.protocols.VectorStore.chunks_at`."""
         with self._reading() as connection:
-            ids = queries.chunks_at(connection, doc_id, start, end)
+            build = self._current(connection).id
+            ids = queries.chunks_at(connection, build, doc_id, (start, end))
             hits = queries.fetch_hits(connection, self.path, ids)
         return [hits[chunk] for chunk in ids]
 
@@ -159,33 +220,35 @@ class LocalStore:
         """The stored vectors of those keys that are known; see `VectorStore.vectors`."""
         from ragkit.store.local.rows import cached_vectors
 
-        with self._lock, translated(self.path):
-            return cached_vectors(self._connection, self.path, self.dim, keys)
+        with self._reading() as connection:
+            return cached_vectors(connection, self.path, self._current(connection).dim, keys)
 
     def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
         """The documents of the newest commit by path, of one root or of all."""
         with self._reading() as connection:
-            return queries.living_documents(connection, root)
+            build = self._current(connection).id
+            return queries.living_documents(connection, self.path, build, root=root)
 
     def sources(self) -> list[str]:
-        """The folders and files that the newest ingest was about; none before the first."""
+        """The folders and files that ingests were asked for; none before the first."""
         with self._reading() as connection:
-            return queries.newest_sources(connection)
+            return queries.asked_sources(connection)
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
         with self._reading() as connection:
-            return queries.all_runs(connection)
+            return queries.all_runs(connection, self.path)
 
     def stats(self) -> StoreStats:
         """The size and state now."""
         with self._reading() as connection:
+            build = self._current(connection)
             return StoreStats(
-                **queries.sizes(connection),
-                dim=self.dim,
+                **queries.sizes(connection, build.id),
+                dim=build.dim,
                 size_bytes=_size_bytes(self.path),
-                embedder=self.embedder,
-                splitter=self.splitter,
+                embedder=build.embedder,
+                splitter=build.splitter,
             )
 
     def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
@@ -206,40 +269,34 @@ class LocalStore:
     def rebuilding(
         self, *, embedder: Mapping[str, Any], splitter: Mapping[str, int]
     ) -> Iterator[LocalStore]:
-        """An empty index that takes this one's place; see `VectorStore.rebuilding`.
+        """A new build beside the living one, in its place at the end; see `VectorStore.rebuilding`.
 
-        When it has, both are closed, and this one is deleted.
+        One that was left unfinished with the same embedder and splitter is taken up again.
 
         Raises:
-            ForeignFilesError: The folder, which is renamed, holds files that are not the index's.
             IndexLockedError: Another process is writing.
         """
-        if foreign := disk.foreign_files(self.path):
-            msg = (
-                f"{self.path} holds files that are not the index's own: {disk.in_short(foreign)}; "
-                "rebuilding replaces the folder, so move them out of it, or index into a folder "
-                "of its own"
-            )
-            raise ForeignFilesError(msg, self.path)
-        fresh = self.path.with_name(f".{self.path.name}.rebuilding")
-        disk.delete_index(fresh)
-        try:
-            with self.writing("rebuild"):
-                made = self.create(fresh, embedder=embedder, splitter=splitter, sizes=self._sizes)
-                with closing(made):
-                    yield made
-                replaced = disk.put_aside(self.path)
-                fresh.rename(self.path)
-        finally:
-            disk.delete_index(fresh)
-        self.close()
-        disk.delete_index(replaced)
+        from ragkit.store.local.builds import begin_build, drop_builds, switch_build
+
+        with self._locked("rebuild", disk.WRITER_WAIT_S):
+            build = begin_build(self.path, embedder=embedder, splitter=splitter)
+            with closing(LocalStore(self.path, sizes=self._sizes, build=build)) as made:
+                yield made
+            switch_build(self.path, build)
+            drop_builds(self.path)
 
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
         with self._lock:
             self._reader = None
             self._connection.close()
+
+    def _living(self) -> Build:
+        with self._reading() as connection:
+            return self._current(connection)
+
+    def _current(self, connection: sqlite3.Connection) -> Build:
+        return read_build(connection, self.path, self._build)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -10,24 +10,48 @@ import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
-from ragkit.store.local.catalog import Bulk, connect, translated
-from ragkit.store.local.queries import newest_generation
-from ragkit.store.local.rows import LiveRows, find_cached
+from ragkit.store.local.catalog import Bulk, commit, connect, end_log, read_build, translated
+from ragkit.store.local.files import remove_strays
+from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
+from ragkit.store.local.queries import last_generation, read_commits
+from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ragkit.protocols import Vectors
     from ragkit.records import Chunk, Document
+    from ragkit.store.local.catalog import Build
     from ragkit.store.local.segments import SegmentSizes
 
 _log = logging.getLogger(__name__)
+
+
+class _Bulks(NamedTuple):
+    """Rows that wait to be inserted, many at once."""
+
+    cache: Bulk
+    chunks: Bulk
+    pending: Bulk
+    keywords: Bulk
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, build: Build) -> _Bulks:
+        return cls(
+            Bulk(connection, "embedding_cache", columns=2, rows=256),
+            Bulk(connection, "chunks", columns=13, rows=128),
+            Bulk(connection, "pending", columns=2, rows=256),
+            # FTS5 writes out what it holds whenever a statement of several rows begins: few and
+            # large ones.
+            Bulk(connection, f"{build.keywords} (rowid, heading, body)", columns=3, rows=1024),
+        )
 
 
 class Writer:
@@ -37,16 +61,24 @@ class Writer:
 
     Args:
         path: The index folder.
-        dim: Length of a vector.
         command: What runs, for the list of generations.
+        build: The build to write to; None: the living one.
         sizes: When to begin a segment and when to make codes.
     """
 
-    def __init__(self, path: Path, dim: int, command: str, *, sizes: SegmentSizes) -> None:
+    def __init__(
+        self, path: Path, command: str, *, build: int | None = None, sizes: SegmentSizes
+    ) -> None:
         self._path = path
         self._command = command
         self._connection = connect(path, write=True)
-        self._segments = SegmentWriter(self._connection, path / "vectors", dim, sizes=sizes)
+        try:
+            with translated(path):
+                self.build = read_build(self._connection, path, build)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._segments = SegmentWriter(self._connection, path, self.build, sizes=sizes)
         self._live = LiveRows(self._connection)
         self._in_transaction = False
         self._generation_committed = False
@@ -54,16 +86,15 @@ class Writer:
         self._next_chunk = 0
         self._new: dict[bytes, int] = {}  # vectors of this transaction by their keys
         self._taken: set[int] = set()  # vectors that chunks of this transaction own
-        self._cache = Bulk(self._connection, "embedding_cache", columns=2, rows=256)
-        self._chunks = Bulk(self._connection, "chunks", columns=13, rows=128)
-        # FTS5 writes out what it holds whenever a statement of several rows begins: few and large.
-        self._keywords = Bulk(
-            self._connection, "keywords (rowid, heading, body)", columns=3, rows=1024
-        )
+        self._moved: dict[bytes, int] = {}  # cached vectors that lay in another build
+        self._lost: set[bytes] = set()  # keys of cached vectors that are damaged
+        self._bulk = _Bulks.of(self._connection, self.build)
         try:
             with translated(path):
                 self._recover()
-                self.generation = newest_generation(self._connection) + 1
+                self._segments.load()
+                self.generation = last_generation(self._connection) + 1
+                self.commits = read_commits(self._connection)
         except BaseException:
             self._connection.close()
             raise
@@ -75,16 +106,22 @@ class Writer:
             self._connection.execute(
                 "UPDATE generations SET state = 'interrupted' WHERE state = 'open'"
             )
-            self._connection.execute("UPDATE head SET commits = commits + 1")
-            self._connection.execute("COMMIT")
-        self._segments.remove_strays()
+            self._commit()
+        remove_strays(self._connection, self._path)
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
         stored = [key for key in keys if key not in self._new]
         with translated(self._path):
             found = find_cached(self._connection, stored)
-        return {key for key in keys if key in self._new or key in found}
+            # A row of another build is copied: one that is damaged is as good as none.
+            lost = {
+                key
+                for key, (vector, crc, _) in found.items()
+                if not (self._segments.has(vector) or self._segments.is_whole(vector, crc))
+            }
+        self._lost |= lost
+        return {key for key in keys if key in self._new or (key in found and key not in lost)}
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
         """Store vectors, float32 (len(keys), dim), unit rows, under keys that are not known."""
@@ -93,14 +130,20 @@ class Writer:
         with self._changing():
             ids = self._segments.append(vectors)
             self._new.update(zip(keys, ids, strict=True))
+            self._moved |= {key: self._new[key] for key in keys if key in self._lost}
+            self._lost.difference_update(keys)
+            self._bring_vectors(keys)
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
-        """Replace a document and its chunks; each key must be known."""
+        """Replace a document and its chunks; one whose key is not known has no vector yet."""
         with self._changing():
             vectors = self._own_vectors(keys)
             self._retire(document.doc_id)
             row_id = self._insert_document(document, len(chunks))
-            self._insert_chunks(row_id, chunks, vectors)
+            for chunk, key, vector in zip(chunks, keys, vectors, strict=True):
+                self._insert_chunk(row_id, document, chunk, vector)
+                if vector is None:
+                    self._bulk.pending.add(self._next_chunk - 1, key)
 
     def remove(self, doc_ids: Sequence[str]) -> int:
         """Remove documents; unknown ids are passed over. Returns how many there were."""
@@ -113,8 +156,22 @@ class Writer:
         """Note that a document's newer content could not be loaded; None takes it back."""
         with self._changing():
             self._connection.execute(
-                "UPDATE documents SET stale = ? WHERE doc_id = ? AND died IS NULL",
-                (reason, doc_id),
+                "UPDATE documents SET stale = ? WHERE build = ? AND doc_id = ? AND died IS NULL",
+                (reason, self.build.id, doc_id),
+            )
+
+    def ask_for(self, sources: Sequence[str]) -> None:
+        """Note the folders and files that the index is about; those noted before leave."""
+        stored = {path for (path,) in self._connection.execute("SELECT path FROM sources")}
+        if stored == set(sources):
+            return
+        with self._changing():
+            self._connection.executemany(
+                "DELETE FROM sources WHERE path = ?", [(path,) for path in stored - set(sources)]
+            )
+            self._connection.executemany(
+                "INSERT INTO sources VALUES (?, '[]', '[]')",
+                [(path,) for path in sorted(set(sources) - stored)],
             )
 
     def account(self, report: Mapping[str, Any]) -> None:
@@ -133,15 +190,22 @@ class Writer:
             return
         with self._changing():
             self._segments.flush()
-            for entry in self._new.items():
-                self._cache.add(*entry)
-            self._cache.write()
+            for key, vector in self._new.items():
+                if key not in self._moved:
+                    self._bulk.cache.add(key, vector)
+            self._bulk.cache.write()
+            self._connection.executemany(
+                "UPDATE embedding_cache SET vector = ? WHERE key = ?",
+                [(vector, key) for key, vector in self._moved.items()],
+            )
             self._write_chunks()
             self._live.flush()
-            self._connection.execute("UPDATE head SET commits = commits + 1")
-            self._connection.execute("COMMIT")
-        self._in_transaction = False
+            self._commit()
         self._generation_committed = True
+
+    def _commit(self) -> None:
+        commit(self._connection, self._path)
+        self._in_transaction = False
 
     def close(self, *, failed: bool) -> None:
         """End the run: commit and close the generation, or roll back to the last commit."""
@@ -151,6 +215,8 @@ class Writer:
                 self._roll_back()
             else:
                 self._end_generation("closed")
+            with translated(self._path):
+                end_log(self._connection)
         finally:
             self._connection.close()
         if broken and not failed:
@@ -200,82 +266,136 @@ class Writer:
         self._in_transaction = True
         self._segments.load()
         self._new.clear()
-        for waiting in (self._taken, self._cache, self._chunks, self._keywords, self._live):
+        self._moved.clear()
+        for waiting in (self._taken, self._live, *self._bulk):
             waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1
         if not self._generation_committed:
             self._connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, NULL, 'open', NULL)",
-                (self.generation, self._command, _now()),
+                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL)",
+                (self.generation, self.build.id, self._command, _now()),
             )
 
     def _retire(self, doc_id: str) -> int:
         row = self._connection.execute(
-            "SELECT id FROM documents WHERE doc_id = ? AND died IS NULL", (doc_id,)
+            "SELECT id, first_chunk, first_chunk + chunks FROM documents "
+            "WHERE build = ? AND doc_id = ? AND died IS NULL",
+            (self.build.id, doc_id),
         ).fetchone()
         if row is None:
             return 0
         self._write_chunks()  # they may be this document's
-        vectors = self._connection.execute("SELECT vector FROM chunks WHERE document = ?", row)
+        document, *chunks = row
+        vectors = self._connection.execute(
+            "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
+        )
         for (vector,) in vectors:
             self._live.set(vector, alive=False)
-        died = (self.generation, *row)
-        self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", died)
-        self._connection.execute("UPDATE pages SET died = ? WHERE document = ?", died)
-        self._connection.execute("UPDATE chunks SET died = ? WHERE document = ?", died)
+        died = self.generation
+        self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", (died, document))
+        self._connection.execute(
+            "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
+        )
+        self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
 
     def _insert_document(self, document: Document, chunks: int) -> int:
         d = document
-        metadata = json.dumps(d.metadata, ensure_ascii=False)
-        of_file = (d.encoding, d.size_bytes, d.mtime_ns, d.file_sha256)
+        values = {
+            "build": self.build.id, "doc_id": d.doc_id, "root": d.root, "path": d.path,
+            "title": d.title, "kind": d.kind, "encoding": d.encoding, "size_bytes": d.size_bytes,
+            "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": len(d.text),
+            "first_chunk": self._next_chunk, "chunks": chunks,
+            "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": "file",
+            "born": self.generation,
+        }  # fmt: skip
+        values["row_hash"] = make_doc_hash([values[name] for name in HASHED])
         cursor = self._connection.execute(
-            "INSERT INTO documents VALUES "
-            "(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL)",
-            (d.doc_id, d.root, d.path, d.title, d.kind, *of_file, len(d.text), chunks, metadata,
-             self.generation),
-        )  # fmt: skip
+            f"INSERT INTO documents ({','.join(values)}) VALUES ({','.join('?' * len(values))})",  # noqa: S608 -- names of columns
+            tuple(values.values()),
+        )
         row_id = cursor.lastrowid or 0
         self._connection.executemany(
-            "INSERT INTO pages VALUES (?, ?, ?, ?, ?, NULL)",
-            [(row_id, p.number, p.start, p.end, self.generation) for p in d.pages],
+            "INSERT INTO pages VALUES (?, ?, ?, ?)",
+            [(row_id, p.number, p.start, p.end) for p in d.pages],
+        )
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
+            [(name, value, row_id) for name, value in scalars(d.metadata)],
         )
         return row_id
 
-    def _own_vectors(self, keys: Sequence[bytes]) -> list[int]:
-        """A row for each chunk: the cached one, or a copy where another chunk owns that."""
+    def _own_vectors(self, keys: Sequence[bytes]) -> list[int | None]:
+        """A row for each chunk: the cached one, or a copy if another chunk owns that; else None."""
         stored = find_cached(self._connection, [key for key in keys if key not in self._new])
-        vectors = []
+        vectors: list[int | None] = []
         for key in keys:
             if key in self._new:
                 vector, owner = self._new[key], None
             elif key in stored:
                 vector, _, owner = stored[key]
             else:
-                msg = f"no vector is stored under the key {key.hex()}"
-                raise ValueError(msg)
-            if owner is not None or vector in self._taken:
+                vectors.append(None)
+                continue
+            is_foreign = not self._segments.has(vector)
+            if owner is not None or is_foreign or vector in self._taken:
                 vector = self._segments.copy(vector)
+                if is_foreign:
+                    self._moved[key] = vector
             self._taken.add(vector)
             vectors.append(vector)
         return vectors
 
-    def _insert_chunks(self, row_id: int, chunks: Sequence[Chunk], vectors: Sequence[int]) -> None:
-        for c, vector in zip(chunks, vectors, strict=True):
-            i, self._next_chunk = self._next_chunk, self._next_chunk + 1
-            self._segments.own(vector, i)
-            self._live.set(vector, alive=True)
-            place = (c.ordinal, c.start, c.end, c.page, c.tokens, _heading_json(c.heading), c.text)
-            named = (i, bytes.fromhex(c.chunk_id), row_id)
-            self._chunks.add(*named, *place, vector, self.generation, None)
-            self._keywords.add(i, _heading_text(c.heading), index_text(c.text))
-            if self._keywords.is_full:
-                self._write_chunks()
+    def _bring_vectors(self, keys: Sequence[bytes]) -> None:
+        """Give the chunks that waited for these keys their vectors."""
+        self._bulk.pending.write()
+        waiting = find_pending(self._connection, keys)
+        if not waiting:
+            return
+        self._write_chunks()
+        vectors = self._own_vectors([key for key, _ in waiting])
+        for (_, chunk), vector in zip(waiting, vectors, strict=True):
+            if vector is not None:
+                self._give(chunk, vector)
+                self._connection.execute(
+                    "UPDATE chunks SET vector = ? WHERE id = ?", (vector, chunk)
+                )
+        chunks = [(chunk,) for _, chunk in waiting]
+        self._connection.executemany("DELETE FROM pending WHERE chunk = ?", chunks)
+
+    def _give(self, chunk: int, vector: int) -> None:
+        self._segments.own(vector, chunk)
+        self._live.set(vector, alive=True)
+
+    def _insert_chunk(
+        self, row_id: int, document: Document, chunk: Chunk, vector: int | None
+    ) -> None:
+        c, i = chunk, self._next_chunk
+        self._next_chunk += 1
+        if vector is not None:
+            self._give(i, vector)
+        heading = _heading_json(c.heading)
+        pages = pages_json(document.pages, c.start, c.end) if c.page is not None else "[]"
+        row_hash = make_row_hash(c.chunk_id, c.page, heading, pages)
+        place = (c.ordinal, c.start, c.end, c.page, c.tokens, heading, c.text)
+        self._bulk.chunks.add(i, row_id, *place, vector, row_hash, self.generation, None)
+        self._bulk.keywords.add(i, _heading_text(c.heading), index_text(c.text))
+        if self._bulk.keywords.is_full:
+            self._write_chunks()
 
     def _write_chunks(self) -> None:
-        self._chunks.write()
-        self._keywords.write()
+        self._bulk.chunks.write()
+        self._bulk.pending.write()
+        self._bulk.keywords.write()
+
+
+def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float]]:
+    """The values of metadata that a filter can compare: a name and a scalar, one a list's item."""
+    for name, value in metadata.items():
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, (str, int, float)):
+                yield name, item
 
 
 @lru_cache

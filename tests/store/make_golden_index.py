@@ -1,9 +1,7 @@
-"""Make the index of format 1 that `test_format.py` opens.
+"""Make the index of the newest format that `test_format.py` opens.
 
-The command was ``PYTHONPATH=tests python tests/store/make_v1_index.py``.
-
-It was run once, when the format was new. An index of an older format is not made again: that it
-still opens is the point.
+The command was ``PYTHONPATH=.:tests python tests/store/make_golden_index.py``, run once when a
+format was new. An index of an older format is not made again: that it still opens is the test.
 """
 
 from __future__ import annotations
@@ -12,13 +10,15 @@ import json
 import shutil
 from pathlib import Path
 
-from store_factory import dense, doc_id_of, keyword, new_store, put, vector_of
+from store_factory import dense, doc_id_of, keyword, new_store, put, vector_of, vectors_of
 
 from ragkit.records import Page
+from ragkit.store.local.catalog import FORMAT_VERSION
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.local.store import LocalStore
 
-INDEX = Path(__file__).parents[1] / "indexes" / "v1"
+INDEXES = Path(__file__).parents[1] / "indexes"
+INDEX = INDEXES / f"v{FORMAT_VERSION}"
 DIM = 24
 SIZES = SegmentSizes(rows=32, coded=16)
 DOCUMENTS = {
@@ -44,10 +44,11 @@ def make(index: Path) -> None:
     with store.writing("index") as writer:
         for path, texts in DOCUMENTS.items():
             pages = (Page(1, 0, 9), Page(2, 9, 9), Page(3, 10, 21)) if path == "old.pdf" else ()
-            put(writer, path, texts, pages=pages, kind=path.rpartition(".")[2])
+            kind = path.rpartition(".")[2]
+            put(writer, path, texts, vectors=vectors_of(texts, DIM), pages=pages, kind=kind)
     with store.writing("index") as writer:
         for path, texts in REPLACED.items():
-            put(writer, path, texts, kind="md")
+            put(writer, path, texts, vectors=vectors_of(texts, DIM), kind="md")
     with store.writing("remove") as writer:
         writer.remove([doc_id_of("old.pdf")])
     store.close()
@@ -71,4 +72,6 @@ if __name__ == "__main__":
     opened = LocalStore(INDEX)
     expected = json.dumps(answers(opened), ensure_ascii=False, indent=1)
     opened.close()
+    for rest in ("commits", "catalog.db-wal", "catalog.db-shm"):
+        (INDEX / rest).unlink(missing_ok=True)
     (INDEX.with_suffix(".json")).write_text(expected + "\n", "utf-8")
