@@ -36,7 +36,7 @@ def _compiler() -> str:
     return os.environ.get("CC", "cc")
 
 
-def library() -> Path:
+def compiled() -> Path:
     """The compiled library; it lies where Python puts what it compiles."""
     source = HERE / "shim.c"
     built = HERE / "__pycache__" / f"shim-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.so"

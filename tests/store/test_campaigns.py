@@ -57,7 +57,7 @@ os.unlink(folder + "/in/new")
 def struck(folder: Path, mode: int, at: int) -> subprocess.CompletedProcess[str]:
     """Run `WRITES` in a folder, struck at one call."""
     strike = shim.Strike(folder, mode, at, folder.with_suffix(".log"))
-    variables = {"LD_PRELOAD": str(shim.library())} | strike.variables
+    variables = {"LD_PRELOAD": str(shim.compiled())} | strike.variables
     command = [sys.executable, "-c", WRITES, str(folder)]
     folder.mkdir()
     return subprocess.run(
