@@ -51,7 +51,7 @@ def compiled() -> Path:
 
 def preload() -> None:
     """Start this program anew with the library loaded, if it is not, and one thread a library."""
-    path = str(library())
+    path = str(compiled())
     if os.environ.get("LD_PRELOAD") == path:
         return
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAGKIT_", "OLLAMA_"))}
@@ -62,7 +62,7 @@ def preload() -> None:
 
 @cache
 def _loaded() -> ctypes.CDLL:
-    return ctypes.CDLL(str(library()))
+    return ctypes.CDLL(str(compiled()))
 
 
 @dataclass(frozen=True)
