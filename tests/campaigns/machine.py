@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import sys
 import time
 import traceback
@@ -105,7 +106,7 @@ def _number(broken: str) -> str:
 def _last_error(text: str) -> str:
     lines = [line.strip(" |+-") for line in text.splitlines()]
     errors = [line for line in lines if "Error" in line and not line.startswith("File")]
-    return (errors or lines)[-1][:80]
+    return re.sub(r"/\S+/", "", (errors or lines)[-1])[:100]
 
 
 if __name__ == "__main__":
