@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ragkit.store.local.catalog import (
     add_build,
     commit,
-    connect,
     end_log,
     keywords_table,
     read_build,
     translated,
 )
+from ragkit.store.local.connections import connect
 from ragkit.store.local.files import remove_strays
 
 if TYPE_CHECKING:

@@ -1,22 +1,18 @@
-"""The catalog: its tables, connections to it, and SQLite's errors made ours."""
+"""The catalog: its tables, its commits, and SQLite's errors made ours."""
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
 from ragkit.errors import (
-    FormatVersionError,
     IndexCorruptError,
     IndexLockedError,
-    IndexNotFoundError,
     StorageFullError,
     StoreError,
 )
@@ -142,7 +138,7 @@ def create(
             left_over.unlink()
         connection = sqlite3.connect(file, isolation_level=None)
         try:
-            _make_durable(connection)
+            make_durable(connection)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # `compact` gives pages back
             connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
             connection.executemany(
@@ -241,94 +237,11 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _make_durable(connection: sqlite3.Connection) -> None:
+def make_durable(connection: sqlite3.Connection) -> None:
     """Let commits survive a loss of power; macOS must be asked to empty the drive's cache."""
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA fullfsync = ON")
     connection.execute("PRAGMA checkpoint_fullfsync = ON")
-
-
-def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
-    """Open the catalog of an index folder; its version is checked.
-
-    Transactions are explicit. A reader's connection cannot write, and never moves the log into
-    the catalog: two connections that do so at the same time are what old versions of SQLite
-    fail at (https://sqlite.org/wal.html#the_wal_reset_bug).
-
-    Raises:
-        IndexNotFoundError: There is no catalog.
-        IndexCorruptError, FormatVersionError: It is damaged or not ragkit's, or newer.
-    """
-    connection = _open(path, write=write)
-    try:
-        with translated(path):
-            version = _version(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    if version == FORMAT_VERSION:
-        return connection
-    connection.close()
-    from ragkit.store.local.migrate import migrate
-
-    migrate(path)
-    return _open(path, write=write)
-
-
-def _open(path: Path, *, write: bool) -> sqlite3.Connection:
-    file = path / "catalog.db"
-    if not file.is_file():
-        msg = f"no index at {path}; `ragkit index FOLDER` makes one"
-        raise IndexNotFoundError(msg, path)
-    with translated(path):
-        connection = sqlite3.connect(
-            f"file:{quote(str(file))}?{'mode=rw' if write else _access(file)}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-            if write:
-                _make_durable(connection)
-                connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
-                connection.execute("PRAGMA cache_size = -32768")
-            else:
-                connection.execute("PRAGMA wal_autocheckpoint = 0")
-                connection.execute("PRAGMA query_only = ON")
-        except BaseException:
-            connection.close()
-            raise
-    return connection
-
-
-def _access(file: Path) -> str:
-    """How a reader opens a catalog: one in a folder that cannot be written needs no log file."""
-    if os.access(file.parent, os.W_OK) and os.access(file, os.W_OK):
-        return "mode=ro"
-    log = file.with_name(file.name + "-wal")
-    return "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-
-
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """The format of a catalog.
-
-    Raises:
-        IndexCorruptError: The database is not a ragkit catalog.
-        FormatVersionError: Its format is newer than this ragkit reads.
-    """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID or version < 1:
-        msg = f"{path} is not a ragkit index: its catalog.db was made by something else"
-        raise IndexCorruptError(msg, path)
-    if version > FORMAT_VERSION:
-        msg = (
-            f"{path} has index format {version}; this ragkit reads up to {FORMAT_VERSION}: "
-            "install a newer ragkit"
-        )
-        raise FormatVersionError(msg, path)
-    return int(version)
 
 
 def shorten_log(connection: sqlite3.Connection, path: Path) -> None:

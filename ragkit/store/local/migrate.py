@@ -23,7 +23,7 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
-from ragkit.store.local.writer import scalars
+from ragkit.store.local.rows import scalars
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,13 +14,13 @@ from ragkit.errors import ForeignFilesError, IndexChangedError, IndexExistsError
 from ragkit.protocols import StoreStats
 from ragkit.store.local import disk, queries
 from ragkit.store.local.catalog import (
-    connect,
     create,
     read_build,
     read_identity,
     reading,
     translated,
 )
+from ragkit.store.local.connections import connect
 
 if TYPE_CHECKING:
     import sqlite3
