@@ -15,7 +15,6 @@ from ragkit.cli.options import (
     IndexName,
     Json,
     K,
-    Quiet,
     SearchMode,
     Settings,
     configured,
@@ -121,7 +120,7 @@ def evaluate(
     small: Small = False,
     limit: Limit = None,
     work: Work = None,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

@@ -185,7 +185,7 @@ class _Trace:
             return "not retrieved", _behind(best, engine)
         if reason := self._without_evidence(hits):
             return "no evidence", reason
-        model = engine.models.chat()
+        model = engine.chat
         context, _ = fill_window(engine, self._question, hits, model=model)
         if lost := _not_given(context, wanted):
             return lost
