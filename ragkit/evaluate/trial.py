@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ragkit.calibration import read_calibration
 from ragkit.evaluate.measures import DEPTH, answer_values, outcome, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
@@ -67,7 +68,7 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
     hits = rag.search(question.text)
     search_s = time.perf_counter() - started
     ranked = _deepened(question, rag, hits, documents)
-    asked, name = AnalysedText(question.text), rag.store.embedder["name"]
+    asked, calibration = AnalysedText(question.text), read_calibration(rag.store)
     minimum = rag.config.answer.min_evidence
     trial = Trial(
         id=question.id,
@@ -75,8 +76,8 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         answerable=question.answerable,
         documents=tuple(dict.fromkeys(hit.path for hit in ranked)),
         evidence=tuple(map(_fingerprint, hits)),
-        certainty=evidence(asked, hits, name),
-        refused=not has_evidence(asked, hits, embedder=name, minimum=minimum),
+        certainty=evidence(asked, hits, calibration),
+        refused=not has_evidence(asked, hits, calibration=calibration, minimum=minimum),
         search_s=search_s,
         values=dict(passage_values(question, ranked)),
     )

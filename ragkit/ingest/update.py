@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ragkit.calibration import keep_calibration
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError, LoadError
 from ragkit.ingest.load import Formats
@@ -116,7 +117,9 @@ def _carry_out(
         ingest = Ingest(
             plan, writer, embedder, preparer, on_progress=setup.on_progress, lookup=lookup
         )
-        return ingest.run()
+        report = ingest.run()
+    keep_calibration(store, embedder)
+    return report
 
 
 def indexed_sources(store: VectorStore) -> list[str]:

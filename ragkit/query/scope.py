@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragkit.calibration import read_calibration
 from ragkit.records import NO_FILTER, Filter
 
 if TYPE_CHECKING:
+    from ragkit.calibration import Calibration
     from ragkit.config import Config
     from ragkit.models.choose import Models
     from ragkit.protocols import ChatModel, Embedder, VectorStore
@@ -35,6 +37,11 @@ class QueryEngine:
     def search_embedder(self) -> Embedder | None:
         """What embeds a question for the search; None in mode ``keyword``, which needs none."""
         return None if self.config.search.mode == "keyword" else self.embedder
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the index's scores mean, as it keeps it."""
+        return read_calibration(self.store)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from ragkit.extras import has_foreign_namesake, install_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ragkit.calibration import Calibration
     from ragkit.config import Config
 
 LOW_DISK_BYTES = 1 << 30
@@ -116,6 +117,7 @@ def _about_indexes(config: Config) -> Iterator[Finding]:
 
 
 def _index_health(path: Path) -> Finding:
+    from ragkit.calibration import read_calibration
     from ragkit.store.open import check_index, open_store
 
     what = f"index {path.name}"
@@ -123,6 +125,7 @@ def _index_health(path: Path) -> Finding:
         problems = check_index(path, quick=True)
         with closing(open_store(path)) as store:
             stats = store.stats()
+            calibration = read_calibration(store)
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
     size = f"{stats.documents} documents, {stats.chunks} passages, {stats.embedder['name']}"
@@ -132,7 +135,24 @@ def _index_health(path: Path) -> Finding:
         )
     if stats.stale:
         return Finding(what, "note", f"{size}, {stats.stale} stale", "`ragkit list` names them")
+    if stats.embedder and (found := _judged_by_words(stats.chunks, calibration)):
+        return Finding(what, "note", f"{size}; {found[0]}", found[1])
     return Finding(what, "ok", size)
+
+
+def _judged_by_words(chunks: int, calibration: Calibration) -> tuple[str, str] | None:
+    """Which questions of an index are refused by their words alone, and what to do; None: none."""
+    if not chunks:
+        return None
+    if not calibration.chunks:
+        todo = "`ragkit rebuild` measures it; no text is embedded again"
+        return "not measured yet: words alone decide what is refused", todo
+    if not calibration.scales:
+        return "its embedder's scores do not tell what is foreign: words alone decide", ""
+    if not calibration.crosses:
+        found = "its embedder does not relate Chinese and English"
+        return f"{found}: questions in another script are decided by words alone", ""
+    return None
 
 
 def _disk(config: Config) -> Finding:
