@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.query.proof.entities import find_names
+from ragkit.text.words import content_terms
 
 if TYPE_CHECKING:
     from ragkit.query.proof.analysed import AnalysedText
@@ -46,6 +47,22 @@ _NUMBER = re.compile(
     r"|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|billions?|half"
     r"|third|quarter|twice|daily|weekly|monthly|yearly|annually|hourly)\b"
 )
+_ASKING = re.compile(
+    r"\bhow (?:many|much|old|long|far|tall|high|large|big|fast|deep|wide|heavy|often)\b"
+    r"|\b(?:what|which) (?:kind|sort|type|year|date|day|month|percent|percentage|number|amount)s?\b"
+    r"|多[久长大高远深宽重]|几[个名次位年岁种条座家月号]|什么时间"
+)
+
+
+def content_of(question: AnalysedText) -> frozenset[str]:
+    """The content terms of a question but for those by which it names the kind of its answer.
+
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> sorted(content_of(AnalysedText("How long is the notice period?")))
+    ['notic', 'period']
+    """
+    rest = _ASKING.sub(" ", question.simplified)
+    return frozenset(content_terms(rest)) or question.terms
 
 
 def kind_expected(question: AnalysedText) -> Kind | None:

@@ -23,7 +23,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 from ragkit.calibration import NO_CALIBRATION
-from ragkit.query.answer_kinds import holds_kind, kind_expected
+from ragkit.query.answer_kinds import content_of, holds_kind, kind_expected
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.entities import find_names, names_missing
 from ragkit.query.proof.negation import denies
@@ -204,7 +204,7 @@ def _words(
     calibration: Calibration,
 ) -> dict[str, float]:
     """What the words of the passage say that holds most of the question in one place."""
-    weights = {term: _weight(term, calibration) for term in question.terms}
+    weights = {term: _weight(term, calibration) for term in content_of(question)}
     found = []
     for hit, text in passages:
         whole = AnalysedText("\n".join([hit.title, *hit.heading, hit.text]))
