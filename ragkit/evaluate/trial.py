@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.calibration import read_calibration
 from ragkit.evaluate.measures import DEPTH, answer_values, outcome, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.search import retrieve
+from ragkit.store.calibration import read_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.calibration import keep_calibration
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError, LoadError
 from ragkit.ingest.load import Formats
 from ragkit.ingest.plan import living_sources, make_plan, planned_report
+from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:

@@ -22,19 +22,19 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
-from ragkit.calibration import NO_CALIBRATION
 from ragkit.query.answer_kinds import content_of, holds_kind, kind_expected
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.entities import find_names, names_missing
 from ragkit.query.proof.negation import denies
 from ragkit.query.proof.numbers import figures_missing
+from ragkit.store.calibration import NO_CALIBRATION
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ragkit.calibration import Calibration, Scale
     from ragkit.records import Hit
+    from ragkit.store.calibration import Calibration, Scale
 
 THRESHOLD = 0.4
 """Evidence below which no answer is given."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.calibration import read_calibration
 from ragkit.records import NO_FILTER, Filter
+from ragkit.store.calibration import read_calibration
 
 if TYPE_CHECKING:
-    from ragkit.calibration import Calibration
     from ragkit.config import Config
     from ragkit.models.choose import Models
     from ragkit.protocols import ChatModel, Embedder, VectorStore
+    from ragkit.store.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from commands import write_files
 from hash_embedder import HashEmbedder
 from test_ground import hit
 
-from ragkit.calibration import NO_CALIBRATION, Calibration, Scale
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 from ragkit.query.answer_kinds import holds_kind, kind_expected
 from ragkit.query.evidence import FEATURES, THRESHOLD, evidence, has_evidence, measures
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.records import HitRanks
+from ragkit.store.calibration import NO_CALIBRATION, Calibration, Scale
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,8 +29,8 @@ from ragkit.extras import has_foreign_namesake, install_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ragkit.calibration import Calibration
     from ragkit.config import Config
+    from ragkit.store.calibration import Calibration
 
 LOW_DISK_BYTES = 1 << 30
 _SERVER_TIMEOUT_S = 10.0  # for what takes no time on a server that works
@@ -117,7 +117,7 @@ def _about_indexes(config: Config) -> Iterator[Finding]:
 
 
 def _index_health(path: Path) -> Finding:
-    from ragkit.calibration import read_calibration
+    from ragkit.store.calibration import read_calibration
     from ragkit.store.open import check_index, open_store
 
     what = f"index {path.name}"

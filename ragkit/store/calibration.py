@@ -65,6 +65,9 @@ _LEAST_RANGE = 0.02
 """So much nearer to its passage than a foreign question must a sentence be, or cosines say
 nothing."""
 
+_LEAST_NEARER = 0.9
+"""Share of the pairs of a sentence and a foreign question in which it is nearer."""
+
 _LEAST_FOUND = 0.5
 """Share of the probes that must be nearest to their translation."""
 
@@ -245,7 +248,8 @@ def _scale(
     if not low or not high:
         return None
     begin, end = _median([score for score, _ in low]), _median([score for score, _ in high])
-    if end - begin < _LEAST_RANGE:
+    nearer = sum(own > foreign for own, _ in high for foreign, _ in low)
+    if end - begin < _LEAST_RANGE or nearer < _LEAST_NEARER * len(high) * len(low):
         return None
     leads = [[lead for _, lead in side if lead is not None] for side in (low, high)]
     if not all(leads) or _median(leads[1]) - _median(leads[0]) < _LEAST_RANGE / 2:

@@ -10,10 +10,10 @@ import pytest
 from commands import write_files
 from hash_embedder import HashEmbedder
 
-from ragkit.calibration import PROBES, Scale, calibrated, is_due, read_calibration
 from ragkit.config import Config
 from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
+from ragkit.store.calibration import PROBES, Scale, calibrated, is_due, read_calibration
 
 if TYPE_CHECKING:
     from pathlib import Path
