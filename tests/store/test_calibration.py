@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from commands import write_files
+from commands import Shell, write_files
 from hash_embedder import HashEmbedder
 
 from ragkit.config import Config
@@ -150,3 +150,18 @@ def test_a_scale_is_kept_as_it_was_measured(tmp_path: Path) -> None:
         again = calibrated(rag.store, rag.embedder)
         assert read_calibration(rag.store) == again
         assert isinstance(again.scales["aa"], Scale)
+
+
+def test_doctor_tells_where_words_alone_decide(tmp_path: Path) -> None:
+    for name, embedder in (("words", WordEmbedder()), ("none", HashEmbedder()), ("no", Silent())):
+        opened(tmp_path / name, embedder).close()
+        (tmp_path / "indexes").mkdir(exist_ok=True)
+        (tmp_path / name / "index").rename(tmp_path / "indexes" / name)
+    shown = Shell(tmp_path)("doctor", "--set", "models.backend=embedded", "--json").json
+    told = {f["what"]: (f["state"], f["detail"], f["todo"]) for f in shown}
+    crossing, foreign, unmeasured = (told[f"index {name}"] for name in ("words", "none", "no"))
+    assert {crossing[0], foreign[0], unmeasured[0]} == {"note"}
+    assert crossing[1].endswith("questions in another script are decided by words alone")
+    assert foreign[1].endswith("do not tell what is foreign: words alone decide")
+    assert "not measured yet" in unmeasured[1]
+    assert "ragkit rebuild" in unmeasured[2]
