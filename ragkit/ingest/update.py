@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 from ragkit.config import SplitSettings
 from ragkit.errors import IndexMismatchError, LoadError
 from ragkit.ingest.load import Formats
+from ragkit.ingest.moved import find_moves, follow_moves, missing_sources
 from ragkit.ingest.plan import living_sources, make_plan, planned_report
+from ragkit.records import FileOutcome
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ragkit.config import Config
+    from ragkit.config import Config, HistorySettings
     from ragkit.ingest.plan import Plan
     from ragkit.ingest.run import Progress, VectorLookup
     from ragkit.models.choose import Models
     from ragkit.protocols import Embedder, VectorStore
-    from ragkit.records import IndexReport
+    from ragkit.records import DocumentInfo, Erasure, IndexReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,7 @@ def update_index(
     if store is not None and models.given_embedder is not None:
         models.embedder_of(store)  # the wrong one is refused even if nothing has to be embedded
     splitter = _splitter(setup)
-    known = store.documents() if store else []
-    sources = indexed_sources(store) if store else []
-    plan = make_plan(
-        [Path(p) for p in paths or sources],
-        known,
-        setup.config.load,
-        formats=setup.formats,
-        sources=sources,
-        prune=prune,
-    )
+    plan = _plan(setup, paths, prune=prune, dry_run=dry_run)
     if dry_run or plan.is_current:  # nothing to index makes no index either
         return replace(
             planned_report(plan),
@@ -93,6 +86,39 @@ def update_index(
         return _carry_out(plan, made, setup, command=command, embedder=embedder)
 
 
+def _plan(setup: IngestSetup, paths: Sequence[str | Path], *, prune: bool, dry_run: bool) -> Plan:
+    """What is to be done, after the documents of a folder that was moved followed it.
+
+    Of the folders indexed before, one that is missing does not keep the others from being updated.
+    """
+    store, history = setup.store, setup.config.history
+    known = store.documents() if store else []
+    sources = indexed_sources(store) if store else []
+    moves = find_moves(paths, known, sources)
+    if store is not None and not dry_run and follow_moves(store, moves, history):
+        known, sources = store.documents(), indexed_sources(store)
+    missing = [] if paths else missing_sources(sources)
+    if len(missing) == len(sources):  # nothing is left to update: that is an error
+        missing = []
+    plan = make_plan(
+        [Path(p) for p in paths or sources if p not in missing],
+        known,
+        setup.config.load,
+        formats=setup.formats,
+        sources=sources,
+        prune=prune,
+    )
+    return replace(plan, unreadable=[*plan.unreadable, *map(_missing, missing)])
+
+
+def _missing(source: str) -> FileOutcome:
+    reason = (
+        "is not there; its documents were kept: if it was moved, `ragkit move OLD NEW`; if it is "
+        "gone for good, `ragkit remove` takes them out"
+    )
+    return FileOutcome(source, reason)
+
+
 def _carry_out(
     plan: Plan,
     store: VectorStore,
@@ -109,14 +135,18 @@ def _carry_out(
     with store.writing(command) as writer:
         writer.ask_for(plan.sources)
         if not plan.load:
-            return carry_out_removals(plan, writer)
+            report = carry_out_removals(plan, writer)
+            writer.retain(**asdict(setup.config.history))
+            return report
         embedder = embedder or setup.models.embedder_of(store)
         config = setup.config
         preparer = Preparer(config.load, config.split, embedder.max_tokens, setup.formats)
         ingest = Ingest(
             plan, writer, embedder, preparer, on_progress=setup.on_progress, lookup=lookup
         )
-        return ingest.run()
+        report = ingest.run()
+        writer.retain(**asdict(config.history))
+        return report
 
 
 def indexed_sources(store: VectorStore) -> list[str]:
@@ -139,19 +169,54 @@ def _splitter(setup: IngestSetup) -> dict[str, int]:
     return stored
 
 
-def remove_documents(store: VectorStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
+def remove_documents(
+    store: VectorStore, paths: Sequence[str | Path], history: HistorySettings
+) -> tuple[str, ...]:
     """Remove documents from an index; see `Pipeline.remove`."""
+    chosen, command = _chosen(store, paths)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.remove([d.doc_id for d in chosen])
+            writer.retain(**asdict(history))
+    return tuple(d.path for d in chosen)
+
+
+def erase_documents_of(
+    store: VectorStore,
+    paths: Sequence[str | Path],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Erasure:
+    """Erase documents from every generation of an index; see `Pipeline.erase`."""
+    chosen, command = _chosen(store, paths, ever=True)
+    doc_ids = _with_former_places(store, {document.doc_id for document in chosen})
+    command = command.replace("remove", "remove --erase", 1)
+    return store.erase(doc_ids, command, on_progress=on_progress)
+
+
+def _with_former_places(store: VectorStore, doc_ids: set[str]) -> list[str]:
+    """The documents, and those that they were before they were moved: dead, with the same file."""
+    every = store.documents(ever=True)
+    living = {document.doc_id for document in store.documents()}
+    while True:
+        files = {document.file_sha256 for document in every if document.doc_id in doc_ids}
+        former = {d.doc_id for d in every if d.file_sha256 in files} - living - doc_ids
+        if not former:
+            return sorted(doc_ids)
+        doc_ids = doc_ids | former
+
+
+def _chosen(
+    store: VectorStore, paths: Sequence[str | Path], *, ever: bool = False
+) -> tuple[list[DocumentInfo], str]:
+    """The documents that paths name, and the command for the list of generations."""
     wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
     names = {str(p) for p in paths}
     chosen = [
         d
-        for d in store.documents()
+        for d in store.documents(ever=ever)
         if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
     ]
-    if chosen:
-        with store.writing("remove " + " ".join(sorted(names))) as writer:
-            writer.remove([d.doc_id for d in chosen])
-    return tuple(d.path for d in chosen)
+    return chosen, "remove " + " ".join(sorted(names))
 
 
 def _with_parents(path: Path) -> set[Path]:
