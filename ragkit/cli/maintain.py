@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ragkit.cli.options import IndexName, Json, Quiet, Settings, configured, open_pipeline
+from ragkit.cli.options import (
+    IndexName,
+    Json,
+    Quiet,
+    Settings,
+    complete_index,
+    configured,
+    open_pipeline,
+)
 from ragkit.cli.output import print_json, size_text
 from ragkit.cli.progress import work_progress
 from ragkit.text.visible import visible
@@ -39,7 +47,10 @@ def compact(
 
 def backup(
     index: Annotated[
-        str, typer.Argument(metavar="INDEX", help="The index: its name, or its path.")
+        str,
+        typer.Argument(
+            metavar="INDEX", help="The index: its name, or its path.", autocompletion=complete_index
+        ),
     ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, e.g. ix.tar.")],
     quiet: Quiet = False,

@@ -12,7 +12,8 @@ from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
 from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope, search
+from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
+from ragkit.query.search import search
 from ragkit.query.token_calibration import learn_tokens
 from ragkit.query.window import NO_TURNS, ChatTurns
 from ragkit.records import Answer, Found, copy_fields

@@ -12,7 +12,7 @@ from ragkit._version import __version__
 from ragkit.protocols import ChatMessage
 from ragkit.query.ask import ask, last_answer
 from ragkit.query.followup import combined, leans_on_earlier, rewritten
-from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope
+from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.token_calibration import known_tokens
 from ragkit.query.window import ChatTurns, fit_turns
 from ragkit.records import Answer, to_json

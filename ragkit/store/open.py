@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
+from ragkit.store.local import disk
 from ragkit.store.local.catalog import SQLITE_VERSION
 from ragkit.store.local.store import LocalStore
 from ragkit.store.locate import index_folder, index_path
@@ -86,6 +87,21 @@ def restore_store(
     path = index_path(name, indexes)
     restore_archive(file, path, contents, on_progress)
     return path
+
+
+def delete_store(location: str | Path) -> list[str]:
+    """Delete an index, damaged or not.
+
+    Returns:
+        The names of files in its folder that are not its own; they and the folder stay.
+
+    Raises:
+        IndexLockedError: Another process is writing to it.
+    """
+    folder = index_folder(location)
+    with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
+        disk.delete_index(folder)
+    return disk.foreign_files(folder)
 
 
 def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:
