@@ -158,7 +158,7 @@ def _tell_erased(erased: Erasure, *, json: bool) -> None:
         for path in erased.documents:
             typer.echo(path)
     if not erased.versions and erased.is_complete:
-        say("ragkit: no document of the index matches, of no run that is kept; nothing was erased")
+        say("ragkit: no document matches that the index has or had; `ragkit list` names them")
         raise typer.Exit(1)
     if not erased.is_complete:
         say(

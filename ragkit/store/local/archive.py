@@ -78,6 +78,7 @@ def write_archive(path: Path, file: Path, on_progress: Progress | None = None) -
                     written = _write_members(path, target, sources, on_progress or _no_progress)
                     target.flush()
                     disk.sync(target.fileno())
+            _remove(copy)  # or a kill after the next step would leave it
             part.rename(file)
             disk.sync_folder(file.parent)
     finally:
