@@ -25,9 +25,9 @@ FILES: dict[str, str | bytes] = {
 
 
 @pytest.fixture
-def ragkit(tmp_path: Path, server: OllamaServer) -> Shell:
+def ragkit(tmp_path: Path, ollama: OllamaServer) -> Shell:
     """A folder that was indexed, changed, and indexed again."""
-    shell = Shell(tmp_path, server.url)
+    shell = Shell(tmp_path, ollama.url)
     write_files(tmp_path / "docs", FILES)
     shell("index", "docs", "-q")
     write_files(tmp_path / "docs", {"boats.txt": "Boats leave at eight.\n", "new.txt": "New.\n"})
@@ -146,9 +146,9 @@ def test_backup_and_restore(ragkit: Shell, tmp_path: Path) -> None:
 
 
 def test_a_moved_folder_is_followed_without_a_model(
-    ragkit: Shell, tmp_path: Path, server: OllamaServer
+    ragkit: Shell, tmp_path: Path, ollama: OllamaServer
 ) -> None:
-    server.requests.clear()
+    ollama.requests.clear()
     told = ragkit("move", "docs", "papers", code=1).err
     assert "docs is there yet" in told
     (tmp_path / "docs").rename(tmp_path / "papers")
@@ -158,7 +158,7 @@ def test_a_moved_folder_is_followed_without_a_model(
     assert ragkit("info", "--json").json["roots"] == [str(tmp_path / "papers")]
     report = ragkit("index", "--json").json
     assert len(report["unchanged"]) == 3
-    assert not server.bodies("/api/embeddings")
+    assert not ollama.bodies("/api/embeddings")
 
 
 def test_indexing_the_new_place_follows_the_folder_and_says_so(
