@@ -35,8 +35,8 @@ from ragkit.records import (
     make_difference,
     make_doc_id,
 )
-from ragkit.store.places import is_below, moved_place
 from ragkit.store.ranking import ranked_hits
+from ragkit.store.relocation import is_below, moved_place
 from ragkit.text.analysis import QueryTerm, index_text, query_terms
 
 if TYPE_CHECKING:

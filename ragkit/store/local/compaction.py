@@ -53,7 +53,7 @@ def _no_progress(_done: int, _total: int) -> None:
 
 
 @dataclass
-class Dropped:
+class TakenOut:
     """How much a compaction took out."""
 
     documents: int = 0
@@ -78,11 +78,11 @@ class Compactor:
     sizes: SegmentSizes
     on_progress: Callable[[int, int], None] = _no_progress
     rewrite: Collection[int] = ()
-    dropped: Dropped = field(default_factory=Dropped)
+    dropped: TakenOut = field(default_factory=TakenOut)
     _done: int = 0
     _total: int = 0
 
-    def run(self) -> Dropped:
+    def run(self) -> TakenOut:
         """Do all steps, each in commits of its own."""
         require_analysis(self.connection, self.path)
         build = read_build(self.connection, self.path)
@@ -283,7 +283,7 @@ class Compactor:
 
 def compact_index(
     path: Path, sizes: SegmentSizes, on_progress: Callable[[int, int], None] | None = None
-) -> Dropped:
+) -> TakenOut:
     """Compact an index whose writer's lock the caller holds; see `VectorStore.compact`."""
     with closing(connect(path, write=True)) as connection, translated(path):
         dropped = Compactor(connection, path, sizes, on_progress or _no_progress).run()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.records import Chunk, Document, Page, make_chunk_id, make_doc_id
 from ragkit.store.local.catalog import parsed
-from ragkit.store.places import is_below, moved_place
+from ragkit.store.relocation import is_below, moved_place
 
 if TYPE_CHECKING:
     import sqlite3
