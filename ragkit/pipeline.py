@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
-    from ragkit.records import Compaction, Difference, DocumentInfo, Erasure, Generation, Hit
+    from ragkit.records import Compaction, DocumentInfo, Erasure, Generation, Hit, IndexChanges
     from ragkit.verify.answers import Verification
 
 
@@ -410,7 +410,7 @@ class Pipeline:
         """
         return self.store.log(limit)
 
-    def diff(self, before: int | datetime, after: int | datetime | None = None) -> Difference:
+    def diff(self, before: int | datetime, after: int | datetime | None = None) -> IndexChanges:
         """What came, went and changed from one generation to another.
 
         Args:

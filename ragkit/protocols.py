@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from ragkit.records import (
         Chunk,
         Compaction,
-        Difference,
         Document,
         DocumentInfo,
         Erasure,
         Generation,
         Hit,
+        IndexChanges,
     )
 
     Vectors: TypeAlias = NDArray[np.float32]
@@ -443,7 +443,7 @@ class VectorStore(Protocol):
     def log(self, limit: int | None = None) -> list[Generation]:
         """The generations that are kept, newest first, with what each changed; at most `limit`."""
 
-    def diff(self, before: int, after: int | None = None) -> Difference:
+    def diff(self, before: int, after: int | None = None) -> IndexChanges:
         """What came, went and changed from one generation to another.
 
         Args:

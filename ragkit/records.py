@@ -452,7 +452,7 @@ class DocumentChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class IndexChanges:
     """What changed from generation ``before`` to generation ``after``.
 
     The counts are sums over ``documents``, which are those that changed, by path and root.
@@ -468,7 +468,7 @@ class Difference:
     documents: tuple[DocumentChange, ...]
 
 
-def make_difference(before: int, after: int, documents: Iterable[DocumentChange]) -> Difference:
+def make_changes(before: int, after: int, documents: Iterable[DocumentChange]) -> IndexChanges:
     """The difference between two generations by its documents, which are sorted and summed up."""
     ordered = tuple(sorted(documents, key=lambda d: (d.path, d.root)))
     counts = {
@@ -476,7 +476,7 @@ def make_difference(before: int, after: int, documents: Iterable[DocumentChange]
         for change in ("added", "changed", "removed")
     }
     added, removed = (sum(getattr(d, f"chunks_{n}") for d in ordered) for n in ("added", "removed"))
-    return Difference(
+    return IndexChanges(
         before, after, **counts, chunks_added=added, chunks_removed=removed, documents=ordered
     )
 

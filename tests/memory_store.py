@@ -31,8 +31,8 @@ from ragkit.records import (
     Erasure,
     Generation,
     Hit,
+    make_changes,
     make_chunk_id,
-    make_difference,
     make_doc_id,
 )
 from ragkit.store.ranking import ranked_hits
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors
-    from ragkit.records import Chunk, Difference, Document
+    from ragkit.records import Chunk, Document, IndexChanges
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class _Contents:
     def at(self, generation: int) -> dict[str, _Version]:
         return {v.info.doc_id: v for v in self.versions if v.lives(generation)}
 
-    def changes(self, before: int, after: int) -> Difference:
+    def changes(self, before: int, after: int) -> IndexChanges:
         old, new = self.at(before), self.at(after)
         found = []
         for doc_id in old.keys() | new.keys():
@@ -111,7 +111,7 @@ class _Contents:
                 what = "removed" if now is None else "added"
             info = (was or now).info  # type: ignore[union-attr]  # one of them is there
             found.append(DocumentChange(info.root, info.path, what, came, went, kept))
-        return make_difference(before, after, found)
+        return make_changes(before, after, found)
 
     def _compared(self, was: _Version | None, now: _Version | None) -> tuple[int, int, int]:
         old, new = (
@@ -251,7 +251,7 @@ class MemoryStore:
             told.append(Generation(**values, build=1, **counts))
         return told[:limit]
 
-    def diff(self, before: int, after: int | None = None) -> Difference:
+    def diff(self, before: int, after: int | None = None) -> IndexChanges:
         contents = self._contents
         after = contents.closed[-1] if after is None and contents.closed else after
         for generation in (before, after or 0):

@@ -12,7 +12,7 @@ from ragkit.cli.output import print_json, print_table, say
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
-    from ragkit.records import Difference, DocumentChange, Generation
+    from ragkit.records import DocumentChange, Generation, IndexChanges
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
@@ -93,7 +93,7 @@ def _line(document: DocumentChange) -> str:
     return f"{_MARKS[document.change]} {document.path}  ({counts} passages)"
 
 
-def _sum(difference: Difference) -> str:
+def _sum(difference: IndexChanges) -> str:
     d = difference
     documents = _counts(d.documents_added, d.documents_changed, d.documents_removed)
     chunks = _counts(d.chunks_added, 0, d.chunks_removed)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.errors import StoreError
-from ragkit.records import DocumentChange, Generation, make_difference
+from ragkit.records import DocumentChange, Generation, make_changes
 from ragkit.store.local.catalog import parsed
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from ragkit.records import Difference
+    from ragkit.records import IndexChanges
 
 COUNTS = "counts"  # the key of `generations.report` that is no part of an ingest's account
 
@@ -67,7 +67,7 @@ def count_changes(
         values.append(json.dumps(list(retired)))  # type: ignore[arg-type]  # a text beside numbers
     gone = _versions(connection.execute(died, values))
     come = _versions(connection.execute(_BORN, (build, generation, since)))
-    made = make_difference(generation, generation, _changes(connection, gone, come))
+    made = make_changes(generation, generation, _changes(connection, gone, come))
     return {
         name: getattr(made, name)
         for name in Generation.__dataclass_fields__
@@ -188,7 +188,7 @@ def require_searchable(
 
 def read_difference(
     connection: sqlite3.Connection, path: Path, build: int, between: tuple[int, int | None]
-) -> Difference:
+) -> IndexChanges:
     """What changed between two generations; see `ragkit.protocols.VectorStore.diff`."""
     before, after = between
     require_searchable(connection, path, build, before)
@@ -198,7 +198,7 @@ def read_difference(
     old, new = (
         _versions(connection.execute(_AT, (build, generation))) for generation in (before, after)
     )
-    return make_difference(before, after, _changes(connection, old, new))
+    return make_changes(before, after, _changes(connection, old, new))
 
 
 def last_closed_by(connection: sqlite3.Connection, path: Path, build: int, when: datetime) -> int:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors, Violation
-    from ragkit.records import Difference, DocumentInfo, Erasure, Generation, Hit
+    from ragkit.records import DocumentInfo, Erasure, Generation, Hit, IndexChanges
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.reader import Reader
     from ragkit.store.local.segments import SegmentSizes
@@ -245,7 +245,7 @@ class LocalStore:
         with self._reading() as connection:
             return history.read_generations(connection, self.path, limit)
 
-    def diff(self, before: int, after: int | None = None) -> Difference:
+    def diff(self, before: int, after: int | None = None) -> IndexChanges:
         """What changed between two; see `ragkit.protocols.VectorStore.diff`."""
         with self._reading() as connection:
             build = self._current(connection).id
