@@ -11,12 +11,14 @@ import logging
 from bisect import bisect_left
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexCorruptError, StoreError
 from ragkit.store.local.builds import delete_documents, free_pages
 from ragkit.store.local.catalog import ANALYSIS, Bulk, commit, end_log, read_build, translated
 from ragkit.store.local.connections import connect
+from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import SegmentFiles, remove_strays
 from ragkit.store.local.history import searchable
 from ragkit.store.local.rows import ROW_MASK, LiveRows, segment_and_row, vector_id
@@ -44,7 +46,7 @@ MERGING = "merging"  # in `manifest` while keywords of dropped chunks may lie in
 
 _ROWS = (
     "SELECT v.id, v.crc32, v.chunk, c.died IS NULL FROM vectors v JOIN chunks c ON c.id = v.chunk "
-    "WHERE v.id >= ? AND v.id < ? ORDER BY v.chunk"
+    "WHERE v.id >= ? AND v.id < ? ORDER BY v.id"
 )
 
 
@@ -171,7 +173,7 @@ class Compactor:
             try:
                 if self._move_rows(segments, segment, must_begin=must_begin):
                     must_begin = False
-            except IndexCorruptError as exc:
+            except (IndexCorruptError, MissingRowsError) as exc:
                 self.connection.execute("ROLLBACK")
                 if segment in self.rewrite:
                     raise
@@ -220,10 +222,9 @@ class Compactor:
             )
             segments.flush()
             self._rename_rows(part, ids, keys)
-            for new, (old, _, _, is_alive) in zip(ids, part, strict=True):
-                if is_alive:
-                    live.set(old, alive=False)
-                    live.set(new, alive=True)
+            living = [is_alive for *_, is_alive in part]
+            live.set_all([old for old, *_ in compress(part, living)], alive=False)
+            live.set_all([*compress(ids, living)], alive=True)
             live.flush()
             commit(self.connection, self.path)
             self._advance(len(part))
@@ -236,8 +237,8 @@ class Compactor:
         self.connection.executemany(
             "UPDATE chunks SET vector = ? WHERE id = ?", [(new, chunk) for new, _, chunk in pairs]
         )
-        self.connection.executemany(
-            "UPDATE vectors SET chunk = NULL WHERE id = ?", [(old,) for _, old, _ in pairs]
+        self.connection.execute(
+            "UPDATE vectors SET chunk = NULL WHERE id >= ? AND id <= ?", (rows[0][0], rows[-1][0])
         )
         self.connection.executemany(
             "UPDATE embedding_cache SET vector = ? WHERE key = ?",

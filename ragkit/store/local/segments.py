@@ -132,16 +132,20 @@ class SegmentWriter:
 
         Args:
             segment: Theirs, of the same build.
-            rows: Of each its number, its CRC-32 and the chunk that owns the copy.
+            rows: Of each its number, its CRC-32 and the chunk that owns the copy; by number.
 
         Returns:
             The copies' vector ids, in order.
 
         Raises:
-            IndexCorruptError: A row does not match its checksum.
+            IndexCorruptError: A row is not there or does not match its checksum.
         """
-        mapped = self._files.map_rows(segment, max(row for row, *_ in rows) + 1)
-        copies = [_Row(mapped[row].tobytes(), crc, chunk) for row, crc, chunk in rows]
+        size, first = self._files.row_bytes, rows[0][0]
+        block = self._files.read_rows(segment, first, rows[-1][0] + 1 - first)
+        copies = [
+            _Row(block[(row - first) * size : (row - first + 1) * size], crc, chunk)
+            for row, crc, chunk in rows
+        ]
         for copy in copies:
             self._require_whole(copy)
         ids: list[int] = []
