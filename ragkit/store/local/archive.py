@@ -73,6 +73,7 @@ def write_archive(path: Path, file: Path, on_progress: Progress | None = None) -
         with translated(file):
             _remove(part, copy)
             with ExitStack() as opened:
+                copy.touch(exist_ok=False)  # a full disk is told better than by SQLite
                 sources = _snapshot(path, copy, opened)
                 with part.open("xb") as target:
                     written = _write_members(path, target, sources, on_progress or _no_progress)
@@ -87,9 +88,11 @@ def write_archive(path: Path, file: Path, on_progress: Progress | None = None) -
 
 
 def _remove(*files: Path) -> None:
+    """Delete files, and what SQLite may have left beside one that is a catalog."""
     for file in files:
-        with suppress(FileNotFoundError):
-            file.unlink()
+        for name in (file.name, *(f"{file.name}-{end}" for end in ("wal", "shm", "journal"))):
+            with suppress(FileNotFoundError):
+                file.with_name(name).unlink()
 
 
 def _snapshot(path: Path, copy: Path, opened: ExitStack) -> list[tuple[str, IO[bytes], int]]:
@@ -116,7 +119,7 @@ def _snapshot(path: Path, copy: Path, opened: ExitStack) -> list[tuple[str, IO[b
                     stream = opened.enter_context(there.open("rb"))
                     size = os.fstat(stream.fileno()).st_size
                     sources.append((_name(segment, derived), stream, size))
-        with closing(sqlite3.connect(copy)) as target:
+        with translated(copy), closing(sqlite3.connect(copy)) as target:
             connection.backup(target, pages=_COPIED_PAGES)
             if read_commits(target) != read_commits(connection):
                 msg = f"{path}: the copy of the catalog is not of the commit it was begun at"
