@@ -22,7 +22,9 @@ COUNTS = "counts"  # the key of `generations.report` that is no part of an inges
 
 _VERSION = "SELECT doc_id, id, root, path, first_chunk, chunks FROM documents WHERE build = ?1 "
 _AT = _VERSION + "AND born <= ?2 AND (died IS NULL OR died > ?2)"
-_BORN = _VERSION + "AND id > ?3 AND born = ?2 AND (died IS NULL OR died > ?2)"
+_BORN = "AND id > ?3 AND born = ?2 AND (died IS NULL OR died > ?2)"
+_SUM_BORN = f"SELECT count(*), ifnull(sum(chunks), 0) FROM documents WHERE build = ?1 {_BORN}"  # noqa: S608 -- ours
+_REPLACING = f"{_VERSION} {_BORN} AND doc_id IN (SELECT value FROM json_each(?4))"  # noqa: S608 -- ours
 _DIED = _VERSION + "AND born < ?2 AND died = ?2"
 _GENERATIONS = (
     "SELECT id, build, command, started_at, finished_at, state, report FROM generations "
@@ -66,13 +68,19 @@ def count_changes(
         died += " AND id IN (SELECT value FROM json_each(?3))"
         values.append(json.dumps(list(retired)))  # type: ignore[arg-type]  # a text beside numbers
     gone = _versions(connection.execute(died, values))
-    come = _versions(connection.execute(_BORN, (build, generation, since)))
+    born = (build, generation, since)
+    documents, chunks = connection.execute(_SUM_BORN, born).fetchone()
+    # Only those that replace another are read one by one: a first run has many.
+    come = _versions(connection.execute(_REPLACING, (*born, json.dumps(list(gone)))))
     made = make_changes(generation, generation, _changes(connection, gone, come))
-    return {
+    counts = {
         name: getattr(made, name)
         for name in Generation.__dataclass_fields__
         if name.startswith(("documents_", "chunks_"))
     }
+    counts["documents_added"] += documents - len(come)
+    counts["chunks_added"] += chunks - sum(version.chunks for version in come.values())
+    return counts
 
 
 def _changes(
