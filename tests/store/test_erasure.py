@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from plain_reader import edit
 from store_factory import (
     dense,
     doc_id_of,
@@ -20,7 +19,6 @@ from store_factory import (
     vectors_of,
 )
 
-from ragkit.errors import StoreError
 from ragkit.store.local import erasure
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.open import check_index
@@ -124,9 +122,3 @@ def test_rows_that_a_killed_writer_left_behind_are_cut_off(store: LocalStore) ->
         tail.write(rows_of(["left behind"])[0])
     store.erase([doc_id_of("secret.txt")], "remove --erase secret.txt")
     assert rows_of(["left behind"])[0] not in bytes_of(store.path)
-
-
-def test_an_index_whose_words_were_prepared_otherwise_is_not_touched(store: LocalStore) -> None:
-    edit(store.path, "UPDATE manifest SET value = '{\"analysis\": 1}' WHERE key = 'keywords'")
-    with pytest.raises(StoreError, match="ragkit rebuild"):
-        store.compact()

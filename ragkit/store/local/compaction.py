@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import IndexCorruptError, StoreError
+from ragkit.errors import IndexCorruptError
 from ragkit.store.local.builds import delete_documents, free_pages
 from ragkit.store.local.catalog import ANALYSIS, Bulk, commit, end_log, read_build, translated
 from ragkit.store.local.connections import connect
@@ -86,9 +86,9 @@ class Compactor:
 
     def run(self) -> TakenOut:
         """Do all steps, each in commits of its own."""
-        require_analysis(self.connection, self.path)
         build = read_build(self.connection, self.path)
         recover_killed(self.connection, self.path)
+        renew_keywords(self.connection, self.path, build)
         self._drop_documents(build)
         if build.dim:
             self._drop_cache(build)
@@ -292,18 +292,30 @@ def compact_index(
     return dropped
 
 
-def require_analysis(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse an index whose keywords were prepared by other rules.
+def renew_keywords(connection: sqlite3.Connection, path: Path, build: Build) -> None:
+    """Make the keywords anew that were prepared by older rules, in one commit; else do nothing.
 
     A contentless table of FTS5 forgets a row only if it is told its words again, as they were.
-
-    Raises:
-        StoreError: They were.
     """
     row = connection.execute("SELECT value FROM manifest WHERE key = 'keywords'").fetchone()
-    if row is None or json.loads(row[0]) != ANALYSIS:
-        msg = f"{path}: its keywords were made by other rules; build it anew with `ragkit rebuild`"
-        raise StoreError(msg, path)
+    if row is not None and json.loads(row[0]) == ANALYSIS:
+        return
+    table = build.keywords
+    words = Bulk(connection, f"{table} (rowid, heading, body)", columns=3, rows=1024)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")  # noqa: S608 -- ours
+    chunks = connection.execute(
+        "SELECT c.id, c.heading, c.text FROM documents d JOIN chunks c "
+        "ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks WHERE d.build = ?",
+        (build.id,),
+    )
+    for chunk, heading, text in chunks:
+        words.add(chunk, index_text(" ".join(json.loads(heading))), index_text(text))
+        if words.is_full:
+            words.write()
+    words.write()
+    write_note(connection, "keywords", ANALYSIS)
+    commit(connection, path)
 
 
 def unseen_documents(connection: sqlite3.Connection, build: int) -> list[tuple[int, int, int]]:

@@ -19,7 +19,7 @@ from ragkit.store.local.compaction import (
     Compactor,
     drop_versions,
     read_note,
-    require_analysis,
+    renew_keywords,
     write_note,
 )
 from ragkit.store.local.connections import connect
@@ -59,9 +59,9 @@ def erase_documents(path: Path, doc_ids: Sequence[str], command: str) -> Erasure
     """
     with closing(connect(path, write=True)) as connection, translated(path):
         connection.execute("PRAGMA secure_delete = ON")
-        require_analysis(connection, path)
         recover_killed(connection, path)
         build = read_build(connection, path)
+        renew_keywords(connection, path, build)
         rows = connection.execute(
             "SELECT id, first_chunk, chunks, died, path FROM documents WHERE build = ? "
             "AND doc_id IN (SELECT value FROM json_each(?)) ORDER BY id",
