@@ -11,6 +11,7 @@ from ragkit.cli.options import (
     Backend,
     IndexName,
     Json,
+    NewEmbedder,
     Quiet,
     Settings,
     configured,
@@ -40,10 +41,7 @@ Given = Annotated[
 def index(
     paths: Given = None,
     index: IndexName = "",
-    embedder: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Embedding model of the server, for a new index."),
-    ] = None,
+    embedder: NewEmbedder = None,
     backend: Backend = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
@@ -66,7 +64,8 @@ def index(
     """Index folders and files, or bring the index up to date with them.
 
     Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
-    The first index is named after its folder.
+    Words can be searched at once, while vectors are still being made; what is missing of them is
+    made by the next run. The first index is named after its folder.
     """
     config, _ = configured_embedder(
         settings, embedder, backend, load__include=include, load__exclude=exclude
@@ -94,12 +93,11 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
 
 
 def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
-
     if json:
         print_json(report)
     else:
         print_report(report, verbose=files)
-    if report.failed or report.stale or report.unreadable:
+    if report.failed or report.stale or report.unreadable or report.not_embedded:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -126,20 +124,35 @@ def remove(
         raise typer.Exit(1)
 
 
+def _source(value: str | None) -> str | None:
+    if value not in {None, "text", "files"}:
+        msg = f"{value!r} is neither text nor files"
+        raise typer.BadParameter(msg)
+    return value
+
+
 def rebuild(
     index: IndexName = "",
-    embedder: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Embedding model of the server.")
-    ] = None,
+    embedder: NewEmbedder = None,
     backend: Backend = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="text|files",
+            callback=_source,
+            help="The stored text (if only the model changes), or the files, read again.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Build the index anew from its folders, with the models and settings that hold now.
+    """Build the index anew, with the models and settings that hold now.
 
     The old index answers until the new one is complete, then gives way to it. If no embedder is
-    set anywhere, the index keeps its own.
+    set anywhere, the index keeps its own. If only the embedder changes, no file is read: the
+    stored text is embedded. A file that cannot be read keeps its older passages.
     """
     from ragkit.models.choose import as_built
 
@@ -147,7 +160,7 @@ def rebuild(
     with open_pipeline(index, config) as rag, ingest_progress(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)
-        report = rag.rebuild(on_progress=show)
+        report = rag.rebuild(source, on_progress=show)  # type: ignore[arg-type]  # one of its two
     _finish(report, json=json, files=False)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.terminal import clean
-from ragkit.errors import ConfigError
+from ragkit.errors import ConfigError, IndexMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,13 @@ IndexName = Annotated[
         "-i",
         metavar="NAME|PATH",
         help="Which index to use; optional if there is only one.",
+    ),
+]
+NewEmbedder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Embedding model of the server, or `none`: an index that is searched by words.",
     ),
 ]
 Backend = Annotated[
@@ -111,7 +118,8 @@ def configured_embedder(
 
     Args:
         settings: ``name=value`` texts.
-        name: The model. Without a backend it is one on the configured server, else on Ollama's.
+        name: The model. Without a backend it is one on the configured server, else on Ollama's;
+            ``none``: no model.
         backend: Where it is.
         named: Further settings.
     """
@@ -132,14 +140,25 @@ def open_pipeline(
         config: Settings.
         sources: What is to be indexed; names the first index.
         named_embedder: An embedder was asked for by name: an index that was built with another
-            one is then refused.
+            one is then refused, and one without vectors gets them.
+
+    Raises:
+        IndexMismatchError: No embedder was asked for, by name, and the index has one.
     """
     from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
     from ragkit.store.locate import index_path
 
     embedder = new_embedder(config.models) if named_embedder else None
-    return Pipeline(index_path(index, config.indexes, sources), config, embedder=embedder)
+    rag = Pipeline(index_path(index, config.indexes, sources), config, embedder=embedder)
+    if named_embedder and embedder is None and rag.exists and rag.store.embedder:
+        name = rag.store.embedder["name"]
+        msg = (
+            f"{rag.path} has vectors of {name}; leave out `--embedder none` to go on with it, or "
+            "build it without vectors with `ragkit rebuild --embedder none`"
+        )
+        raise IndexMismatchError(msg, rag.path, stored=name, given=config.models.embedder)
+    return rag
 
 
 def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from ragkit.text.visible import escaped, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ragkit.protocols import StoreStats
     from ragkit.records import Answer, Citation, Found, Hit, IndexReport, Passage
 
 QUOTE_CHARS = 240
@@ -147,6 +148,15 @@ def _say_nearest(answer: Answer) -> None:
         say(f"(nearest: {'; '.join(nearest)}; `ragkit search` shows the passages)")
 
 
+def say_waiting(stats: StoreStats) -> None:
+    """Say how much of an index can only be found by its words so far."""
+    if stats.waiting:
+        say(
+            f"(vectors of {stats.waiting:,} of {stats.chunks:,} passages are not made yet: "
+            "run `ragkit index`)"
+        )
+
+
 def print_sources(answer: Answer) -> None:
     """Print the places that an answer relies on, with their words."""
     for citation in answer.citations:
@@ -181,7 +191,7 @@ def print_receipt(answer: Answer) -> None:
     for found in receipt.found:
         score = "" if found.score is None else f"  {found.score:.3f}"
         typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
-    typer.echo(f"  embedder  {answer.embedder}")
+    typer.echo(f"  embedder  {answer.embedder or 'none: searched by words'}")
     typer.echo(f"  answer by {_who(answer)}")
     if answer.chat_model:
         typer.echo(
@@ -242,6 +252,8 @@ def print_report(report: IndexReport, *, verbose: bool) -> None:
             f"{report.chunks} chunks written, {report.embedded} embedded, "
             f"{report.reused} reused, {report.seconds:.1f} s"
         )
+    if report.waiting and not report.dry_run:
+        typer.echo(f"{report.waiting} chunks have no vector yet: they are found by their words")
     if report.dry_run or verbose:
         for what in ("added", "changed", "moved", "removed"):
             _print_lines(what, getattr(report, what))
@@ -254,6 +266,7 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
     if verbose or report.dry_run:
         _print_lines("skipped", (f"{o.path}: {o.reason}" for o in report.skipped))
     _print_lines("failed", (f"{o.path}: {o.reason}" for o in report.failed))
+    _print_lines("no vector", (f"{o.path}: {o.reason}" for o in report.not_embedded))
     _print_lines("stale", (f"{o.path}: old text kept: {o.reason}" for o in report.stale))
     _print_lines("not read", (f"{o.path}: {o.reason}" for o in report.unreadable))
     scans = {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.config import LoadSettings, SplitSettings
-    from ragkit.records import Document
+    from ragkit.records import Document, Hit
 
     # A file and the root that its path is told from.
     Source: TypeAlias = tuple[Path, Path]
@@ -49,6 +49,12 @@ class Prepared(NamedTuple):
     document: Document
     chunks: list[Chunk]
     texts: list[str]
+
+    @classmethod
+    def of(cls, document: Document, chunks: list[Chunk]) -> Prepared:
+        """Make the texts."""
+        title = own_title(document)
+        return cls(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +104,7 @@ class Preparer:
         row = self.formats.of_kind(document.kind)
         structure = row.structure if row else None
         chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))
-        title = own_title(document)
-        return Prepared(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
+        return Prepared.of(document, chunks)
 
     def _apart(
         self, sources: Sequence[Source]
@@ -165,7 +170,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def own_title(document: Document) -> str:
+def own_title(document: Document | Hit) -> str:
     """The title that a document's content gives it; "" where it is only the file's name.
 
     What is embedded must not hang on the name, so that a renamed file costs no embedding.

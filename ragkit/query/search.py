@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import IndexChangedError
+from ragkit.errors import ConfigError, IndexChangedError
 from ragkit.protocols import SearchRequest
 from ragkit.records import NO_FILTER, Filter
 
@@ -30,14 +30,19 @@ class QueryEngine:
     config: Config
 
     @property
-    def embedder(self) -> Embedder:
-        """The index's embedder; errors are those of `Models.embedder_of`."""
+    def embedder(self) -> Embedder | None:
+        """The index's embedder, None if it has no vectors; errors: `Models.embedder_of`."""
         return self.models.embedder_of(self.store)
+
+    @property
+    def search_settings(self) -> SearchSettings:
+        """Those that the index can be searched by; see `fitting_settings`."""
+        return fitting_settings(self.config.search, self.store)
 
     @property
     def search_embedder(self) -> Embedder | None:
         """What embeds a question for the search; None in mode ``keyword``, which needs none."""
-        return None if self.config.search.mode == "keyword" else self.embedder
+        return None if self.search_settings.mode == "keyword" else self.embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,23 @@ class Scope:
 
 
 WHOLE_INDEX = Scope()
+
+
+def fitting_settings(settings: SearchSettings, store: VectorStore) -> SearchSettings:
+    """Settings that an index can be searched by: without vectors, a hybrid search is by words.
+
+    Raises:
+        ConfigError: Mode ``dense`` is set, and the index has no vectors.
+    """
+    if settings.mode == "keyword" or store.embedder:
+        return settings
+    if settings.mode == "hybrid":
+        return replace(settings, mode="keyword")
+    msg = (
+        f"mode dense searches by vectors, and {store.location} has none: use --mode keyword, or "
+        "add them with `ragkit index --embedder NAME`"
+    )
+    raise ConfigError(msg)
 
 
 def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> list[Hit]:
@@ -89,10 +111,11 @@ def _retrieved(
     engine: QueryEngine, question: str, settings: SearchSettings, scope: Scope
 ) -> list[Hit]:
     record = engine.store.embedder  # before the embedder is chosen: a rebuild in between is told
+    settings = fitting_settings(settings, engine.store)
     return retrieve(
         question,
         engine.store,
-        engine.search_embedder,
+        None if settings.mode == "keyword" else engine.embedder,
         settings,
         record=record,
         restrict=scope.restrict,

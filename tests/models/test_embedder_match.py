@@ -77,6 +77,7 @@ def test_after_a_rebuild_with_another_model_questions_go_to_that_one(
         rag.search("rail travel")
 
         assert rag.stats().embedder["name"] == "bge-m3:latest"
+        assert rag.embedder is not None
         assert rag.embedder.name == "bge-m3:latest"
 
 

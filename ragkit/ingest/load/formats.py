@@ -219,7 +219,7 @@ class Formats:
         if self._is_whole:
             return
         self._is_whole = True
-        for row in _installed():
+        for row in installed_formats():
             if row.kind in self._by_kind:
                 _log.warning("An installed reader is not used: the kind %s is taken.", row.kind)
                 continue
@@ -228,7 +228,7 @@ class Formats:
                 self._by_key.setdefault(key, row)
 
 
-def _installed() -> Iterable[Format]:
+def installed_formats() -> Iterable[Format]:
     """The formats that installed packages offer, by name; one that fails is logged."""
     from importlib.metadata import entry_points  # 20 ms, and more for each installed package
 

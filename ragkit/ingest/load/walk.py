@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
 
 
+TWIN = "another name beside it is the same in Unicode NFC: rename one of the two"
+
+
 @dataclass(frozen=True, slots=True)
 class WalkEntry:
     """A file to load, or something that is left out and why.
 
-    ``relative`` is the document's path (NFC, ``/``); a folder's ends with ``/``. ``reason`` is
+    ``relative`` is the document's path (NFC, ``/``); a folder's ends with ``/``. That of a file left
+    out since its name in NFC is taken stays as the system spells it. ``reason`` is
     empty for a file to load. Size and time are those of a file to load.
     """
 
@@ -130,10 +134,12 @@ class _Walk:
             return
         rules = self._rules_here(folder, {entry.name for entry in entries})
         before = ""
-        for name, entry in sorted(((_key(e), e) for e in entries), key=lambda pair: pair[0]):
+        for name, entry in sorted(
+            ((_key(e), e) for e in entries), key=lambda pair: (pair[0], not _is_nfc(pair[1].name))
+        ):
             relative = folder.relative + name
-            if name == before:
-                yield _skip(entry.path, relative, "another file has the same name in Unicode NFC")
+            if name == before:  # named as the system spells it: a path of its own
+                yield _skip(entry.path, folder.relative + entry.name, TWIN)
                 continue
             before = name
             yield self._judge(entry, relative, rules)
@@ -208,6 +214,10 @@ def _setting_rules(patterns: tuple[str, ...], source: str) -> tuple[Rules, ...]:
 
 def _skip(path: str, relative: str, reason: str) -> WalkEntry:
     return WalkEntry(Path(path), relative, "skipped", reason)
+
+
+def _is_nfc(name: str) -> bool:
+    return document_path(name) == name
 
 
 def _key(entry: os.DirEntry[str]) -> str:
