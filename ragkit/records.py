@@ -369,10 +369,8 @@ class IndexReport:
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
     path to page numbers; those that could not be read are also in ``failed_pages``.
     ``without_text`` names the documents without pages that hold no text at all. ``notes`` say
-    what is wrong with files that are in the index nevertheless. ``not_embedded`` names documents
-    of which the model refused a text: its chunks are found by their words only. ``embedded``
-    counts texts that the embedder gave a vector for, ``reused`` those found in the cache,
-    ``waiting`` the chunks of the index that have no vector yet.
+    what is wrong with files that are in the index nevertheless, and of which the embedder refused
+    a text. ``embedded`` counts texts that got a vector, ``reused`` those found in the cache.
     """
 
     added: tuple[str, ...] = ()
@@ -388,11 +386,9 @@ class IndexReport:
     failed_pages: dict[str, tuple[int, ...]] = field(default_factory=dict)
     without_text: tuple[str, ...] = ()
     notes: tuple[FileOutcome, ...] = ()
-    not_embedded: tuple[FileOutcome, ...] = ()
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
-    waiting: int = 0
     generation: int = 0
     dry_run: bool = False
     seconds: float = 0.0

@@ -18,12 +18,13 @@ from ragkit.cli.options import (
     configured_embedder,
     open_pipeline,
 )
-from ragkit.cli.output import print_json, print_report, say
+from ragkit.cli.output import print_json, print_report, say, say_waiting
 from ragkit.cli.progress import ingest_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ragkit.protocols import StoreStats
     from ragkit.records import IndexReport
 
 SOME_FAILED = 3
@@ -76,7 +77,8 @@ def index(
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show:
             report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
-    _finish(report, json=json, files=files)
+        stats = rag.stats() if rag.exists else None
+    _finish(report, stats, json=json, files=files)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         say(_nothing_to_index(report, paths or []))
         raise typer.Exit(1)
@@ -92,12 +94,18 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
     return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 
-def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
+def _finish(report: IndexReport, stats: StoreStats | None, *, json: bool, files: bool) -> None:
+    waiting = stats.waiting if stats else 0
     if json:
-        print_json(report)
+        from ragkit.records import to_json
+
+        print_json(to_json(report) | {"waiting": waiting})
     else:
         print_report(report, verbose=files)
-    if report.failed or report.stale or report.unreadable or report.not_embedded:
+        if stats:
+            say_waiting(stats)
+    is_behind = waiting and not report.dry_run
+    if report.failed or report.stale or report.unreadable or is_behind:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -161,7 +169,8 @@ def rebuild(
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)
         report = rag.rebuild(source, on_progress=show)  # type: ignore[arg-type]  # one of its two
-    _finish(report, json=json, files=False)
+        stats = rag.stats()
+    _finish(report, stats, json=json, files=False)
 
 
 COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}

@@ -252,8 +252,6 @@ def print_report(report: IndexReport, *, verbose: bool) -> None:
             f"{report.chunks} chunks written, {report.embedded} embedded, "
             f"{report.reused} reused, {report.seconds:.1f} s"
         )
-    if report.waiting and not report.dry_run:
-        typer.echo(f"{report.waiting} chunks have no vector yet: they are found by their words")
     if report.dry_run or verbose:
         for what in ("added", "changed", "moved", "removed"):
             _print_lines(what, getattr(report, what))
@@ -266,7 +264,6 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
     if verbose or report.dry_run:
         _print_lines("skipped", (f"{o.path}: {o.reason}" for o in report.skipped))
     _print_lines("failed", (f"{o.path}: {o.reason}" for o in report.failed))
-    _print_lines("no vector", (f"{o.path}: {o.reason}" for o in report.not_embedded))
     _print_lines("stale", (f"{o.path}: old text kept: {o.reason}" for o in report.stale))
     _print_lines("not read", (f"{o.path}: {o.reason}" for o in report.unreadable))
     scans = {

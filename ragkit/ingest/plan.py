@@ -414,7 +414,6 @@ class IngestReportBuilder:
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
-    waiting: int = 0
     _readings: dict[str, _Reading] = field(default_factory=dict)  # by document id
 
     def stored(self, document: Document, chunks: int) -> None:
@@ -437,11 +436,10 @@ class IngestReportBuilder:
             skipped=(*planned.skipped, *self.skipped),
             failed=tuple(self.failed),
             stale=tuple(self.stale),
-            not_embedded=tuple(starmap(FileOutcome, self.not_embedded.items())),
+            notes=(*planned.notes, *starmap(FileOutcome, self.not_embedded.items())),
             chunks=self.chunks,
             embedded=self.embedded,
             reused=self.reused,
-            waiting=self.waiting,
             generation=generation,
             seconds=round(seconds, 3),
         )

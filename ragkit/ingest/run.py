@@ -143,10 +143,6 @@ class Ingest:
             writer.commit()
             failure.add_note(LEFT_TO_WORDS)
             raise failure
-        if builder.not_embedded:
-            _remove(self._plan, writer)
-            writer.commit()
-            builder.waiting = self._store.stats().waiting
         return _finish(builder, writer, self._started)
 
     def _keep(self) -> None:

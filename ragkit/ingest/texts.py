@@ -153,7 +153,8 @@ class Texts:
         self.back += len(batch.keys) + len(batch.failed)
         for key, reason in batch.failed.items():
             self._failed.add(key)
-            self.refused.update(dict.fromkeys(self._under_way.pop(key), reason))
+            told = f"a text of it has no vector, it is found by its words: {reason}"
+            self.refused.update(dict.fromkeys(self._under_way.pop(key), told))
         for key in batch.keys:
             del self._under_way[key]
 

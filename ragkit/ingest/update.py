@@ -151,7 +151,6 @@ class _Update:
             planned_report(plan),
             dry_run=dry_run,
             generation=store.generation() if store else 0,
-            waiting=store.stats().waiting if store else 0,
             seconds=round(time.monotonic() - self._started, 3),
         )
 

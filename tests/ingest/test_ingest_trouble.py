@@ -130,19 +130,19 @@ def test_a_text_without_a_usable_vector_is_found_by_its_words_and_its_file_is_to
         report = rag.index(docs)
         with Pipeline(rag.path, rag.config.with_values({"search.mode": "keyword"})) as reader:
             words = reader.search("rail travel")
-        again = rag.index(docs)
+        again, behind = rag.index(docs), rag.stats().waiting
         ollama.faults.clear()
         ollama.requests.clear()
         repaired = rag.index(docs)
         meaning = rag.search("rail travel")
 
-    refused = {o.path: o.reason for o in report.not_embedded}
+    refused = {o.path: o.reason for o in report.notes}
     assert set(refused) == {"sub/travel.txt", "sub/kitchen.txt"}
     assert "NaN" in refused["sub/travel.txt"]
-    assert (report.waiting, report.failed, set(report.added)) == (2, (), set(FILES))
+    assert (behind, report.failed, set(report.added)) == (2, (), set(FILES))
     assert (words[0].path, words[0].score) == ("sub/travel.txt", None)
-    assert (again.not_embedded, again.waiting) == (report.not_embedded, 2)
-    assert (repaired.not_embedded, repaired.embedded, repaired.waiting) == ((), 2, 0)
+    assert set(again.notes) == set(report.notes)
+    assert (repaired.notes, repaired.embedded) == ((), 2)
     assert (meaning[0].path, meaning[0].score is None) == ("sub/travel.txt", False)
     assert len(sent(ollama)) == 2
 

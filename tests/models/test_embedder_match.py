@@ -152,4 +152,5 @@ def test_vectors_of_another_length_end_the_run_and_lose_nothing(
             rag.index(docs)
     with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         assert rag.search("rail travel")[0].path == "sub/travel.txt"
-        assert [d.path for d in rag.documents()] == sorted(FILES)
+        assert [d.path for d in rag.documents()] == sorted([*FILES, "new.md"])
+        assert [hit.path for _, hit in rag.store.waiting()] == ["new.md"]

@@ -26,9 +26,9 @@ TWIN = "another name beside it is the same in Unicode NFC: rename one of the two
 class WalkEntry:
     """A file to load, or something that is left out and why.
 
-    ``relative`` is the document's path (NFC, ``/``); a folder's ends with ``/``. That of a file left
-    out since its name in NFC is taken stays as the system spells it. ``reason`` is
-    empty for a file to load. Size and time are those of a file to load.
+    ``relative`` is the document's path (NFC, ``/``), a folder's ends with ``/``; that of a file
+    whose name in NFC is taken stays as the system spells it. ``reason`` is empty for a file to
+    load. Size and time are those of a file to load.
     """
 
     path: Path
