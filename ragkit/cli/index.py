@@ -73,12 +73,12 @@ def index(
     )
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
-        if not dry_run:
+        if not (dry_run or quiet):
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show:
             report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
         stats = rag.stats() if rag.exists else None
-    _finish(report, stats, json=json, files=files)
+    _finish(report, stats, json=json, files=files, quiet=quiet)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         say(_nothing_to_index(report, paths or []))
         raise typer.Exit(1)
@@ -94,18 +94,27 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
     return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 
-def _finish(report: IndexReport, stats: StoreStats | None, *, json: bool, files: bool) -> None:
+def _finish(
+    report: IndexReport,
+    stats: StoreStats | None,
+    *,
+    json: bool,
+    files: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Print the report and, if passages have no vector yet, how many; end in code 3 for trouble."""
     waiting = stats.waiting if stats else 0
+    is_behind = bool(waiting and not report.dry_run)
+    some_failed = bool(report.failed or report.stale or report.unreadable) or is_behind
     if json:
         from ragkit.records import to_json
 
         print_json(to_json(report) | {"waiting": waiting})
-    else:
+    elif some_failed or not quiet:
         print_report(report, verbose=files)
         if stats:
             say_waiting(stats)
-    is_behind = waiting and not report.dry_run
-    if report.failed or report.stale or report.unreadable or is_behind:
+    if some_failed:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -170,7 +179,7 @@ def rebuild(
             rag.config = as_built(rag.config, rag.stats().embedder)
         report = rag.rebuild(source, on_progress=show)  # type: ignore[arg-type]  # one of its two
         stats = rag.stats()
-    _finish(report, stats, json=json, files=False)
+    _finish(report, stats, json=json, quiet=quiet)
 
 
 COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ragkit.evaluate.measures import DEPTH, answer_values, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.search import fitting_settings, retrieve
+from ragkit.query.scope import fitting_settings
+from ragkit.query.search import retrieve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

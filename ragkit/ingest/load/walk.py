@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 
 TWIN = "another name beside it is the same in Unicode NFC: rename one of the two"
+# What office programs and file managers leave beside documents: lock files and their own notes.
+_BY_PROGRAMS = re.compile(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def walk_files(
 
     Whatever is left out is listed with its reason: hidden, ignored, too large, empty, of
     unknown kind, not a regular file, a symbolic link that leaves the root or loops. A folder
-    that is left out is one entry. A root that is a file is taken as named: only its kind and
+    that is left out is one entry. Lock files of office programs and notes of file managers are
+    passed over without one. A root that is a file is taken as named: only its kind and
     size count.
 
     Args:
@@ -134,9 +138,8 @@ class _Walk:
             return
         rules = self._rules_here(folder, {entry.name for entry in entries})
         before = ""
-        for name, entry in sorted(
-            ((_key(e), e) for e in entries), key=lambda pair: (pair[0], not _is_nfc(pair[1].name))
-        ):
+        documents = ((_key(e), e) for e in entries if not _BY_PROGRAMS.match(e.name))
+        for name, entry in sorted(documents, key=lambda d: (d[0], not _is_nfc(d[1].name))):
             relative = folder.relative + name
             if name == before:  # named as the system spells it: a path of its own
                 yield _skip(entry.path, folder.relative + entry.name, TWIN)
@@ -168,7 +171,7 @@ class _Walk:
             if not relative.endswith("/"):
                 return self.file(entry.path, relative, entry.stat())
             if os.path.isfile(f"{entry.path}/catalog.db"):  # noqa: PTH113 -- plain strings
-                return _skip(entry.path, relative, "a ragkit index")
+                return _skip(entry.path, relative, "ragkit index")
         except FileNotFoundError:
             return _skip(entry.path, relative, "vanished while the folder was read")
         except OSError as exc:  # it is there: what the index knows of it must stay
