@@ -56,7 +56,7 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
-    from ragkit.ingest.load.formats import SANDBOXED, installed_formats
+    from ragkit.ingest.load.formats import SANDBOXED, Formats
     from ragkit.store.open import ENGINE
 
     python = f"Python {platform.python_version()}, {ENGINE}"
@@ -67,9 +67,8 @@ def _about_ragkit() -> Iterator[Finding]:
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
-    for row in installed_formats():
-        files = ", ".join((*row.suffixes, *row.names))
-        yield Finding(f"reader {row.kind}", "ok", f"{files}, of an installed package")
+    for kind, files in Formats().installed.items():
+        yield Finding(f"reader {kind}", "ok", f"{', '.join(files)}, of an installed package")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:

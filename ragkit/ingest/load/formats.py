@@ -194,6 +194,17 @@ class Formats:
         """Whether another process can have them too."""
         return not any(callable(row.reader) for row in self.given)
 
+    @property
+    def installed(self) -> dict[str, list[str]]:
+        """The kinds that installed packages read, each with its files, e.g. ``*.nts``."""
+        own = {row.kind for row in (*FORMATS, *self.given)}
+        self._add_installed()
+        return {
+            kind: [key for key in row.keys if self._by_key[key] is row]
+            for kind, row in self._by_kind.items()
+            if kind not in own
+        }
+
     def find(self, name: str) -> Format | None:
         """The format of a file by its name, None if there is no reader for it.
 
@@ -219,7 +230,7 @@ class Formats:
         if self._is_whole:
             return
         self._is_whole = True
-        for row in installed_formats():
+        for row in _installed():
             if row.kind in self._by_kind:
                 _log.warning("An installed reader is not used: the kind %s is taken.", row.kind)
                 continue
@@ -228,7 +239,7 @@ class Formats:
                 self._by_key.setdefault(key, row)
 
 
-def installed_formats() -> Iterable[Format]:
+def _installed() -> Iterable[Format]:
     """The formats that installed packages offer, by name; one that fails is logged."""
     from importlib.metadata import entry_points  # 20 ms, and more for each installed package
 
