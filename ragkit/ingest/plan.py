@@ -33,9 +33,12 @@ PRUNE_SHARE = 0.5  # losing more than this share of a root's documents must be c
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file to load. ``previous`` is its document in the index, if there is one."""
+    """A file to load. ``previous`` is its document in the index, if there is one.
 
-    file: Path
+    ``file`` is a text, since a `Path` takes three times the memory, and a plan may hold many.
+    """
+
+    file: str
     root: Path
     path: str
     doc_id: str
@@ -257,7 +260,7 @@ def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -
                 continue
             folder = folders.setdefault(root, Path(root))  # one for many files
             size = entry.size_bytes
-            sight.load.append(PlannedFile(entry.path, folder, path, doc_id, size, previous))
+            sight.load.append(PlannedFile(str(entry.path), folder, path, doc_id, size, previous))
     return sight
 
 
@@ -305,7 +308,7 @@ def _with_moves(
     for planned in load:
         file = planned
         if planned.previous is None and planned.size_bytes in sizes:
-            content = planned.size_bytes, _hash(planned.file)
+            content = planned.size_bytes, _hash(Path(planned.file))
             if content in lost:
                 moved.add(content)
                 file = replace(planned, moved_from=lost[content])
@@ -414,11 +417,13 @@ class IngestReportBuilder:
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
-    _readings: dict[str, _Reading] = field(default_factory=dict)  # by document id
+    _readings: dict[str, _Reading | None] = field(default_factory=dict)  # by document id
 
-    def stored(self, document: Document, chunks: int) -> None:
+    def stored(self, planned: PlannedFile, document: Document, chunks: int) -> None:
         """Note that a document was stored; its text is not kept."""
-        self._readings[document.doc_id] = _Reading.of(document, chunks)
+        # With the plan's own texts, and None where there is nothing to tell: there may be many.
+        reading = _Reading.of(document, chunks)._replace(path=planned.path)
+        self._readings[planned.doc_id] = reading if any(reading[1:]) else None
 
     def gave_up(
         self, planned: PlannedFile, reason: str, *, is_kept: bool, is_unsupported: bool = False
@@ -430,7 +435,8 @@ class IngestReportBuilder:
     def report(self, *, generation: int, seconds: float) -> IndexReport:
         """The account so far; files that were not reached are in none of its lists."""
         done = [p for p in self.plan.load if p.doc_id in self._readings]
-        planned = _report(self.plan, done, [self._readings[p.doc_id] for p in done])
+        readings = [reading for p in done if (reading := self._readings[p.doc_id])]
+        planned = _report(self.plan, done, readings)
         return replace(
             planned,
             skipped=(*planned.skipped, *self.skipped),

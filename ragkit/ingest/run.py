@@ -363,7 +363,7 @@ class _Account:
         """Note that a document was stored; None: as an older index has it."""
         self.builder.chunks += chunks
         if planned is not None:
-            self.builder.stored(document, chunks)
+            self.builder.stored(planned, document, chunks)
             self._bytes_done += document.size_bytes
         self._advance(document.path)
 
