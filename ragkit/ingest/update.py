@@ -73,6 +73,8 @@ def update_index(
         sources=sources,
         prune=prune,
     )
+    if store is not None and plan.is_current and not dry_run:
+        store.recover()
     if dry_run or plan.is_current:  # nothing to index makes no index either
         return replace(
             planned_report(plan),

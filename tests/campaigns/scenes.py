@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 State = dict[str, list[list[str]]]  # path to chunks in order: text, row in hex
 Files = dict[str, "str | bytes"]
 INDEX = "indexes/ix"
+LINKED = "far"  # the folder that a linked index really is
 QUESTION = "Which harbour pays for the lantern?"
 ROW_TOLERANCE, SCORE_TOLERANCE = 2e-3, 1e-5
 _WORDS = re.findall(
@@ -50,6 +51,7 @@ class Case:
         documents: Which set: "small", "many", "named", "coded" or "rich".
         latency_s: Of the vector server, for each text.
         share: How often it is drawn where points are sampled.
+        linked: The index's name is a link to its folder.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Case:
     documents: str = "small"
     latency_s: float = 0.0
     share: int = 4
+    linked: bool = False
 
     @property
     def apart(self) -> int:
@@ -85,6 +88,7 @@ CASES = (
     Case("remove", ("remove", "c.txt", "docs/sub", "-i", INDEX), again_codes=(0, 1)),
     Case("rebuild", _REBUILD, every=True, again=(_REBUILD, _INDEX)),
     Case("rebuild-other", (*_REBUILD, "--embedder", "all-minilm"), share=2),
+    Case("rebuild-linked", _REBUILD, again=(_REBUILD, _INDEX), share=1, linked=True),
     Case("compact", ("compact", "-i", INDEX), every=True),
     Case("index-many", _INDEX, atomic=False, documents="many", latency_s=0.004, share=1),
     Case(
@@ -247,7 +251,10 @@ class Scene:
             self.write_documents(older_documents(self.case.documents))
             self.must(_INDEX)
             self.before = self.snapshot("nomic-embed-text")
-        shutil.copytree(self.indexes, self.base)
+            if self.case.linked:
+                (self.indexes / "ix").rename(self.indexes / LINKED)
+                (self.indexes / "ix").symlink_to(LINKED)
+        shutil.copytree(self.indexes, self.base, symlinks=True)
         self.write_documents(newer_documents(self.case.documents))
         log = self.folder / "calls.log"
         outcome = command(self.case.words, self.folder, Strike(self.indexes, log=log))
@@ -261,7 +268,7 @@ class Scene:
     def reset(self) -> None:
         """Put the older index back."""
         shutil.rmtree(self.indexes)
-        shutil.copytree(self.base, self.indexes)
+        shutil.copytree(self.base, self.indexes, symlinks=True)
 
     def must(self, words: Sequence[str]) -> Outcome:
         """Run a command that has to succeed."""

@@ -55,10 +55,12 @@ def doctor(
 
 def _about_ragkit() -> Iterator[Finding]:
     from ragkit.ingest.load.formats import SANDBOXED
-    from ragkit.store.open import ENGINE
+    from ragkit.store.open import ENGINE, engine_note
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
+    if note := engine_note():
+        yield Finding("sqlite", "note", note)
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
@@ -120,7 +122,8 @@ def _index_health(path: Path) -> Finding:
             stats = store.stats()
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
-    size = f"{stats.documents} documents, {stats.chunks} passages, {stats.embedder['name']}"
+    embedder = stats.embedder.get("name", "no embedder")
+    size = f"{stats.documents} documents, {stats.chunks} passages, {embedder}"
     if problems:
         return Finding(
             what, "problem", f"{problems[0].invariant}: {problems[0].detail}", problems[0].repair

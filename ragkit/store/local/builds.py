@@ -19,7 +19,7 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.connections import connect
-from ragkit.store.local.files import remove_strays
+from ragkit.store.local.recover import remove_strays
 
 if TYPE_CHECKING:
     import sqlite3

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragkit.errors import IndexChangedError, IndexMismatchError, StoreError
-from ragkit.store.local.catalog import read_build, reading
+from ragkit.store.local.catalog import broken, read_build, reading
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
-from ragkit.store.local.queries import fetch_hits
+from ragkit.store.local.queries import fetch_hits, read_run
 from ragkit.store.local.snapshot import Snapshot
 from ragkit.store.ranking import ranked_hits
 
@@ -84,11 +84,8 @@ class Reader:
     def _check_generation(self, as_of: int | None, build: int) -> None:
         if as_of is None:
             return
-        row = self._connection.execute(
-            "SELECT 1 FROM generations WHERE id = ? AND build = ? AND state = 'closed'",
-            (as_of, build),
-        ).fetchone()
-        if row is None:
+        run = read_run(self._connection, self._path, as_of)
+        if run is None or (run["build"], run["state"]) != (build, "closed"):
             msg = f"{self._path} has no closed generation {as_of} to search"
             raise StoreError(msg, self._path)
 
@@ -149,7 +146,19 @@ class _Found:
         return self.snapshot.checked_rows([*self._vectors_of(chunks).values()])
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
-        return fetch_hits(self.connection, self.path, chunks)
+        self._check_owners(chunks)
+        return fetch_hits(self.connection, self.path, chunks, as_of=self.request.as_of)
+
+    def _check_owners(self, chunks: Sequence[int]) -> None:
+        """See that what was found by a vector is the chunk that the vector is of."""
+        row = self.connection.execute(
+            "SELECT 1 FROM json_each(?) j JOIN chunks c ON c.id = j.value "
+            "LEFT JOIN vectors v ON v.id = c.vector "
+            "WHERE c.vector NOT NULL AND v.chunk IS NOT c.id",
+            (json.dumps(list(chunks)),),
+        ).fetchone()
+        if row is not None:
+            raise broken(self.path, "vector-owner", "a chunk's row belongs to another one")
 
     def _vectors_of(self, chunks: Sequence[int]) -> dict[int, tuple[int, int]]:
         """For each chunk its vector's id and CRC-32, in the order given."""

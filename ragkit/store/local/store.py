@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
@@ -10,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import ForeignFilesError, IndexChangedError, IndexExistsError
+from ragkit.errors import (
+    ForeignFilesError,
+    IndexChangedError,
+    IndexExistsError,
+    IndexLockedError,
+)
 from ragkit.protocols import StoreStats
 from ragkit.store.local import disk, queries
 from ragkit.store.local.catalog import (
@@ -232,7 +238,7 @@ class LocalStore:
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""
         with self._reading() as connection:
-            return queries.asked_sources(connection)
+            return queries.asked_sources(connection, self.path)
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
@@ -259,11 +265,31 @@ class LocalStore:
         """Keep a note in ``learned.json``, if the folder can be written."""
         disk.keep_note(self.path, name, value)
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """Put right what a killed run left, unless a run goes on; see `VectorStore.recover`."""
+        from ragkit.store.local.builds import drop_builds
+        from ragkit.store.local.recover import has_leftovers, recover
+
+        with self._reading() as connection:
+            is_right = not has_leftovers(connection, self.path)
+        if is_right or not os.access(self.path, os.W_OK):
+            return
+        with suppress(IndexLockedError), self._locked("recover", 0.0):
+            drop_builds(self.path)
+            recover(self.path)
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Verify the index; see `ragkit.store.local.check.check`."""
         from ragkit.store.local.check import check
 
-        yield from check(self.path, quick=quick)
+        yield from check(self.path, quick=quick, keywords=keywords)
+
+    def repair(self) -> list[Violation]:
+        """Make anew what is derived and broken; see `VectorStore.repair`."""
+        from ragkit.store.local.repair import repair
+
+        with self._locked("check --repair", disk.WRITER_WAIT_S):
+            return repair(self.path)
 
     @contextmanager
     def rebuilding(

@@ -13,11 +13,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
-from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, translated
+from ragkit.store.local.catalog import (
+    Bulk,
+    commit,
+    end_log,
+    read_build,
+    seal_generation,
+    translated,
+)
 from ragkit.store.local.connections import connect
-from ragkit.store.local.files import remove_strays
-from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
+from ragkit.store.local.hashes import (
+    HASHED,
+    make_doc_hash,
+    make_life_hash,
+    make_row_hash,
+    pages_json,
+)
 from ragkit.store.local.queries import last_generation, read_commits
+from ragkit.store.local.recover import end_generations, remove_strays
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending, scalars
 from ragkit.store.local.segments import SegmentWriter
 from ragkit.text.analysis import index_text
@@ -92,23 +105,14 @@ class Writer:
         self._bulk = _Bulks.of(self._connection, self.build)
         try:
             with translated(path):
-                self._recover()
+                end_generations(self._connection, path)
+                remove_strays(self._connection, path)
                 self._segments.load()
                 self.generation = last_generation(self._connection) + 1
                 self.commits = read_commits(self._connection)
         except BaseException:
             self._connection.close()
             raise
-
-    def _recover(self) -> None:
-        """Close what a killed writer left open and remove the files it never committed."""
-        if self._connection.execute("SELECT 1 FROM generations WHERE state = 'open'").fetchone():
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(
-                "UPDATE generations SET state = 'interrupted' WHERE state = 'open'"
-            )
-            self._commit()
-        remove_strays(self._connection, self._path)
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
@@ -156,10 +160,21 @@ class Writer:
     def mark_stale(self, doc_id: str, reason: str | None) -> None:
         """Note that a document's newer content could not be loaded; None takes it back."""
         with self._changing():
-            self._connection.execute(
-                "UPDATE documents SET stale = ? WHERE build = ? AND doc_id = ? AND died IS NULL",
-                (reason, self.build.id, doc_id),
-            )
+            row = self._connection.execute(
+                "SELECT id, row_hash FROM documents "
+                "WHERE build = ? AND doc_id = ? AND died IS NULL",
+                (self.build.id, doc_id),
+            ).fetchone()
+            if row is not None:
+                self._set_life(*row, stale=reason, died=None)
+
+    def _set_life(
+        self, document: int, row_hash: bytes, *, stale: str | None, died: int | None
+    ) -> None:
+        self._connection.execute(
+            "UPDATE documents SET stale = ?, died = ?, life_hash = ? WHERE id = ?",
+            (stale, died, make_life_hash(row_hash, stale, died), document),
+        )
 
     def ask_for(self, sources: Sequence[str]) -> None:
         """Note the folders and files that the index is about; those noted before leave."""
@@ -184,6 +199,7 @@ class Writer:
                 "UPDATE generations SET report = ? WHERE id = ?",
                 (json.dumps(report, ensure_ascii=False), self.generation),
             )
+            seal_generation(self._connection, self.generation)
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
@@ -258,6 +274,7 @@ class Writer:
                 "UPDATE generations SET state = ?, finished_at = ? WHERE id = ?",
                 (state, _now(), self.generation),
             )
+            seal_generation(self._connection, self.generation)
         self.commit()
 
     def _begin(self) -> None:
@@ -274,27 +291,28 @@ class Writer:
         self._next_chunk = (last or 0) + 1
         if not self._generation_committed:
             self._connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL)",
+                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL, x'')",
                 (self.generation, self.build.id, self._command, _now()),
             )
+            seal_generation(self._connection, self.generation)
 
     def _retire(self, doc_id: str) -> int:
         row = self._connection.execute(
-            "SELECT id, first_chunk, first_chunk + chunks FROM documents "
+            "SELECT id, row_hash, stale, first_chunk, first_chunk + chunks FROM documents "
             "WHERE build = ? AND doc_id = ? AND died IS NULL",
             (self.build.id, doc_id),
         ).fetchone()
         if row is None:
             return 0
         self._write_chunks()  # they may be this document's
-        document, *chunks = row
+        document, row_hash, stale, *chunks = row
         vectors = self._connection.execute(
             "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
         )
         for (vector,) in vectors:
             self._live.set(vector, alive=False)
         died = self.generation
-        self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", (died, document))
+        self._set_life(document, row_hash, stale=stale, died=died)
         self._connection.execute(
             "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
         )
@@ -307,11 +325,13 @@ class Writer:
             "build": self.build.id, "doc_id": d.doc_id, "root": d.root, "path": d.path,
             "title": d.title, "kind": d.kind, "encoding": d.encoding, "size_bytes": d.size_bytes,
             "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": len(d.text),
-            "first_chunk": self._next_chunk, "chunks": chunks,
+            "first_chunk": self._next_chunk, "chunks": chunks, "pages": len(d.pages),
+            "pages_without_text": json.dumps(d.pages_without_text),
             "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": "file",
             "born": self.generation,
         }  # fmt: skip
-        values["row_hash"] = make_doc_hash([values[name] for name in HASHED])
+        row_hash = make_doc_hash([values[name] for name in HASHED])
+        values |= {"row_hash": row_hash, "life_hash": make_life_hash(row_hash, None, None)}
         cursor = self._connection.execute(
             f"INSERT INTO documents ({','.join(values)}) VALUES ({','.join('?' * len(values))})",  # noqa: S608 -- names of columns
             tuple(values.values()),
