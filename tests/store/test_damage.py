@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -74,12 +74,14 @@ LOOKS: dict[str, Callable[[LocalStore], Any]] = {
 def said(index: Path) -> dict[str, Any]:
     """What each look gives; an error of ours is its class, and any other goes up."""
     found: dict[str, Any] = {}
-    for name, look in LOOKS.items():
-        try:
-            with closing(LocalStore(index, sizes=SIZES)) as store:
+    with ExitStack() as opened:
+        for name, look in LOOKS.items():
+            try:
+                if name == "documents" or isinstance(found["documents"], type):
+                    store = opened.enter_context(closing(LocalStore(index, sizes=SIZES)))
                 found[name] = look(store)
-        except RagkitError as exc:
-            found[name] = type(exc) if str(index) in str(exc) else str(exc)
+            except RagkitError as exc:
+                found[name] = type(exc) if str(index) in str(exc) else str(exc)
     return found
 
 
@@ -125,10 +127,11 @@ def damage(index: Path, column: str, value: object) -> bool:
         old = rows[len(rows) // 2][0] if rows else None
         changed = 0
         if rows and old != value:
-            changed = connection.execute(
-                f"UPDATE OR IGNORE {table} SET {name} = ? WHERE {name} IS ?",  # noqa: S608
-                (value, old),
-            ).rowcount
+            with suppress(sqlite3.IntegrityError):  # a row's id is a number, always
+                changed = connection.execute(
+                    f"UPDATE OR IGNORE {table} SET {name} = ? WHERE {name} IS ?",  # noqa: S608
+                    (value, old),
+                ).rowcount
     rewrite("DEFAULT 'NN'", "NOT NULL")
     return changed > 0
 
@@ -182,7 +185,6 @@ def test_a_damaged_value_is_told_or_does_no_harm(
                 assert isinstance(answer, type), (column, name)
         reason = refused(index)
         assert not reason or (problems and str(index) in reason), column
-        check_index(index)
         said(index)
         shutil.rmtree(index)
 
@@ -275,7 +277,6 @@ def test_a_row_that_is_given_to_another_chunk_is_not_found_as_that(index: Path) 
 
 
 def test_a_dead_chunk_whose_bit_is_set_is_not_found(index: Path) -> None:
-    edit(index, "UPDATE segments SET alive = zeroblob(3) || x'00'")
     edit(index, "UPDATE segments SET alive = x'ffffffff'")
     with pytest.raises(IndexCorruptError, match="alive-bits"):
         dense(LocalStore(index), vector_of("gone"), 3)

@@ -35,7 +35,8 @@ TABLES = """
 CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE builds (
     id INTEGER PRIMARY KEY, embedder TEXT, splitter TEXT NOT NULL, started_at TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('making', 'living', 'retired')));
+    state TEXT NOT NULL CHECK (state IN ('making', 'living', 'retired')),
+    documents INTEGER NOT NULL);
 CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 1), commits INTEGER NOT NULL, build INTEGER NOT NULL);
 CREATE TABLE generations (
@@ -173,7 +174,7 @@ def add_build(
     stored = _json(dict(embedder)) if embedder else None
     started = datetime.now(UTC).isoformat(timespec="seconds")
     cursor = connection.execute(
-        "INSERT INTO builds VALUES (NULL, ?, ?, ?, ?)",
+        "INSERT INTO builds VALUES (NULL, ?, ?, ?, ?, 0)",
         (stored, _json(dict(splitter)), started, state),
     )
     build = cursor.lastrowid or 0
@@ -388,8 +389,11 @@ class Bulk:
         self._values.clear()
 
 
-VALUE_ERRORS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
-"""What Python raises where a damaged value is computed with."""
+VALUE_ERRORS = (
+    TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What Python, NumPy and FAISS raise where a damaged value is computed with."""
 
 
 @contextmanager

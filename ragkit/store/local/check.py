@@ -233,6 +233,11 @@ def _document_rows(database: Database) -> Iterator[Violation]:
     rows = database.query(f"SELECT id AS place, {names} FROM documents NOT INDEXED")  # noqa: S608 -- names of columns
     wrong = (row for row in rows if not is_whole_document(row))
     yield from _listed("document-row", "documents whose row was changed", wrong)
+    yield from _listed("document-row", "builds that lack documents", database.query(
+        "SELECT b.id AS place FROM builds b WHERE b.documents != "
+        "(SELECT count(*) FROM documents d NOT INDEXED WHERE d.build = b.id AND d.died IS NULL) "
+        "AND b.state != 'retired'"
+    ))  # fmt: skip
 
 
 def _documents(database: Database) -> Iterator[Violation]:

@@ -126,7 +126,8 @@ def _take_over_manifest(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("DELETE FROM manifest WHERE key IN ('embedder', 'splitter')")
     connection.execute("INSERT INTO manifest VALUES ('id', ?)", (json.dumps(uuid4().hex),))
     connection.execute(
-        "INSERT INTO builds VALUES (?, ?, ?, ?, 'living')",
+        "INSERT INTO builds SELECT ?, ?, ?, ?, 'living', count(*) FROM old_documents "
+        "WHERE died IS NULL",
         (_BUILD, manifest["embedder"], manifest["splitter"], datetime.now(UTC).isoformat()),
     )
     row = connection.execute(

@@ -30,7 +30,8 @@ _JSON = {
     "chunks.heading": "array",
 }
 _RULES = {
-    "segments.dim": "dim NOT BETWEEN 1 AND 1000000",
+    "segments.dim": "dim IS NOT (SELECT json_extract(b.embedder, '$.dim') FROM builds b "
+    "WHERE b.id = build)",
     "segments.rows": "rows NOT BETWEEN 0 AND 4294967295",
     "segments.centre": "length(centre) != 4 * dim",
     "documents.chunks": "chunks < 0",

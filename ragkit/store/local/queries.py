@@ -50,10 +50,7 @@ DOCUMENT_COLUMNS = ("id", *HASHED, "row_hash", "stale", "died", "life_hash")
 _DOCUMENTS = f"SELECT {', '.join(DOCUMENT_COLUMNS)} FROM documents"  # noqa: S608 -- names of columns
 _SERVED = f"{_DOCUMENTS} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 -- as above
 # NOT INDEXED: a damaged index would show a document as it was, or not at all.
-_LIVING = (
-    f"{_DOCUMENTS} NOT INDEXED "
-    "WHERE build = ?1 AND died IS NULL AND (?2 IS NULL OR root = ?2) ORDER BY path, root"
-)
+_LIVING = f"{_DOCUMENTS} NOT INDEXED WHERE build = ? AND died IS NULL ORDER BY path, root"
 
 _CHUNKS_AT = """
 SELECT c.id FROM documents d
@@ -196,10 +193,14 @@ def living_documents(
     """The documents of the newest commit by path, of one root or of all.
 
     Raises:
-        IndexCorruptError: The row of one is not what was written.
+        IndexCorruptError: The row of one is not what was written, or one is missing.
     """
-    rows = connection.execute(_LIVING, (build, root))
-    return [_info(document, path) for document in checked_documents(rows, path)]
+    rows = connection.execute(_LIVING, (build,))
+    found = [*checked_documents(rows, path)]
+    (count,) = connection.execute("SELECT documents FROM builds WHERE id = ?", (build,)).fetchone()
+    if len(found) != count:
+        raise broken(path, "document-row", f"{len(found)} of {count} documents are there")
+    return [_info(d, path) for d in found if root in (None, d["root"])]
 
 
 def _info(d: dict[str, Any], path: Path) -> DocumentInfo:

@@ -313,11 +313,17 @@ class Writer:
             self._live.set(vector, alive=False)
         died = self.generation
         self._set_life(document, row_hash, stale=stale, died=died)
+        self._count_documents(-1)
         self._connection.execute(
             "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
         )
         self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
+
+    def _count_documents(self, change: int) -> None:
+        self._connection.execute(
+            "UPDATE builds SET documents = documents + ? WHERE id = ?", (change, self.build.id)
+        )
 
     def _insert_document(self, document: Document, chunks: int) -> int:
         d = document
@@ -337,6 +343,7 @@ class Writer:
             tuple(values.values()),
         )
         row_id = cursor.lastrowid or 0
+        self._count_documents(1)
         self._connection.executemany(
             "INSERT INTO pages VALUES (?, ?, ?, ?)",
             [(row_id, p.number, p.start, p.end) for p in d.pages],
