@@ -37,9 +37,8 @@ _FETCHED = 20_000
 _SAME_COMMIT_TRIES = 20
 
 _CHUNKS = """
-SELECT c.id, c.heading, c.text FROM documents d
-JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks
-WHERE d.build = ? ORDER BY d.first_chunk, c.id
+SELECT c.id, c.heading, c.text FROM json_each(?) j
+JOIN chunks c ON c.id >= json_extract(j.value, '$[0]') AND c.id < json_extract(j.value, '$[1]')
 """
 # One number for all places of a word: neighbours in any of the three give another sum.
 _PLACES = "sum(((doc * 2654435761 + offset * 40503) & 4294967295) + (col = 'body'))"
@@ -105,12 +104,31 @@ class _Expected:
     def sums(self) -> tuple[Sums, int, list[int]]:
         """Sums of all groups, how many sizes of chunks differ, and the statistics of FTS5."""
         total = np.zeros(_GROUPS, np.uint64)
-        rows = self._connection.execute(_CHUNKS, (self._build,))
-        while batch := rows.fetchmany(_BATCH_CHUNKS):
-            make_index(self._connection, batch)
+        for ranges in self._batches():
+            rows = self._connection.execute(_CHUNKS, (json.dumps(ranges),)).fetchall()
+            make_index(self._connection, rows)
             total += _sums(self._connection, "temp.expected")
             self._compare_sizes()
         return total, self._wrong_sizes, self._totals
+
+    def _batches(self) -> Iterator[list[tuple[int, int]]]:
+        """The chunks of the build as ranges of row ids, some thousand chunks at a time."""
+        documents = self._connection.execute(
+            "SELECT first_chunk, first_chunk + min(chunks, (SELECT ifnull(max(id), 0) FROM chunks))"
+            " FROM documents WHERE build = ? AND chunks > 0 ORDER BY first_chunk",
+            (self._build,),
+        ).fetchall()
+        batch: list[tuple[int, int]] = []
+        size = 0
+        for first, end in documents:
+            for start in range(first, end, _BATCH_CHUNKS):
+                batch.append((start, min(end, start + _BATCH_CHUNKS)))
+                size += batch[-1][1] - start
+                if size >= _BATCH_CHUNKS:
+                    yield batch
+                    batch, size = [], 0
+        if batch:
+            yield batch
 
     def _compare_sizes(self) -> None:
         (wrong,) = self._connection.execute(
