@@ -15,7 +15,6 @@ from ragkit.cli.options import (
     IndexName,
     Json,
     K,
-    Quiet,
     SearchMode,
     Settings,
     configured,
@@ -121,7 +120,7 @@ def evaluate(
     small: Small = False,
     limit: Limit = None,
     work: Work = None,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -131,12 +130,13 @@ def evaluate(
     and questions; later ones take the vectors from the work folder.
     """
     from ragkit import evaluate as stage
+    from ragkit.store.locate import indexes_folder
 
     stage.need_extra()  # told before an hour of work, as all else that can be wrong
     named = {"models.backend": backend, "models.chat": chat, "search.mode": mode, "search.k": k}
     given = [*settings, *_as_settings(named)]
     config, other = (configured([*given, *more])[0] for more in ([], compare))
-    work = work or config.indexes / WORK
+    work = work or indexes_folder(config.indexes) / WORK
     asked = _chosen(stage.read_questions(source, work / source.name), small=small, limit=limit)
     saved = _saved(against, asked) if against else None
     _refuse_unheard(compare, asked)

@@ -17,7 +17,8 @@ from ragkit.query.ask import ask, last_answer
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.search import QueryEngine, Scope, retrieve, search
+from ragkit.query.scope import QueryEngine, Scope
+from ragkit.query.search import retrieve, search
 from ragkit.records import NO_FILTER, Filter, copy_fields
 from ragkit.text.injection import is_only_injection
 
@@ -184,7 +185,7 @@ class _Trace:
             return "not retrieved", _behind(best, engine)
         if reason := self._without_evidence(hits):
             return "no evidence", reason
-        model = engine.models.chat()
+        model = engine.chat
         context, _ = fill_window(engine, self._question, hits, model=model)
         if lost := _not_given(context, wanted):
             return lost

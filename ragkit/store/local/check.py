@@ -26,6 +26,7 @@ from ragkit.store.local.catalog import (
     is_sealed,
     keywords_table,
     reading,
+    scalars,
     translated,
 )
 from ragkit.store.local.connections import connect
@@ -41,7 +42,7 @@ from ragkit.store.local.keyword_check import wrong_keywords
 from ragkit.store.local.misfits import misfits
 from ragkit.store.local.queries import DOCUMENT_COLUMNS
 from ragkit.store.local.recover import stray_files
-from ragkit.store.local.rows import ROW_MASK, scalars, vector_id
+from ragkit.store.local.rows import ROW_MASK, vector_id
 from ragkit.store.local.troubles import is_unclear, of_sqlite
 
 if TYPE_CHECKING:
@@ -291,6 +292,12 @@ def _rows_exist(database: Database) -> Iterator[Violation]:
     ))  # fmt: skip
 
 
+# A build that is deleted loses its chunks before its vectors.
+_KEPT_SEGMENTS = (
+    "SELECT s.id FROM segments s JOIN builds b ON b.id = s.build WHERE b.state != 'retired'"
+)
+
+
 def _vector_owner(database: Database) -> Iterator[Violation]:
     yield from _listed("vector-owner", "chunks whose row is not theirs", database.query(
         "SELECT c.id AS place FROM chunks c LEFT JOIN vectors v ON v.id = c.vector "
@@ -298,7 +305,7 @@ def _vector_owner(database: Database) -> Iterator[Violation]:
     ))  # fmt: skip
     yield from _listed("vector-owner", "rows whose chunk is not theirs", database.query(
         "SELECT v.id AS place FROM vectors v LEFT JOIN chunks c ON c.id = v.chunk "
-        "WHERE v.chunk IS NOT NULL AND c.vector IS NOT v.id"
+        f"WHERE v.chunk IS NOT NULL AND c.vector IS NOT v.id AND v.id >> 32 IN ({_KEPT_SEGMENTS})"  # noqa: S608 -- ours
     ))  # fmt: skip
     yield from _listed("vector-owner", "chunks whose row is of another build", database.query(
         "SELECT c.id AS place FROM chunks c JOIN documents d ON d.id = c.document "
@@ -402,7 +409,8 @@ _CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (
 
 def _vector_files(database: Database, folder: Path, *, full: bool) -> Iterator[Violation]:
     """Verify rows-exist and, if `full`, all else that concerns the files below `folder`."""
-    for segment in database.query("SELECT id, dim, rows, centre, alive FROM segments"):
+    kept = f"SELECT id, dim, rows, centre, alive FROM segments WHERE id IN ({_KEPT_SEGMENTS})"  # noqa: S608 -- ours
+    for segment in database.query(kept):
         files = SegmentFiles(folder, segment["dim"])
         try:
             rows = files.map_rows(segment["id"], segment["rows"])

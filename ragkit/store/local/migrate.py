@@ -21,6 +21,7 @@ from ragkit.store.local.catalog import (
     damaged,
     keywords_table,
     parsed,
+    scalars,
     translated,
     write_seals,
 )
@@ -32,7 +33,6 @@ from ragkit.store.local.hashes import (
     make_life_hash,
     make_row_hash,
 )
-from ragkit.store.local.rows import scalars
 
 if TYPE_CHECKING:
     from pathlib import Path

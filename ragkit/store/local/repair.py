@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.local.catalog import KEYWORDS, Bulk, commit, end_log, keywords_table, translated
+from ragkit.store.local.catalog import (
+    KEYWORDS,
+    Bulk,
+    commit,
+    end_log,
+    keywords_table,
+    scalars,
+    translated,
+)
 from ragkit.store.local.check import check, owned_bits, wrong_fields
 from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.recover import end_generations, remove_strays
-from ragkit.store.local.rows import scalars
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from ragkit.store.local.catalog import (
     commit,
     end_log,
     read_build,
+    scalars,
     seal_generation,
     translated,
 )
@@ -31,7 +32,7 @@ from ragkit.store.local.hashes import (
 )
 from ragkit.store.local.queries import last_generation, read_commits
 from ragkit.store.local.recover import end_generations, remove_strays
-from ragkit.store.local.rows import LiveRows, find_cached, find_pending, scalars
+from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
 from ragkit.text.analysis import index_text
 
