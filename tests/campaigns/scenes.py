@@ -15,7 +15,7 @@ from ollama_double.models import vectors_of
 from oracle import decode
 from plain_reader import read_living
 
-from campaigns.processes import DIM, Outcome, command, fork, run
+from campaigns.processes import DIM, SETTINGS, Outcome, command, fork, run
 from campaigns.shim import Call, Strike, read_log
 from ragkit.ingest.split import embedding_text
 from ragkit.records import Chunk
@@ -243,7 +243,9 @@ class Scene:
         """Make the documents and the older index, and see what an undisturbed run does."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.indexes.mkdir(parents=True)
-        (self.folder / "ragkit.toml").write_text(
+        settings = self.folder / SETTINGS / "ragkit/ragkit.toml"  # the user's own: it is trusted
+        settings.parent.mkdir(parents=True)
+        settings.write_text(
             f'[models]\nbackend = "ollama"\nollama_host = "{server}"\nchat = "none"\nretries = 1\n'
             'embed_endpoint = "/api/embed"\n[split]\nchunk_tokens = 40\noverlap_tokens = 0\n'
         )

@@ -12,9 +12,10 @@ import pytest
 from plain_reader import edit
 from store_factory import dense, doc_id_of, ingest, keyword, new_store, put, vector_of
 
-from ragkit.errors import IndexCorruptError, RagkitError
+from ragkit.errors import IndexCorruptError, RagkitError, StorageFullError
 from ragkit.protocols import SearchRequest
 from ragkit.records import Page
+from ragkit.store.local.builds import _drop_documents
 from ragkit.store.local.catalog import TABLES
 from ragkit.store.local.segments import SegmentSizes
 from ragkit.store.local.store import LocalStore
@@ -331,3 +332,30 @@ def test_a_damaged_log_that_takes_back_commits_is_told(
     with closing(LocalStore(copy)) as store:
         ingest(store, {"late.txt": ["late"]})
         assert "late.txt" in {d.path for d in store.documents()}
+
+
+def test_a_build_that_is_half_deleted_breaks_nothing(
+    index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks go before its vectors; a full disk or a kill may come between."""
+    steps = iter([None])
+    with closing(LocalStore(index)) as store:
+
+        def delete_and_fail(*args: Any) -> bool:
+            try:
+                next(steps)
+            except StopIteration:
+                raise StorageFullError(str(index), index) from None
+            return _drop_documents(*args)
+
+        monkeypatch.setattr("ragkit.store.local.builds._drop_documents", delete_and_fail)
+        with (
+            pytest.raises(StorageFullError),
+            store.rebuilding(embedder=store.embedder, splitter=store.splitter) as new,
+        ):
+            ingest(new, {"a.txt": TEXTS})
+        monkeypatch.undo()
+        assert check_index(index, keywords=True) == []
+        assert [d.path for d in store.documents()] == ["a.txt"]
+        store.recover()
+    assert check_index(index) == []

@@ -135,8 +135,17 @@ def delete_documents(connection: sqlite3.Connection, documents: list[tuple[int, 
 
 
 def free_pages(connection: sqlite3.Connection) -> None:
-    """Give the catalog's free pages back to the disk, some at a time."""
-    while connection.execute("PRAGMA freelist_count").fetchone()[0]:
+    """Give the catalog's free pages back to the disk, some at a time.
+
+    They stay, for later rows, in a catalog that was made without `auto_vacuum`, as in format 1, and
+    where the log cannot grow.
+    """
+    free = None
+    while True:
+        before = free
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        if not free or free == before:
+            return
         connection.execute(f"PRAGMA incremental_vacuum({_FREED_PAGES})").fetchall()
 
 
