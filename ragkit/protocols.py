@@ -382,8 +382,16 @@ class VectorStore(Protocol):
         Keys that are not known, or whose vector is damaged, are left out.
         """
 
-    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
-        """The documents of the newest commit by path, of one root or of all."""
+    def documents(self, *, root: str | None = None, whole_only: bool = False) -> list[DocumentInfo]:
+        """The documents of the newest commit by path, of one root or of all.
+
+        Args:
+            root: The folder that they were indexed from; None: any.
+            whole_only: Leave out what is damaged, for one who makes it anew.
+
+        Raises:
+            IndexCorruptError: One of them is not what was written, or is missing.
+        """
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""

@@ -169,7 +169,12 @@ class MemoryStore:
         cache = self._contents.cache
         return {key: cache[key] for key in keys if key in cache}
 
-    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
+    def documents(
+        self,
+        *,
+        root: str | None = None,
+        whole_only: bool = False,  # noqa: ARG002 -- nothing damages memory
+    ) -> list[DocumentInfo]:
         infos = [v.info for v in self._living() if root in (None, v.info.root)]
         return sorted(infos, key=lambda info: (info.path, info.root))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ragkit.ingest.run import Progress, VectorLookup
     from ragkit.models.choose import Models
     from ragkit.protocols import Embedder, VectorStore
-    from ragkit.records import IndexReport
+    from ragkit.records import DocumentInfo, IndexReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def update_index(
         models.embedder_of(store)  # the wrong one is refused even if nothing has to be embedded
     splitter = _splitter(setup)
     known = store.documents() if store else []
-    sources = indexed_sources(store) if store else []
+    sources = indexed_sources(store, known) if store else []
     plan = make_plan(
         [Path(p) for p in paths or sources],
         known,
@@ -121,9 +121,9 @@ def _carry_out(
         return ingest.run()
 
 
-def indexed_sources(store: VectorStore) -> list[str]:
+def indexed_sources(store: VectorStore, documents: Sequence[DocumentInfo]) -> list[str]:
     """The folders and files that an index's documents come from."""
-    return living_sources(set(store.sources()), store.documents())
+    return living_sources(set(store.sources()), documents)
 
 
 def _splitter(setup: IngestSetup) -> dict[str, int]:
@@ -170,9 +170,10 @@ def rebuild_index(setup: IngestSetup) -> IndexReport:
         LoadError: Over half of a folder's documents are gone from the disk.
     """
     store = setup.store or open_store(setup.location)
-    sources = indexed_sources(store)
+    documents = store.documents(whole_only=True)  # to rebuild is what cures the others
+    sources = indexed_sources(store, documents)
     paths, load, formats = [Path(s) for s in sources], setup.config.load, setup.formats
-    _refuse_emptied(make_plan(paths, store.documents(), load, formats=formats, sources=sources))
+    _refuse_emptied(make_plan(paths, documents, load, formats=formats, sources=sources))
     from ragkit.ingest.embed import embedder_record
 
     embedder = setup.models.new_embedder()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import write_files
 from hash_embedder import HashEmbedder
+from plain_reader import edit
 
 from ragkit import Config, Pipeline
-from ragkit.errors import ForeignFilesError, LoadError
+from ragkit.errors import ForeignFilesError, IndexCorruptError, LoadError
 from ragkit.store.local.disk import delete_index, foreign_files
 from ragkit.store.open import check_index, open_store
 
@@ -177,3 +178,31 @@ def test_an_index_whose_folder_is_a_mount_point_is_rebuilt_in_its_place(tmp_path
         subprocess.run(["umount", "-l", str(tmp_path / "index")], check=False)
     assert list((tmp_path / "index").iterdir()) == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["docs", "index"]
+
+
+def test_a_document_whose_row_was_damaged_is_cured_by_a_rebuild(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    with opened(tmp_path / "index") as rag:
+        rag.index(docs)
+        edit(tmp_path / "index", "UPDATE documents SET title = 'another' WHERE path = 'thesis.txt'")
+        with pytest.raises(
+            IndexCorruptError, match=r"thesis\.txt was changed; .* `ragkit rebuild`"
+        ):
+            rag.documents()
+
+        assert rag.rebuild().added == ("sub/photo.txt", "thesis.txt")
+        assert {d.title for d in rag.documents()} == {"photo", "thesis"}
+    assert check_index(tmp_path / "index") == []
+
+
+def test_an_empty_log_that_a_reader_left_means_nothing(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    index = tmp_path / "index"
+    with opened(index) as rag:
+        rag.index(docs)  # whose reader closes after its writer
+    assert (index / "catalog.db-wal").stat().st_size == 0
+    for name in ("catalog.db-wal", "catalog.db-shm"):
+        (index / name).unlink()
+    assert check_index(index) == []
+    with opened(index) as rag:
+        assert len(rag.documents()) == 2

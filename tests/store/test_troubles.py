@@ -78,8 +78,7 @@ def test_a_log_in_a_folder_that_cannot_be_written(
 
 def test_a_folder_that_cannot_be_written_is_read_and_not_indexed(shell: Shell, index: Path) -> None:
     write_files(shell.folder / "docs", {"b.txt": "The lantern.\n"})
-    for name in ("catalog.db-wal", "catalog.db-shm"):
-        (index / name).unlink(missing_ok=True)
+    assert (index / "catalog.db-wal").stat().st_size == 0
     index.chmod(0o555)
     assert "a.txt" in shell("list").out
     assert shell("check").out.endswith("every invariant holds\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ragkit.errors import IndexCorruptError, StorageFullError
 from ragkit.store.local.disk import MissingRowsError, sync_folder, write_counter
 from ragkit.store.local.hashes import GENERATION, make_generation_hash, make_seal
-from ragkit.store.local.troubles import RESTORE, full, is_unclear, of_sqlite, of_system
+from ragkit.store.local.troubles import REPAIR, RESTORE, full, is_unclear, of_sqlite, of_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -437,9 +437,13 @@ def _diagnosis(path: Path) -> IndexCorruptError | None:
     return damaged(path, found[0].invariant, found[0].detail) if found else None
 
 
+_ADVICE = {"alive-bits": REPAIR, "keywords": REPAIR, "generation-row": RESTORE}
+
+
 def broken(path: Path, invariant: str, detail: str) -> IndexCorruptError:
     """The error that names an invariant of docs/format.md and what breaks it."""
-    msg = f"{path}: invariant {invariant} is broken: {detail}; build it anew with `ragkit rebuild`"
+    advice = _ADVICE.get(invariant, "build it anew with `ragkit rebuild`")
+    msg = f"{path}: invariant {invariant} is broken: {detail}; {advice}"
     return IndexCorruptError(msg, path)
 
 

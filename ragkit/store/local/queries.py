@@ -188,19 +188,23 @@ def filtered_documents(
 
 
 def living_documents(
-    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None
+    connection: sqlite3.Connection, path: Path, build: int, *, whole_only: bool
 ) -> list[DocumentInfo]:
-    """The documents of the newest commit by path, of one root or of all.
+    """The documents of the newest commit by path.
 
     Raises:
-        IndexCorruptError: The row of one is not what was written, or one is missing.
+        IndexCorruptError: The row of one is not what was written, or one is missing; not with
+            `whole_only`, which leaves it out.
     """
     rows = connection.execute(_LIVING, (build,))
+    if whole_only:
+        named = (dict(zip(DOCUMENT_COLUMNS, row, strict=True)) for row in rows)
+        return [_info(document, path) for document in named if is_whole_document(document)]
     found = [*checked_documents(rows, path)]
     (count,) = connection.execute("SELECT documents FROM builds WHERE id = ?", (build,)).fetchone()
     if len(found) != count:
         raise broken(path, "document-row", f"{len(found)} of {count} documents are there")
-    return [_info(d, path) for d in found if root in (None, d["root"])]
+    return [_info(document, path) for document in found]
 
 
 def _info(d: dict[str, Any], path: Path) -> DocumentInfo:

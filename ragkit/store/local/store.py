@@ -229,11 +229,12 @@ class LocalStore:
         with self._reading() as connection:
             return cached_vectors(connection, self.path, self._current(connection).dim, keys)
 
-    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
-        """The documents of the newest commit by path, of one root or of all."""
+    def documents(self, *, root: str | None = None, whole_only: bool = False) -> list[DocumentInfo]:
+        """The documents of the newest commit by path; see `VectorStore.documents`."""
         with self._reading() as connection:
             build = self._current(connection).id
-            return queries.living_documents(connection, self.path, build, root=root)
+            found = queries.living_documents(connection, self.path, build, whole_only=whole_only)
+        return [document for document in found if root in (None, document.root)]
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""
