@@ -68,10 +68,7 @@ def test_a_log_in_a_folder_that_cannot_be_written(
     index.chmod(0o555)
     said = shell(*words, code=1).err
     assert "a run that was killed left a log in it that has to be read first" in said
-    assert (
-        f"make it writable for this user: `chmod -R u+rwX {index.relative_to(shell.folder)}`"
-        in said
-    )
+    assert f"make it writable for this user: `chmod -R u+rwX {index}`" in said
     index.chmod(0o755)
     shell(*words)
 
@@ -82,6 +79,10 @@ def test_a_folder_that_cannot_be_written_is_read_and_not_indexed(shell: Shell, i
     index.chmod(0o555)
     assert "a.txt" in shell("list").out
     assert shell("check").out.endswith("every invariant holds\n")
+    index.chmod(0o755)
+    for name in ("catalog.db-wal", "catalog.db-shm"):  # with these SQLite can do without others
+        (index / name).unlink(missing_ok=True)
+    index.chmod(0o555)
     for words in (("index", "docs"), ("rebuild",)):
         said = shell(*words, code=1).err
         assert "make it writable for this user: `chmod -R u+rwX" in said, words
