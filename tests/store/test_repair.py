@@ -108,6 +108,15 @@ def test_keywords_that_are_not_those_of_the_texts_are_found(
     ]
 
 
+def test_texts_are_compared_some_at_a_time(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyword_check, "_BATCH_CHUNKS", 7)
+    assert check_index(index, keywords=True) == []
+    for statement in WORDS["another word"].split("; "):
+        edit(index, statement)
+    (problem,) = check_index(index, keywords=True)
+    assert "the words of the texts and those stored differ, in 2 of 65536 groups" in problem.detail
+
+
 def test_an_index_that_is_being_written_is_not_repaired(
     index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
