@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.known import FAULTS
+from ragkit._version import __version__
 
 HERE = Path(__file__).parent
 PAGE = HERE / "RESULTS.md"
@@ -46,7 +47,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
-        "ragkit": version("ragkit"),
+        "ragkit": __version__,
         **{name: version(name) for name in ("numpy", "faiss-cpu")},
     }
 

@@ -303,6 +303,8 @@ def test_an_index_of_sqlite_that_disagrees_with_its_table_is_found_and_repaired(
     assert problem.repair == "`ragkit check --repair`"
     with closing(LocalStore(index)) as store:
         assert {d.path for d in store.documents()} == {"a.txt", "p.pdf"}  # the table is right
+        with pytest.raises(IndexCorruptError, match=r"documents_living .* `ragkit check --rep"):
+            ingest(store, {"a.txt": ["it would live twice"]})
         assert [p.invariant for p in store.repair()] == ["catalog"]
     assert check_index(index) == []
 

@@ -186,7 +186,7 @@ def test_a_document_whose_row_was_damaged_is_cured_by_a_rebuild(tmp_path: Path) 
         rag.index(docs)
         edit(tmp_path / "index", "UPDATE documents SET title = 'another' WHERE path = 'thesis.txt'")
         with pytest.raises(
-            IndexCorruptError, match=r"thesis\.txt was changed; .* `ragkit rebuild`"
+            IndexCorruptError, match=r"thesis\.txt was changed; .* `ragkit rebuild --from files`"
         ):
             rag.documents()
 

@@ -437,7 +437,13 @@ def _diagnosis(path: Path) -> IndexCorruptError | None:
     return damaged(path, found[0].invariant, found[0].detail) if found else None
 
 
-_ADVICE = {"alive-bits": REPAIR, "keywords": REPAIR, "generation-row": RESTORE}
+_ADVICE = {
+    "catalog": REPAIR,
+    "alive-bits": REPAIR,
+    "keywords": REPAIR,
+    "generation-row": RESTORE,
+    "document-row": "build it anew with `ragkit rebuild --from files`",
+}
 
 
 def broken(path: Path, invariant: str, detail: str) -> IndexCorruptError:

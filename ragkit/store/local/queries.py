@@ -12,9 +12,12 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
+    Chunk,
+    Document,
     DocumentInfo,
     Hit,
     Page,
+    copy_fields,
     failed_pages,
     make_chunk_id,
     reading_notes,
@@ -69,13 +72,30 @@ WHERE d.build = ?1 AND d.doc_id = ?2 AND d.file_sha256 = ?3 AND d.died IS NULL A
 ORDER BY abs(n.id - c.id), n.id
 """
 
+_MISSED = """
+SELECT 1 FROM documents d NOT INDEXED
+WHERE d.build = ? AND d.died IS NULL AND d.id IS NOT (
+    SELECT e.id FROM documents e INDEXED BY documents_living
+    WHERE e.build = d.build AND e.doc_id = d.doc_id AND e.died IS NULL)
+LIMIT 1
+"""
+
+_WAITING = """
+SELECT p.chunk, p.key FROM pending p
+JOIN chunks c ON c.id = p.chunk JOIN documents d ON d.id = c.document
+WHERE d.build = ?1 AND p.chunk > ?2 ORDER BY p.chunk LIMIT ?3
+"""
+
 _RUNS = f"SELECT {', '.join(GENERATION)}, row_hash FROM generations"  # noqa: S608 -- names of columns
 
 _SIZES = """
 SELECT (SELECT ifnull(max(id), 0) FROM generations WHERE build = ?1) AS generation,
        count(*) AS documents, ifnull(sum(chunks), 0) AS chunks, count(stale) AS stale,
        (SELECT ifnull(sum(rows), 0) FROM segments WHERE build = ?1) AS vectors,
-       (SELECT count(*) FROM segments WHERE build = ?1) AS segments
+       (SELECT count(*) FROM segments WHERE build = ?1) AS segments,
+       CASE WHEN (SELECT count(*) FROM builds) = 1 THEN (SELECT count(*) FROM pending)
+       ELSE (SELECT count(*) FROM pending p JOIN chunks c ON c.id = p.chunk
+             JOIN documents d ON d.id = c.document WHERE d.build = ?1) END AS waiting
 FROM documents WHERE build = ?1 AND died IS NULL
 """
 
@@ -164,6 +184,62 @@ def neighbours(connection: sqlite3.Connection, build: int, hit: Hit, count: int)
     """Row ids of the chunks within `count` places of a hit, the nearest first."""
     place = (build, hit.doc_id, hit.file_sha256, hit.start, hit.end, count)
     return [i for (i,) in connection.execute(_NEIGHBOURS, place)]
+
+
+def waiting_chunks(
+    connection: sqlite3.Connection, build: int, *, after: int, limit: int
+) -> dict[int, bytes]:
+    """Row ids of chunks above `after` that wait for a vector, in order, and what for."""
+    return dict(connection.execute(_WAITING, (build, after, limit)))
+
+
+def document_content(
+    connection: sqlite3.Connection, path: Path, build: int, doc_id: str
+) -> tuple[Document, list[Chunk]] | None:
+    """See `ragkit.protocols.VectorStore.content`."""
+    row = connection.execute(
+        "SELECT id FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL", (build, doc_id)
+    ).fetchone()
+    if row is None:
+        return None
+    (d,) = checked_documents(connection.execute(_SERVED, (json.dumps(row),)), path)
+    places = connection.execute(
+        "SELECT id, ordinal, tokens FROM chunks WHERE id >= ? AND id < ? ORDER BY id",
+        (d["first_chunk"], d["first_chunk"] + d["chunks"]),
+    ).fetchall()
+    if [ordinal for _, ordinal, _ in places] != list(range(d["chunks"])):
+        raise broken(path, "document-row", f"chunks of {d['path']} are not there")
+    hits = fetch_hits(connection, path, [chunk for chunk, *_ in places])
+    chunks = [
+        copy_fields(hits[chunk], Chunk, ordinal=ordinal, tokens=tokens)
+        for chunk, ordinal, tokens in places
+    ]
+    rows = connection.execute(
+        "SELECT number, char_start, char_end FROM pages WHERE document = ? ORDER BY number", row
+    )
+    pages = tuple(Page(*place) for place in rows)
+    given = {f.name for f in fields(Document)} & d.keys()
+    document = Document(
+        text=_joined(chunks, d["chars"]),
+        pages=pages,
+        metadata=parsed(d["metadata"], dict, path, "documents.metadata"),
+        **{name: d[name] for name in given - {"metadata", "pages", "pages_without_text"}},
+    )
+    blank = json.dumps(document.pages_without_text)
+    if (len(pages), blank) != (d["pages"], d["pages_without_text"]):
+        raise broken(path, "document-row", f"pages of {d['path']} are not those that it had")
+    return document, chunks
+
+
+def _joined(chunks: Sequence[Chunk], chars: int) -> str:
+    """The texts of chunks at their places in a text of that length, with spaces between them."""
+    parts, end = [], 0
+    for chunk in chunks:
+        if chunk.end > end:
+            begin = max(end, chunk.start)
+            parts += [" " * (begin - end), chunk.text[begin - chunk.start :]]
+            end = chunk.end
+    return "".join([*parts, " " * (chars - end)])
 
 
 def filtered_documents(
@@ -259,6 +335,16 @@ def asked_sources(connection: sqlite3.Connection, path: Path) -> list[str]:
     """
     check_seal(connection, path, "sources")
     return [source for (source,) in connection.execute("SELECT path FROM sources ORDER BY path")]
+
+
+def check_living(connection: sqlite3.Connection, path: Path, build: int) -> None:
+    """See that each living document is found by its id, before one is put in another's place.
+
+    Raises:
+        IndexCorruptError: SQLite's index is not that of its table.
+    """
+    if connection.execute(_MISSED, (build,)).fetchone():
+        raise broken(path, "catalog", "the index documents_living is not that of its table")
 
 
 def newest_generation(connection: sqlite3.Connection, build: int) -> int:
