@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +11,6 @@ import numpy as np
 from ragkit.store.local.disk import MissingRowsError, sync, sync_folder
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -114,21 +111,6 @@ class SegmentFiles:
             os.close(fd)
         if is_new:
             sync_folder(self.folder)
-
-    def stray(self, segments: set[int]) -> Iterator[Path]:
-        """Vector files that belong to none of the given segments."""
-        for path in self.folder.glob("*.*"):
-            is_vectors = path.suffix in {".f16", ".rbq"} and path.stem.isdigit()
-            if is_vectors and int(path.stem) not in segments:
-                yield path
-
-
-def remove_strays(connection: sqlite3.Connection, index: Path) -> None:
-    """Delete vector files of segments that were never committed or no longer exist."""
-    segments = {i for (i,) in connection.execute("SELECT id FROM segments")}
-    for path in SegmentFiles(index / "vectors", 0).stray(segments):
-        with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
-            path.unlink()
 
 
 def encode_rows(vectors: Vectors) -> tuple[bytes, list[int]]:

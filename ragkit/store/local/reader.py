@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.errors import IndexChangedError, IndexMismatchError
-from ragkit.store.local.catalog import read_build, reading
+from ragkit.store.local.catalog import broken, read_build, reading
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.history import require_searchable
 from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
@@ -146,7 +146,19 @@ class _Found:
         return rows
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
-        return fetch_hits(self.connection, self.path, chunks)
+        self._check_owners(chunks)
+        return fetch_hits(self.connection, self.path, chunks, as_of=self.request.as_of)
+
+    def _check_owners(self, chunks: Sequence[int]) -> None:
+        """See that what was found by a vector is the chunk that the vector is of."""
+        row = self.connection.execute(
+            "SELECT 1 FROM json_each(?) j JOIN chunks c ON c.id = j.value "
+            "LEFT JOIN vectors v ON v.id = c.vector "
+            "WHERE c.vector NOT NULL AND v.chunk IS NOT c.id",
+            (json.dumps(list(chunks)),),
+        ).fetchone()
+        if row is not None:
+            raise broken(self.path, "vector-owner", "a chunk's row belongs to another one")
 
     def _vectors_of(self, chunks: Sequence[int]) -> dict[int, tuple[int, int]]:
         """For each chunk its vector's id and CRC-32, in the order given."""

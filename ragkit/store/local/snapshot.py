@@ -153,8 +153,18 @@ class Snapshot:
             what = "the catalog does not name every living row"
             raise broken(self._path, "row-checksum", what)
         exact = self.exact_scores(query, [(vector, crc) for vector, crc, _ in named])
-        order = sorted(range(len(named)), key=lambda i: (-exact[i], named[i][0]))
-        return {named[i][2]: exact[i] for i in order[:count]}
+        order = sorted(range(len(named)), key=lambda i: (-exact[i], named[i][0]))[:count]
+        self._check_owners([named[i][:3:2] for i in order])
+        return {named[i][2]: exact[i] for i in order}
+
+    def _check_owners(self, found: list[tuple[int, int]]) -> None:
+        """See that each chunk is the one whose vector was found, given vector ids and chunks."""
+        own = dict(self._connection.execute(
+            "SELECT c.id, c.vector FROM json_each(?) j JOIN chunks c ON c.id = j.value",
+            (json.dumps([chunk for _, chunk in found]),),
+        ))  # fmt: skip
+        if any(own.get(chunk) != vector for vector, chunk in found):
+            raise broken(self._path, "vector-owner", "a row belongs to another chunk, or to none")
 
     def exact_scores(self, query: Vectors, vectors: list[tuple[int, int]]) -> list[float]:
         """Cosine similarities computed from the rows, in [-1, 1].
