@@ -6,8 +6,6 @@ What is served is checked by the hashes of its rows.
 from __future__ import annotations
 
 import json
-import re
-from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ragkit.protocols import SearchRequest
 
 _HITS = """
 SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
@@ -145,27 +142,6 @@ def neighbours(connection: sqlite3.Connection, build: int, hit: Hit, count: int)
     """Row ids of the chunks within `count` places of a hit, the nearest first."""
     place = (build, hit.doc_id, hit.file_sha256, hit.start, hit.end, count)
     return [i for (i,) in connection.execute(_NEIGHBOURS, place)]
-
-
-def filtered_documents(
-    connection: sqlite3.Connection, build: int, request: SearchRequest
-) -> list[tuple[int, int]]:
-    """The chunks of the documents that a request may find, as ranges of row ids, half-open."""
-    alive = (
-        "died IS NULL" if request.as_of is None else "born <= ?2 AND (died IS NULL OR died > ?2)"
-    )
-    rows = connection.execute(
-        f"SELECT first_chunk, chunks, path, kind FROM documents WHERE build = ?1 AND {alive} "  # noqa: S608 -- ours
-        "ORDER BY first_chunk",
-        (build, request.as_of) if request.as_of is not None else (build,),
-    )
-    paths = [re.compile(translate(glob)) for glob in request.filter.paths]
-    kinds = set(request.filter.kinds)
-    return [
-        (first, first + chunks)
-        for first, chunks, path, kind in rows
-        if (not kinds or kind in kinds) and (not paths or any(p.match(path) for p in paths))
-    ]
 
 
 def living_documents(

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ragkit.errors import IndexChangedError, IndexMismatchError, StoreError
 from ragkit.store.local.catalog import read_build, reading
 from ragkit.store.local.disk import MissingRowsError
@@ -13,6 +15,7 @@ from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
 from ragkit.store.local.queries import fetch_hits
 from ragkit.store.local.snapshot import Snapshot
 from ragkit.store.ranking import ranked_hits
+from ragkit.system import DaemonPool, defer_interrupt
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
     from ragkit.store.local.catalog import Build
+    from ragkit.store.local.findable import Findable
 
+SPARE = 1.5  # times as many chunks as are expected to be needed
+SMALL = 0.01
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
 
 
@@ -42,6 +48,12 @@ class Reader:
         self._path = path
         self._build = build
         self._snapshot: Snapshot | None = None
+        self._pool = DaemonPool(1)
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._snapshot = None
+        self._pool.close()
 
     def search(self, request: SearchRequest) -> list[Hit]:
         """See `ragkit.protocols.VectorStore.search`."""
@@ -52,7 +64,7 @@ class Reader:
                     snapshot = self._current()
                     self._check(request, snapshot.build)
                     snapshot.refresh()
-                    found = _Found(request, self._connection, self._path, snapshot)
+                    found = _Found(request, self._connection, self._path, snapshot, self._pool)
                     return ranked_hits(request, found)
             except MissingRowsError:
                 self._snapshot = None
@@ -101,6 +113,7 @@ class _Found:
     connection: sqlite3.Connection
     path: Path
     snapshot: Snapshot
+    pool: DaemonPool
 
     @property
     def _table(self) -> str:
@@ -109,13 +122,32 @@ class _Found:
     def nearest(self, count: int) -> dict[int, float]:
         if self.request.vector is None:
             return {}
-        allowed = self.snapshot.allowed(self.request)
-        return self.snapshot.nearest(self.request.vector, count, allowed)
+        findable = self.snapshot.findable(self.request)
+        found = self.snapshot.candidates(self.request.vector, count, findable)
+        return self.snapshot.named(found, count)
+
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        vector = self.request.vector
+        if vector is None or not self.snapshot.has_codes:
+            return self.nearest(count), self.matching(count)
+        findable = self.snapshot.findable(self.request)
+        # Rows are looked for in a thread that reads no catalog: SQLite works for one at a time.
+        found = self.pool.submit(lambda: self.snapshot.candidates(vector, count, findable))
+        try:
+            matching = self.matching(count)
+        finally:
+            with defer_interrupt():
+                found.exception()  # it must not go on while the next search begins
+        return self.snapshot.named(found.result(), count), matching
 
     def matching(self, count: int) -> tuple[dict[int, float], float]:
         terms = query_phrases(self.request.text)
         chosen, reach = select_terms(
-            self.connection, self._table, terms, chunks=self.snapshot.chunks
+            self.connection,
+            self._table,
+            terms,
+            chunks=self.snapshot.chunks,
+            known=self.snapshot.frequencies,
         )
         found = self._matching(chosen, count)
         if found or len(chosen) == len(terms):
@@ -126,17 +158,37 @@ class _Found:
     def _matching(self, terms: Sequence[str], count: int) -> dict[int, float]:
         if not terms:
             return {}
+        findable = self.snapshot.findable(self.request)
+        if findable is None:
+            return self._matching_living(" OR ".join(terms), count)
+        return self._matching_among(" OR ".join(terms), count, findable)
+
+    def _matching_living(self, match: str, count: int) -> dict[int, float]:
         query = (
             f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? "  # noqa: S608 -- ours
             "ORDER BY rank, rowid LIMIT ?"
         )
         limit = count
+        if self.snapshot.dead:  # as many more as are dead, and some, so that one pass is enough
+            share = 1 - self.snapshot.dead / max(self.snapshot.chunks, 1)
+            limit = min(4 * count, int(count / max(share, SMALL) * SPARE))
         while True:
-            found = dict(self.connection.execute(query, (" OR ".join(terms), limit)))
-            visible = self.snapshot.visible(self.request, list(found))
-            if len(visible) >= count or len(found) < limit:
-                return {chunk: found[chunk] for chunk in visible[:count]}
+            found = dict(self.connection.execute(query, (match, limit)))
+            living = self.snapshot.living(list(found)) if self.snapshot.dead else list(found)
+            if len(living) >= count or len(found) < limit:
+                return {chunk: found[chunk] for chunk in living[:count]}
             limit *= 4
+
+    def _matching_among(self, match: str, count: int, findable: Findable) -> dict[int, float]:
+        # FTS5 takes the same time for all that match as for the best of them: one pass, and what
+        # may not be found leaves here.
+        query = f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ?"  # noqa: S608 -- ours
+        rows = self.connection.execute(query, (match,)).fetchall()
+        chunks = np.fromiter((chunk for chunk, _ in rows), np.int64, len(rows))
+        scores = np.fromiter((score for _, score in rows), np.float64, len(rows))
+        places = np.flatnonzero(findable.has(chunks))
+        best = places[np.lexsort((chunks[places], -scores[places]))[:count]]
+        return dict(zip(chunks[best].tolist(), scores[best].tolist(), strict=True))
 
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self.request.vector is None or not chunks:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ragkit.errors import StoreError
 from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, translated
 from ragkit.store.local.connections import connect
+from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import remove_strays
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
 from ragkit.store.local.queries import last_generation, read_commits
@@ -203,6 +204,10 @@ class Writer:
             self._live.flush()
             self._commit()
         self._generation_committed = True
+        try:
+            self._segments.make_lists()
+        except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
+            _log.warning("%s: no inverted lists were made: %s", self._path, exc)
 
     def _commit(self) -> None:
         commit(self._connection, self._path)
