@@ -68,6 +68,7 @@ def documents(
 
 def _document(number: int, name: str) -> tuple[Document, list[Chunk], list[bytes]]:
     texts = chunk_texts(number, name)
+    titles = [" ".join(text.split()[3:6]) for text in texts[::8]]
     path = f"{number % 100:02d}/{name}{number:06d}.md"
     doc_id, root = make_doc_id("/made", path), "/made"
     chunks, start = [], 0
@@ -75,7 +76,7 @@ def _document(number: int, name: str) -> tuple[Document, list[Chunk], list[bytes
         end = start + len(text)
         chunk_id = make_chunk_id(doc_id, start, end, text)
         chunks.append(
-            Chunk(chunk_id, doc_id, i, start, end, text, heading=("Part", path), tokens=170)
+            Chunk(chunk_id, doc_id, i, start, end, text, heading=(titles[i // 8],), tokens=170)
         )
         start = end + 1
     body = "\n".join(texts)
@@ -137,7 +138,8 @@ def spectrum(family: str) -> Vectors:
         ),
         "isotropic": np.ones(DIM),
     }[family]
-    return np.sqrt(variance / variance.sum()).astype(np.float32)
+    scale: Vectors = np.sqrt(variance / variance.sum()).astype(np.float32)
+    return scale
 
 
 def made(family: str, rows: int, seed: int, batch: int) -> Iterator[Vectors]:

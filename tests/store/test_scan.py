@@ -220,9 +220,9 @@ def test_lists_are_derived(store: LocalStore, rows: Any, caplog: pytest.LogCaptu
         ("codes", "should"), ("lists", "should"),
     ]  # fmt: skip
     with LocalStore(store.path, sizes=SIZES).writing("index") as writer:
-        put(writer, "new.txt", ["new"], vectors=rows[:1])
+        put(writer, "new.txt", ["new"], vectors=-rows[:1])
         writer.commit()
-        put(writer, "newer.txt", ["newer"], vectors=rows[1:2])
+        put(writer, "newer.txt", ["newer"], vectors=-rows[1:2])
     assert (first.read_bytes(), second.read_bytes()) == kept
     assert check_index(store.path) == []
 
@@ -234,7 +234,7 @@ def test_an_open_store_takes_up_lists_that_were_made_later(store: LocalStore, ro
         path.unlink()
     assert recall(store, rows) >= 0.99
     with LocalStore(store.path, sizes=SIZES).writing("index") as writer:
-        put(writer, "new.txt", ["new"], vectors=rows[:1])
+        put(writer, "new.txt", ["new"], vectors=-rows[:1])
     assert [path.read_bytes() for path in made[:1]] == kept[:1]
     assert recall(store, rows) >= 0.99
 

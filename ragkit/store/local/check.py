@@ -409,7 +409,7 @@ def _plain_codes(
     checksum = segment["codes_crc"]
     if codes is None:
         reason = "is missing or too short"
-    elif (checksum is not None and zlib.crc32(codes) != checksum) or not _same_codes(
+    elif (checksum is not None and zlib.crc32(codes.data) != checksum) or not _same_codes(
         rows, codes, lambda _, block: encoder.encode(block)
     ):
         reason = "does not hold the codes of its rows"

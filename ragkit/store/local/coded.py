@@ -178,7 +178,7 @@ class _Open:
             if not path.exists():
                 return None  # lists may just have taken its place; `check` tells where they did not
             reason = f"{path.name} is too short"
-        elif segment.codes_crc is None or zlib.crc32(codes, before) == segment.codes_crc:
+        elif segment.codes_crc is None or zlib.crc32(codes.data, before) == segment.codes_crc:
             return codes
         else:
             reason = f"{path.name} was changed"

@@ -116,7 +116,7 @@ class ListsFile:
             raise ValueError(self._damage("it is not what was written"))
         body = read_at(self._fd, size, _HEAD.size)
         sizes = _SIZES.pack(rows, dim, lists, probes, rotation)
-        if zlib.crc32(body, zlib.crc32(sizes)) != checksum or rotation != ROTATION:
+        if zlib.crc32(body.data, zlib.crc32(sizes)) != checksum or rotation != ROTATION:
             raise ValueError(self._damage("its checksum is another"))
         return rows, dim, lists, min(probes, lists), rotation, body
 
@@ -141,7 +141,7 @@ class ListsFile:
         except OSError as exc:
             _log.info("%s: %s", self.path, exc)
             return None
-        is_whole = len(data) == count * size and zlib.crc32(data) == self._checksums[place]
+        is_whole = len(data) == count * size and zlib.crc32(data.data) == self._checksums[place]
         return data.reshape(-1, size) if is_whole else None
 
     def encoded(self, place: int, rows: RowFile) -> NDArray[np.uint8]:

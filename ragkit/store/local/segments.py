@@ -257,7 +257,7 @@ class SegmentWriter:
         self._files.write_codes(self._segment, first, codes)
         # That of an older ragkit's codes, which took none, is not known.
         if first == 0 or coding.checksum is not None:
-            checksum = zlib.crc32(codes, coding.checksum or 0 if first else 0)
+            checksum = zlib.crc32(codes.data, coding.checksum or 0 if first else 0)
             coding = replace(coding, checksum=checksum)
         self._coding = coding
         self._connection.execute(

@@ -213,7 +213,7 @@ class Snapshot:
         return rows
 
     def _check(self, vector: int, row: NDArray[np.float16], checksum: int) -> None:
-        if zlib.crc32(row) != checksum:
+        if zlib.crc32(row.data) != checksum:
             where = f"segment {vector >> 32}, row {vector & ROW_MASK}"
             raise broken(self._path, "row-checksum", where)
 
