@@ -197,7 +197,7 @@ class Truth:
             chosen = np.flatnonzero(allowed[name])
             merged = np.hstack([before, scores[:, chosen]])
             names = np.hstack([best, np.broadcast_to(numbers[chosen], (QUESTIONS, len(chosen)))])
-            order = np.argsort(-merged, axis=1)[:, :K]
+            order = np.argpartition(-merged, K - 1, axis=1)[:, :K]
             self._best[name] = tuple(np.take_along_axis(a, order, axis=1) for a in (merged, names))
         self._rows += len(rows)
 

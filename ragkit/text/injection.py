@@ -16,7 +16,7 @@ somebody who has read it.
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from ragkit.text.sentences import sentences
 from ragkit.text.visible import visible
@@ -42,72 +42,60 @@ _TO_SAY = (
     r"(?:reply|respond|answer|say|tell|state|output|print|write|repeat|reveal|show|display"
     r"|disclose|act|pretend|follow|execute|obey)"
 )
-
-
-@cache
-def _beginning() -> re.Pattern[str]:
-    return re.compile(
-        # Cancelled, as an order: at the begin of a clause, and not within "do not ignore".
-        r"(?:^[^\S\n]*|(?:[.:;,!?*>\"'(“‘—。！？；，：-]|\b(?:please|now|and|then|you|must|should))\s*)"
-        r"(?:ignore|disregard|forget|override|bypass)\s+(?:\S+\s+){0,4}?"
-        r"(?:all|any|every|your|the|these|previous|prior|earlier|preceding|above|foregoing|system)\s+"
-        rf"(?:\S+\s+){{0,3}}?{_OLD}\b"
-        r"|\b(?:forget|ignore|disregard)\s+everything\s+(?:above|before|so\s+far|you)\b"
-        # Spoken to: "If you are a language model", "Note to the assistant:", "Automatic readers:".
-        rf"|\bif\s+you(?:\s+are|['’]re)\s+(?:(?:an?|the|any|some)\s+)?(?:[\w-]+\s+){{0,2}}?{_MACHINE}\b"
-        rf"|\bas\s+(?:an?\s+)?{_MACHINE}\s*,\s*you\b"
-        r"|\b(?:note|message|instructions?|attention|notice|memo|reminder|warning)\s*(?:to|for|:)\s*"
-        rf"(?:(?:the|any|all|every|an?)\s+)?(?:(?:[\w-]+\s+){{0,2}}?{_MACHINE}"
-        r"|(?:(?:reading|digital|smart|intelligent|helpful)\s+)?assistants?)\s*[:,.!—–-]"
-        rf"|(?:^|[.!?*>。！？]\s*)(?:(?:dear|hey|hello|attention)\W+)?(?:all\s+)?(?:{_MACHINE}|assistants?)"
-        rf"\s*(?::|,\s*(?:please|you|do\s+not|always|never|ignore|{_TO_SAY}))"
-        rf"|\byou\s+are\s+now\s+(?:in\s+)?(?:\S+\s+){{0,3}}?(?:{_MACHINE}|assistant|mode|DAN)\b"
-        # 取消先前的指令；对读者程序说话。
-        r"|(?:^|[。！？；，：、,:;!?\s]|请|现在|务必)(?:忽略|无视|忽视|忘记|忘掉|抛开|不要理会|不再遵守)"
-        r"[^。！？!?\n]{0,12}(?:指令|指示|提示词|系统提示|设定|命令)"
-        r"|(?:如果|若|假如|倘若)[你您]是[^，。,]{0,8}(?:助手|助理|模型|机器人|人工智能|AI"
-        r"|(?<!小)程序(?!员))"
-        rf"|{_ASSISTANT_ZH}(?:请(?:注意|留意)|注意)?\s*[:：]"
-        r"|[你您]现在是[^，。,]{0,12}(?:助手|助理|模型|机器人|人工智能|AI)",
-        re.IGNORECASE | re.MULTILINE,
-    )
-
-
-@cache
-def _order() -> re.Pattern[str]:
-    return re.compile(
-        rf"\b{_TO_SAY}\s+(?:only|just|exactly|nothing|solely|in\s+all\s+cases)\b"
-        r"|\b(?:reply|respond|answer)\s*(?:with|that|:|as\s+follows|to\s+(?:every|any|all|each)\b)"
-        r"|\b(?:answer|reply\s+to|respond\s+to)\s+(?:every|any|all|each|whatever)\b"
-        r"|\b(?:must|should|always|never|please|only|instead)[\s,]+(?:reply|respond|answer|say|state"
-        r"|output|recommend|refuse|mention)\b"
-        r"|\b(?:your|the)\s+(?:reply|replies|answer|responses?|system\s+prompt)\b"
-        r"|\byour\s+(?:answers|output|summary)\b"
-        r"|\bthe\s+(?:answers|output|summary)\s+(?:must|should|shall)\s+(?:only\s+)?(?:say|state|read"
-        r"|contain|include|mention)\b"
-        r"|\b(?:mention|reveal|cite|quote|disclose|repeat|highlight)\s+(?:this|these|the|your|any)\b"
-        r"|\bgive\s+(?:\w+\s+){0,3}?(?:reviews?|answers?|ratings?|scores?|grades?)\b"
-        r"|(?:[,.:;!]\s*|\b(?:and|then|also)\s+)recommend\b"
-        r"|\b(?:tell|inform|convince|persuade)\s+(?:me|us|the\s+user|users|everyone|them|him|her)\b"
-        rf"|{_OLD}\b[\s,.;:]*(?:and|then|but|instead)[\s,]+(?:\w+\s+)?{_TO_SAY}\b"
-        r"|(?:只能?|仅能?|一律|必须|统一|都|请)(?:只|要|须|需|应)?(?:回答|回复(?!邮件)|答复|输出|说|告诉)"
-        r"|(?:回答|回复|答复|输出)\s*[:：“「\"]|[你您]的(?:回答|回复|答复|输出|系统提示|提示词|指令)"
-        r"|无论[^。！？\n]{0,8}[问说]|不(?:要|得|能|可)(?:提及|提到|透露|引用)|系统提示"
-        r"|[，,、并](?:然后|而是|改为|接着)?(?:回答|回复|答复|输出|告诉|透露|说出)",
-        re.IGNORECASE,
-    )
-
-
-@cache
-def _whole() -> re.Pattern[str]:
-    return re.compile(
-        # "Automatic readers must reply: …" speaks to nobody, but hands the words over.
-        rf"\b{_MACHINE}\s+(?:must|should|shall|may)\s+(?:only\s+|always\s+)?(?:reply|respond|answer|say)"
-        r"\s*(?:only|exactly|with)?\s*[:“\"]"
-        r"|(?:助手|助理|语言模型|大模型|机器人|人工智能|阅读程序|(?<![A-Za-z])AI)"
-        r"(?:必须|应当?|只能|须|请)(?:只|仅)?能?(?:回答|回复|答复|输出)\s*[:：“「\"]",
-        re.IGNORECASE,
-    )
+_BEGINNING = re.compile(
+    # Cancelled, as an order: at the begin of a clause, and not within "do not ignore".
+    r"(?:^[^\S\n]*|(?:[.:;,!?*>\"'(“‘—。！？；，：-]|\b(?:please|now|and|then|you|must|should))\s*)"
+    r"(?:ignore|disregard|forget|override|bypass)\s+(?:\S+\s+){0,4}?"
+    r"(?:all|any|every|your|the|these|previous|prior|earlier|preceding|above|foregoing|system)\s+"
+    rf"(?:\S+\s+){{0,3}}?{_OLD}\b"
+    r"|\b(?:forget|ignore|disregard)\s+everything\s+(?:above|before|so\s+far|you)\b"
+    # Spoken to: "If you are a language model", "Note to the assistant:", "Automatic readers:".
+    rf"|\bif\s+you(?:\s+are|['’]re)\s+(?:(?:an?|the|any|some)\s+)?(?:[\w-]+\s+){{0,2}}?{_MACHINE}\b"
+    rf"|\bas\s+(?:an?\s+)?{_MACHINE}\s*,\s*you\b"
+    r"|\b(?:note|message|instructions?|attention|notice|memo|reminder|warning)\s*(?:to|for|:)\s*"
+    rf"(?:(?:the|any|all|every|an?)\s+)?(?:(?:[\w-]+\s+){{0,2}}?{_MACHINE}"
+    r"|(?:(?:reading|digital|smart|intelligent|helpful)\s+)?assistants?)\s*[:,.!—–-]"
+    rf"|(?:^|[.!?*>。！？]\s*)(?:(?:dear|hey|hello|attention)\W+)?(?:all\s+)?(?:{_MACHINE}|assistants?)"
+    rf"\s*(?::|,\s*(?:please|you|do\s+not|always|never|ignore|{_TO_SAY}))"
+    rf"|\byou\s+are\s+now\s+(?:in\s+)?(?:\S+\s+){{0,3}}?(?:{_MACHINE}|assistant|mode|DAN)\b"
+    # 取消先前的指令；对读者程序说话。
+    r"|(?:^|[。！？；，：、,:;!?\s]|请|现在|务必)(?:忽略|无视|忽视|忘记|忘掉|抛开|不要理会|不再遵守)"
+    r"[^。！？!?\n]{0,12}(?:指令|指示|提示词|系统提示|设定|命令)"
+    r"|(?:如果|若|假如|倘若)[你您]是[^，。,]{0,8}(?:助手|助理|模型|机器人|人工智能|AI"
+    r"|(?<!小)程序(?!员))"
+    rf"|{_ASSISTANT_ZH}(?:请(?:注意|留意)|注意)?\s*[:：]"
+    r"|[你您]现在是[^，。,]{0,12}(?:助手|助理|模型|机器人|人工智能|AI)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ORDER = re.compile(
+    rf"\b{_TO_SAY}\s+(?:only|just|exactly|nothing|solely|in\s+all\s+cases)\b"
+    r"|\b(?:reply|respond|answer)\s*(?:with|that|:|as\s+follows|to\s+(?:every|any|all|each)\b)"
+    r"|\b(?:answer|reply\s+to|respond\s+to)\s+(?:every|any|all|each|whatever)\b"
+    r"|\b(?:must|should|always|never|please|only|instead)[\s,]+(?:reply|respond|answer|say|state"
+    r"|output|recommend|refuse|mention)\b"
+    r"|\b(?:your|the)\s+(?:reply|replies|answer|responses?|system\s+prompt)\b"
+    r"|\byour\s+(?:answers|output|summary)\b"
+    r"|\bthe\s+(?:answers|output|summary)\s+(?:must|should|shall)\s+(?:only\s+)?(?:say|state|read"
+    r"|contain|include|mention)\b"
+    r"|\b(?:mention|reveal|cite|quote|disclose|repeat|highlight)\s+(?:this|these|the|your|any)\b"
+    r"|\bgive\s+(?:\w+\s+){0,3}?(?:reviews?|answers?|ratings?|scores?|grades?)\b"
+    r"|(?:[,.:;!]\s*|\b(?:and|then|also)\s+)recommend\b"
+    r"|\b(?:tell|inform|convince|persuade)\s+(?:me|us|the\s+user|users|everyone|them|him|her)\b"
+    rf"|{_OLD}\b[\s,.;:]*(?:and|then|but|instead)[\s,]+(?:\w+\s+)?{_TO_SAY}\b"
+    r"|(?:只能?|仅能?|一律|必须|统一|都|请)(?:只|要|须|需|应)?(?:回答|回复(?!邮件)|答复|输出|说|告诉)"
+    r"|(?:回答|回复|答复|输出)\s*[:：“「\"]|[你您]的(?:回答|回复|答复|输出|系统提示|提示词|指令)"
+    r"|无论[^。！？\n]{0,8}[问说]|不(?:要|得|能|可)(?:提及|提到|透露|引用)|系统提示"
+    r"|[，,、并](?:然后|而是|改为|接着)?(?:回答|回复|答复|输出|告诉|透露|说出)",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(
+    # "Automatic readers must reply: …" speaks to nobody, but hands the words over.
+    rf"\b{_MACHINE}\s+(?:must|should|shall|may)\s+(?:only\s+|always\s+)?(?:reply|respond|answer|say)"
+    r"\s*(?:only|exactly|with)?\s*[:“\"]"
+    r"|(?:助手|助理|语言模型|大模型|机器人|人工智能|阅读程序|(?<![A-Za-z])AI)"
+    r"(?:必须|应当?|只能|须|请)(?:只|仅)?能?(?:回答|回复|答复|输出)\s*[:：“「\"]",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=512)
@@ -128,15 +116,15 @@ def find_injections(text: str) -> tuple[tuple[int, int], ...]:
     ()
     """
     seen, offsets = _seen(text)
-    if not (_beginning().search(seen) or _whole().search(seen)):
+    if not (_BEGINNING.search(seen) or _WHOLE.search(seen)):
         return ()
     spans = sentences(seen)
     said = [seen[start:end] for start, end in spans]
-    found = {i for i, sentence in enumerate(said) if _whole().search(sentence)}
-    for first in (i for i, sentence in enumerate(said) if _beginning().search(sentence)):
+    found = {i for i, sentence in enumerate(said) if _WHOLE.search(sentence)}
+    for first in (i for i, sentence in enumerate(said) if _BEGINNING.search(sentence)):
         last = None
         for i in range(first, min(first + REACH + 1, len(said))):
-            if _order().search(said[i]):
+            if _ORDER.search(said[i]):
                 last = i
             elif last is not None:
                 break

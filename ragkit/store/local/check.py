@@ -243,7 +243,7 @@ def _cache_rows(database: Database) -> Iterator[Violation]:
 
 
 _CHUNKS_OF_DOCUMENTS = (
-    "documents d JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks"
+    "documents d CROSS JOIN chunks c ON c.id >= d.first_chunk AND c.id < d.first_chunk + d.chunks"
 )
 
 

@@ -163,10 +163,14 @@ class _Open:
         codes = self._checked(segment, fresh)
         if codes is None:
             codes = self._encoder.encode(self._rows.block(fresh.start, fresh.stop))
-        numbers = np.arange(fresh.start, fresh.stop)
-        pieces = np.minimum(numbers // PIECE_ROWS, len(self.centres) - 1)
-        for piece in np.unique(pieces).tolist():
-            yield piece, numbers[pieces == piece], codes[pieces == piece]
+        last = len(self.centres) - 1
+        start = fresh.start
+        while start < fresh.stop:
+            piece = min(start // PIECE_ROWS, last)
+            end = fresh.stop if piece == last else min((piece + 1) * PIECE_ROWS, fresh.stop)
+            part = slice(start - fresh.start, end - fresh.start)
+            yield piece, np.arange(start, end), codes[part]
+            start = end
         self._done = segment.rows
 
     def _checked(self, segment: Segment, fresh: range) -> NDArray[np.uint8] | None:

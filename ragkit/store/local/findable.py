@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     Bits = dict[int, NDArray[np.uint8]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Findable:
     """What a request may find.
 
@@ -49,6 +51,12 @@ class Findable:
     def chunks(self) -> int:
         """How many they are."""
         return int((self.ends - self.firsts).sum())
+
+    @cached_property
+    def listed(self) -> str:
+        """Each of them, as JSON."""
+        ranges = zip(self.firsts.tolist(), self.ends.tolist(), strict=True)
+        return json.dumps([chunk for first, end in ranges for chunk in range(first, end)])
 
 
 def find_findable(

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.findable import Findable
 
+LISTED_CHUNKS = 20_000  # fewer that may be found are given to the keyword index as a list
 SPARE = 1.5  # times as many chunks as are expected to be needed
 SMALL = 0.01
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
@@ -159,36 +160,39 @@ class _Found:
         if not terms:
             return {}
         findable = self.snapshot.findable(self.request)
-        if findable is None:
-            return self._matching_living(" OR ".join(terms), count)
-        return self._matching_among(" OR ".join(terms), count, findable)
-
-    def _matching_living(self, match: str, count: int) -> dict[int, float]:
-        query = (
-            f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? "  # noqa: S608 -- ours
-            "ORDER BY rank, rowid LIMIT ?"
-        )
-        limit = count
-        if self.snapshot.dead:  # as many more as are dead, and some, so that one pass is enough
-            share = 1 - self.snapshot.dead / max(self.snapshot.chunks, 1)
-            limit = min(4 * count, int(count / max(share, SMALL) * SPARE))
+        if findable is not None and findable.chunks <= LISTED_CHUNKS:
+            among = "AND +rowid IN (SELECT value FROM json_each(?))"
+            return self._best(" OR ".join(terms), count, among, findable.listed)
+        # As many more as may not be found, and some, so that one pass is mostly enough.
+        chunks = max(self.snapshot.chunks, 1)
+        living = self.snapshot.chunks - self.snapshot.dead
+        share = (living if findable is None else findable.chunks) / chunks
+        limit = count if share == 1 else int(count / max(share, SMALL) * SPARE)
         while True:
-            found = dict(self.connection.execute(query, (match, limit)))
-            living = self.snapshot.living(list(found)) if self.snapshot.dead else list(found)
-            if len(living) >= count or len(found) < limit:
-                return {chunk: found[chunk] for chunk in living[:count]}
+            found = self._best(" OR ".join(terms), limit)
+            visible = self._visible(list(found), findable)
+            if len(visible) >= count or len(found) < limit:
+                return {chunk: found[chunk] for chunk in visible[:count]}
             limit *= 4
 
-    def _matching_among(self, match: str, count: int, findable: Findable) -> dict[int, float]:
-        # FTS5 takes the same time for all that match as for the best of them: one pass, and what
-        # may not be found leaves here.
-        query = f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ?"  # noqa: S608 -- ours
-        rows = self.connection.execute(query, (match,)).fetchall()
-        chunks = np.fromiter((chunk for chunk, _ in rows), np.int64, len(rows))
-        scores = np.fromiter((score for _, score in rows), np.float64, len(rows))
-        places = np.flatnonzero(findable.has(chunks))
-        best = places[np.lexsort((chunks[places], -scores[places]))[:count]]
-        return dict(zip(chunks[best].tolist(), scores[best].tolist(), strict=True))
+    def _best(self, match: str, count: int, among: str = "", *values: str) -> dict[int, float]:
+        """The chunks that match an FTS5 query best, with their scores.
+
+        Nearly all of its time is the score of each chunk that matches: what `among` leaves out
+        costs little.
+        """
+        query = (
+            f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? {among} "  # noqa: S608 -- ours
+            "ORDER BY rank, rowid LIMIT ?"
+        )
+        return dict(self.connection.execute(query, (match, *values, count)))
+
+    def _visible(self, chunks: list[int], findable: Findable | None) -> list[int]:
+        if findable is not None:
+            ids = np.array(chunks, np.int64)
+            found: list[int] = ids[findable.has(ids)].tolist()
+            return found
+        return self.snapshot.living(chunks) if self.snapshot.dead else chunks
 
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self.request.vector is None or not chunks:
