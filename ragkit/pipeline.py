@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from ragkit.config import Config, load_config
 from ragkit.models.choose import Models
-from ragkit.query.search import QueryEngine, Scope, search
+from ragkit.query.scope import QueryEngine, Scope
+from ragkit.query.search import search
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.store.locate import index_path
 from ragkit.store.open import index_exists, open_store

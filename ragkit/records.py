@@ -366,7 +366,7 @@ class IndexReport:
     ``moved`` files were known under another path and cost no embedding. ``stale`` files
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
     path to page numbers; those that could not be read are also in ``failed_pages``.
-    ``without_text`` names the documents without pages that hold no text at all. ``notes`` say
+    ``without_text`` names the documents that hold no text at all, e.g. scans. ``notes`` say
     what is wrong with files that are in the index nevertheless. ``embedded`` counts texts sent
     to the embedder, ``reused`` those found in the cache.
     """

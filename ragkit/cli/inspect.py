@@ -1,4 +1,4 @@
-"""``ragkit list``, ``info``, ``check``: what an index holds and if it is right; ``config``."""
+"""``ragkit list``, ``info``, ``check``: what an index holds and if it is right."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def info(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Tell what an index holds, how it was built, and what its last runs did."""
+    """Inspect the index: what it holds, how it was made, and what its last runs did."""
     from ragkit.records import to_json
 
     config, _ = configured(settings)
@@ -83,7 +83,7 @@ def check(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Verify every invariant of the index on disk, row by row.
+    """Check the index: every invariant of its files on disk, row by row.
 
     docs/format.md names the invariants. Exit code 12 if one that must hold is broken.
     """
@@ -104,28 +104,4 @@ def check(
         raise typer.Exit(BROKEN)
 
 
-def config(
-    json: Json = False,
-    settings: Settings = [],  # noqa: B006 -- typer copies it
-) -> None:
-    """Print each setting, its value, and where the value comes from."""
-    from ragkit.config import settings as list_settings
-
-    values, sources = configured(settings)
-    rows = [(s, sources.get(s.name, "default")) for s in list_settings(values)]
-    if json:
-        print_json({s.name: {"value": s.value, "source": source} for s, source in rows})
-        return
-    for setting, source in rows:
-        typer.echo(f"{setting.name:<28} {_shown(setting.value):<26} {source}")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value) or "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if str(value) else "-"
-
-
-COMMANDS = {"list": list_documents, "info": info, "check": check, "config": config}
+COMMANDS = {"list": list_documents, "info": info, "check": check}

@@ -28,13 +28,25 @@ def _question(text: str) -> str:
 Question = Annotated[
     str, typer.Argument(help="A question or words, in any language.", callback=_question)
 ]
+
+
+def complete_index(begun: str) -> list[str]:
+    """The names of indexes that begin so, for the shell's completion."""
+    from ragkit.config import load_config
+    from ragkit.store.locate import find_indexes, indexes_folder
+
+    folder = indexes_folder(load_config()[0].indexes)
+    return [path.name for path in find_indexes(folder) if path.name.startswith(begun)]
+
+
 IndexName = Annotated[
     str,
     typer.Option(
         "--index",
         "-i",
         metavar="NAME|PATH",
-        help="Which index to use; optional if there is only one.",
+        help="Which index; optional if there is only one or `ragkit use` chose one.",
+        autocompletion=complete_index,
     ),
 ]
 Backend = Annotated[
@@ -72,7 +84,9 @@ Chat = Annotated[
 Extractive = Annotated[
     bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing unless something goes wrong.")
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show ranks, scores and what was left out.")
 ]
@@ -130,16 +144,23 @@ def open_pipeline(
     Args:
         index: The ``--index`` option.
         config: Settings.
-        sources: What is to be indexed; names the first index.
+        sources: What is to be indexed: an index that holds it, or a new one, is meant.
         named_embedder: An embedder was asked for by name: an index that was built with another
             one is then refused.
+
+    Raises:
+        IndexNotFoundError: There is no such index, and nothing to make one of.
     """
     from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
-    from ragkit.store.locate import index_path
+    from ragkit.store.locate import index_path, unknown_index
+    from ragkit.store.open import index_exists
 
+    path = index_path(index, config.indexes, sources)
+    if not sources and not index_exists(path):
+        raise unknown_index(path)
     embedder = new_embedder(config.models) if named_embedder else None
-    return Pipeline(index_path(index, config.indexes, sources), config, embedder=embedder)
+    return Pipeline(path, config, embedder=embedder)
 
 
 def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:

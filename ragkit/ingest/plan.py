@@ -333,7 +333,7 @@ class _Reading(NamedTuple):
             document.pages_without_text,
             document.failed_pages,
             document.notes,
-            is_without_text=not (chunks or document.pages),
+            is_without_text=not chunks,
         )
 
 

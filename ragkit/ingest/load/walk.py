@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.config import LoadSettings
+
+
+# What office programs and file managers leave beside documents: lock files and their own notes.
+_BY_PROGRAMS = re.compile(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ def walk_files(
 
     Whatever is left out is listed with its reason: hidden, ignored, too large, empty, of
     unknown kind, not a regular file, a symbolic link that leaves the root or loops. A folder
-    that is left out is one entry. A root that is a file is taken as named: only its kind and
+    that is left out is one entry. Lock files of office programs and notes of file managers are
+    passed over without one. A root that is a file is taken as named: only its kind and
     size count.
 
     Args:
@@ -130,7 +136,8 @@ class _Walk:
             return
         rules = self._rules_here(folder, {entry.name for entry in entries})
         before = ""
-        for name, entry in sorted(((_key(e), e) for e in entries), key=lambda pair: pair[0]):
+        documents = ((_key(e), e) for e in entries if not _BY_PROGRAMS.match(e.name))
+        for name, entry in sorted(documents, key=lambda pair: pair[0]):
             relative = folder.relative + name
             if name == before:
                 yield _skip(entry.path, relative, "another file has the same name in Unicode NFC")
@@ -162,7 +169,7 @@ class _Walk:
             if not relative.endswith("/"):
                 return self.file(entry.path, relative, entry.stat())
             if os.path.isfile(f"{entry.path}/catalog.db"):  # noqa: PTH113 -- plain strings
-                return _skip(entry.path, relative, "a ragkit index")
+                return _skip(entry.path, relative, "ragkit index")
         except FileNotFoundError:
             return _skip(entry.path, relative, "vanished while the folder was read")
         except OSError as exc:  # it is there: what the index knows of it must stay

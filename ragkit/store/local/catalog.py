@@ -292,6 +292,14 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("COMMIT")
 
 
+def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float]]:
+    """The values of metadata that a filter can compare: a name and a scalar, one a list's item."""
+    for name, value in metadata.items():
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, (str, int, float)):
+                yield name, item
+
+
 class Bulk:
     """Rows of one table that wait until many are inserted at once.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ragkit.protocols import Vectors
@@ -112,11 +112,3 @@ def cached_vectors(
         if zlib.crc32(row) == crc:
             vectors[key] = np.frombuffer(row, ROW_DTYPE).astype(np.float32)
     return vectors
-
-
-def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float]]:
-    """The values of metadata that a filter can compare: a name and a scalar, one a list's item."""
-    for name, value in metadata.items():
-        for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, (str, int, float)):
-                yield name, item

@@ -13,13 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
-from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, translated
+from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, scalars, translated
 from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import remove_strays
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
 from ragkit.store.local.queries import last_generation, read_commits
-from ragkit.store.local.rows import LiveRows, find_cached, find_pending, scalars
+from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
 from ragkit.text.analysis import index_text
 

@@ -1,0 +1,55 @@
+"""What answers the questions to an index, and what of the index a question is put to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragkit.records import NO_FILTER, Filter
+
+if TYPE_CHECKING:
+    from ragkit.config import Config
+    from ragkit.models.choose import Models
+    from ragkit.protocols import ChatModel, Embedder, VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEngine:
+    """An index with the models and settings by which its questions are answered."""
+
+    store: VectorStore
+    models: Models
+    config: Config
+
+    @property
+    def embedder(self) -> Embedder:
+        """The index's embedder; errors are those of `Models.embedder_of`."""
+        return self.models.embedder_of(self.store)
+
+    @property
+    def chat(self) -> ChatModel | None:
+        """The chat model; None for extractive answers."""
+        return self.models.chat(self.store)
+
+    @property
+    def search_embedder(self) -> Embedder | None:
+        """What embeds a question for the search; None in mode ``keyword``, which needs none."""
+        return None if self.config.search.mode == "keyword" else self.embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of an index a question is put to.
+
+    Attributes:
+        k: Most hits; the configured number if None.
+        restrict: Which documents may be found.
+        as_of: A closed generation to look at; None: the newest commit.
+    """
+
+    k: int | None = None
+    restrict: Filter = NO_FILTER
+    as_of: int | None = None
+
+
+WHOLE_INDEX = Scope()
