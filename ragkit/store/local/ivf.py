@@ -246,12 +246,22 @@ class _Neighbours:
         self._rows = np.empty((len(asked), 0), np.int64)
 
     def add(self, first: int, block: Vectors) -> None:
-        numbers = np.arange(first, first + len(block))[None].repeat(len(self._asked), axis=0)
-        scores = np.hstack([self._scores, self._asked @ block.T])
-        rows = np.hstack([self._rows, numbers])
-        best = np.argsort(-scores, axis=1)[:, : NEIGHBOURS + 1]
-        self._scores = np.take_along_axis(scores, best, axis=1)
-        self._rows = np.take_along_axis(rows, best, axis=1)
+        scores = self._asked @ block.T
+        full = self._scores.shape[1] > NEIGHBOURS
+        least = self._scores[:, -1:] if full else np.float32(-np.inf)
+        # Few blocks hold a nearer row than those found before.
+        asks = np.flatnonzero((scores > least).any(axis=1))
+        if not len(asks):
+            return
+        merged = np.hstack([self._scores[asks], scores[asks]])
+        numbers = np.arange(first, first + len(block))
+        rows = np.hstack([self._rows[asks], np.broadcast_to(numbers, scores[asks].shape)])
+        best = np.argsort(-merged, axis=1)[:, : NEIGHBOURS + 1]
+        kept = [np.take_along_axis(part, best, axis=1) for part in (merged, rows)]
+        if full:
+            self._scores[asks], self._rows[asks] = kept
+        else:  # everyone asks
+            self._scores, self._rows = kept
 
     @property
     def rows(self) -> NDArray[np.int64]:
