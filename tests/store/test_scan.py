@@ -227,6 +227,21 @@ def test_lists_are_derived(store: LocalStore, rows: Any, caplog: pytest.LogCaptu
     assert check_index(store.path) == []
 
 
+def test_what_a_kill_leaves_beside_lists_goes_with_the_next_write(
+    store: LocalStore, rows: Any
+) -> None:
+    folder = store.path / "vectors"
+    (folder / "00000001.rbq").write_bytes(b"codes that the lists hold too")
+    (folder / "00000002.new").write_bytes(b"lists, half written")
+    assert recall(LocalStore(store.path), rows) >= 0.99
+    with LocalStore(store.path, sizes=SIZES).writing("index") as writer:
+        put(writer, "new.txt", ["new"], vectors=-rows[:1])
+        writer.commit()
+        put(writer, "newer.txt", ["newer"], vectors=-rows[1:2])
+    assert {file.suffix for file in folder.iterdir()} == {".f16", ".ivf"}
+    assert check_index(store.path) == []
+
+
 def test_an_open_store_takes_up_lists_that_were_made_later(store: LocalStore, rows: Any) -> None:
     made = sorted((store.path / "vectors").glob("*.ivf"))
     kept = [path.read_bytes() for path in made]

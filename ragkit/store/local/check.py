@@ -47,6 +47,7 @@ NEXT_MAKES = "the next `ragkit index` that writes makes it anew"
 _SHOWN = 3  # places that a violation names
 _BLOCK_ROWS = 4096
 _CODED_ROWS = 512  # encoded at a time: they stay in the processor's cache
+_CODED_SHARE = 4  # one block in so many is encoded again where a checksum covers all codes
 _FACTOR_BYTES = 8  # two float32 behind a code's sign bits
 _FACTOR_TOLERANCE = 1e-3  # other processors and FAISS releases round otherwise
 
@@ -365,7 +366,7 @@ def _codes(files: SegmentFiles, segment: dict[str, Any], rows: RowFile) -> Itera
     path = files.lists_path(segment["id"])
     try:
         lists = open_lists(path, len(rows), files.dim)
-        is_right = lists is None or _same_codes(rows, *_lists_codes(lists))
+        is_right = lists is None or _same_codes(rows, *_lists_codes(lists), every=_CODED_SHARE)
     except ValueError:
         is_right = False
     if not is_right:
@@ -410,7 +411,10 @@ def _plain_codes(
     if codes is None:
         reason = "is missing or too short"
     elif (checksum is not None and zlib.crc32(codes.data) != checksum) or not _same_codes(
-        rows, codes, lambda _, block: encoder.encode(block)
+        rows,
+        codes,
+        lambda _, block: encoder.encode(block),
+        every=1 if checksum is None else _CODED_SHARE,
     ):
         reason = "does not hold the codes of its rows"
     else:
@@ -419,9 +423,9 @@ def _plain_codes(
     yield Violation("codes", "should", f"{name} {reason}: slower search", REBUILD)
 
 
-def _same_codes(rows: RowFile, codes: NDArray[np.uint8], encode: Encode) -> bool:
-    """Whether the codes are what `encode` makes of each block, given with its first number."""
-    for start in range(0, len(rows), _CODED_ROWS):
+def _same_codes(rows: RowFile, codes: NDArray[np.uint8], encode: Encode, *, every: int) -> bool:
+    """Whether the codes are what `encode` makes of one block in `every`, given its first number."""
+    for start in range(0, len(rows), every * _CODED_ROWS):
         stored = codes[start : start + _CODED_ROWS]
         made = encode(start, rows.block(start, start + len(stored)))
         bits = slice(None, -_FACTOR_BYTES)
