@@ -202,7 +202,11 @@ class _Found:
         return dict(zip(named, scores, strict=True))
 
     def rows(self, chunks: Sequence[int]) -> Vectors:
-        return self.snapshot.checked_rows([*self._vectors_of(chunks).values()])
+        named = self._vectors_of(chunks)
+        rows = np.zeros((len(chunks), self.snapshot.build.dim), np.float32)
+        has = [i for i, chunk in enumerate(chunks) if chunk in named]
+        rows[has] = self.snapshot.checked_rows([*named.values()])
+        return rows
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
         return fetch_hits(self.connection, self.path, chunks)
