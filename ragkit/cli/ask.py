@@ -20,6 +20,7 @@ from ragkit.cli.options import (
     SearchMode,
     Settings,
     configured,
+    moment,
     open_pipeline,
     restriction,
 )
@@ -53,7 +54,7 @@ def ask(
         answer__strict=strict,
     )
     with open_pipeline(index, config) as rag:
-        events = rag.stream(question, k=k, as_of=as_of, **restriction(path, kind))
+        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind))
         answer = print_answer_stream(events, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
     if json:

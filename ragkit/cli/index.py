@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +20,13 @@ from ragkit.cli.options import (
     open_pipeline,
 )
 from ragkit.cli.output import print_json, print_report, say, say_waiting
-from ragkit.cli.progress import ingest_progress
+from ragkit.cli.progress import ingest_progress, work_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.protocols import StoreStats
-    from ragkit.records import IndexReport
+    from ragkit.records import Erasure, IndexReport
 
 SOME_FAILED = 3
 
@@ -124,21 +125,68 @@ def remove(
         typer.Argument(metavar="PATH...", help="Files or folders, as `ragkit list` names them."),
     ],
     index: IndexName = "",
+    erase: Annotated[
+        bool,
+        typer.Option(
+            "--erase",
+            help="Take their text out of every run that is kept, and out of the index's files.",
+        ),
+    ] = False,
+    quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Remove documents from the index. The files themselves are not touched."""
+    """Remove documents from the index. The files themselves are not touched.
+
+    Without --erase earlier runs can still be looked at, as long as they are kept, and the text
+    stays in the index's files until `ragkit compact`.
+    """
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
+        if erase:
+            with work_progress("erase", quiet=quiet or json) as show:
+                erased = rag.erase(*paths, on_progress=show)
+            _tell_erased(erased, json=json)
+            return
         removed = rag.remove(*paths)
+    kept = config.history
     if json:
-        print_json({"removed": list(removed)})
+        print_json({"removed": list(removed), "text_kept": asdict(kept)})
     else:
         for path in removed:
             typer.echo(path)
     if not removed:
         say("ragkit: no document of the index matches; `ragkit list` names them")
         raise typer.Exit(1)
+    if not json:
+        say(
+            f"(the text stays in the index as long as a run that has it is kept: the last "
+            f"{kept.last}, and one a day for {kept.days} days; then `ragkit compact` takes it out. "
+            "`ragkit remove --erase` does so at once)"
+        )
+
+
+def _tell_erased(erased: Erasure, *, json: bool) -> None:
+    if json:
+        print_json(erased)
+    else:
+        for path in erased.documents:
+            typer.echo(path)
+    if not erased.versions and erased.is_complete:
+        say("ragkit: no document matches that the index has or had; `ragkit list` names them")
+        raise typer.Exit(1)
+    if not erased.is_complete:
+        say(
+            "ragkit: the text left every run, but a process that reads the index held an older "
+            "state, so it may stand in the log yet: run `ragkit compact` when that has ended"
+        )
+        raise typer.Exit(SOME_FAILED)
+    if not json:
+        say(
+            f"(erased: {erased.versions} versions, {erased.chunks} passages, with their keywords "
+            "and vectors, of every run. Not touched: the documents' own files, which the next "
+            "`ragkit index` reads again, their names in the list of runs, and backups made before)"
+        )
 
 
 def _source(value: str | None) -> str | None:

@@ -82,6 +82,25 @@ def question_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]
         yield step
 
 
+@contextmanager
+def work_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how far some work is while the block runs.
+
+    Args:
+        what: The work, in a word.
+        quiet: Show nothing.
+
+    Yields:
+        What to call with the steps done and the steps there are.
+    """
+
+    def step(done: int, total: int) -> None:
+        show(_Step(what, what, done, total, line=f"{what}: {done / max(total, 1):.0%}"))
+
+    with _shown(_question_columns, quiet=quiet) as show:
+        yield step
+
+
 def _question_columns() -> tuple[ProgressColumn, ...]:
     from rich.progress import Progress
 

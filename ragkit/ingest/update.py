@@ -18,18 +18,20 @@ from ragkit.errors import (
     ModelUnavailableError,
 )
 from ragkit.ingest.load import Formats
+from ragkit.ingest.moved import find_moves, follow_moves, missing_sources
 from ragkit.ingest.plan import Plan, living_sources, make_plan, planned_report
+from ragkit.records import FileOutcome
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ragkit.config import Config
+    from ragkit.config import Config, HistorySettings
     from ragkit.ingest.run import Progress
     from ragkit.ingest.texts import Embedding
     from ragkit.models.choose import Models
     from ragkit.protocols import StoreWriter, VectorStore
-    from ragkit.records import DocumentInfo, IndexReport
+    from ragkit.records import DocumentInfo, Erasure, IndexReport
 
 RebuildSource: TypeAlias = Literal["text", "files"]
 """What an index is built anew from: the text that it holds, or the files."""
@@ -73,6 +75,7 @@ def update_index(
     store = setup.store
     if store is not None and not dry_run:
         _match_embedder(store, setup.models)
+        update.follow()
     seen = store.commits() if store else 0
     plan = update.plan()
     if dry_run or (plan.is_current and not (store and store.stats().waiting)):
@@ -130,19 +133,34 @@ class _Update:
         self._setup, self._paths, self._prune = setup, paths, prune
         self._started = time.monotonic()
 
+    def follow(self) -> None:
+        """Let the documents of a folder that was moved follow it."""
+        store = self._setup.store
+        if store is not None:
+            moves = find_moves(self._paths, store.documents(), indexed_sources(store))
+            follow_moves(store, moves, self._setup.config.history)
+
     def plan(self) -> Plan:
-        """Compare the files with the index as it is now."""
+        """Compare the files with the index as it is now.
+
+        Of the folders indexed before, one that is missing does not keep the others from being
+        updated.
+        """
         setup = self._setup
         _check_splitter(setup)
         sources = indexed_sources(setup.store) if setup.store else []
-        return make_plan(
-            [Path(p) for p in self._paths or sources],
+        missing = [] if self._paths else missing_sources(sources)
+        if len(missing) == len(sources):  # nothing is left to update: that is an error
+            missing = []
+        plan = make_plan(
+            [Path(p) for p in self._paths or sources if p not in missing],
             setup.store.documents() if setup.store else [],
             setup.config.load,
             formats=setup.formats,
             sources=sources,
             prune=self._prune,
         )
+        return replace(plan, unreadable=[*plan.unreadable, *map(_missing_source, missing)])
 
     def told(self, plan: Plan, *, dry_run: bool) -> IndexReport:
         """The report of a run that writes nothing."""
@@ -164,6 +182,14 @@ class _Update:
                 if plan.is_current and not store.stats().waiting:
                     return self.told(plan, dry_run=False)
             return _carry_out(plan, store, writer, self._setup)
+
+
+def _missing_source(source: str) -> FileOutcome:
+    reason = (
+        "is not there; its documents were kept: if it was moved, `ragkit move OLD NEW`; if it is "
+        "gone for good, `ragkit remove` takes them out"
+    )
+    return FileOutcome(source, reason)
 
 
 def _carry_out(
@@ -189,7 +215,9 @@ def _carry_out(
 
     writer.ask_for(plan.sources)
     if not (plan.load or plan.keep or store.stats().waiting):
-        return carry_out_removals(plan, writer)
+        report = carry_out_removals(plan, writer)
+        writer.retain(**asdict(setup.config.history))
+        return report
     embedding, max_tokens = _embedding(store, setup.models)
     split = {f"split.{name}": value for name, value in store.splitter.items()}
     config = setup.config.with_values(split, "the index")
@@ -203,7 +231,9 @@ def _carry_out(
         on_progress=setup.on_progress,
         older=older,
     )
-    return ingest.run()
+    report = ingest.run()
+    writer.retain(**asdict(config.history))
+    return report
 
 
 def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
@@ -242,19 +272,54 @@ def _check_splitter(setup: IngestSetup) -> None:
         raise IndexMismatchError(msg, store.location, stored=str(stored), given=str(given))
 
 
-def remove_documents(store: VectorStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
+def remove_documents(
+    store: VectorStore, paths: Sequence[str | Path], history: HistorySettings
+) -> tuple[str, ...]:
     """Remove documents from an index; see `Pipeline.remove`."""
+    chosen, command = _chosen(store, paths)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.remove([d.doc_id for d in chosen])
+            writer.retain(**asdict(history))
+    return tuple(d.path for d in chosen)
+
+
+def erase_documents_of(
+    store: VectorStore,
+    paths: Sequence[str | Path],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Erasure:
+    """Erase documents from every generation of an index; see `Pipeline.erase`."""
+    chosen, command = _chosen(store, paths, ever=True)
+    doc_ids = _with_former_places(store, {document.doc_id for document in chosen})
+    command = command.replace("remove", "remove --erase", 1)
+    return store.erase(doc_ids, command, on_progress=on_progress)
+
+
+def _with_former_places(store: VectorStore, doc_ids: set[str]) -> list[str]:
+    """The documents, and those that they were before they were moved: dead, with the same file."""
+    every = store.documents(ever=True)
+    living = {document.doc_id for document in store.documents()}
+    while True:
+        files = {document.file_sha256 for document in every if document.doc_id in doc_ids}
+        former = {d.doc_id for d in every if d.file_sha256 in files} - living - doc_ids
+        if not former:
+            return sorted(doc_ids)
+        doc_ids = doc_ids | former
+
+
+def _chosen(
+    store: VectorStore, paths: Sequence[str | Path], *, ever: bool = False
+) -> tuple[list[DocumentInfo], str]:
+    """The documents that paths name, and the command for the list of generations."""
     wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
     names = {str(p) for p in paths}
     chosen = [
         d
-        for d in store.documents()
+        for d in store.documents(ever=ever)
         if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
     ]
-    if chosen:
-        with store.writing("remove " + " ".join(sorted(names))) as writer:
-            writer.remove([d.doc_id for d in chosen])
-    return tuple(d.path for d in chosen)
+    return chosen, "remove " + " ".join(sorted(names))
 
 
 def _with_parents(path: Path) -> set[Path]:

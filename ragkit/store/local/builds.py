@@ -177,9 +177,17 @@ def delete_documents(connection: sqlite3.Connection, documents: list[tuple[int, 
 
 
 def free_pages(connection: sqlite3.Connection) -> None:
-    """Give the catalog's free pages back to the disk, some at a time."""
+    """Give the catalog's free pages back to the disk, some at a time.
+
+    The first catalogs could not do that: one is written anew, once, and can from then on.
+    """
+    (can_shrink,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if not can_shrink:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
     while connection.execute("PRAGMA freelist_count").fetchone()[0]:
-        connection.execute(f"PRAGMA incremental_vacuum({_FREED_PAGES})").fetchall()
+        # Not `execute`: it gives up after the first page, since the rows have no column.
+        connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from ragkit.records import (
 )
 from ragkit.store.local.catalog import broken, parsed
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
+from ragkit.store.local.history import account_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,7 +71,7 @@ SELECT doc_id, root, path, title, kind, encoding, size_bytes, mtime_ns, file_sha
        (SELECT json_group_array(number) FROM pages p
         WHERE p.document = d.id AND p.char_start = p.char_end) AS pages_without_text
 FROM documents d
-WHERE build = ?1 AND died IS NULL AND (?2 IS NULL OR root = ?2) ORDER BY path, root
+WHERE build = ?1 AND (?3 OR died IS NULL) AND (?2 IS NULL OR root = ?2) ORDER BY path, root
 """
 
 _WAITING = """
@@ -209,11 +210,11 @@ def _joined(chunks: Sequence[Chunk], chars: int) -> str:
     return "".join([*parts, " " * (chars - end)])
 
 
-def living_documents(
-    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None
+def stored_documents(
+    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None, ever: bool
 ) -> list[DocumentInfo]:
-    """The documents of the newest commit by path, of one root or of all."""
-    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root)]
+    """The documents by path; see `ragkit.protocols.VectorStore.documents`."""
+    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root, ever)]
 
 
 def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
@@ -229,11 +230,7 @@ def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
 
 def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
     """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
-    return [run | {"report": _report(run["report"], path)} for run in _rows(connection, _RUNS)]
-
-
-def _report(text: str | None, path: Path) -> dict[str, Any] | None:
-    return None if text is None else parsed(text, dict, path, "generations.report")
+    return [run | {"report": account_of(run["report"], path)} for run in _rows(connection, _RUNS)]
 
 
 def asked_sources(connection: sqlite3.Connection) -> list[str]:

@@ -18,6 +18,8 @@ from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import remove_strays
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
+from ragkit.store.local.history import close_interrupted, count_changes, let_go, with_counts
+from ragkit.store.local.moving import living_below, moved_sources, read_moved
 from ragkit.store.local.queries import last_generation, read_commits
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from ragkit.store.local.segments import SegmentSizes
 
 _log = logging.getLogger(__name__)
+
+_MOVED_CHUNKS = 20_000  # a commit
 
 
 class _Bulks(NamedTuple):
@@ -54,6 +58,22 @@ class _Bulks(NamedTuple):
             # large ones.
             Bulk(connection, f"{build.keywords} (rowid, heading, body)", columns=3, rows=1024),
         )
+
+
+class _Changed:
+    """What a run changed, and its account."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        (self.since,) = connection.execute("SELECT ifnull(max(id), 0) FROM documents").fetchone()
+        self.retired: list[int] = []  # those of a step that was taken back are no harm
+        self.report: dict[str, Any] | None = None
+
+    def account(self, connection: sqlite3.Connection, build: int, generation: int) -> str:
+        """What is stored with the generation."""
+        counts = count_changes(
+            connection, build, generation, since=self.since, retired=self.retired
+        )
+        return with_counts(self.report, counts)
 
 
 class Writer:
@@ -93,23 +113,14 @@ class Writer:
         self._bulk = _Bulks.of(self._connection, self.build)
         try:
             with translated(path):
-                self._recover()
+                recover_killed(self._connection, path)
                 self._segments.load()
+                self._history = _Changed(self._connection)
                 self.generation = last_generation(self._connection) + 1
                 self.commits = read_commits(self._connection)
         except BaseException:
             self._connection.close()
             raise
-
-    def _recover(self) -> None:
-        """Close what a killed writer left open and remove the files it never committed."""
-        if self._connection.execute("SELECT 1 FROM generations WHERE state = 'open'").fetchone():
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(
-                "UPDATE generations SET state = 'interrupted' WHERE state = 'open'"
-            )
-            self._commit()
-        remove_strays(self._connection, self._path)
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
@@ -155,7 +166,7 @@ class Writer:
         """Put a document in its older version's place; returns the row id of its first chunk."""
         self._retire(document.doc_id)
         first = self._next_chunk
-        row_id = self._insert_document(document, len(chunks))
+        row_id = self._insert_document(document, len(chunks), chars=len(document.text))
         for chunk, vector in zip(chunks, vectors, strict=True):
             self._insert_chunk(row_id, document, chunk, vector)
         return first
@@ -167,8 +178,53 @@ class Writer:
         with self._changing():
             return sum(self._retire(doc_id) for doc_id in doc_ids)
 
+    def move(self, old: str, new: str) -> int:
+        """Give documents a new place; see `ragkit.protocols.StoreWriter.move`.
+
+        Many are moved in several commits: a move that was ended goes on when it is asked for again.
+        """
+        with translated(self._path):
+            documents = living_below(self._connection, self.build.id, (old, new))
+        written = 0
+        for row_id, doc_id, place in documents:
+            with self._changing():
+                written += self._move_document(row_id, doc_id, place)
+            if written >= _MOVED_CHUNKS:
+                self.commit()
+                written = 0
+        self.ask_for(moved_sources(self._connection, old, new))
+        return len(documents)
+
+    def _move_document(self, row_id: int, doc_id: str, place: tuple[str, str]) -> int:
+        """Move one document; returns how many chunks were written."""
+        self._write_chunks()  # they may be this document's
+        moved = read_moved(self._connection, self._path, row_id, place)
+        is_there = self._connection.execute(
+            "SELECT 1 FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL",
+            (self.build.id, moved.document.doc_id),
+        ).fetchone()
+        self._retire(doc_id)
+        if is_there:
+            return 0
+        made = self._insert_document(moved.document, len(moved.chunks), chars=moved.chars)
+        for chunk, vector, key in zip(moved.chunks, moved.vectors, moved.keys, strict=True):
+            copied = None if vector is None else self._segments.copy(vector)
+            self._insert_chunk(made, moved.document, chunk, copied)
+            if copied is None and key is not None:
+                self._bulk.pending.add(self._next_chunk - 1, key)
+        self._connection.execute("UPDATE documents SET stale = ? WHERE id = ?", (moved.stale, made))
+        return len(moved.chunks)
+
     def mark_stale(self, doc_id: str, reason: str | None) -> None:
         """Note that a document's newer content could not be loaded; None takes it back."""
+        self._refuse_if_broken()
+        with translated(self._path):
+            stored = self._connection.execute(
+                "SELECT stale FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL",
+                (self.build.id, doc_id),
+            ).fetchone()
+        if stored is None or stored[0] == reason:  # a run that changes nothing is no generation
+            return
         with self._changing():
             self._connection.execute(
                 "UPDATE documents SET stale = ? WHERE build = ? AND doc_id = ? AND died IS NULL",
@@ -191,13 +247,20 @@ class Writer:
 
     def account(self, report: Mapping[str, Any]) -> None:
         """Keep the run's account with its generation, if it opened one."""
+        if self._has_generation:
+            with self._changing():
+                self._history.report = dict(report)
+                self._connection.execute(
+                    "UPDATE generations SET report = ? WHERE id = ?",
+                    (json.dumps(report, ensure_ascii=False), self.generation),
+                )
+
+    def retain(self, *, last: int, days: int) -> int:
+        """Keep the newest generations alone; see `ragkit.protocols.StoreWriter.retain`."""
         if not self._has_generation:
-            return
+            return 0
         with self._changing():
-            self._connection.execute(
-                "UPDATE generations SET report = ? WHERE id = ?",
-                (json.dumps(report, ensure_ascii=False), self.generation),
-            )
+            return let_go(self._connection, self._path, self.generation, last=last, days=days)
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
@@ -248,8 +311,7 @@ class Writer:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """One step of the run. After one that failed halfway nothing more is committed."""
-        if self._broken:
-            raise StoreError(_broken(self._path), self._path)
+        self._refuse_if_broken()
         try:
             with translated(self._path):
                 self._begin()
@@ -257,6 +319,10 @@ class Writer:
         except BaseException:
             self._broken = True
             raise
+
+    def _refuse_if_broken(self) -> None:
+        if self._broken:
+            raise StoreError(_broken(self._path), self._path)
 
     def _roll_back(self) -> None:
         try:
@@ -272,9 +338,11 @@ class Writer:
         if not self._has_generation:
             return
         with self._changing():
+            self._write_chunks()  # they are compared
+            report = self._history.account(self._connection, self.build.id, self.generation)
             self._connection.execute(
-                "UPDATE generations SET state = ?, finished_at = ? WHERE id = ?",
-                (state, _now(), self.generation),
+                "UPDATE generations SET state = ?, finished_at = ?, report = ? WHERE id = ?",
+                (state, _now(), report, self.generation),
             )
         self.commit()
 
@@ -306,6 +374,7 @@ class Writer:
             return 0
         self._write_chunks()  # they may be this document's
         document, *chunks = row
+        self._history.retired.append(document)
         vectors = self._connection.execute(
             "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
         )
@@ -319,12 +388,12 @@ class Writer:
         self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
 
-    def _insert_document(self, document: Document, chunks: int) -> int:
+    def _insert_document(self, document: Document, chunks: int, *, chars: int) -> int:
         d = document
         values = {
             "build": self.build.id, "doc_id": d.doc_id, "root": d.root, "path": d.path,
             "title": d.title, "kind": d.kind, "encoding": d.encoding, "size_bytes": d.size_bytes,
-            "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": len(d.text),
+            "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": chars,
             "first_chunk": self._next_chunk, "chunks": chunks,
             "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": "file",
             "born": self.generation,
@@ -410,6 +479,20 @@ class Writer:
         self._bulk.chunks.write()
         self._bulk.pending.write()
         self._bulk.keywords.write()
+
+
+def recover_killed(connection: sqlite3.Connection, path: Path) -> None:
+    """Close what a killed writer left open and remove the files it never committed.
+
+    Args:
+        connection: A writer's, outside of a transaction.
+        path: The index folder.
+    """
+    if connection.execute("SELECT 1 FROM generations WHERE state = 'open'").fetchone():
+        connection.execute("BEGIN IMMEDIATE")
+        close_interrupted(connection, path)
+        commit(connection, path)
+    remove_strays(connection, path)
 
 
 @lru_cache
