@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         Passage,
         Receipt,
         Sentence,
+        SourceRules,
         to_json,
     )
     from ragkit.verify.answers import SentenceCheck, Verification
@@ -98,6 +99,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "FileOutcome",
     "IndexReport",
     "DocumentInfo",
+    "SourceRules",
     # embed and chat: what a model of your own has to offer
     "Embedder",
     "ChatModel",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,7 +25,15 @@ if TYPE_CHECKING:
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
-    from ragkit.records import Compaction, DocumentInfo, Erasure, Generation, Hit, IndexChanges
+    from ragkit.records import (
+        Compaction,
+        DocumentInfo,
+        Erasure,
+        Generation,
+        Hit,
+        IndexChanges,
+        SourceRules,
+    )
     from ragkit.verify.answers import Verification
 
 
@@ -141,6 +150,8 @@ class Pipeline:
         *paths: str | Path,
         prune: bool = False,
         dry_run: bool = False,
+        rules: SourceRules | None = None,
+        forget_removed: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files.
@@ -154,6 +165,9 @@ class Pipeline:
             paths: Folders or files; none: the folders indexed before.
             prune: Remove documents even if over half of a folder's files are gone.
             dry_run: Only tell what would be done.
+            rules: Which files below these paths count, from now on; None: as was said before.
+            forget_removed: Take in again what `remove` took out; a path that is named here is
+                taken in again by itself.
             on_progress: Called after every file.
 
         Raises:
@@ -164,7 +178,8 @@ class Pipeline:
         """
         from ragkit.ingest.update import update_index  # a search needs none of it
 
-        return update_index(self._setup(on_progress), paths, prune=prune, dry_run=dry_run)
+        setup = replace(self._setup(on_progress), rules=rules, forgets_removed=forget_removed)
+        return update_index(setup, paths, prune=prune, dry_run=dry_run)
 
     def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
         from ragkit.ingest.load.formats import Formats
@@ -207,8 +222,21 @@ class Pipeline:
 
         return rebuild_index(self._setup(on_progress), source)
 
+    def accept(self, *paths: str | Path, undo: bool = False) -> None:
+        """Note files as known to be unreadable, so that they are no failures; see `index`.
+
+        Args:
+            paths: Files.
+            undo: Let them be failures again.
+        """
+        from ragkit.ingest.update import accept_files
+
+        accept_files(self.store, paths, undo=undo)
+
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
         """Remove documents from the index; the files themselves are not touched.
+
+        They stay out of it until their path is given to `index`.
 
         Args:
             paths: Files, folders (all below them), or relative paths as `documents` gives them.

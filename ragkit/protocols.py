@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from ragkit.records import NO_FILTER, Filter, Mode
+from ragkit.records import NO_FILTER, NO_RULES, Filter, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from ragkit.records import (
         Chunk,
         Compaction,
+        Decision,
         Document,
         DocumentInfo,
         Erasure,
         Generation,
         Hit,
         IndexChanges,
+        SourceRules,
     )
 
     Vectors: TypeAlias = NDArray[np.float32]
@@ -319,10 +321,20 @@ class StoreWriter(Protocol):
     def account(self, report: Mapping[str, Any]) -> None:
         """Keep the run's account, JSON values, with its generation."""
 
-    def ask_for(self, sources: Sequence[str]) -> None:
+    def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
         """Note the folders and files that the index is about, in place of those noted before.
 
         Called at the beginning of a run, so that a killed one is known by what it was asked for.
+
+        Args:
+            sources: All of them, absolute.
+            rules: Which files of some of them count; the others' rules stay.
+        """
+
+    def decide(self, locations: Sequence[str], decision: Decision | None) -> None:
+        """Note what a person decided on files or folders, by their absolute paths; None: nothing.
+
+        `move` takes decisions along.
         """
 
     def move(self, old: str, new: str) -> int:
@@ -466,6 +478,12 @@ class VectorStore(Protocol):
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""
+
+    def rules(self) -> dict[str, SourceRules]:
+        """Which files of each source count, by its absolute path."""
+
+    def decisions(self) -> dict[str, Decision]:
+        """What persons decided on files and folders, by their absolute paths."""
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first.

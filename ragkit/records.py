@@ -29,6 +29,23 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRules:
+    """Which files of an indexed folder count: globs in gitignore syntax, kept with the folder.
+
+    ``include`` names the files to index, every known kind if empty; ``exclude`` leaves files out.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+NO_RULES: Mapping[str, SourceRules] = {}
+
+Decision = Literal["removed", "accepted"]
+"""What a person decided on a file: it is not to be indexed, or is known to be unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One loaded source: its extracted text and where it came from.
 

@@ -25,18 +25,20 @@ from ragkit.errors import (
 )
 from ragkit.protocols import StoreStats, Violation
 from ragkit.records import (
+    NO_RULES,
     Compaction,
     DocumentChange,
     DocumentInfo,
     Erasure,
     Generation,
     Hit,
+    SourceRules,
     make_changes,
     make_chunk_id,
     make_doc_id,
 )
 from ragkit.store.ranking import ranked_hits
-from ragkit.store.relocation import is_below, moved_place
+from ragkit.store.relocation import is_below, moved_location, moved_place
 from ragkit.text.analysis import QueryTerm, index_text, query_terms
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors
-    from ragkit.records import Chunk, Document, IndexChanges
+    from ragkit.records import Chunk, Decision, Document, IndexChanges
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,20 @@ class _Contents:
     chunks: list[_StoredChunk] = field(default_factory=list)
     cache: dict[bytes, Vectors] = field(default_factory=dict)
     runs: list[dict[str, Any]] = field(default_factory=list)
-    sources: frozenset[str] = frozenset()
+    sources: dict[str, SourceRules] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
     commits: int = 0
 
     def copy(self) -> _Contents:
         runs = [dict(run) for run in self.runs]
         return _Contents(
-            [*self.versions], [*self.chunks], dict(self.cache), runs, self.sources, self.commits
+            [*self.versions],
+            [*self.chunks],
+            dict(self.cache),
+            runs,
+            dict(self.sources),
+            dict(self.decisions),
+            self.commits,
         )
 
     @property
@@ -271,6 +280,12 @@ class MemoryStore:
 
     def sources(self) -> list[str]:
         return sorted(self._contents.sources)
+
+    def rules(self) -> dict[str, SourceRules]:
+        return dict(self._contents.sources)
+
+    def decisions(self) -> dict[str, Decision]:
+        return dict(self._contents.decisions)
 
     def runs(self) -> list[dict[str, Any]]:
         runs = reversed(self._contents.runs)
@@ -505,10 +520,20 @@ class _MemoryWriter:
         with self._step():
             self._change(doc_id, lambda v: replace(v, info=replace(v.info, stale=reason)))
 
-    def ask_for(self, sources: Sequence[str]) -> None:
-        if set(sources) != self._own.sources:
+    def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
+        stored = self._own.sources
+        wanted = {s: rules.get(s, stored.get(s, SourceRules())) for s in sources}
+        if wanted != stored:
             with self._step():
-                self._own.sources = frozenset(sources)
+                self._own.sources = wanted
+
+    def decide(self, locations: Sequence[str], decision: Decision | None) -> None:
+        for location in locations:
+            if self._own.decisions.get(location) != decision:
+                with self._step():
+                    self._own.decisions.pop(location, None)
+                    if decision:
+                        self._own.decisions[location] = decision
 
     def account(self, report: Mapping[str, Any]) -> None:
         if self._has_run:
@@ -526,7 +551,12 @@ class _MemoryWriter:
             with self._step():
                 self._move_version(version, *place)
             moved += 1
-        self.ask_for([new + s[len(old) :] if is_below(s, old) else s for s in own.sources])
+        rules = {moved_location(s, old, new): held for s, held in own.sources.items()}
+        self.ask_for(list(rules), rules)
+        for location, decision in dict(own.decisions).items():
+            if is_below(location, old):
+                self.decide([location], None)
+                self.decide([moved_location(location, old, new)], decision)
         return moved
 
     def _move_version(self, version: _Version, root: str, path: str) -> None:

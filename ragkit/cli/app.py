@@ -52,6 +52,7 @@ GROUPS = {
         "verify": "verify",
         "list": "inspect",
         "remove": "index",
+        "accept": "index",
         "move": "maintain",
         "indexes": "indexes",
         "use": "indexes",

@@ -46,10 +46,12 @@ def index(
     embedder: NewEmbedder = None,
     backend: Backend = None,
     include: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be done.")
@@ -57,6 +59,9 @@ def index(
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
+    ] = False,
+    forget_removed: Annotated[
+        bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
     ] = False,
     quiet: Quiet = False,
     files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
@@ -67,17 +72,26 @@ def index(
 
     Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
     Words can be searched at once, while vectors are still being made; what is missing of them is
-    made by the next run. The first index is named after its folder.
+    made by the next run. --include and --exclude are kept with the folder.
     """
-    config, _ = configured_embedder(
-        settings, embedder, backend, load__include=include, load__exclude=exclude
-    )
+    from ragkit.records import SourceRules
+
+    config, _ = configured_embedder(settings, embedder, backend)
+    given = (tuple(include or ()), tuple(exclude or ()))
+    rules = SourceRules(*given) if include is not None or exclude is not None else None
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not (dry_run or quiet):
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show:
-            report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
+            report = rag.index(
+                *(paths or ()),
+                prune=prune,
+                dry_run=dry_run,
+                rules=rules,
+                forget_removed=forget_removed,
+                on_progress=show,
+            )
         stats = rag.stats() if rag.exists else None
     _finish(report, stats, json=json, files=files, quiet=quiet)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
@@ -117,6 +131,23 @@ def _finish(
             say_waiting(stats)
     if some_failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def accept(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files that cannot be read.")
+    ],
+    index: IndexName = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Let them be failures again.")] = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Accept that files cannot be read: they no longer make every run end with code 3.
+
+    They are tried again at each run, and indexed when they can be read.
+    """
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        rag.accept(*paths, undo=undo)
 
 
 def remove(
@@ -184,8 +215,8 @@ def _tell_erased(erased: Erasure, *, json: bool) -> None:
     if not json:
         say(
             f"(erased: {erased.versions} versions, {erased.chunks} passages, with their keywords "
-            "and vectors, of every run. Not touched: the documents' own files, which the next "
-            "`ragkit index` reads again, their names in the list of runs, and backups made before)"
+            "and vectors, of every run. Not touched: the documents' own files, which later runs of "
+            "`ragkit index` leave out, their names in the list of runs, and backups made before)"
         )
 
 
@@ -230,4 +261,4 @@ def rebuild(
     _finish(report, stats, json=json, quiet=quiet)
 
 
-COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}
+COMMANDS = {"index": index, "accept": accept, "remove": remove, "rebuild": rebuild}

@@ -57,9 +57,15 @@ def info(
     with open_pipeline(index, config) as rag:
         stats, runs = rag.stats(), rag.store.runs()
         roots = sorted({d.root for d in rag.documents()})
+        rules, decisions = rag.store.rules(), rag.store.decisions()
         path = rag.path
     if json:
-        print_json({"path": str(path), "roots": roots, **to_json(stats), "runs": runs})
+        chosen = {
+            "rules": {source: to_json(held) for source, held in rules.items()},
+            "decisions": decisions,
+        }
+        told = {"path": str(path), "roots": roots, **chosen, **to_json(stats), "runs": runs}
+        print_json(told)
         return
     embedder = stats.embedder
     rows = {
@@ -76,6 +82,12 @@ def info(
     for name, value in rows.items():
         typer.echo(f"{name:<11}{value}")
     say_waiting(stats)
+    for source, held in rules.items():
+        for option, globs in (("--include", held.include), ("--exclude", held.exclude)):
+            if globs:
+                typer.echo(f"{option:<11}{', '.join(globs)}  below {source}")
+    for location, decision in decisions.items():
+        typer.echo(f"{decision:<11}{location}")
     for run in runs[:5]:
         typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
                    f"{run['command']}")  # fmt: skip

@@ -18,9 +18,16 @@ from ragkit.errors import (
     ModelUnavailableError,
 )
 from ragkit.ingest.load import Formats
-from ragkit.ingest.moved import find_moves, follow_moves, missing_sources
-from ragkit.ingest.plan import Plan, living_sources, make_plan, planned_report
-from ragkit.records import FileOutcome
+from ragkit.ingest.moved import absolute, find_moves, follow_moves, missing_sources
+from ragkit.ingest.plan import (
+    NO_CHOICES,
+    Choices,
+    Plan,
+    living_sources,
+    make_plan,
+    planned_report,
+)
+from ragkit.records import FileOutcome, SourceRules
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
@@ -50,6 +57,8 @@ class IngestSetup:
         config: Load and split settings.
         on_progress: Called after every file, in the caller's thread.
         formats: Which formats there are readers for.
+        rules: Which files count below the paths that are indexed; None: those kept with them.
+        forgets_removed: Take in again what was removed by hand.
     """
 
     location: str | Path
@@ -58,6 +67,8 @@ class IngestSetup:
     config: Config
     on_progress: Callable[[Progress], None] = lambda _: None
     formats: Formats = field(default_factory=Formats)
+    rules: SourceRules | None = None
+    forgets_removed: bool = False
 
 
 def update_index(
@@ -78,7 +89,10 @@ def update_index(
         update.follow()
     seen = store.commits() if store else 0
     plan = update.plan()
-    if dry_run or (plan.is_current and not (store and store.stats().waiting)):
+    has_work = not plan.is_current or (
+        store is not None and bool(store.stats().waiting or plan.choices != kept_choices(store))
+    )
+    if dry_run or not has_work:
         return update.told(plan, dry_run=dry_run)  # nothing to index makes no index either
     if store is not None:
         return update.carry_out(store, plan, seen=seen)
@@ -159,8 +173,19 @@ class _Update:
             formats=setup.formats,
             sources=sources,
             prune=self._prune,
+            choices=self._choices(),
         )
         return replace(plan, unreadable=[*plan.unreadable, *map(_missing_source, missing)])
+
+    def _choices(self) -> Choices:
+        """What was chosen by hand, with what this run changes of it."""
+        setup, named = self._setup, set(map(absolute, self._paths))
+        kept = kept_choices(setup.store) if setup.store else NO_CHOICES
+        rules = dict(kept.rules)
+        if setup.rules is not None:
+            rules |= dict.fromkeys(named or rules, setup.rules)
+        removed = set() if setup.forgets_removed else kept.removed - named
+        return kept._replace(rules=rules, removed=removed)
 
     def told(self, plan: Plan, *, dry_run: bool) -> IndexReport:
         """The report of a run that writes nothing."""
@@ -213,7 +238,7 @@ def _carry_out(
     from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Ingest, carry_out_removals
 
-    writer.ask_for(plan.sources)
+    _keep_choices(plan, store, writer)
     if not (plan.load or plan.keep or store.stats().waiting):
         report = carry_out_removals(plan, writer)
         writer.retain(**asdict(setup.config.history))
@@ -234,6 +259,27 @@ def _carry_out(
     report = ingest.run()
     writer.retain(**asdict(config.history))
     return report
+
+
+def kept_choices(store: VectorStore) -> Choices:
+    """What was chosen by hand for an index."""
+    decided = store.decisions()
+    by_kind = {
+        kind: {location for location, decision in decided.items() if decision == kind}
+        for kind in ("removed", "accepted")
+    }
+    rules = {source: held for source, held in store.rules().items() if held != SourceRules()}
+    return Choices(rules, by_kind["removed"], by_kind["accepted"])
+
+
+def _keep_choices(plan: Plan, store: VectorStore, writer: StoreWriter) -> None:
+    """Keep what a run was asked for, and what it chose."""
+    stored = store.rules()
+    sources = sorted(set(plan.sources))
+    rules = {s: plan.choices.rules.get(s, SourceRules()) for s in {*sources, *stored}}
+    writer.ask_for(sources, rules)
+    removed = {s for s, decision in store.decisions().items() if decision == "removed"}
+    writer.decide(sorted(removed - plan.choices.removed), None)
 
 
 def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
@@ -280,6 +326,7 @@ def remove_documents(
     if chosen:
         with store.writing(command) as writer:
             writer.remove([d.doc_id for d in chosen])
+            writer.decide(_locations(paths, chosen), "removed")
             writer.retain(**asdict(history))
     return tuple(d.path for d in chosen)
 
@@ -293,6 +340,9 @@ def erase_documents_of(
     chosen, command = _chosen(store, paths, ever=True)
     doc_ids = _with_former_places(store, {document.doc_id for document in chosen})
     command = command.replace("remove", "remove --erase", 1)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.decide(_locations(paths, chosen), "removed")
     return store.erase(doc_ids, command, on_progress=on_progress)
 
 
@@ -320,6 +370,20 @@ def _chosen(
         if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
     ]
     return chosen, "remove " + " ".join(sorted(names))
+
+
+def _locations(paths: Sequence[str | Path], chosen: Sequence[DocumentInfo]) -> list[str]:
+    """What stays out of the index from now on: folders as they were named, and single documents."""
+    named = {absolute(path) for path in paths}
+    places = {f"{d.root}/{d.path}" for d in chosen}
+    folders = {f for f in named if any(place.startswith(f"{f}/") for place in places)}
+    return sorted(folders | {p for p in places if not any(p.startswith(f"{f}/") for f in folders)})
+
+
+def accept_files(store: VectorStore, paths: Sequence[str | Path], *, undo: bool = False) -> None:
+    """Note files as known to be unreadable; see `Pipeline.accept`."""
+    with store.writing("accept " + " ".join(map(str, paths))) as writer:
+        writer.decide([absolute(path) for path in paths], None if undo else "accepted")
 
 
 def _with_parents(path: Path) -> set[Path]:
@@ -380,7 +444,7 @@ def _plan_from_text(store: VectorStore, fresh: VectorStore) -> Plan:
 def _plan_from_files(setup: IngestSetup, guard: Plan, fresh: VectorStore) -> Plan:
     """Read all files again; what cannot be seen now is taken over as it is."""
     made = fresh.documents()  # by a rebuild that was left unfinished
-    plan = _planned(setup, guard.sources, made, prune=True)
+    plan = _planned(setup, guard.sources, made, prune=True, choices=guard.choices)
     return replace(plan, keep=_missing(guard.unseen, made))
 
 
@@ -395,7 +459,8 @@ def _guarded_plan(setup: IngestSetup, store: VectorStore) -> Plan:
     Raises:
         LoadError: A folder was emptied or is not mounted.
     """
-    plan = _planned(setup, indexed_sources(store), store.documents())
+    kept = kept_choices(store)
+    plan = _planned(setup, indexed_sources(store), store.documents(), choices=kept)
     _refuse_emptied(plan)
     return plan
 
@@ -406,9 +471,17 @@ def _planned(
     known: Sequence[DocumentInfo],
     *,
     prune: bool = False,
+    choices: Choices,
 ) -> Plan:
-    paths, load = [Path(s) for s in sources], setup.config.load
-    return make_plan(paths, known, load, formats=setup.formats, sources=sources, prune=prune)
+    return make_plan(
+        [Path(s) for s in sources],
+        known,
+        setup.config.load,
+        formats=setup.formats,
+        sources=sources,
+        prune=prune,
+        choices=choices,
+    )
 
 
 def _refuse_emptied(plan: Plan) -> None:

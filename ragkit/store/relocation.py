@@ -49,6 +49,11 @@ def moved_place(
     return moved
 
 
+def moved_location(location: str, old: str, new: str) -> str:
+    """Where a location is after a move; one that is not below the old place stays."""
+    return new + location[len(old) :] if is_below(location, old) else location
+
+
 def is_below(location: str, folder: str) -> bool:
     """Whether a location, with ``/``, is a folder or lies below it."""
     return location == folder or location.startswith(folder.rstrip("/") + "/")

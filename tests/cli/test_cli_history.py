@@ -173,6 +173,17 @@ def test_indexing_the_new_place_follows_the_folder_and_says_so(
     assert len(ragkit("list", "--json").json) == 4
 
 
+def test_the_new_place_is_followed_into_the_index_of_the_old(ragkit: Shell, tmp_path: Path) -> None:
+    (tmp_path / "docs").rename(tmp_path / "papers")
+    run = ragkit("index", "papers", "--json")  # no index is named, and none is made
+    assert "it was moved, and its documents with it" in run.err
+    assert len(run.json["unchanged"]) == 3
+    assert [row["name"] for row in ragkit("indexes", "--json").json] == ["docs"]
+    write_files(tmp_path / "other", {"a.txt": "Alpha.\n"})
+    ragkit("index", "other", "-q")
+    assert [row["name"] for row in ragkit("indexes", "--json").json] == ["docs", "other"]
+
+
 def test_a_place_with_few_of_its_files_is_only_offered(ragkit: Shell, tmp_path: Path) -> None:
     write_files(tmp_path / "papers", {"key.txt": FILES["key.txt"], "other.txt": "Other.\n"})
     shutil.rmtree(tmp_path / "docs")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.records import Chunk, Document, Page, make_chunk_id, make_doc_id
 from ragkit.store.local.catalog import parsed
-from ragkit.store.relocation import is_below, moved_place
+from ragkit.store.relocation import moved_place
 
 if TYPE_CHECKING:
     import sqlite3
@@ -63,12 +63,6 @@ def living_below(
         for row_id, doc_id, root, path in rows
     )
     return [(row_id, doc_id, place) for row_id, doc_id, place in places if place is not None]
-
-
-def moved_sources(connection: sqlite3.Connection, old: str, new: str) -> list[str]:
-    """What is asked for after a move."""
-    stored = [path for (path,) in connection.execute("SELECT path FROM sources")]
-    return sorted({new + path[len(old) :] if is_below(path, old) else path for path in stored})
 
 
 def read_moved(

@@ -15,6 +15,7 @@ from ragkit.records import (
     DocumentInfo,
     Hit,
     Page,
+    SourceRules,
     copy_fields,
     failed_pages,
     make_chunk_id,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from ragkit.records import Decision
 
 _HITS = """
 SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
@@ -236,6 +238,23 @@ def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]
 def asked_sources(connection: sqlite3.Connection) -> list[str]:
     """The folders and files that ingests were asked for, sorted."""
     return [path for (path,) in connection.execute("SELECT path FROM sources ORDER BY path")]
+
+
+def read_rules(connection: sqlite3.Connection, path: Path) -> dict[str, SourceRules]:
+    """Which files of each source count."""
+    rows = connection.execute("SELECT path, include, exclude FROM sources ORDER BY path")
+    return {
+        source: SourceRules(
+            tuple(parsed(include, list, path, "sources.include")),
+            tuple(parsed(exclude, list, path, "sources.exclude")),
+        )
+        for source, include, exclude in rows
+    }
+
+
+def read_decisions(connection: sqlite3.Connection) -> dict[str, Decision]:
+    """What was decided by hand, by location."""
+    return dict(connection.execute("SELECT location, what FROM decisions ORDER BY location"))
 
 
 def newest_generation(connection: sqlite3.Connection, build: int) -> int:

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from ragkit.protocols import SearchRequest, Vectors, Violation
     from ragkit.records import (
         Chunk,
+        Decision,
         Document,
         DocumentInfo,
         Erasure,
         Generation,
         Hit,
         IndexChanges,
+        SourceRules,
     )
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.reader import Reader
@@ -270,6 +272,16 @@ class LocalStore:
         """The folders and files that ingests were asked for; none before the first."""
         with self._reading() as connection:
             return queries.asked_sources(connection)
+
+    def rules(self) -> dict[str, SourceRules]:
+        """Which files of each source count; see `ragkit.protocols.VectorStore.rules`."""
+        with self._reading() as connection:
+            return queries.read_rules(connection, self.path)
+
+    def decisions(self) -> dict[str, Decision]:
+        """What persons decided; see `ragkit.protocols.VectorStore.decisions`."""
+        with self._reading() as connection:
+            return queries.read_decisions(connection)
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""

@@ -13,16 +13,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
+from ragkit.records import NO_RULES, SourceRules
 from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, scalars, translated
 from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import remove_strays
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
 from ragkit.store.local.history import close_interrupted, count_changes, let_go, with_counts
-from ragkit.store.local.moving import living_below, moved_sources, read_moved
-from ragkit.store.local.queries import last_generation, read_commits
+from ragkit.store.local.moving import living_below, read_moved
+from ragkit.store.local.queries import last_generation, read_commits, read_decisions, read_rules
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
+from ragkit.store.relocation import is_below, moved_location
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Vectors
-    from ragkit.records import Chunk, Document
+    from ragkit.records import Chunk, Decision, Document
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.segments import SegmentSizes
 
@@ -192,7 +194,15 @@ class Writer:
             if written >= _MOVED_CHUNKS:
                 self.commit()
                 written = 0
-        self.ask_for(moved_sources(self._connection, old, new))
+        with translated(self._path):
+            rules = read_rules(self._connection, self._path)
+            decided = read_decisions(self._connection)
+        moved = {moved_location(source, old, new): held for source, held in rules.items()}
+        self.ask_for(list(moved), moved)
+        for location, decision in decided.items():
+            if is_below(location, old):
+                self.decide([location], None)
+                self.decide([moved_location(location, old, new)], decision)
         return len(documents)
 
     def _move_document(self, row_id: int, doc_id: str, place: tuple[str, str]) -> int:
@@ -231,19 +241,36 @@ class Writer:
                 (reason, self.build.id, doc_id),
             )
 
-    def ask_for(self, sources: Sequence[str]) -> None:
-        """Note the folders and files that the index is about; those noted before leave."""
-        stored = {path for (path,) in self._connection.execute("SELECT path FROM sources")}
-        if stored == set(sources):
+    def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
+        """Note what the index is about; see `ragkit.protocols.StoreWriter.ask_for`."""
+        with translated(self._path):
+            stored = read_rules(self._connection, self._path)
+        wanted = {s: rules.get(s, stored.get(s, SourceRules())) for s in sorted(set(sources))}
+        if stored == wanted:
+            return
+        with self._changing():
+            self._connection.execute("DELETE FROM sources")
+            self._connection.executemany(
+                "INSERT INTO sources VALUES (?, ?, ?)",
+                [(s, _list_json(r.include), _list_json(r.exclude)) for s, r in wanted.items()],
+            )
+
+    def decide(self, locations: Sequence[str], decision: Decision | None) -> None:
+        """Note what a person decided; see `ragkit.protocols.StoreWriter.decide`."""
+        with translated(self._path):
+            stored = read_decisions(self._connection)
+        news = [location for location in locations if stored.get(location) != decision]
+        if not news:
             return
         with self._changing():
             self._connection.executemany(
-                "DELETE FROM sources WHERE path = ?", [(path,) for path in stored - set(sources)]
+                "DELETE FROM decisions WHERE location = ?", [(location,) for location in news]
             )
-            self._connection.executemany(
-                "INSERT INTO sources VALUES (?, '[]', '[]')",
-                [(path,) for path in sorted(set(sources) - stored)],
-            )
+            if decision:
+                self._connection.executemany(
+                    "INSERT INTO decisions VALUES (?, ?, ?)",
+                    [(location, decision, _now()) for location in news],
+                )
 
     def account(self, report: Mapping[str, Any]) -> None:
         """Keep the run's account with its generation, if it opened one."""
@@ -493,6 +520,10 @@ def recover_killed(connection: sqlite3.Connection, path: Path) -> None:
         close_interrupted(connection, path)
         commit(connection, path)
     remove_strays(connection, path)
+
+
+def _list_json(globs: Sequence[str]) -> str:
+    return json.dumps(list(globs), ensure_ascii=False)
 
 
 @lru_cache
