@@ -427,6 +427,9 @@ class _Scan:
         cosines = self.cosines(self._allowed)
         return {i: cosines[i] for i in sorted(cosines, key=lambda i: (-cosines[i], i))[:count]}
 
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        return self.nearest(count), self.matching(count)
+
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self._request.vector is None or not chunks:
             return {}

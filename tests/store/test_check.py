@@ -69,7 +69,7 @@ def test_a_flipped_bit_in_a_row_is_an_error_of_the_search_that_reaches_it(index:
         dense(store, vector_of("text 6"), 1)
     assert caught.value.path == index
     assert keyword(store, "beta 3", 1)[0].text == "beta 3"
-    assert found(index) == [("row-checksum", "must"), ("codes", "should")]
+    assert found(index) == [("row-checksum", "must"), ("lists", "should")]
     assert "1 rows, the first is row 7" in check_index(index)[0].detail
     assert found(index, quick=True) == []
 

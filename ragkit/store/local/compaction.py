@@ -181,6 +181,7 @@ class Compactor:
                 _log.warning("segment %d stays as it is: %s", segment, exc)
                 continue
             self._drop_segment(segment, rows)
+            segments.make_lists()
 
     def _chosen(self, build: Build) -> list[tuple[int, int, int]]:
         """The segments to write anew: id, rows that chunks own, rows."""

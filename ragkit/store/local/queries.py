@@ -6,9 +6,7 @@ What is served is checked by the hashes of its rows.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import fields
-from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ragkit.protocols import SearchRequest
     from ragkit.records import Decision
 
 _HITS = """
@@ -236,27 +233,6 @@ def _joined(chunks: Sequence[Chunk], chars: int) -> str:
             parts += [" " * (begin - end), chunk.text[begin - chunk.start :]]
             end = chunk.end
     return "".join([*parts, " " * (chars - end)])
-
-
-def filtered_documents(
-    connection: sqlite3.Connection, build: int, request: SearchRequest
-) -> list[tuple[int, int]]:
-    """The chunks of the documents that a request may find, as ranges of row ids, half-open."""
-    alive = (
-        "died IS NULL" if request.as_of is None else "born <= ?2 AND (died IS NULL OR died > ?2)"
-    )
-    rows = connection.execute(
-        f"SELECT first_chunk, chunks, path, kind FROM documents WHERE build = ?1 AND {alive} "  # noqa: S608 -- ours
-        "ORDER BY first_chunk",
-        (build, request.as_of) if request.as_of is not None else (build,),
-    )
-    paths = [re.compile(translate(glob)) for glob in request.filter.paths]
-    kinds = set(request.filter.kinds)
-    return [
-        (first, first + chunks)
-        for first, chunks, path, kind in rows
-        if (not kinds or kind in kinds) and (not paths or any(p.match(path) for p in paths))
-    ]
 
 
 def stored_documents(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.store.local.catalog import commit, end_log, translated
 from ragkit.store.local.connections import connect
+from ragkit.store.local.disk import VECTOR_SUFFIXES
 from ragkit.store.local.history import close_interrupted
 
 if TYPE_CHECKING:
@@ -49,13 +50,17 @@ def stray_files(connection: sqlite3.Connection, index: Path) -> Iterator[Path]:
     """Vector files of segments that were never committed or no longer exist."""
     segments = {i for (i,) in connection.execute("SELECT id FROM segments")}
     for path in sorted((index / "vectors").glob("*.*")):
-        is_vectors = path.suffix in {".f16", ".rbq"} and path.stem.isdigit()
+        is_vectors = path.suffix in VECTOR_SUFFIXES and path.stem.isdigit()
         if is_vectors and int(path.stem) not in segments:
             yield path
 
 
 def remove_strays(connection: sqlite3.Connection, index: Path) -> None:
-    """Delete vector files of segments that were never committed or no longer exist."""
-    for path in stray_files(connection, index):
-        with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
+    """Delete vector files of segments that were never committed or no longer exist.
+
+    The caller holds the writer's lock: lists that are being made are nobody's then.
+    """
+    unfinished = (index / "vectors").glob("????????.new")
+    for path in [*stray_files(connection, index), *unfinished]:
+        with suppress(OSError):  # Windows: a reader has it open; the next writer tries again
             path.unlink()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ragkit.store.local.catalog import (
     scalars,
     translated,
 )
-from ragkit.store.local.check import check, owned_bits, wrong_fields
+from ragkit.store.local.check import check, owned_bits, wrong_codes, wrong_fields
 from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.recover import recover_killed, remove_strays
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Violation
+
+_BLOCK_ROWS = 4096  # encoded at a time
 
 
 def repair(path: Path) -> list[Violation]:
@@ -116,15 +119,28 @@ def _mend_keywords(connection: sqlite3.Connection, path: Path) -> bool:
 
 
 def _mend_codes(connection: sqlite3.Connection, path: Path) -> bool:
+    """Make damaged codes anew from the rows; lists are made of them by the next writer."""
     from ragkit.store.local.scan import RowEncoder
 
-    segments = connection.execute(
-        "SELECT id, dim, rows, centre FROM segments WHERE centre NOT NULL"
-    ).fetchall()
-    for segment, dim, rows, centre in segments:
-        files = SegmentFiles(path / "vectors", dim)
-        encoder = RowEncoder(np.frombuffer(centre, "<f4"))
-        files.write_codes(segment, 0, encoder.encode(files.map_rows(segment, rows)))
+    connection.execute("BEGIN IMMEDIATE")
+    cursor = connection.execute("SELECT * FROM segments WHERE centre NOT NULL")
+    names = [column[0] for column in cursor.description]
+    for segment in (dict(zip(names, row, strict=True)) for row in cursor.fetchall()):
+        files = SegmentFiles(path / "vectors", segment["dim"])
+        rows = files.open_rows(segment["id"], segment["rows"])
+        if not any(wrong_codes(files, segment, rows)):
+            continue
+        encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"), segment["rotation"])
+        checksum = 0
+        for first in range(0, len(rows), _BLOCK_ROWS):
+            codes = encoder.encode(rows.block(first, min(first + _BLOCK_ROWS, len(rows))))
+            files.write_codes(segment["id"], first, codes)
+            checksum = zlib.crc32(codes.data, checksum)
+        files.lists_path(segment["id"]).unlink(missing_ok=True)
+        connection.execute(
+            "UPDATE segments SET codes_crc = ? WHERE id = ?", (checksum, segment["id"])
+        )
+    commit(connection, path)
     return True
 
 
@@ -139,6 +155,7 @@ _MENDERS: dict[str, Callable[[sqlite3.Connection, Path], bool]] = {
     "fields": _mend_fields,
     "keywords": _mend_keywords,
     "codes": _mend_codes,
+    "lists": _mend_codes,
     "orphans": _mend_orphans,
 }
 """What each derived thing is made anew by, in the order in which they rest on one another."""

@@ -431,6 +431,8 @@ class LocalStore:
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
         with self._lock:
+            if self._reader is not None:
+                self._reader.close()
             self._reader = None
             self._connection.close()
 

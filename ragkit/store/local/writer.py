@@ -24,6 +24,7 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.connections import connect
+from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.hashes import (
     HASHED,
     make_doc_hash,
@@ -343,6 +344,10 @@ class Writer:
             self._live.flush()
             self._commit()
         self._generation_committed = True
+        try:
+            self._segments.make_lists()
+        except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
+            _log.warning("%s: no inverted lists were made: %s", self._path, exc)
 
     def _commit(self) -> None:
         commit(self._connection, self._path)
