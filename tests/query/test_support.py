@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from ragkit.query.proof.citations import drop_unsupported, link_citations
 from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
 from ragkit.query.proof.negation import find_negations, opposed
-from ragkit.query.proof.numbers import figures_missing, stated_figures
+from ragkit.query.proof.numbers import figures_missing, read_figures
 from ragkit.query.proof.places import CitedPassage
 from ragkit.query.proof.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.query.thinking import without_thinking
@@ -224,14 +226,16 @@ def test_leaked_thinking_is_no_part_of_the_reply(
         ("约1.5万人，2,020万户", {"15000", "20200000"}),
         ("zero errors in two runs", {"0", "2"}),
         ("零事故，误差为零，零点开放", {"0"}),
-        ("零售店的零件与零食，花草凋零，零下五度", {"5"}),
-        ("共一千零二十", set()),
+        ("零售店的零件与零食，花草凋零，零下五度", {"-5"}),
+        ("共一千零二十", {"1020"}),
         ("出口C2和G11公路", set()),
     ],
 )
 def test_figures_of_a_statement_are_read(text: str, expected: set[str]) -> None:
     said = AnalysedText(text)
-    assert {value for value, _ in said.once(stated_figures)} == expected
+    found = said.once(read_figures)
+    values = {value for value, _ in found.stated} | {Fraction(d.year) for d in found.dates}
+    assert values == {Fraction(value) for value in expected}
     assert not figures_missing(said, said)
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from ragkit.query.proof.numbers import is_figure, without_figures
 from ragkit.text.scripts import is_cjk, script
 from ragkit.text.words import content_terms
 
@@ -57,6 +58,7 @@ def find_names(text: AnalysedText) -> list[str]:
     """List the content terms of the names that letters show: capitals, or any word among CJK."""
     latin = _WORD.findall(script("cjk").sub(" ", text.text))
     names = [word for word in latin if text.is_cjk or word[0].isupper()]
+    names = [name for name in names if not is_figure(name, text)]
     return content_terms(" ".join(names))
 
 
@@ -75,7 +77,7 @@ def longest_gap(sentence: AnalysedText, evidence: AnalysedText) -> int:
     stands elsewhere in it neither counts nor ends the stretch. Function words and common words,
     which are no names, end it.
     """
-    said, held = sentence.simplified, evidence.simplified
+    said, held = without_figures(sentence), evidence.simplified
     known = {i + k for i in range(len(said) - 1) if said[i : i + 2] in held for k in (0, 1)}
     common = _common_words()
     known |= {i + k for i in range(len(said) - 1) if said[i : i + 2] in common for k in (0, 1)}

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.proof.numbers import stated_figures
+from ragkit.query.proof.numbers import compared_terms
 from ragkit.query.proof.quotation import verbatim_span
 from ragkit.text.injection import spans_without
 from ragkit.text.sentences import sentences
@@ -65,7 +65,9 @@ class CitedPassage:
     @cached_property
     def _statements(self) -> list[_Statement]:
         return [
-            _Statement(part.start + a, part.start + b, i, _terms(AnalysedText(part.text.text[a:b])))
+            _Statement(
+                part.start + a, part.start + b, i, compared_terms(AnalysedText(part.text.text[a:b]))
+            )
             for i, part in enumerate(self._parts)
             for a, b in sentences(part.text.text)
         ]
@@ -79,7 +81,7 @@ class CitedPassage:
         for part in self._parts:
             if span := verbatim_span(sentence, part.text):
                 return self._place(part.start + span[0], part.start + span[1])
-        return self._best_place(_terms(sentence))
+        return self._best_place(compared_terms(sentence))
 
     def _best_place(self, wanted: Set[str]) -> Place:
         widest = max(self._parts, key=lambda part: len(part.text.text))
@@ -95,7 +97,3 @@ class CitedPassage:
 
     def _place(self, start: int, end: int) -> Place:
         return Place(self.passage.number, start, end)
-
-
-def _terms(text: AnalysedText) -> Set[str]:
-    return text.terms | {value for value, _ in text.once(stated_figures)}

@@ -16,7 +16,7 @@ from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import find_marks, without_marks
 from ragkit.query.proof.negation import opposed
-from ragkit.query.proof.numbers import figures_missing
+from ragkit.query.proof.numbers import compared_terms, figures_missing
 from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
 from ragkit.text.injection import without_injections
 from ragkit.text.sentences import sentences
@@ -178,4 +178,4 @@ def _score(sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequ
         return 0.0
     if opposed(sentence, said):
         return 0.0
-    return share_covered(sentence.terms, whole.terms)
+    return share_covered(compared_terms(sentence), compared_terms(whole))
