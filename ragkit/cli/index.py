@@ -73,11 +73,11 @@ def index(
     )
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
-        if not dry_run:
+        if not (dry_run or quiet):
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show:
             report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
-    _finish(report, json=json, files=files)
+    _finish(report, json=json, files=files, quiet=quiet)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         say(_nothing_to_index(report, paths or []))
         raise typer.Exit(1)
@@ -93,13 +93,13 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
     return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 
-def _finish(report: IndexReport, *, json: bool, files: bool) -> None:
-
+def _finish(report: IndexReport, *, json: bool, files: bool = False, quiet: bool = False) -> None:
+    some_failed = bool(report.failed or report.stale or report.unreadable)
     if json:
         print_json(report)
-    else:
+    elif some_failed or not quiet:
         print_report(report, verbose=files)
-    if report.failed or report.stale or report.unreadable:
+    if some_failed:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -148,7 +148,7 @@ def rebuild(
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)
         report = rag.rebuild(on_progress=show)
-    _finish(report, json=json, files=False)
+    _finish(report, json=json, quiet=quiet)
 
 
 COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}

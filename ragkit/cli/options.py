@@ -84,7 +84,9 @@ Chat = Annotated[
 Extractive = Annotated[
     bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing unless something goes wrong.")
+]
 Explain = Annotated[
     bool, typer.Option("--explain", help="Show ranks, scores and what was left out.")
 ]

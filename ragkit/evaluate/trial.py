@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.evaluate.measures import DEPTH, answer_values, passage_values
+from ragkit.evaluate.measures import DEPTH, answer_values, outcome, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.search import retrieve
@@ -33,7 +33,8 @@ class Trial:
     ``certainty``, in [0, 1], is the evidence by which a question is refused. ``search_s`` is how
     long the search took, the embedding of the question left out: it may come from the kept
     vectors. ``answer_s`` is how long a chat model took, None without one. ``values`` are the
-    measures of this question alone. ``answer`` is None unless it was asked for.
+    measures of this question alone. ``answer`` is None unless it was asked for; ``outcome`` is then
+    one of `ragkit.evaluate.measures.OUTCOMES`.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Trial:
     values: dict[str, float] = field(default_factory=dict)
     answer: str | None = None
     answer_s: float | None = None
+    outcome: str = ""
     cited: tuple[str, ...] = ()
 
 
@@ -86,6 +88,7 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         refused=answer.refused,
         values=trial.values | dict(answer_values(question, answer, hits)),
         answer=answer.text,
+        outcome=outcome(question, answer, hits),
         answer_s=answer.seconds if answer.chat_model else None,
         cited=tuple(f"{c.path} {c.start}-{c.end}" for c in answer.citations),
     )

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 GGUF, OPENAI = "gguf:", "openai:"
 
+_NO_CHAT = ("", "none")
+_ABSENT = "chat_server_absent"
+"""The note of an index that its asker was told that no server answers there."""
+
 
 class Models:
     """The models of one pipeline, each made when it is first needed.
@@ -84,13 +88,32 @@ class Models:
             self._embedder, self._record = embedder, record
         return self._embedder
 
-    def chat(self) -> ChatModel | None:
-        """The chat model; None for extractive answers."""
+    def chat(self, store: VectorStore) -> ChatModel | None:
+        """The chat model; None for extractive answers.
+
+        Args:
+            store: The index that is asked; that no server answers is told once for each.
+        """
         if self._given_chat is not None:
             return self._given_chat
         if self._chat is None or self._chat_settings != self.settings:
             self._chat, self._chat_settings = chat_model(self.settings), self.settings
+            self._tell_if_absent(store)
         return self._chat
+
+    def _tell_if_absent(self, store: VectorStore) -> None:
+        """Say that no chat server answers, unless that is known or was to be expected."""
+        if store.embedder.get("backend") == "embedded":
+            return
+        is_absent = self._chat is None and self.settings.chat not in _NO_CHAT
+        absent = self.settings.ollama_host if is_absent else ""
+        if absent == (store.note(_ABSENT) or ""):
+            return
+        store.keep_note(_ABSENT, absent)
+        if absent:
+            _log.warning(
+                "No Ollama server answers at %s: quoting the best sentences instead.", absent
+            )
 
 
 def ollama_clients(settings: ModelSettings) -> list[OllamaClient]:
@@ -233,10 +256,10 @@ def _options(embedder: Embedder) -> str:
 def chat_model(settings: ModelSettings) -> ChatModel | None:
     """The chat model to answer with, or None for extractive answers.
 
-    Where the default model's server does not answer, that is None too, which is said in one
-    line of the log. A model that was named by its user is never replaced silently.
+    If the default model's server does not answer, that is None too; a model that its user named
+    is never replaced.
     """
-    if settings.chat in {"", "none"}:
+    if settings.chat in _NO_CHAT:
         return None
     if settings.chat.startswith(GGUF):
         from ragkit.models.local.gguf import GGUFChat
@@ -250,8 +273,5 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
 
     client = ollama_client(settings)
     if settings.chat == ModelSettings().chat and not client.is_available():
-        _log.warning(
-            "No Ollama server answers at %s: quoting the best sentences instead.", client.address
-        )
         return None
     return OllamaChat(client, settings.chat)

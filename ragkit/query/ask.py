@@ -47,7 +47,7 @@ def ask(
         yield from _ending(answer)
         return
 
-    model = engine.models.chat()
+    model = engine.chat
     context, turns = fill_window(engine, question, hits, model=model, turns=turns)
     answer = _given(answer, context, model)
     if not context.passages:

@@ -10,7 +10,7 @@ from ragkit.records import NO_FILTER, Filter
 if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.models.choose import Models
-    from ragkit.protocols import Embedder, VectorStore
+    from ragkit.protocols import ChatModel, Embedder, VectorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,11 @@ class QueryEngine:
     def embedder(self) -> Embedder:
         """The index's embedder; errors are those of `Models.embedder_of`."""
         return self.models.embedder_of(self.store)
+
+    @property
+    def chat(self) -> ChatModel | None:
+        """The chat model; None for extractive answers."""
+        return self.models.chat(self.store)
 
     @property
     def search_embedder(self) -> Embedder | None:

@@ -83,7 +83,7 @@ def _chat_reranker(engine: QueryEngine) -> Reranker | None:
     from ragkit.query.rerank import ChatReranker  # most searches need none of it
     from ragkit.query.token_calibration import known_tokens
 
-    model = engine.models.chat()
+    model = engine.chat
     if model is None:
         _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
         return None

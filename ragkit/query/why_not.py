@@ -131,7 +131,7 @@ def why_not(
     standings = trace.standings(there)
     wanted = {h.chunk_id: h for h in there if not expected.text or _holds(h.text, expected.text)}
     if wanted:
-        stage, reason = trace.stage(wanted, standings, answer=answer)
+        stage, reason = trace.stage(wanted, standings, answer=answer, words=expected.text)
     else:
         stage, reason = _lost_words(whole, expected.text)
         reason += _noted(document) if stage == "no text" else ""
@@ -172,7 +172,12 @@ class _Trace:
         return tuple(sorted(told, key=lambda s: (s.rank or DEEPEST + 1, s.start)))
 
     def stage(
-        self, wanted: Mapping[str, Hit], standings: Sequence[Standing], *, answer: bool
+        self,
+        wanted: Mapping[str, Hit],
+        standings: Sequence[Standing],
+        *,
+        answer: bool,
+        words: str = "",
     ) -> tuple[Stage, str]:
         """The stage of the search or the answer that lost the wanted chunks, and why."""
         engine, restrict = self._engine, self._restrict
@@ -185,7 +190,7 @@ class _Trace:
             return "not retrieved", _behind(best, engine)
         if reason := self._without_evidence(hits):
             return "no evidence", reason
-        model = engine.models.chat()
+        model = engine.chat
         context, _ = fill_window(engine, self._question, hits, model=model)
         if lost := _not_given(context, wanted):
             return lost
@@ -194,7 +199,7 @@ class _Trace:
         if not answer:
             return "given", f"{where}; with --answer you learn whether the answer uses it"
         answered = last_answer(ask(engine, self._question, Scope(restrict=restrict)))
-        return _used(answered, wanted, where)
+        return _used(answered, wanted, words, where)
 
     def _without_evidence(self, hits: Sequence[Hit]) -> str:
         asked, minimum = AnalysedText(self._question), self._engine.config.answer.min_evidence
@@ -239,15 +244,18 @@ def _not_given(context: Context, wanted: Mapping[str, Hit]) -> tuple[Stage, str]
     )
 
 
-def _used(answer: Answer, wanted: Mapping[str, Hit], where: str) -> tuple[Stage, str]:
-    """Whether an answer cites one of the wanted chunks."""
-    cited = (
-        c.doc_id == hit.doc_id and c.start < hit.end and hit.start < c.end
+def _used(answer: Answer, wanted: Mapping[str, Hit], words: str, where: str) -> tuple[Stage, str]:
+    """Whether an answer cites one of the wanted chunks, and in it the wanted words."""
+    cited = [
+        c
         for c in answer.citations
         for hit in wanted.values()
-    )
-    if any(cited):
+        if c.doc_id == hit.doc_id and c.start < hit.end and hit.start < c.end
+    ]
+    if any(_holds(c.quote, words) or _holds(words, c.quote) for c in cited):
         return "used", f"{where}, and the answer cites it"
+    if cited:
+        return "not used", f"{where}, but the answer cites another sentence of it"
     what = "the question was refused" if answer.refused else "the answer cites other places"
     return "not used", f"{where}, but {what}"
 

@@ -169,7 +169,7 @@ class _Walk:
             if not relative.endswith("/"):
                 return self.file(entry.path, relative, entry.stat())
             if os.path.isfile(f"{entry.path}/catalog.db"):  # noqa: PTH113 -- plain strings
-                return _skip(entry.path, relative, "a ragkit index")
+                return _skip(entry.path, relative, "ragkit index")
         except FileNotFoundError:
             return _skip(entry.path, relative, "vanished while the folder was read")
         except OSError as exc:  # it is there: what the index knows of it must stay
