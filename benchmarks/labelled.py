@@ -1,5 +1,8 @@
 """The labelled set of the support check: true statements, and the same with one thing swapped.
 
+Figures are also written anew in a passage and in a sentence of it or a statement about it, once the
+same in any spelling and once another (`spelled`).
+
 Each case is a sentence and the passage that it cites. English comes from squad2-noanswer and
 xquad-en, Chinese from cmrc2018-dev and xquad-zh (mixed-folder and cmrc2018-noanswer hold the same
 paragraphs again). Cases of one article lie in one half.
@@ -10,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from spelled import KINDS, rewritten
 from statements import Statement, bare_verbs, statement
 from swaps import is_name, negated, other_figure, other_name
 
@@ -26,6 +31,13 @@ if TYPE_CHECKING:
 SETS = {"en": ("squad2-noanswer", "xquad-en"), "zh": ("cmrc2018-dev", "xquad-zh")}
 TRUE, ELSEWHERE, NEAR = "true", "another passage", "name of the same passage"
 SWAPS = ("number", "name", "negation")
+SPELLED = KINDS
+SAME = ", true"
+"""Added to a kind of `SPELLED` for the true sentences of it."""
+
+_SAMPLED = {"en": 1.0, "zh": 0.3}
+"""Which share of the passages' sentences is written anew; there are many more Chinese ones."""
+_SENTENCE = re.compile(r"[^.!?。！？\n]{15,250}(?:\.(?=\s|$)|[!?。！？])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,10 @@ def passage(text: str, title: str = "") -> Passage:
 
 
 def _cases(folder: Path, language: str, rng: random.Random) -> Iterator[Case]:
-    corpus = {d["_id"]: passage(d["text"], d["title"]) for d in read(folder / "corpus.jsonl")}
+    corpus = {
+        d["_id"]: replace(passage(d["text"], d["title"]), doc_id=d["_id"])
+        for d in read(folder / "corpus.jsonl")
+    }
     rows = _rows(folder, language, [p.text for p in corpus.values()])
     names: dict[str, set[str]] = defaultdict(set)  # by kind, and by kind and article
     for row in rows:
@@ -81,13 +96,35 @@ def _cases(folder: Path, language: str, rng: random.Random) -> Iterator[Case]:
             names[row.statement.kind + row.article].add(row.statement.answer)
     for row in rows:
         cited = corpus[row.doc]
-        half = hashlib.sha256(row.article.encode()).digest()[0] % 2
+        half = _half(row.article)
         others = [d for d in corpus if d != row.doc]
         nearest = [d for d in others if article(d) == row.article] or others
         yield Case(folder.name, ELSEWHERE, row.statement.said, corpus[rng.choice(nearest)], half)
         for kind, said in _told(row, cited.text, names, language, rng):
             if said:
                 yield Case(folder.name, kind, said, cited, half)
+        yield from _anew(Case(folder.name, TRUE, row.statement.said, cited, half), language, rng)
+    for cited in corpus.values():
+        half = _half(article(cited.doc_id))
+        for said in _sampled(cited.text, language, rng):
+            yield from _anew(Case(folder.name, TRUE, said, cited, half), language, rng)
+
+
+def _half(name: str) -> int:
+    return hashlib.sha256(name.encode()).digest()[0] % 2
+
+
+def _sampled(text: str, language: str, rng: random.Random) -> list[str]:
+    found = map(str.strip, _SENTENCE.findall(text))
+    return [said for said in found if rng.random() < _SAMPLED[language]]
+
+
+def _anew(case: Case, language: str, rng: random.Random) -> Iterator[Case]:
+    """The case with its figures written anew, the same and another."""
+    for made in rewritten(case.said, case.passage.text, language, rng):
+        cited = replace(case.passage, text=made.text, end=len(made.text))
+        yield replace(case, kind=made.kind, said=made.false, passage=cited)
+        yield replace(case, kind=made.kind + SAME, said=made.true, passage=cited)
 
 
 def _rows(folder: Path, language: str, texts: list[str]) -> list[_Row]:
@@ -106,7 +143,7 @@ def _told(
 ) -> Iterator[tuple[str, str | None]]:
     made = row.statement
     yield TRUE, made.said
-    yield "number", other_figure(made.said, rng)
+    yield "number", other_figure(made.said, language, rng)
     yield "negation", negated(made.said, language, rng)
     if is_name(made.answer, made.kind, language):
         here = {name for name in names[made.kind + row.article] if name in text}

@@ -19,7 +19,19 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from labelled import ELSEWHERE, NEAR, SETS, SWAPS, TRUE, Case, labelled, passage, read
+from labelled import (
+    ELSEWHERE,
+    NEAR,
+    SAME,
+    SETS,
+    SPELLED,
+    SWAPS,
+    TRUE,
+    Case,
+    labelled,
+    passage,
+    read,
+)
 
 from ragkit._version import __version__
 from ragkit.query.proof.places import CitedPassage
@@ -31,7 +43,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 SEED = 1
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-KINDS = (TRUE, *SWAPS, NEAR, ELSEWHERE)
+KINDS: tuple[str, ...] = (TRUE, *SWAPS, NEAR, ELSEWHERE)
 NAMES = {"en": "English", "zh": "Chinese"}
 
 Scores = dict[str, list[float]]
@@ -66,6 +78,20 @@ def row(scores: Scores, threshold: float) -> dict[str, float]:
     }
 
 
+def anew(scores: Scores) -> dict[str, dict[str, float]]:
+    """For each way of writing figures anew: how many, and the share judged supported."""
+    return {
+        kind: {
+            "false": len(scores[kind]),
+            "false supported": share(scores[kind], MIN_COVERED),
+            "true": len(scores[kind + SAME]),
+            "true supported": share(scores[kind + SAME], MIN_COVERED),
+        }
+        for kind in SPELLED
+        if scores.get(kind) and scores.get(kind + SAME)
+    }
+
+
 def measured(folder: Path, language: str) -> dict[str, Any]:
     """Measure one language: counts and a row for each threshold, of either half."""
     cases = labelled(folder, language, SEED)
@@ -74,6 +100,7 @@ def measured(folder: Path, language: str) -> dict[str, Any]:
         "sentences": [{kind: len(half[kind]) for kind in KINDS} for half in halves],
         "chosen on": [row(halves[0], t) for t in THRESHOLDS],
         "reported": [row(halves[1], t) for t in THRESHOLDS],
+        "written anew": anew(halves[1]),
         "sets": {
             name: row(scored(c for c in cases if c.half and c.source == name), MIN_COVERED)
             for name in SETS[language]
@@ -110,6 +137,19 @@ def as_markdown(results: dict[str, Any]) -> str:
             lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
             for figures in found[title]:
                 lines.append("| " + " | ".join(f"{figures[c]:.3f}" for c in columns) + " |")
+    lines += ["", f"## Figures written anew, the half that is reported, at {MIN_COVERED}", ""]
+    lines += [
+        "One figure of a passage is replaced by a random one, in any spelling; a sentence of the",
+        "passage, or a statement about it, says the same or another. Each is spelled by num2words",
+        "or cn2an, which the checker does not use.",
+        "",
+    ]
+    lines += ["| | false | judged supported | true | judged supported |"]
+    lines += ["| --- |" + " ---: |" * 4]
+    for language, found in results["languages"].items():
+        for kind, row_ in found["written anew"].items():
+            cells = [f"{v:.3f}" if "supported" in k else str(v) for k, v in row_.items()]
+            lines.append(f"| {NAMES[language]}, {kind} | " + " | ".join(cells) + " |")
     lines += ["", f"## Set by set, the half that is reported, at {MIN_COVERED}", ""]
     lines += ["| set | precision | recall |", "| --- | --- | --- |"]
     for found in results["languages"].values():

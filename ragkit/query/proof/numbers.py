@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from ragkit.query.proof.units import Unit, before, behind, is_abbreviation, units
+from ragkit.query.proof.units import CLASSIFIERS, Unit, before, behind, is_abbreviation, units
 from ragkit.text.numerals import Numeral, find_numerals
 from ragkit.text.words import content_terms, simplified, stem
 
@@ -45,6 +45,8 @@ class Figures:
         loose: Values that may be figures: ``one``, the 一 of 一般.
         dates: Dates; their years and days are no figures.
         single: The words that ``one`` counts, stemmed: one *manag*.
+        counted: What Chinese counts, by the word for it: 两部 is (2, 部).
+        also: Figures that are meant and not stated: 首次 is the first.
         articles: The words of which an article or ``single`` makes one: a *manag*, per *month*.
         spans: Half-open spans of all these but the loose ones, in the text as it was read.
         units: The unit by its name.
@@ -55,6 +57,8 @@ class Figures:
     loose: set[Fraction] = field(default_factory=set)
     dates: set[Date] = field(default_factory=set)
     single: set[str] = field(default_factory=set)
+    counted: set[tuple[Fraction, str]] = field(default_factory=set)
+    also: set[Figure] = field(default_factory=set)
     articles: set[str] = field(default_factory=set)
     spans: list[tuple[int, int]] = field(default_factory=list)
     units: dict[str, Unit] = field(default_factory=dict)
@@ -149,7 +153,13 @@ def figures_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
         any(not _is_held(figure, held) for figure in said.stated)
         or any(not _is_dated(date, held) for date in said.dates)
         or (not is_one and not said.single <= held.articles)
+        or any(word in _others(held) for value, word in said.counted if value == 1)
     )
+
+
+def _others(held: Figures) -> set[str]:
+    """The words by which a text counts other things than one."""
+    return {word for value, word in held.counted if (Fraction(1), word) not in held.counted}
 
 
 def conversions(sentence: AnalysedText, evidence: AnalysedText) -> list[Conversion]:
@@ -177,7 +187,7 @@ def _named(figure: Figure) -> str:
 
 
 def _is_held(figure: Figure, held: Figures) -> bool:
-    if figure in held.stated:
+    if figure in held.stated or figure in held.also:
         return True
     if figure.unit == _ORDINAL:
         return any(date.day == figure.value for date in held.dates)
@@ -271,6 +281,7 @@ _HALVED = frozenset(("年", "岁", "小时", "天", "周"))
 _HALF_BEHIND = re.compile("半(?![个数年天])")
 """It adds half a unit: 一年半."""
 _MONTHS_A_YEAR, _LONGEST_MONTH = 12, 31
+_CLASSIFIER = re.compile(f"个?([{CLASSIFIERS}])")
 _NEXT_WORD = re.compile(r"[a-z]+")
 _ARTICLE = re.compile(r"\b(?:an?|per|each|every|single|sole|only)\s+([a-z]+(?:\s[a-z]+)?)")
 _COUNTED = re.compile(r"[\s-]?[^\W\d_]")
@@ -432,7 +443,7 @@ class _Reading:
                 self._span(match)
                 self.figures.stated.add(Figure(found[0].value, _ORDINAL))
         if _FIRST_ZH.search(self.text) or _FIRST_EN.search(self.text):
-            self.figures.loose.add(Fraction(1))
+            self.figures.also.add(Figure(Fraction(1), _ORDINAL))
 
     def _multiple(self) -> None:
         for match in _MULTIPLE.finditer(self._marked):
@@ -473,6 +484,11 @@ class _Reading:
         if unit is None and not is_counted and numeral.is_weak:
             figures.loose.add(value)
             return
+        if numeral.is_weak and (count := _CLASSIFIER.match(self.text, numeral.end)):
+            figures.counted.add((value, count[1]))
+            if value == 1:
+                figures.loose.add(value)
+                return
         is_one = self.text[numeral.start : numeral.end] == "one" and not is_counted
         if is_one and _COUNTED.match(self.text, numeral.end):
             figures.single |= {stem(w) for w in _NEXT_WORD.findall(self.text, numeral.end)[:1]}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ragkit.query.proof.places import CitedPassage, Place
     from ragkit.records import SentenceStatus
 
-MIN_COVERED = 0.6
+MIN_COVERED = 0.5
 """Share of a sentence's content terms that the cited places must hold to support it.
 
 The lowest tenth from one half up that reached a precision of 0.97 in English and in Chinese on

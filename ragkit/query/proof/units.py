@@ -38,9 +38,9 @@ _PAIRS = {
     "canadian dollars": "cad", "us dollars": "usd", "u.s. dollars": "usd", "swiss francs": "chf",
     "pounds sterling": "gbp", "nautical miles": "海里", "light years": "光年", "light year": "光年",
 }  # fmt: skip
-_CLASSIFIERS = (
+CLASSIFIERS = (
     "个人名位次条项座家所种件张本部首支队艘辆架台套层楼级届期章节篇页卷集号点户口只头匹棵株场局轮站线代类组班门间栋幢处"
-    "段份票席国省市县州区镇村岛员字句步道环枚颗粒面片款路成折间顶把根块分日月等对双批起例台款"
+    "段份票席列趟串束排杯瓶盒箱袋桶遍阵番笔册封副伙群行幅尊宗盏丛朵顿餐尾羽胎针通记人倍国省市县州区镇村岛员字句步道环枚颗粒面片款路成折间顶把根块分日月等对双批起例台款"
 )
 """What Chinese counts things by; it shows that a numeral is one, and measures nothing."""
 
@@ -77,7 +77,7 @@ def behind() -> re.Pattern[str]:
         rf"[\s-]*{_BETWEEN}(?P<unit>(?:{'|'.join(map(re.escape, latin))})(?![a-z0-9])"
         rf"|{'|'.join(map(re.escape, signs))})"
         rf"|\s?[多余来几]?(?:个(?!月))?(?P<half>半)?(?:个(?!月))?(?P<han>(?:{'|'.join(han)})(?!级|号线))"
-        rf"|\s?[多余来几]?(?P<count>[{_CLASSIFIERS}])"
+        rf"|\s?[多余来几]?(?P<count>[{CLASSIFIERS}])"
     )
 
 
