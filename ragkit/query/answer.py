@@ -85,9 +85,9 @@ def stream_answer(
 ) -> Generator[TextDelta | ThinkingDelta, None, Reply]:
     """Ask a chat model a question about passages, and give its reply as it comes.
 
-    What is streamed is final; marks and links that name nothing given are left out before it is
-    shown. What may yet become a refusal waits, and with ``settings.strict`` all text does. Closing
-    the iterator cancels the generation.
+    What is streamed is final, unless a `ThinkingDelta` retracts it; marks and links that name
+    nothing given are left out before it is shown. What may yet become a refusal waits, and with
+    ``settings.strict`` all text does. Closing the iterator cancels the generation.
 
     Args:
         question: As the user asked it.
@@ -106,6 +106,8 @@ def stream_answer(
     with closing(stream_reply(model, request)) as events:
         for event in events:
             if isinstance(event, ThinkingDelta):
+                if event.retracts:
+                    draft = _Draft(context, live=not settings.strict)
                 yield event
             elif shown := draft.take(event):
                 yield TextDelta(shown)

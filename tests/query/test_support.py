@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -318,3 +319,28 @@ def test_a_place_that_was_found_proves_as_much_by_itself(sentence: str) -> None:
     places = [Evidence(given_.text[p.start : p.end], ("", *given_.heading)) for p in found.places]
     again = judge(sentence, places)
     assert (again.status, again.score) == (found.status, found.score)
+
+
+def test_clauses_under_one_mark_are_one_statement_and_each_is_proved() -> None:
+    said = "押金为三个月租金；逾期每天另收百分之一。"
+    text = f"{said}[1]"
+    sentences, citations = link_citations(text, [passage(f"{said}验船在码头进行。")])
+    assert [(text[s.start : s.end], s.status) for s in sentences] == [(text, "quoted")]
+    assert [c.quote for c in citations] == [said[:-1]]
+    listed = "- 押金为3个月租金；\n- 逾期每天另收1%。[1] 验船在码头进行；[1] 别无其他。"
+    sentences, _ = link_citations(listed, [passage(f"{said}验船在码头进行。")])
+    assert [s.status for s in sentences] == ["supported", "quoted", "uncited"]
+    wrong = "押金为3个月租金；逾期每天另收2%。[1]"
+    sentences, _ = link_citations(wrong, [passage(said)])
+    assert [s.status for s in sentences] == ["unsupported"]
+
+
+def test_a_citation_carries_the_heading_of_its_sentence() -> None:
+    text = "## Leave\nThirty days of leave are given.\n\n## Notice\nThree months of notice are due."
+    handbook = replace(passage(text), heading=("Handbook",))
+    _, citations = link_citations(
+        "Three months of notice are due [1]. Thirty days of leave are given [1].", [handbook]
+    )
+    assert [c.heading for c in citations] == [("Handbook", "Notice"), ("Handbook", "Leave")]
+    plain = passage("# install\nThree months of notice are due.")
+    assert link_citations("Three months of notice are due [1].", [plain])[1][0].heading == ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ragkit.errors import CitationError
 from ragkit.query.links import LinkFilter
 from ragkit.query.proof.marks import find_marks, without_references
-from ragkit.query.proof.places import CitedPassage
+from ragkit.query.proof.places import CitedPassage, headings_of
 from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence, copy_fields
 from ragkit.text.visible import visible
@@ -52,11 +52,16 @@ def link_citations(
 
 
 def cite(passage: Passage, start: int, end: int) -> Citation:
-    """Cite a part of a passage, given by half-open offsets in the passage's text."""
+    """Cite a part of a passage, given by half-open offsets in the passage's text.
+
+    The citation's headings are those of its place: small sections may share a chunk, whose
+    headings are what theirs have in common.
+    """
     return copy_fields(
         passage,
         Citation,
         chunk_id=passage.chunk_ids[0],
+        heading=headings_of(passage, start),
         page=passage.page_at(passage.start + start),
         start=passage.start + start,
         end=passage.start + end,

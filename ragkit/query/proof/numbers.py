@@ -73,6 +73,7 @@ class Conversion(NamedTuple):
 
 _LIST_NUMBER = re.compile(r"^\s*\d{1,3}(?:[)、．]|\.(?!\d))\s*")
 _ORDINAL, _SHARE, _TIMES = "ordinal", "share", "times"
+_UNIT_OF_KIND = {"ordinal": _ORDINAL, "share": _SHARE, "times": _TIMES}
 _FIRST_ZH = re.compile("首(?=[次个届位名部家座批任期条款轮])|最早|头(?=[一个次])")
 _FIRST_EN = re.compile(r"\b(?:earliest|initial|initially|original|originally|inaugural)\b")
 _ENUMERATES = re.compile(r"(?:^|[.!?;:\n]\s*)(?:and\s+)?(?:at\s+)?\Z")
@@ -472,31 +473,33 @@ class _Reading:
 
     def _take(self, numeral: Numeral, unit: Unit | None, *, is_counted: bool) -> None:
         value, figures = numeral.value, self.figures
-        if numeral.kind == "ordinal":
-            if not self._enumerates(numeral):
-                figures.spans.append((numeral.start, numeral.end))
-                figures.stated.add(Figure(value, _ORDINAL))
+        if numeral.kind == "ordinal" and self._enumerates(numeral):
             return
         if numeral.kind != "cardinal" and not (numeral.kind == "share" and unit):
             figures.spans.append((numeral.start, numeral.end))
-            figures.stated.add(Figure(value, _SHARE if numeral.kind == "share" else _TIMES))
-            return
-        if unit is None and not is_counted and numeral.is_weak:
-            figures.loose.add(value)
-            return
+            figures.stated.add(Figure(value, _UNIT_OF_KIND[numeral.kind]))
+        elif unit is not None or not self._is_one(numeral, is_counted=is_counted):
+            figures.spans.append((numeral.start, numeral.end))
+            self._state(value, unit)
+            if unit is None and not _COUNTED.match(self.text, numeral.end):
+                figures.bare.add(value)
+
+    def _is_one(self, numeral: Numeral, *, is_counted: bool) -> bool:
+        """Take what may be an article, and what may be no number: one manager, 一部, 一般."""
+        figures, value = self.figures, numeral.value
         if numeral.is_weak and (count := _CLASSIFIER.match(self.text, numeral.end)):
             figures.counted.add((value, count[1]))
-            if value == 1:
-                figures.loose.add(value)
-                return
-        is_one = self.text[numeral.start : numeral.end] == "one" and not is_counted
-        if is_one and _COUNTED.match(self.text, numeral.end):
+            is_loose = value == 1
+        else:
+            is_loose = numeral.is_weak and not is_counted
+        if is_loose:
+            figures.loose.add(value)
+            return True
+        word = self.text[numeral.start : numeral.end]
+        if word == "one" and not is_counted and _COUNTED.match(self.text, numeral.end):
             figures.single |= {stem(w) for w in _NEXT_WORD.findall(self.text, numeral.end)[:1]}
-            return
-        figures.spans.append((numeral.start, numeral.end))
-        self._state(value, unit)
-        if unit is None and not _COUNTED.match(self.text, numeral.end):
-            figures.bare.add(value)
+            return True
+        return False
 
     def _enumerates(self, numeral: Numeral) -> bool:
         """Whether an ordinal only counts the steps of a text: "Second, …"."""

@@ -10,6 +10,7 @@ from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.numbers import compared_terms
 from ragkit.query.proof.quotation import verbatim_span
 from ragkit.text.injection import spans_without
+from ragkit.text.markdown import headings_above
 from ragkit.text.sentences import sentences
 from ragkit.text.words import share_covered
 
@@ -29,6 +30,13 @@ class Place:
     number: int
     start: int
     end: int
+
+
+def headings_of(passage: Passage, start: int) -> tuple[str, ...]:
+    """The headings above a place of a passage; those of the passage where a text has none."""
+    if not passage.heading:
+        return passage.heading
+    return headings_above(passage.text, start, passage.heading)
 
 
 class _Part(NamedTuple):
@@ -75,22 +83,26 @@ class CitedPassage:
     def find(self, sentence: AnalysedText) -> Place:
         """Find a sentence word for word, or else what shares most of its terms and figures.
 
-        That is one sentence of the passage or two neighbouring ones; the longest stretch between
+        That is one sentence of the passage or two neighbouring ones, or as many as the sentence
+        has clauses with a semicolon and one more; the longest stretch between
         sentences to the model if none shares any.
         """
         for part in self._parts:
             if span := verbatim_span(sentence, part.text):
                 return self._place(part.start + span[0], part.start + span[1])
-        return self._best_place(compared_terms(sentence))
+        clauses = len(sentences(sentence.text))
+        return self._best_place(compared_terms(sentence), clauses)
 
-    def _best_place(self, wanted: Set[str]) -> Place:
+    def _best_place(self, wanted: Set[str], clauses: int) -> Place:
+        """As many neighbours as the sentence has clauses, or one more that adds enough."""
         widest = max(self._parts, key=lambda part: len(part.text.text))
         place = self._place(widest.start, widest.start + len(widest.text.text))
         best, statements = 0.0, self._statements
         for i, first in enumerate(statements):
-            for last in statements[i : i + 2]:
-                covered = share_covered(wanted, first.terms | last.terms)
-                gain = covered - (_PENALTY if last is not first else 0.0)
+            held: Set[str] = frozenset()
+            for count, last in enumerate(statements[i : i + 1 + clauses], start=1):
+                held = held | last.terms
+                gain = share_covered(wanted, held) - (_PENALTY if count > clauses else 0.0)
                 if gain > best and first.part == last.part:
                     best, place = gain, self._place(first.start, last.end)
         return place

@@ -17,6 +17,7 @@ from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import find_marks, without_marks
 from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import compared_terms, figures_missing
+from ragkit.query.proof.places import headings_of
 from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
 from ragkit.text.injection import without_injections
 from ragkit.text.sentences import sentences
@@ -38,6 +39,7 @@ the first half of what ``benchmarks/support.py`` makes; docs/proof.md has the ot
 _NOTE = re.compile("|".join(map(re.escape, (REMOVED, HTML_REMOVED))))
 """What stands where a link or HTML was taken out; it says nothing."""
 
+_SEMICOLON = re.compile(r"；|;(?=\s)")
 _LINE_END = re.compile(r"[ \t]*\n\s*")
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
 
@@ -70,7 +72,8 @@ class Support:
 def answer_sentences(text: str) -> list[tuple[int, int]]:
     """Split an answer; marks that follow a sentence's full stop belong to that sentence.
 
-    A mark at the end of a line ends a sentence too, whatever stands before it.
+    A mark at the end of a line ends a sentence too, whatever stands before it. Clauses that end in
+    a semicolon are one sentence with what follows them, up to the first mark.
     """
     spans: list[tuple[int, int]] = []
     marks = {m.start: m.end for m in find_marks(text)}
@@ -86,7 +89,22 @@ def answer_sentences(text: str) -> list[tuple[int, int]]:
             begin = start
         if begin < end:
             spans.append((begin, end))
-    return spans
+    return list(_with_clauses(text, spans, sorted(marks)))
+
+
+def _with_clauses(
+    text: str, spans: Sequence[tuple[int, int]], marks: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """Join each clause without a mark that ends in a semicolon to what follows it."""
+    begin: int | None = None
+    for number, (start, end) in enumerate(spans):
+        begin = start if begin is None else begin
+        is_marked = any(begin <= mark < end for mark in marks)
+        follows = number + 1 < len(spans) and "\n\n" not in text[end : spans[number + 1][0]]
+        if not is_marked and follows and text[:end].endswith(("；", ";")):
+            continue
+        yield begin, end
+        begin = None
 
 
 def _cut(
@@ -113,7 +131,7 @@ def check_sentence(sentence: str, cited: Sequence[CitedPassage]) -> Support:
     bare = AnalysedText(without_marks(sentence))
     places = tuple(passage.find(bare) for passage in cited)
     evidence = [
-        Evidence(p.text[place.start : place.end], (p.title, *p.heading))
+        Evidence(p.text[place.start : place.end], (p.title, *headings_of(p, place.start)))
         for p, place in zip((c.passage for c in cited), places, strict=True)
     ]
     verdict = _judge(_stated(bare), evidence)
@@ -156,10 +174,17 @@ def _judge(sentence: AnalysedText, evidence: Sequence[Evidence]) -> Verdict:
     quotations = [q for q in quotations if len(q.words) >= MIN_QUOTED_WORDS]
     if not all(_stands(quotation, texts) for quotation in quotations):
         return Verdict("unsupported", 0.0)
-    score = _score(sentence, texts, above)
+    score = min(_score(clause, texts, above) for clause in _clauses(sentence))
     if score < MIN_COVERED:
         return Verdict("unsupported", score)
     return Verdict("quoted" if quotations else "supported", score)
+
+
+def _clauses(sentence: AnalysedText) -> list[AnalysedText]:
+    """What a semicolon parts, each to be proved; the sentence itself if nothing does."""
+    parts = [AnalysedText(p) for p in _SEMICOLON.split(sentence.text)]
+    parts = [part for part in parts if part.words]
+    return parts if len(parts) > 1 else [sentence]
 
 
 def _stands(text: AnalysedText, evidence: Sequence[AnalysedText]) -> bool:
