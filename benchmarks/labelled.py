@@ -18,6 +18,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from roles import made, swapped_names
 from spelled import KINDS, rewritten
 from statements import Statement, bare_verbs, statement
 from swaps import is_name, negated, other_figure, other_name
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 SETS = {"en": ("squad2-noanswer", "xquad-en"), "zh": ("cmrc2018-dev", "xquad-zh")}
 TRUE, ELSEWHERE, NEAR = "true", "another passage", "name of the same passage"
 SWAPS = ("number", "name", "negation")
-SPELLED = KINDS
+ROLES = "roles"
+SPELLED = (*KINDS, ROLES)
 SAME = ", true"
 """Added to a kind of `SPELLED` for the true sentences of it."""
 
@@ -65,7 +67,20 @@ class _Row:
 def labelled(folder: Path, language: str, seed: int) -> list[Case]:
     """Make the cases of a language from the sets in a folder."""
     rng = random.Random(seed)  # noqa: S311 -- a sample, no secret
-    return [c for name in SETS[language] for c in _cases(folder / name, language, rng)]
+    cases = [c for name in SETS[language] for c in _cases(folder / name, language, rng)]
+    return [*cases, *_roles(folder, language, rng)]
+
+
+def _roles(folder: Path, language: str, rng: random.Random) -> Iterator[Case]:
+    """Doer and object swapped: in made sentences, and around names in English passages."""
+    for one in made(language, rng):
+        case = Case("made", ROLES, one.false, passage(one.text), _half(one.text))
+        yield case
+        yield replace(case, kind=ROLES + SAME, said=one.true)
+    for name in SETS[language] if language == "en" else ():
+        for d in read(folder / name / "corpus.jsonl"):
+            for said in swapped_names(d["text"]):
+                yield Case(name, ROLES, said, passage(d["text"]), _half(article(d["_id"])))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -121,10 +136,10 @@ def _sampled(text: str, language: str, rng: random.Random) -> list[str]:
 
 def _anew(case: Case, language: str, rng: random.Random) -> Iterator[Case]:
     """The case with its figures written anew, the same and another."""
-    for made in rewritten(case.said, case.passage.text, language, rng):
-        cited = replace(case.passage, text=made.text, end=len(made.text))
-        yield replace(case, kind=made.kind, said=made.false, passage=cited)
-        yield replace(case, kind=made.kind + SAME, said=made.true, passage=cited)
+    for anew in rewritten(case.said, case.passage.text, language, rng):
+        cited = replace(case.passage, text=anew.text, end=len(anew.text))
+        yield replace(case, kind=anew.kind, said=anew.false, passage=cited)
+        yield replace(case, kind=anew.kind + SAME, said=anew.true, passage=cited)
 
 
 def _rows(folder: Path, language: str, texts: list[str]) -> list[_Row]:
@@ -132,22 +147,22 @@ def _rows(folder: Path, language: str, texts: list[str]) -> list[_Row]:
     rows = []
     for query in read(folder / "queries.jsonl"):
         references = tuple(query.get("answers") or ())
-        made = statement(query["text"], references[0], language, verbs) if references else None
-        if made:
-            rows.append(_Row(made, references, query["metadata"]["evidence"][0]["doc"]))
+        told = statement(query["text"], references[0], language, verbs) if references else None
+        if told:
+            rows.append(_Row(told, references, query["metadata"]["evidence"][0]["doc"]))
     return rows
 
 
 def _told(
     row: _Row, text: str, names: dict[str, set[str]], language: str, rng: random.Random
 ) -> Iterator[tuple[str, str | None]]:
-    made = row.statement
-    yield TRUE, made.said
-    yield "number", other_figure(made.said, language, rng)
-    yield "negation", negated(made.said, language, rng)
-    if is_name(made.answer, made.kind, language):
-        here = {name for name in names[made.kind + row.article] if name in text}
-        away = {name for name in names[made.kind + row.article] if name not in text}
-        anywhere = {name for name in names[made.kind] if name not in text}
-        yield NEAR, other_name(made, here, row.references, rng)
-        yield "name", other_name(made, away or anywhere, row.references, rng)
+    told = row.statement
+    yield TRUE, told.said
+    yield "number", other_figure(told.said, language, rng)
+    yield "negation", negated(told.said, language, rng)
+    if is_name(told.answer, told.kind, language):
+        here = {name for name in names[told.kind + row.article] if name in text}
+        away = {name for name in names[told.kind + row.article] if name not in text}
+        anywhere = {name for name in names[told.kind] if name not in text}
+        yield NEAR, other_name(told, here, row.references, rng)
+        yield "name", other_name(told, away or anywhere, row.references, rng)

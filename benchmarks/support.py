@@ -34,7 +34,12 @@ from labelled import (
 )
 
 from ragkit._version import __version__
+from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.entities import names_missing
+from ragkit.query.proof.negation import has_opposite, opposed
+from ragkit.query.proof.numbers import figures_missing
 from ragkit.query.proof.places import CitedPassage
+from ragkit.query.proof.roles import roles_swapped
 from ragkit.query.proof.support import MIN_COVERED, check_sentence
 
 if TYPE_CHECKING:
@@ -92,6 +97,27 @@ def anew(scores: Scores) -> dict[str, dict[str, float]]:
     }
 
 
+RULES = {
+    "figures": figures_missing,
+    "names": names_missing,
+    "opposites": has_opposite,
+    "negations and opposites": opposed,
+    "roles": roles_swapped,
+}
+
+
+def alarms(cases: Iterable[Case]) -> dict[str, float]:
+    """The share of true statements that each rule calls unsupported, by the place they cite."""
+    found: dict[str, list[bool]] = {rule: [] for rule in RULES}
+    for case in cases:
+        said = AnalysedText(case.said)
+        place = CitedPassage(case.passage).find(said)
+        held = AnalysedText(case.passage.text[place.start : place.end])
+        for rule, speaks in RULES.items():
+            found[rule].append(speaks(said, held))
+    return {rule: mean(hits) for rule, hits in found.items()}
+
+
 def measured(folder: Path, language: str) -> dict[str, Any]:
     """Measure one language: counts and a row for each threshold, of either half."""
     cases = labelled(folder, language, SEED)
@@ -101,6 +127,7 @@ def measured(folder: Path, language: str) -> dict[str, Any]:
         "chosen on": [row(halves[0], t) for t in THRESHOLDS],
         "reported": [row(halves[1], t) for t in THRESHOLDS],
         "written anew": anew(halves[1]),
+        "alarms": alarms(c for c in cases if c.half and c.kind == TRUE),
         "sets": {
             name: row(scored(c for c in cases if c.half and c.source == name), MIN_COVERED)
             for name in SETS[language]
@@ -141,7 +168,8 @@ def as_markdown(results: dict[str, Any]) -> str:
     lines += [
         "One figure of a passage is replaced by a random one, in any spelling; a sentence of the",
         "passage, or a statement about it, says the same or another. Each is spelled by num2words",
-        "or cn2an, which the checker does not use.",
+        "or cn2an, which the checker does not use. Roles are sentences of two people and an act in a",
+        "passage of other words, and English sentences with a name on either side of a verb.",
         "",
     ]
     lines += ["| | false | judged supported | true | judged supported |"]
@@ -150,6 +178,15 @@ def as_markdown(results: dict[str, Any]) -> str:
         for kind, row_ in found["written anew"].items():
             cells = [f"{v:.3f}" if "supported" in k else str(v) for k, v in row_.items()]
             lines.append(f"| {NAMES[language]}, {kind} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "## What each rule calls unsupported of the true statements, the half reported",
+        "",
+    ]
+    lines += ["| | " + " | ".join(RULES) + " |", "| --- |" + " ---: |" * len(RULES)]
+    for language, found in results["languages"].items():
+        cells = " | ".join(f"{found['alarms'][rule]:.3f}" for rule in RULES)
+        lines.append(f"| {NAMES[language]} | {cells} |")
     lines += ["", f"## Set by set, the half that is reported, at {MIN_COVERED}", ""]
     lines += ["| set | precision | recall |", "| --- | --- | --- |"]
     for found in results["languages"].values():

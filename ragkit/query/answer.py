@@ -10,7 +10,7 @@ from ragkit.errors import ModelResponseError
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.query.links import LinkFilter
 from ragkit.query.prompt import begins_refusal, is_refusal, refusal
-from ragkit.query.proof.citations import drop_unsupported, link_citations
+from ragkit.query.proof.citations import drop_unsupported, link_citations, named_conversions
 from ragkit.query.proof.marks import MarkFilter, find_marks
 from ragkit.query.reply import check_prompt_was_read, stream_reply
 from ragkit.query.window import NO_TURNS, ChatTurns, plan_request
@@ -150,6 +150,8 @@ def prove(blank: Answer, reply: Reply, context: Context, *, strict: bool) -> Ans
     if is_refused and not reply.shown:
         return blank
     linked, citations = link_citations(text, context.passages)
+    units = named_conversions(text, linked, citations)
+    blank = replace(blank, receipt=replace(receipt, conversions=units))
     if is_refused:
         return replace(blank, text=f"{text}\n{blank.text}", sentences=linked, citations=citations)
     if strict:

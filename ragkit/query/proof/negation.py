@@ -75,7 +75,7 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     said = sentence.terms - {term for terms in denied for term in terms}
     # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
     firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
-    return any(_only_refuted(term, said, evidence) for term in firsts & said) or _has_opposite(
+    return any(_only_refuted(term, said, evidence) for term in firsts & said) or has_opposite(
         sentence, evidence
     )
 
@@ -117,7 +117,7 @@ def denies(question: AnalysedText, evidence: AnalysedText) -> bool:
     False
     """
     is_denied = _denies(_bound(question, _BOUND), _bound(evidence, _REACH))
-    return is_denied or _has_opposite(question, evidence) or _has_prefix(question, evidence)
+    return is_denied or has_opposite(question, evidence) or _has_prefix(question, evidence)
 
 
 def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
@@ -152,7 +152,7 @@ def _has_prefix(question: AnalysedText, evidence: AnalysedText) -> bool:
     )
 
 
-def _has_opposite(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+def has_opposite(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     """True if both speak of one thing with opposite words, and the evidence lacks the sentence's.
 
     The one thing is a content word beside both. Of two opposites one may be negated: no fewer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.numbers import compared_terms
 from ragkit.query.proof.quotation import verbatim_span
-from ragkit.text.injection import spans_without
+from ragkit.text.injection import find_injections, spans_without
 from ragkit.text.markdown import headings_above
 from ragkit.text.sentences import sentences
 from ragkit.text.words import share_covered
@@ -40,10 +40,11 @@ def headings_of(passage: Passage, start: int) -> tuple[str, ...]:
 
 
 class _Part(NamedTuple):
-    """A stretch of a passage between two sentences that speak to the model."""
+    """A stretch of a passage: a sentence that speaks to a model, or what stands between two."""
 
     start: int
     text: AnalysedText
+    to_model: bool
 
 
 class _Statement(NamedTuple):
@@ -58,8 +59,8 @@ class _Statement(NamedTuple):
 class CitedPassage:
     """A passage in which sentences of an answer are looked up; it is analysed once for all.
 
-    A place never runs across a sentence that tells the model what to reply
-    (`ragkit.text.injection`).
+    A place never runs from what tells a model what to reply (`ragkit.text.injection`) into what
+    does not, so that a citation of the former can be marked.
 
     Attributes:
         passage: As the model was given it.
@@ -67,8 +68,7 @@ class CitedPassage:
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
-        text = passage.text
-        self._parts = [_Part(a, AnalysedText(text[a:b])) for a, b in spans_without(text)]
+        self._parts = [*_parts(passage.text, to_model=False), *_parts(passage.text, to_model=True)]
 
     @cached_property
     def _statements(self) -> list[_Statement]:
@@ -84,8 +84,8 @@ class CitedPassage:
         """Find a sentence word for word, or else what shares most of its terms and figures.
 
         That is one sentence of the passage or two neighbouring ones, or as many as the sentence
-        has clauses with a semicolon and one more; the longest stretch between
-        sentences to the model if none shares any.
+        has clauses with a semicolon and one more; the longest stretch between sentences to a model
+        if none shares any. Of equals, one that speaks to no model.
         """
         for part in self._parts:
             if span := verbatim_span(sentence, part.text):
@@ -95,7 +95,8 @@ class CitedPassage:
 
     def _best_place(self, wanted: Set[str], clauses: int) -> Place:
         """As many neighbours as the sentence has clauses, or one more that adds enough."""
-        widest = max(self._parts, key=lambda part: len(part.text.text))
+        others = [part for part in self._parts if not part.to_model and part.text.words]
+        widest = max(others or self._parts, key=lambda part: len(part.text.text))
         place = self._place(widest.start, widest.start + len(widest.text.text))
         best, statements = 0.0, self._statements
         for i, first in enumerate(statements):
@@ -109,3 +110,8 @@ class CitedPassage:
 
     def _place(self, start: int, end: int) -> Place:
         return Place(self.passage.number, start, end)
+
+
+def _parts(text: str, *, to_model: bool) -> list[_Part]:
+    spans = find_injections(text) if to_model else spans_without(text)
+    return [_Part(a, AnalysedText(text[a:b]), to_model) for a, b in spans]

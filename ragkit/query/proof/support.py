@@ -19,6 +19,7 @@ from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import compared_terms, figures_missing
 from ragkit.query.proof.places import headings_of
 from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
+from ragkit.query.proof.roles import roles_swapped
 from ragkit.text.injection import without_injections
 from ragkit.text.sentences import sentences
 from ragkit.text.words import share_covered
@@ -143,8 +144,8 @@ def judge(sentence: str, evidence: Sequence[Evidence]) -> Verdict:
 
     Args:
         sentence: Its marks are no part of it.
-        evidence: The places. What tells the model in them what to reply
-            (`ragkit.text.injection`) says nothing.
+        evidence: The places. A title or heading that tells a model what to reply
+            (`ragkit.text.injection`) says nothing; a place that does is marked by its citation.
 
     Returns:
         ``uncited``: there is no place. ``quoted``: the sentence stands in one word for word, or
@@ -165,7 +166,7 @@ def _judge(sentence: AnalysedText, evidence: Sequence[Evidence]) -> Verdict:
     if not evidence:
         return Verdict("uncited", 0.0)
     above = [without_injections(line) for e in evidence for line in e.above]
-    texts = [AnalysedText(without_injections(e.text)) for e in evidence]
+    texts = [AnalysedText(e.text) for e in evidence]
     if _stands(sentence, texts):
         return Verdict("quoted", 1.0)
     quotations = [
@@ -194,13 +195,13 @@ def _stands(text: AnalysedText, evidence: Sequence[AnalysedText]) -> bool:
 def _score(sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequence[str]) -> float:
     """How far texts say a sentence, in [0, 1]: the share of its content terms that they hold.
 
-    It is 0 if they lack a figure or a name of the sentence, or say the opposite. A name may
-    stand in a title or heading, which often names it once and for all.
+    It is 0 if they lack a figure or a name of the sentence, or say the opposite or the reverse. A
+    name may stand in a title or heading, which often names it once and for all.
     """
     said = evidence[0] if len(evidence) == 1 else AnalysedText("\n".join(e.text for e in evidence))
     whole = AnalysedText("\n".join([*above, said.text])) if above else said
     if figures_missing(sentence, whole) or names_missing(sentence, whole):
         return 0.0
-    if opposed(sentence, said):
+    if opposed(sentence, said) or roles_swapped(sentence, said):
         return 0.0
     return share_covered(compared_terms(sentence), compared_terms(whole))
