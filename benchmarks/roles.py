@@ -65,7 +65,7 @@ _VERBS = {
 
 
 class Swapped(NamedTuple):
-    """A passage, a sentence that it says in other words, and one that it says the other way round."""
+    """A passage, a sentence that it says, and one that it says the other way round."""
 
     text: str
     true: str

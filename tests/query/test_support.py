@@ -18,6 +18,7 @@ from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
 from ragkit.query.proof.negation import find_negations, opposed
 from ragkit.query.proof.numbers import figures_missing, read_figures
 from ragkit.query.proof.places import CitedPassage
+from ragkit.query.proof.roles import roles_swapped
 from ragkit.query.proof.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.query.thinking import without_thinking
 from ragkit.records import Passage
@@ -299,6 +300,13 @@ def test_a_foreign_name_is_missed(sentence: str, evidence: str, missing: bool) -
         ("公司并未支付加班费。", "公司支付加班费。", True),
         ("公司不支付加班费。", "公司不予支付加班费。", False),
         ("人口減少了。", "人口增加了。", True),
+        ("He was sitting on the right.", "When the others had left he was sitting there.", False),
+        ("Smoking is prohibited in the hall.", "Smoking is not allowed in the hall.", False),
+        ("Smoking is not allowed.", "Smoking is prohibited.", False),
+        ("Smoking is allowed.", "Smoking is prohibited.", True),
+        ("More than five members sign.", "No fewer than five members sign.", False),
+        ("Prices fell after the war.", "Wages rose, prices fell after the war.", False),
+        ("It is a work of embroidery.", "It is not a tapestry but a work of embroidery.", False),
     ],
 )
 def test_the_opposite_is_noticed(sentence: str, evidence: str, against: bool) -> None:  # noqa: FBT001 -- a table
@@ -344,3 +352,25 @@ def test_a_citation_carries_the_heading_of_its_sentence() -> None:
     assert [c.heading for c in citations] == [("Handbook", "Notice"), ("Handbook", "Leave")]
     plain = passage("# install\nThree months of notice are due.")
     assert link_citations("Three months of notice are due [1].", [plain])[1][0].heading == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence", "swapped"),
+    [
+        ("The landlord pays the tenant.", "The tenant pays the landlord every month.", True),
+        ("The tenant is paid by the landlord.", "The tenant pays the landlord.", True),
+        ("The landlord is paid by the tenant.", "The tenant pays the landlord.", False),
+        ("Rollo founded the duchy.", "The duchy was founded by Rollo.", False),
+        ("Anna met Otto.", "Otto met Anna.", False),
+        ("France and Germany signed it.", "Germany and France signed it.", False),
+        ("房东通知租客。", "租客应当通知房东。", True),
+        ("租客被房东通知。", "房东通知租客。", False),
+        ("房东通知租客。", "房东应当在月底前通知租客。", False),
+    ],
+)
+def test_doer_and_object_the_other_way_round_are_noticed(
+    sentence: str,
+    evidence: str,
+    swapped: bool,  # noqa: FBT001 -- a table
+) -> None:
+    assert roles_swapped(AnalysedText(sentence), AnalysedText(evidence)) is swapped
