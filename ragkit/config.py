@@ -125,7 +125,10 @@ class ModelSettings:
         "http://127.0.0.1:8080/v1",
         "Address of an OpenAI-compatible server; its key is taken from `OPENAI_API_KEY`.",
     )
-    embedder: str = setting("nomic-embed-text", "Embedding model on the Ollama server.")
+    embedder: str = setting(
+        "nomic-embed-text",
+        "Embedding model on the server, or `none`: a new index is searched by words alone.",
+    )
     chat: str = setting(
         "llama3.2",
         "Chat model: a name on the Ollama server, `openai:NAME`, `gguf:PATH` for a model file "

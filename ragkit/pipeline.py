@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ragkit.ingest.load.formats import Format
     from ragkit.ingest.run import Progress
-    from ragkit.ingest.update import IngestSetup
+    from ragkit.ingest.update import IngestSetup, RebuildSource
     from ragkit.protocols import ChatModel, Embedder, Reranker, StoreStats, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
@@ -118,8 +118,10 @@ class Pipeline:
         return self._store
 
     @property
-    def embedder(self) -> Embedder:
+    def embedder(self) -> Embedder | None:
         """The index's embedder; for an index that does not exist yet, the one it will have.
+
+        None: an index without vectors, made with ``models.embedder`` set to ``none``.
 
         Raises:
             IndexMismatchError: The embedder that was given, or what the server has under its
@@ -143,7 +145,9 @@ class Pipeline:
         """Bring the index up to date with folders and files.
 
         Unchanged files cost nothing, changed ones replace their chunks, deleted ones disappear.
-        A file that cannot be read is in the report and ends nothing.
+        A file that cannot be read is in the report and ends nothing. Words can be searched as
+        soon as a file was read; vectors that a run could not make are made by the next. An index
+        without vectors gets them from the embedder that the pipeline was given.
 
         Args:
             paths: Folders or files; none: the folders indexed before.
@@ -152,10 +156,10 @@ class Pipeline:
             on_progress: Called after every file.
 
         Raises:
-            LoadError: A path does not exist or cannot be read.
+            LoadError: A path does not exist or cannot be read, and was not indexed before.
             IndexLockedError: Another process is writing to the index.
             IndexMismatchError: Another embedder, or other split settings, than the index's.
-            ModelError: The embedder failed; what was complete is stored.
+            ModelError: The embedder failed; what was read can be searched by its words.
         """
         from ragkit.ingest.update import update_index  # a search needs none of it
 
@@ -175,20 +179,32 @@ class Pipeline:
             Formats(self._readers),
         )
 
-    def rebuild(self, *, on_progress: Callable[[Progress], None] | None = None) -> IndexReport:
-        """Build the index anew from its folders, with the models and settings that hold now.
+    def rebuild(
+        self,
+        source: RebuildSource | None = None,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> IndexReport:
+        """Build the index anew, with the models and settings that hold now.
 
         It is made beside the old one, which answers meanwhile, and takes its place in one commit:
         every reader sees it at its next question. A rebuild that ends early is taken up by the
-        next one. Texts that the same model has embedded are not embedded again.
+        next one. Texts that the same model has embedded are not embedded again. A file that cannot
+        be read now keeps its older chunks.
+
+        Args:
+            source: ``text``: embed the text that the index holds, no file is read; ``files``:
+                read all files again. None: ``text`` if only the embedder is another one.
+            on_progress: Called after every file.
 
         Raises:
-            LoadError: A folder is missing or was emptied; the index stays as it is.
+            LoadError: All folders are missing, or one was emptied; the index stays as it is.
             ModelError: The embedder failed; the index stays as it is.
+            ConfigError: Stored text cannot be split anew.
         """
         from ragkit.ingest.update import rebuild_index
 
-        return rebuild_index(self._setup(on_progress))
+        return rebuild_index(self._setup(on_progress), source)
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
         """Remove documents from the index; the files themselves are not touched.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from ragkit.records import NO_FILTER, Filter, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import numpy as np
@@ -225,7 +225,10 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """The size and state of an index at one moment."""
+    """The size and state of an index at one moment.
+
+    ``waiting`` are the chunks that have no vector yet; none in an index without an embedder.
+    """
 
     generation: int
     documents: int
@@ -237,6 +240,7 @@ class StoreStats:
     embedder: Mapping[str, Any]
     splitter: Mapping[str, Any]
     stale: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +280,7 @@ class StoreWriter(Protocol):
         """The cache keys (32 bytes) among `keys` whose vector is stored already."""
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
-        """Store vectors under their cache keys.
+        """Store vectors under their cache keys; chunks that wait for them get theirs.
 
         Args:
             keys: Distinct 32-byte keys, none of them `known`.
@@ -292,10 +296,12 @@ class StoreWriter(Protocol):
         Args:
             document: Its ``doc_id`` decides what it replaces.
             chunks: In order, possibly none.
-            keys: The cache key of each chunk's vector.
+            keys: The cache key of each chunk's vector. A chunk whose key is not `known` is found
+                by its words, and waits for the vector: `add_vectors` brings it. A store without
+                an embedder takes none.
 
         Raises:
-            ValueError: A key is not `known`.
+            ValueError: There are fewer or more keys than chunks.
         """
 
     def remove(self, doc_ids: Sequence[str]) -> int:
@@ -379,6 +385,35 @@ class VectorStore(Protocol):
         """The living chunks that touch characters `start` to `end` of a document, in order.
 
         They have rank 0 and no score. None if there is no such document.
+        """
+
+    def waiting(self) -> Iterator[tuple[bytes, Hit]]:
+        """The living chunks that wait for a vector, oldest first, each with its cache key.
+
+        They have rank 0 and no score. They are read some at a time: a chunk that gets its vector
+        before it is reached is left out.
+        """
+
+    def content(self, doc_id: str) -> tuple[Document, list[Chunk]] | None:
+        """A living document with its chunks, as they were added; None if there is none.
+
+        White space between chunks was not kept: the document's text has spaces there, and its
+        length.
+
+        Raises:
+            IndexCorruptError: What is stored does not match its checksums.
+        """
+
+    def give_embedder(self, embedder: Mapping[str, Any], key_of: Callable[[Hit], bytes]) -> None:
+        """Let the chunks of a store without an embedder wait for vectors of one, in one commit.
+
+        Args:
+            embedder: The record that `embedder` is to give from then on.
+            key_of: Makes the cache key of a chunk.
+
+        Raises:
+            IndexMismatchError: It has an embedder, and that is another one.
+            IndexLockedError: Another process is writing; it names that process.
         """
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:

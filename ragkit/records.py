@@ -311,7 +311,8 @@ class Receipt:
     ``found`` is in the order of ranks. ``citations_removed`` counts the ``[n]`` that the reply
     gave for passages that were not given, ``links_removed`` the addresses and HTML tags in it that
     do not stand in the passages: both were left out of the answer. ``conversions`` name figures
-    of unsupported sentences that a cited place gives in another unit.
+    of unsupported sentences that a cited place gives in another unit. ``waiting`` counts the chunks
+    of the index that had no vector yet, and could be found by their words only.
     """
 
     num_ctx: int
@@ -328,6 +329,7 @@ class Receipt:
     citations_removed: int = 0
     links_removed: int = 0
     conversions: tuple[str, ...] = ()
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,8 +373,8 @@ class IndexReport:
     changed but could not be loaded, so their old chunks stay. ``pages_without_text`` maps a
     path to page numbers; those that could not be read are also in ``failed_pages``.
     ``without_text`` names the documents that hold no text at all, e.g. scans. ``notes`` say
-    what is wrong with files that are in the index nevertheless. ``embedded`` counts texts sent
-    to the embedder, ``reused`` those found in the cache.
+    what is wrong with files that are in the index nevertheless, and of which the embedder refused
+    a text. ``embedded`` counts texts that got a vector, ``reused`` those found in the cache.
     """
 
     added: tuple[str, ...] = ()

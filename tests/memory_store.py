@@ -41,6 +41,7 @@ class _StoredChunk:
     hit: Hit
     key: bytes
     words: Counter[str]
+    chunk: Chunk
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class _Version:
     """A document as one generation left it; `chunks` are places in `_Contents.chunks`."""
 
     info: DocumentInfo
+    document: Document
     chunks: range
     born: int
     died: int | None = None
@@ -93,7 +95,7 @@ class MemoryStore:
     def __init__(self, shared: _Shared) -> None:
         self._shared: _Shared | None = shared
         self.location = f"memory://{id(shared)}"
-        self.embedder, self.splitter = shared.embedder, shared.splitter
+        self.splitter = shared.splitter
 
     @classmethod
     def create(cls, embedder: Mapping[str, Any], splitter: Mapping[str, int]) -> MemoryStore:
@@ -109,6 +111,10 @@ class MemoryStore:
             msg = f"{self.location} is closed"
             raise StoreError(msg, self.location)
         return self._shared
+
+    @property
+    def embedder(self) -> Mapping[str, Any]:
+        return self._open.embedder
 
     @property
     def _contents(self) -> _Contents:
@@ -142,8 +148,9 @@ class MemoryStore:
         if request.embedder is not None and request.embedder != self.embedder:
             msg = f"{self.location} has another embedder; embed the question anew"
             raise IndexChangedError(msg, self.location)
-        if request.vector is not None and request.vector.shape != (self.embedder["dim"],):
-            given, stored = str(request.vector.shape[-1]), str(self.embedder["dim"])
+        dim = self.embedder.get("dim", 0)
+        if request.vector is not None and request.vector.shape != (dim,):
+            given, stored = str(request.vector.shape[-1]), str(dim)
             msg = f"the question's vector has {given} dimensions and the index has {stored}"
             raise IndexMismatchError(msg, self.location, stored=stored, given=given)
         closed = {run["id"] for run in contents.runs if run["state"] == "closed"}
@@ -164,6 +171,32 @@ class MemoryStore:
     def chunks_at(self, doc_id: str, start: int, end: int) -> list[Hit]:
         found = (self._contents.chunks[i].hit for v in self._living() for i in v.chunks)
         return [h for h in found if h.doc_id == doc_id and h.start < end and h.end > start]
+
+    def waiting(self) -> Iterator[tuple[bytes, Hit]]:
+        chunks = [self._contents.chunks[i] for v in self._living() for i in v.chunks]
+        for stored in chunks if self.embedder else []:
+            if stored.key not in self._contents.cache:
+                yield stored.key, stored.hit
+
+    def content(self, doc_id: str) -> tuple[Document, list[Chunk]] | None:
+        for version in self._living():
+            if version.info.doc_id == doc_id:
+                chunks = [self._contents.chunks[i].chunk for i in version.chunks]
+                return version.document, chunks
+        return None
+
+    def give_embedder(self, embedder: Mapping[str, Any], key_of: Callable[[Hit], bytes]) -> None:
+        shared = self._open
+        if shared.embedder == embedder:
+            return
+        if shared.embedder:
+            msg = f"{self.location} has another embedder"
+            stored, given = shared.embedder["name"], embedder["name"]
+            raise IndexMismatchError(msg, self.location, stored=stored, given=given)
+        contents = shared.contents.copy()
+        contents.chunks = [replace(c, key=key_of(c.hit)) for c in contents.chunks]
+        contents.commits += 1
+        shared.embedder, shared.contents = dict(embedder), contents
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         cache = self._contents.cache
@@ -186,12 +219,13 @@ class MemoryStore:
             documents=len(infos),
             chunks=sum(info.chunks for info in infos),
             vectors=len(contents.chunks),
-            dim=self.embedder["dim"],
+            dim=self.embedder.get("dim", 0),
             size_bytes=sum(row.nbytes for row in contents.cache.values()),
             segments=1,
             embedder=self.embedder,
             splitter=self.splitter,
             stale=sum(info.stale is not None for info in infos),
+            waiting=sum(1 for _ in self.waiting()),
         )
 
     def note(self, name: str) -> Any:
@@ -248,7 +282,9 @@ class _Scan:
         return dict(zip(chunks, np.clip(scores, -1, 1).tolist(), strict=True))
 
     def rows(self, chunks: Sequence[int]) -> Vectors:
-        return np.array([self._cache[self._all[i].key] for i in chunks], np.float32)
+        dim = 0 if self._request.vector is None else len(self._request.vector)
+        missing = np.zeros(dim, np.float32)
+        return np.array([self._cache.get(self._all[i].key, missing) for i in chunks], np.float32)
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
         return {i: self._all[i].hit for i in chunks}
@@ -312,16 +348,17 @@ class _MemoryWriter:
         with self._step():
             self._retire(document.doc_id)
             d, first = document, len(self._own.chunks)
-            for c, key in zip(chunks, keys, strict=True):
+            named = keys if self._shared.embedder else [b""] * len(chunks)
+            for c, key in zip(chunks, named, strict=True):
                 words = Counter(_words(f"{' '.join(c.heading)}\n{c.text}"))
-                self._own.chunks.append(_StoredChunk(_hit(d, c), key, words))
+                self._own.chunks.append(_StoredChunk(_hit(d, c), key, words, c))
             info = DocumentInfo(
                 d.doc_id, d.root, d.path, d.title, d.kind, d.encoding, d.size_bytes, d.mtime_ns,
                 d.file_sha256, len(chunks), len(d.pages),
                 tuple(page.number for page in d.pages if page.start == page.end),
             )  # fmt: skip
             places = range(first, len(self._own.chunks))
-            self._own.versions.append(_Version(info, places, self.generation))
+            self._own.versions.append(_Version(info, d, places, self.generation))
 
     def remove(self, doc_ids: Sequence[str]) -> int:
         if not doc_ids:

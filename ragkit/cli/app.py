@@ -165,6 +165,8 @@ def main() -> None:
         make_app(*named)()
     except errors.RagkitError as exc:
         say(f"ragkit: {exc}")
+        for note in getattr(exc, "__notes__", ()):
+            say(f"({note})")
         sys.exit(EXIT_CODES[type(exc)])
     finally:
         gc.freeze()  # to look for cycles in all that is left took another 0.07 s at the exit

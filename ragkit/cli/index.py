@@ -11,18 +11,20 @@ from ragkit.cli.options import (
     Backend,
     IndexName,
     Json,
+    NewEmbedder,
     Quiet,
     Settings,
     configured,
     configured_embedder,
     open_pipeline,
 )
-from ragkit.cli.output import print_json, print_report, say
+from ragkit.cli.output import print_json, print_report, say, say_waiting
 from ragkit.cli.progress import ingest_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ragkit.protocols import StoreStats
     from ragkit.records import IndexReport
 
 SOME_FAILED = 3
@@ -40,10 +42,7 @@ Given = Annotated[
 def index(
     paths: Given = None,
     index: IndexName = "",
-    embedder: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="Embedding model of the server, for a new index."),
-    ] = None,
+    embedder: NewEmbedder = None,
     backend: Backend = None,
     include: Annotated[
         list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
@@ -66,7 +65,8 @@ def index(
     """Index folders and files, or bring the index up to date with them.
 
     Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
-    The first index is named after its folder.
+    Words can be searched at once, while vectors are still being made; what is missing of them is
+    made by the next run. The first index is named after its folder.
     """
     config, _ = configured_embedder(
         settings, embedder, backend, load__include=include, load__exclude=exclude
@@ -77,7 +77,8 @@ def index(
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show:
             report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
-    _finish(report, json=json, files=files, quiet=quiet)
+        stats = rag.stats() if rag.exists else None
+    _finish(report, stats, json=json, files=files, quiet=quiet)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         say(_nothing_to_index(report, paths or []))
         raise typer.Exit(1)
@@ -93,12 +94,26 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
     return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 
-def _finish(report: IndexReport, *, json: bool, files: bool = False, quiet: bool = False) -> None:
-    some_failed = bool(report.failed or report.stale or report.unreadable)
+def _finish(
+    report: IndexReport,
+    stats: StoreStats | None,
+    *,
+    json: bool,
+    files: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Print the report and, if passages have no vector yet, how many; end in code 3 for trouble."""
+    waiting = stats.waiting if stats else 0
+    is_behind = bool(waiting and not report.dry_run)
+    some_failed = bool(report.failed or report.stale or report.unreadable) or is_behind
     if json:
-        print_json(report)
+        from ragkit.records import to_json
+
+        print_json(to_json(report) | {"waiting": waiting})
     elif some_failed or not quiet:
         print_report(report, verbose=files)
+        if stats:
+            say_waiting(stats)
     if some_failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -126,20 +141,35 @@ def remove(
         raise typer.Exit(1)
 
 
+def _source(value: str | None) -> str | None:
+    if value not in {None, "text", "files"}:
+        msg = f"{value!r} is neither text nor files"
+        raise typer.BadParameter(msg)
+    return value
+
+
 def rebuild(
     index: IndexName = "",
-    embedder: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Embedding model of the server.")
-    ] = None,
+    embedder: NewEmbedder = None,
     backend: Backend = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="text|files",
+            callback=_source,
+            help="The stored text (if only the model changes), or the files, read again.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Build the index anew from its folders, with the models and settings that hold now.
+    """Build the index anew, with the models and settings that hold now.
 
     The old index answers until the new one is complete, then gives way to it. If no embedder is
-    set anywhere, the index keeps its own.
+    set anywhere, the index keeps its own. If only the embedder changes, no file is read: the
+    stored text is embedded. A file that cannot be read keeps its older passages.
     """
     from ragkit.models.choose import as_built
 
@@ -147,8 +177,9 @@ def rebuild(
     with open_pipeline(index, config) as rag, ingest_progress(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)
-        report = rag.rebuild(on_progress=show)
-    _finish(report, json=json, quiet=quiet)
+        report = rag.rebuild(source, on_progress=show)  # type: ignore[arg-type]  # one of its two
+        stats = rag.stats()
+    _finish(report, stats, json=json, quiet=quiet)
 
 
 COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}

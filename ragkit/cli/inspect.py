@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
-from ragkit.cli.output import print_json
+from ragkit.cli.output import print_json, say_waiting
 
 if TYPE_CHECKING:
     from ragkit.records import DocumentInfo
@@ -23,12 +23,13 @@ def list_documents(
     """List the documents of the index."""
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        documents = rag.documents()
+        documents, stats = rag.documents(), rag.stats()
     if json:
         print_json(documents)
         return
     for document in documents:
         typer.echo(_line(document))
+    say_waiting(stats)
 
 
 def _line(document: DocumentInfo) -> str:
@@ -66,12 +67,15 @@ def info(
         "folders": ", ".join(roots) or "none",
         "documents": f"{stats.documents}" + (f", {stats.stale} stale" if stats.stale else ""),
         "passages": f"{stats.chunks}",
-        "embedder": f"{embedder['name']} ({embedder['backend']}, {stats.dim} dimensions)",
+        "embedder": f"{embedder['name']} ({embedder['backend']}, {stats.dim} dimensions)"
+        if embedder
+        else "none: it is searched by words; `ragkit index --embedder MODEL` adds vectors",
         "split": ", ".join(f"{k} {v}" for k, v in stats.splitter.items()),
         "size": f"{stats.size_bytes / 1e6:.1f} MB",
     }
     for name, value in rows.items():
         typer.echo(f"{name:<11}{value}")
+    say_waiting(stats)
     for run in runs[:5]:
         typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
                    f"{run['command']}")  # fmt: skip

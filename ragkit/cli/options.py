@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.terminal import clean
-from ragkit.errors import ConfigError
+from ragkit.errors import ConfigError, IndexMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +47,13 @@ IndexName = Annotated[
         metavar="NAME|PATH",
         help="Which index; optional if there is only one or `ragkit use` chose one.",
         autocompletion=complete_index,
+    ),
+]
+NewEmbedder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Embedding model of the server, or `none`: an index that is searched by words.",
     ),
 ]
 Backend = Annotated[
@@ -125,7 +132,8 @@ def configured_embedder(
 
     Args:
         settings: ``name=value`` texts.
-        name: The model. Without a backend it is one on the configured server, else on Ollama's.
+        name: The model. Without a backend it is one on the configured server, else on Ollama's;
+            ``none``: no model.
         backend: Where it is.
         named: Further settings.
     """
@@ -146,10 +154,11 @@ def open_pipeline(
         config: Settings.
         sources: What is to be indexed: an index that holds it, or a new one, is meant.
         named_embedder: An embedder was asked for by name: an index that was built with another
-            one is then refused.
+            one is then refused, and one without vectors gets them.
 
     Raises:
         IndexNotFoundError: There is no such index, and nothing to make one of.
+        IndexMismatchError: No embedder was asked for, by name, and the index has one.
     """
     from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
@@ -160,7 +169,15 @@ def open_pipeline(
     if not sources and not index_exists(path):
         raise unknown_index(path)
     embedder = new_embedder(config.models) if named_embedder else None
-    return Pipeline(path, config, embedder=embedder)
+    rag = Pipeline(path, config, embedder=embedder)
+    if named_embedder and embedder is None and rag.exists and rag.store.embedder:
+        name = rag.store.embedder["name"]
+        msg = (
+            f"{rag.path} has vectors of {name}; leave out `--embedder none` to go on with it, or "
+            "build it without vectors with `ragkit rebuild --embedder none`"
+        )
+        raise IndexMismatchError(msg, rag.path, stored=name, given=config.models.embedder)
+    return rag
 
 
 def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:

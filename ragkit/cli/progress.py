@@ -33,6 +33,8 @@ def ingest_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 def _ingest_step(step: Progress, seconds: float) -> _Step:
+    if step.texts_waiting:
+        return _vector_step(step, seconds)
     files = f"{step.files_done}/{step.files_total} files"
     rate = f"{step.texts_embedded / max(seconds, 1e-3):.1f} passages/s"
     share = step.bytes_done / max(step.bytes_total, 1)
@@ -40,6 +42,16 @@ def _ingest_step(step: Progress, seconds: float) -> _Step:
     line = f"{files}, {share:.0%}, {rate}, about {left:.0f} s left"
     columns = {"rate": rate, "path": step.path}
     return _Step("index", files, step.files_done, step.files_total, line=line, columns=columns)
+
+
+def _vector_step(step: Progress, seconds: float) -> _Step:
+    """Of a run that has read all files, and makes the vectors that they wait for."""
+    done, left = step.texts_embedded, step.texts_waiting
+    rate = done / max(seconds, 1e-3)
+    texts = f"{done}/{done + left} vectors"
+    line = f"{texts}, {rate:.1f} passages/s, about {left / max(rate, 1e-6):.0f} s left"
+    columns = {"rate": f"{rate:.1f} passages/s", "path": "words can be searched already"}
+    return _Step("vectors", texts, done, done + left, line=line, columns=columns)
 
 
 def _ingest_columns() -> tuple[ProgressColumn, ...]:

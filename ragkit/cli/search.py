@@ -21,7 +21,7 @@ from ragkit.cli.options import (
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_hits, print_json, print_table, say, shortened
+from ragkit.cli.output import print_hits, print_json, print_table, say, say_waiting, shortened
 
 SHOWN = 5
 Expected = Annotated[
@@ -51,6 +51,7 @@ def search(
     config, _ = configured(settings, search__mode=mode)
     with open_pipeline(index, config) as rag:
         hits = rag.search(question, k=k, as_of=as_of, **restriction(path, kind))
+        say_waiting(rag.stats())
     if json:
         print_json(hits)
         return

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.config import Config
+    from ragkit.protocols import StoreStats
 
 LOW_DISK_BYTES = 1 << 30
 _SERVER_TIMEOUT_S = 10.0  # for what takes no time on a server that works
@@ -55,7 +56,7 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
-    from ragkit.ingest.load.formats import SANDBOXED
+    from ragkit.ingest.load.formats import SANDBOXED, Formats
     from ragkit.store.open import ENGINE
 
     python = f"Python {platform.python_version()}, {ENGINE}"
@@ -66,6 +67,8 @@ def _about_ragkit() -> Iterator[Finding]:
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
+    for kind, files in Formats().installed.items():
+        yield Finding(f"reader {kind}", "ok", f"{', '.join(files)}, of an installed package")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
@@ -125,14 +128,21 @@ def _index_health(path: Path) -> Finding:
             stats = store.stats()
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
-    size = f"{stats.documents} documents, {stats.chunks} passages, {stats.embedder['name']}"
+    size = f"{stats.documents} documents, {stats.chunks} passages, {_vectors(stats)}"
     if problems:
         return Finding(
             what, "problem", f"{problems[0].invariant}: {problems[0].detail}", problems[0].repair
         )
+    if stats.waiting:
+        todo = "`ragkit index` makes them"
+        return Finding(what, "note", f"{size}, {stats.waiting} without a vector", todo)
     if stats.stale:
         return Finding(what, "note", f"{size}, {stats.stale} stale", "`ragkit list` names them")
     return Finding(what, "ok", size)
+
+
+def _vectors(stats: StoreStats) -> str:
+    return str(stats.embedder["name"]) if stats.embedder else "no vectors"
 
 
 def _disk(config: Config) -> Finding:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
+    Chunk,
+    Document,
     DocumentInfo,
     Hit,
     Page,
+    copy_fields,
     failed_pages,
     make_chunk_id,
     make_doc_id,
@@ -72,6 +76,12 @@ FROM documents d
 WHERE build = ?1 AND died IS NULL AND (?2 IS NULL OR root = ?2) ORDER BY path, root
 """
 
+_WAITING = """
+SELECT p.chunk, p.key FROM pending p
+JOIN chunks c ON c.id = p.chunk JOIN documents d ON d.id = c.document
+WHERE d.build = ?1 AND p.chunk > ?2 ORDER BY p.chunk LIMIT ?3
+"""
+
 _RUNS = """
 SELECT id, command, started_at, finished_at, state, report FROM generations ORDER BY id DESC
 """
@@ -80,7 +90,10 @@ _SIZES = """
 SELECT (SELECT ifnull(max(id), 0) FROM generations WHERE build = ?1) AS generation,
        count(*) AS documents, ifnull(sum(chunks), 0) AS chunks, count(stale) AS stale,
        (SELECT ifnull(sum(rows), 0) FROM segments WHERE build = ?1) AS vectors,
-       (SELECT count(*) FROM segments WHERE build = ?1) AS segments
+       (SELECT count(*) FROM segments WHERE build = ?1) AS segments,
+       CASE WHEN (SELECT count(*) FROM builds) = 1 THEN (SELECT count(*) FROM pending)
+       ELSE (SELECT count(*) FROM pending p JOIN chunks c ON c.id = p.chunk
+             JOIN documents d ON d.id = c.document WHERE d.build = ?1) END AS waiting
 FROM documents WHERE build = ?1 AND died IS NULL
 """
 
@@ -145,6 +158,58 @@ def neighbours(connection: sqlite3.Connection, build: int, hit: Hit, count: int)
     """Row ids of the chunks within `count` places of a hit, the nearest first."""
     place = (build, hit.doc_id, hit.file_sha256, hit.start, hit.end, count)
     return [i for (i,) in connection.execute(_NEIGHBOURS, place)]
+
+
+def waiting_chunks(
+    connection: sqlite3.Connection, build: int, *, after: int, limit: int
+) -> dict[int, bytes]:
+    """Row ids of chunks above `after` that wait for a vector, in order, and what for."""
+    return dict(connection.execute(_WAITING, (build, after, limit)))
+
+
+def document_content(
+    connection: sqlite3.Connection, path: Path, build: int, doc_id: str
+) -> tuple[Document, list[Chunk]] | None:
+    """See `ragkit.protocols.VectorStore.content`."""
+    row = connection.execute(
+        "SELECT id FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL", (build, doc_id)
+    ).fetchone()
+    if row is None:
+        return None
+    d = _checked_documents(connection, path, {row[0]})[row[0]]
+    places = connection.execute(
+        "SELECT id, ordinal, tokens FROM chunks WHERE id >= ? AND id < ? ORDER BY id",
+        (d["first_chunk"], d["first_chunk"] + d["chunks"]),
+    ).fetchall()
+    if len(places) != d["chunks"]:
+        raise broken(path, "document-row", f"chunks of {d['path']} are not there")
+    hits = fetch_hits(connection, path, [chunk for chunk, *_ in places])
+    chunks = [
+        copy_fields(hits[chunk], Chunk, ordinal=ordinal, tokens=tokens)
+        for chunk, ordinal, tokens in places
+    ]
+    pages = connection.execute(
+        "SELECT number, char_start, char_end FROM pages WHERE document = ? ORDER BY number", row
+    )
+    given = {f.name for f in fields(Document)} & d.keys()
+    document = Document(
+        text=_joined(chunks, d["chars"]),
+        pages=tuple(Page(*place) for place in pages),
+        metadata=parsed(d["metadata"], dict, path, "documents.metadata"),
+        **{name: d[name] for name in given - {"metadata"}},
+    )
+    return document, chunks
+
+
+def _joined(chunks: Sequence[Chunk], chars: int) -> str:
+    """The texts of chunks at their places in a text of that length, with spaces between them."""
+    parts, end = [], 0
+    for chunk in chunks:
+        if chunk.end > end:
+            begin = max(end, chunk.start)
+            parts += [" " * (begin - end), chunk.text[begin - chunk.start :]]
+            end = chunk.end
+    return "".join([*parts, " " * (chars - end)])
 
 
 def filtered_documents(

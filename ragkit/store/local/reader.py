@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ragkit.errors import IndexChangedError, IndexMismatchError, StoreError
 from ragkit.store.local.catalog import read_build, reading
 from ragkit.store.local.disk import MissingRowsError
@@ -146,7 +148,11 @@ class _Found:
         return dict(zip(named, scores, strict=True))
 
     def rows(self, chunks: Sequence[int]) -> Vectors:
-        return self.snapshot.checked_rows([*self._vectors_of(chunks).values()])
+        named = self._vectors_of(chunks)
+        rows = np.zeros((len(chunks), self.snapshot.build.dim), np.float32)
+        has = [i for i, chunk in enumerate(chunks) if chunk in named]
+        rows[has] = self.snapshot.checked_rows([*named.values()])
+        return rows
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
         return fetch_hits(self.connection, self.path, chunks)

@@ -24,11 +24,11 @@ from ragkit.store.local.connections import connect
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors, Violation
-    from ragkit.records import DocumentInfo, Hit
+    from ragkit.records import Chunk, Document, DocumentInfo, Hit
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.reader import Reader
     from ragkit.store.local.segments import SegmentSizes
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+WAITING_A_READ = 512
 ANALYSIS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
 
 LOST_COMMITS = (
@@ -215,6 +216,32 @@ class LocalStore:
             ids = queries.chunks_at(connection, build, doc_id, (start, end))
             hits = queries.fetch_hits(connection, self.path, ids)
         return [hits[chunk] for chunk in ids]
+
+    def waiting(self) -> Iterator[tuple[bytes, Hit]]:
+        """The chunks that wait for a vector; see `ragkit.protocols.VectorStore.waiting`."""
+        last = 0
+        while True:
+            with self._reading() as connection:
+                build = self._current(connection).id
+                keys = queries.waiting_chunks(connection, build, after=last, limit=WAITING_A_READ)
+                hits = queries.fetch_hits(connection, self.path, list(keys))
+            if not keys:
+                return
+            for last, key in keys.items():
+                yield key, hits[last]
+
+    def content(self, doc_id: str) -> tuple[Document, list[Chunk]] | None:
+        """A document with its chunks; see `ragkit.protocols.VectorStore.content`."""
+        with self._reading() as connection:
+            build = self._current(connection).id
+            return queries.document_content(connection, self.path, build, doc_id)
+
+    def give_embedder(self, embedder: Mapping[str, Any], key_of: Callable[[Hit], bytes]) -> None:
+        """Let chunks wait for vectors; see `ragkit.protocols.VectorStore.give_embedder`."""
+        from ragkit.store.local.builds import give_embedder
+
+        with self._locked("index", disk.WRITER_WAIT_S):
+            give_embedder(self.path, embedder, key_of)
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         """The stored vectors of those keys that are known; see `VectorStore.vectors`."""

@@ -137,14 +137,27 @@ class Writer:
 
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         """Replace a document and its chunks; one whose key is not known has no vector yet."""
+        if not self.build.embedder:
+            with self._changing():
+                self._replace(document, chunks, [None] * len(chunks))
+            return
         with self._changing():
             vectors = self._own_vectors(keys)
-            self._retire(document.doc_id)
-            row_id = self._insert_document(document, len(chunks))
-            for chunk, key, vector in zip(chunks, keys, vectors, strict=True):
-                self._insert_chunk(row_id, document, chunk, vector)
+            first = self._replace(document, chunks, vectors)
+            for chunk, (key, vector) in enumerate(zip(keys, vectors, strict=True), first):
                 if vector is None:
-                    self._bulk.pending.add(self._next_chunk - 1, key)
+                    self._bulk.pending.add(chunk, key)
+
+    def _replace(
+        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[int | None]
+    ) -> int:
+        """Put a document in its older version's place; returns the row id of its first chunk."""
+        self._retire(document.doc_id)
+        first = self._next_chunk
+        row_id = self._insert_document(document, len(chunks))
+        for chunk, vector in zip(chunks, vectors, strict=True):
+            self._insert_chunk(row_id, document, chunk, vector)
+        return first
 
     def remove(self, doc_ids: Sequence[str]) -> int:
         """Remove documents; unknown ids are passed over. Returns how many there were."""
@@ -354,16 +367,19 @@ class Writer:
         waiting = find_pending(self._connection, keys)
         if not waiting:
             return
-        self._write_chunks()
+        self._bulk.chunks.write()  # they may be among them
         vectors = self._own_vectors([key for key, _ in waiting])
-        for (_, chunk), vector in zip(waiting, vectors, strict=True):
-            if vector is not None:
-                self._give(chunk, vector)
-                self._connection.execute(
-                    "UPDATE chunks SET vector = ? WHERE id = ?", (vector, chunk)
-                )
-        chunks = [(chunk,) for _, chunk in waiting]
-        self._connection.executemany("DELETE FROM pending WHERE chunk = ?", chunks)
+        brought = [
+            (vector, chunk)
+            for (_, chunk), vector in zip(waiting, vectors, strict=True)
+            if vector is not None
+        ]
+        for vector, chunk in brought:
+            self._give(chunk, vector)
+        self._connection.executemany("UPDATE chunks SET vector = ? WHERE id = ?", brought)
+        self._connection.executemany(
+            "DELETE FROM pending WHERE chunk = ?", [(chunk,) for _, chunk in brought]
+        )
 
     def _give(self, chunk: int, vector: int) -> None:
         self._segments.own(vector, chunk)
