@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from ragkit.query.proof.units import CLASSIFIERS, Unit, before, behind, is_abbreviation, units
+from ragkit.query.proof.unit_table import CLASSIFIERS, Unit, before, behind, is_abbreviation, units
 from ragkit.text.numerals import Numeral, find_numerals
 from ragkit.text.words import content_terms, simplified, stem
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ragkit.query.proof.analysed import AnalysedText
 
 
-class Figure(NamedTuple):
+class Quantity(NamedTuple):
     """A number with what it counts.
 
     ``unit`` is the name of a unit of measure; ``ordinal``, ``share`` (of one), ``times``; or empty
@@ -52,13 +52,13 @@ class Figures:
         units: The unit by its name.
     """
 
-    stated: set[Figure] = field(default_factory=set)
+    stated: set[Quantity] = field(default_factory=set)
     bare: set[Fraction] = field(default_factory=set)
     loose: set[Fraction] = field(default_factory=set)
     dates: set[Date] = field(default_factory=set)
     single: set[str] = field(default_factory=set)
     counted: set[tuple[Fraction, str]] = field(default_factory=set)
-    also: set[Figure] = field(default_factory=set)
+    also: set[Quantity] = field(default_factory=set)
     articles: set[str] = field(default_factory=set)
     spans: list[tuple[int, int]] = field(default_factory=list)
     units: dict[str, Unit] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def _without_figures(text: AnalysedText) -> str:
     return composed
 
 
-def stated_figures(text: AnalysedText) -> set[Figure]:
+def stated_figures(text: AnalysedText) -> set[Quantity]:
     """The figures that a text states; a date's parts are none of them."""
     return text.once(read_figures).stated
 
@@ -181,13 +181,13 @@ def conversions(sentence: AnalysedText, evidence: AnalysedText) -> list[Conversi
     ]
 
 
-def _named(figure: Figure) -> str:
+def _named(figure: Quantity) -> str:
     value = figure.value
     number = str(value) if value.denominator == 1 else f"{float(value):g}"
     return f"{number} {figure.unit}"
 
 
-def _is_held(figure: Figure, held: Figures) -> bool:
+def _is_held(figure: Quantity, held: Figures) -> bool:
     if figure in held.stated or figure in held.also:
         return True
     if figure.unit == _ORDINAL:
@@ -363,7 +363,9 @@ class _Reading:
     def _clock(self) -> None:
         for match in _CLOCK.finditer(self.text):
             self._take_within(match)
-            self.figures.stated.add(Figure(Fraction(int(match[1]) * 60 + int(match[2])), "o'clock"))
+            self.figures.stated.add(
+                Quantity(Fraction(int(match[1]) * 60 + int(match[2])), "o'clock")
+            )
 
     def _take_within(self, match: re.Match[str]) -> None:
         self.figures.spans.append(match.span())
@@ -403,13 +405,13 @@ class _Reading:
                 )
             if below:
                 self._span(match)
-                self.figures.stated.add(Figure(found[-1].value / below, _SHARE))
+                self.figures.stated.add(Quantity(found[-1].value / below, _SHARE))
 
     def _half(self) -> None:
         for match in _HALF.finditer(self._marked):
             if not match["one"] or (self._value(match["one"]) == 1 and self._free(match["one"])):
                 self._span(match)
-                self.figures.stated.add(Figure(Fraction(1, 2), _SHARE))
+                self.figures.stated.add(Quantity(Fraction(1, 2), _SHARE))
         for match in _HALF_OF.finditer(self._marked):
             written = {"月": "个月", "日": "天"}.get(match["unit"], match["unit"])
             self._span(match)
@@ -421,11 +423,11 @@ class _Reading:
             if found:
                 self._span(match)
                 value = found[0].value
-                self.figures.stated.add(Figure(value % 100 if value >= 100 else value, "decade"))
+                self.figures.stated.add(Quantity(value % 100 if value >= 100 else value, "decade"))
                 if value >= 1000:
-                    self.figures.stated.add(Figure(value, "decade"))
+                    self.figures.stated.add(Quantity(value, "decade"))
         for match in _DECADE_WORDS.finditer(self.text):
-            self.figures.stated.add(Figure(_DECADE_VALUES[match[0]], "decade"))
+            self.figures.stated.add(Quantity(_DECADE_VALUES[match[0]], "decade"))
 
     def _century(self) -> None:
         for match in _CENTURY.finditer(self._marked):
@@ -435,23 +437,23 @@ class _Reading:
                 continue
             if self._free(char):
                 self._span(match)
-                self.figures.stated.add(Figure(numeral.value, "century"))
+                self.figures.stated.add(Quantity(numeral.value, "century"))
 
     def _nth(self) -> None:
         for match in _NTH.finditer(self._marked):
             found = self._free(match["n"])
             if found:
                 self._span(match)
-                self.figures.stated.add(Figure(found[0].value, _ORDINAL))
+                self.figures.stated.add(Quantity(found[0].value, _ORDINAL))
         if _FIRST_ZH.search(self.text) or _FIRST_EN.search(self.text):
-            self.figures.also.add(Figure(Fraction(1), _ORDINAL))
+            self.figures.also.add(Quantity(Fraction(1), _ORDINAL))
 
     def _multiple(self) -> None:
         for match in _MULTIPLE.finditer(self._marked):
             found = self._free(match["n"])
             if found:
                 self._span(match)
-                self.figures.stated.add(Figure(found[0].value, _TIMES))
+                self.figures.stated.add(Quantity(found[0].value, _TIMES))
 
     def _rest(self) -> None:
         """Take the numerals that are left, the last first: a range's end lends it its unit."""
@@ -477,7 +479,7 @@ class _Reading:
             return
         if numeral.kind != "cardinal" and not (numeral.kind == "share" and unit):
             figures.spans.append((numeral.start, numeral.end))
-            figures.stated.add(Figure(value, _UNIT_OF_KIND[numeral.kind]))
+            figures.stated.add(Quantity(value, _UNIT_OF_KIND[numeral.kind]))
         elif unit is not None or not self._is_one(numeral, is_counted=is_counted):
             figures.spans.append((numeral.start, numeral.end))
             self._state(value, unit)
@@ -510,7 +512,7 @@ class _Reading:
         )
 
     def _state(self, value: Fraction, unit: Unit | None) -> None:
-        self.figures.stated.add(Figure(value, unit.name if unit else ""))
+        self.figures.stated.add(Quantity(value, unit.name if unit else ""))
         if unit:
             self.figures.units[unit.name] = unit
 

@@ -55,9 +55,9 @@ _LETTERS_ONLY_BEHIND_DIGITS = frozenset(
 
 @cache
 def units() -> dict[str, Unit]:
-    """Each way to write a unit, casefolded, with the unit; the table is ``units.txt``."""
+    """Each way to write a unit, casefolded, with the unit; the table is ``unit_table.txt``."""
     found: dict[str, Unit] = {}
-    table = files("ragkit.query.proof").joinpath("units.txt").read_text("utf-8")
+    table = files("ragkit.query.proof").joinpath("unit_table.txt").read_text("utf-8")
     for line in table.splitlines():
         if not line.startswith("#"):
             dimension, name, size, written = map(str.strip, line.split("|"))
