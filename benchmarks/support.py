@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SEED = 1
+IN_FORCE = {"en": MIN_COVERED["alphabet"], "zh": MIN_COVERED["cjk"]}
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 KINDS: tuple[str, ...] = (TRUE, *SWAPS, NEAR, ELSEWHERE)
 NAMES = {"en": "English", "zh": "Chinese"}
@@ -83,14 +84,14 @@ def row(scores: Scores, threshold: float) -> dict[str, float]:
     }
 
 
-def anew(scores: Scores) -> dict[str, dict[str, float]]:
+def anew(scores: Scores, least: float) -> dict[str, dict[str, float]]:
     """For each way of writing figures anew: how many, and the share judged supported."""
     return {
         kind: {
             "false": len(scores[kind]),
-            "false supported": share(scores[kind], MIN_COVERED),
+            "false supported": share(scores[kind], least),
             "true": len(scores[kind + SAME]),
-            "true supported": share(scores[kind + SAME], MIN_COVERED),
+            "true supported": share(scores[kind + SAME], least),
         }
         for kind in SPELLED
         if scores.get(kind) and scores.get(kind + SAME)
@@ -126,10 +127,10 @@ def measured(folder: Path, language: str) -> dict[str, Any]:
         "sentences": [{kind: len(half[kind]) for kind in KINDS} for half in halves],
         "chosen on": [row(halves[0], t) for t in THRESHOLDS],
         "reported": [row(halves[1], t) for t in THRESHOLDS],
-        "written anew": anew(halves[1]),
+        "written anew": anew(halves[1], IN_FORCE[language]),
         "alarms": alarms(c for c in cases if c.half and c.kind == TRUE),
         "sets": {
-            name: row(scored(c for c in cases if c.half and c.source == name), MIN_COVERED)
+            name: row(scored(c for c in cases if c.half and c.source == name), IN_FORCE[language])
             for name in SETS[language]
         },
     }
@@ -143,7 +144,7 @@ def scifact(folder: Path) -> dict[str, float]:
         for label, doc in sorted({(e["label"], e["doc"]) for e in query["metadata"]["evidence"]}):
             cited = CitedPassage(passage(corpus[doc]["text"], corpus[doc]["title"]))
             scores.setdefault(label, []).append(check_sentence(query["text"], [cited]).score)
-    return {label: share(found, MIN_COVERED) for label, found in scores.items()}
+    return {label: share(found, IN_FORCE["en"]) for label, found in scores.items()}
 
 
 def as_markdown(results: dict[str, Any]) -> str:
@@ -153,7 +154,7 @@ def as_markdown(results: dict[str, Any]) -> str:
         "",
         f"`python benchmarks/support.py EVAL_FOLDER --write`, {results['date']}, ragkit "
         f"{results['ragkit']}, seed {SEED}. The script says how sentences are made and counted.",
-        f"The threshold in force is {MIN_COVERED}.",
+        f"The threshold in force is {IN_FORCE['en']} in English and {IN_FORCE['zh']} in Chinese.",
     ]
     for language, found in results["languages"].items():
         for half, title in enumerate(("chosen on", "reported")):
@@ -165,7 +166,7 @@ def as_markdown(results: dict[str, Any]) -> str:
             for figures in found[title]:
                 lines.append("| " + " | ".join(f"{figures[c]:.3f}" for c in columns) + " |")
     lines += _rules(results["languages"])
-    lines += ["", f"## Set by set, the half that is reported, at {MIN_COVERED}", ""]
+    lines += ["", "## Set by set, the half that is reported, at the threshold in force", ""]
     lines += ["| set | precision | recall |", "| --- | --- | --- |"]
     for found in results["languages"].values():
         for name, figures in found["sets"].items():
@@ -178,7 +179,11 @@ def as_markdown(results: dict[str, Any]) -> str:
 
 def _rules(languages: dict[str, Any]) -> list[str]:
     """Write what was measured rule by rule."""
-    lines = ["", f"## Figures written anew, the half that is reported, at {MIN_COVERED}", ""]
+    lines = [
+        "",
+        "## Figures written anew, the half that is reported, at the threshold in force",
+        "",
+    ]
     lines += [
         "One figure of a passage is replaced by a random one, in any spelling; a sentence of the",
         "passage, or a statement about it, says the same or another. Each is spelled by num2words",
@@ -212,7 +217,7 @@ def main() -> None:
         "ragkit": __version__,
         "python": platform.python_version(),
         "seed": SEED,
-        "threshold": MIN_COVERED,
+        "threshold": IN_FORCE,
         "languages": {language: measured(given.folder, language) for language in SETS},
         "SciFact": scifact(given.folder / "scifact-train"),
     }
