@@ -126,9 +126,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A piece of the model's reasoning; never part of an answer."""
+    """A piece of the model's reasoning; never part of an answer.
+
+    ``retracts``: all that came as text before was reasoning too. Some templates open the reasoning
+    themselves, so that a reply holds only its end.
+    """
 
     text: str
+    retracts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
