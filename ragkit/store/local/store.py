@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ANALYSIS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
+ANALYSIS = {"analysis": 3}  # how text is prepared for the keyword index, see docs/format.md
 
 LOST_COMMITS = (
     "its log was damaged and {seen} commits became {commits}: what was indexed last is not there; "
