@@ -9,6 +9,7 @@ DEMO   := demo-$(BACKEND)
 QUOTE  := $(if $(filter embedded,$(BACKEND)),--extractive)
 QUESTION_EN := "How long had the pilot at White Plains flown his newly bought airplane before the accident?"
 QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
+QUESTION_NOT := "Which engine did the Wright brothers build?"
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test coverage lint types docs fmt bench attacks quality picture clean
@@ -32,13 +33,16 @@ $(VENV)/dev: $(VENV)/demo
 
 install: $(VENV)/demo ## Make the environment and install ragkit into it
 
-demo: $(VENV)/demo ## Index the shipped corpora and ask a question in English and in Chinese
+demo: export RAGKIT_INDEXES := indexes
+demo: $(VENV)/demo ## Index the shipped corpora; ask in English, in Chinese, and what they do not say
 	$(BIN)/ragkit index corpora/accident-reports corpora/everyday-law-zh \
 		--index $(DEMO) --backend $(BACKEND)
 	@echo
-	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) --explain $(QUESTION_EN)
+	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) $(QUESTION_EN)
 	@echo
-	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) --explain $(QUESTION_ZH)
+	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) $(QUESTION_ZH)
+	@echo
+	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) $(QUESTION_NOT)
 
 test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the whole test suite
 	$(BIN)/python -m pytest --numprocesses auto

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(HERE.parent / "corpora", Path(folder) / "corpora")
         environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9", "PYTHONUTF8": "1"}
+        environment["RAGKIT_INDEXES"] = "indexes"
         for words in COMMANDS:
             run = subprocess.run(  # noqa: S603 -- our own command
                 [sys.executable, "-m", "ragkit", *words],
@@ -41,7 +43,8 @@ def main() -> None:
                 text = line.lstrip(" ")
                 console.print(Padding(Text(text), (0, 0, 0, len(line) - len(text))))
             console.print()
-    console.save_svg(str(HERE / "demo.svg"), title="ragkit")
+    svg = re.sub(r"@font-face {.*?}\s*", "", console.export_svg(title="ragkit"), flags=re.DOTALL)
+    (HERE / "demo.svg").write_text(svg, "utf-8")  # without fonts that a page would fetch
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Settings: frozen values with named defaults, read from TOML files, the environment and code.
 
 The order of precedence, weakest first: the defaults below, the user's
-``~/.config/ragkit/ragkit.toml``, ``ragkit.toml`` in the working folder, environment variables
+``~/.config/ragkit/ragkit.toml``, ``ragkit.toml`` in the working folder (see `ragkit.trust` for what
+is taken from it), environment variables
 (``RAGKIT_SECTION_NAME``; also ``RAGKIT_INDEXES`` and Ollama's own ``OLLAMA_HOST``), options.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import tomllib
 from dataclasses import dataclass, field, fields, replace
@@ -15,9 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from ragkit.errors import ConfigError
 from ragkit.records import Mode
+from ragkit.trust import guarded, is_trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+FILE_NAME = "ragkit.toml"
+
+_log = logging.getLogger(__name__)
 
 
 def setting(
@@ -118,7 +125,10 @@ class ModelSettings:
         "http://127.0.0.1:8080/v1",
         "Address of an OpenAI-compatible server; its key is taken from `OPENAI_API_KEY`.",
     )
-    embedder: str = setting("nomic-embed-text", "Embedding model on the Ollama server.")
+    embedder: str = setting(
+        "nomic-embed-text",
+        "Embedding model on the server, or `none`: a new index is searched by words alone.",
+    )
     chat: str = setting(
         "llama3.2",
         "Chat model: a name on the Ollama server, `openai:NAME`, `gguf:PATH` for a model file "
@@ -180,6 +190,16 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """How long an index can be looked at as it was."""
+
+    last: int = setting(10, "How many of the last runs can be looked at again.", least=1)
+    days: int = setting(
+        30, "Of how many days, today's counted, the last run can be looked at too.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How chunks are found."""
 
@@ -234,11 +254,14 @@ class Config:
     """All settings. Usage: ``Config()``, ``load_config()[0]``, ``config.with_values({...})``."""
 
     indexes: Path = setting(  # noqa: RUF009 -- a path does not change
-        Path("indexes"), "Folder that holds the indexes; `RAGKIT_INDEXES`."
+        Path("auto"),
+        "Folder that holds the indexes; `auto`: `indexes` in the working folder if an index lies "
+        "there, else your user data folder.",
     )
     models: ModelSettings = ModelSettings()
     load: LoadSettings = LoadSettings()
     split: SplitSettings = SplitSettings()
+    history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
 
@@ -302,12 +325,12 @@ def load_config(
     """
     env = os.environ if environ is None else environ
     config, sources = Config(), {}
-    home = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    layers: list[tuple[str, Mapping[str, Any]]] = [
-        (str(path), _read_toml(path))
-        for path in (home / "ragkit" / "ragkit.toml", (folder or Path()) / "ragkit.toml")
-        if path.is_file()
-    ]
+    home = config_home(env)
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    if (own := home / FILE_NAME).is_file():
+        layers.append((str(own), read_settings(own)))
+    if (local := (folder or Path()) / FILE_NAME).is_file():
+        layers.append((str(local), _taken(local, home)))
     if env.get("OLLAMA_HOST"):
         layers.append(("environment OLLAMA_HOST", {"models.ollama_host": env["OLLAMA_HOST"]}))
     layers += [
@@ -320,10 +343,47 @@ def load_config(
     return config, sources
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def config_home(environ: Mapping[str, str] | None = None) -> Path:
+    """The user's own folder of settings."""
+    env = os.environ if environ is None else environ
+    return Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "ragkit"
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file by their dotted names.
+
+    Raises:
+        ConfigError: It cannot be read or parsed.
+    """
+    return _parse(_read(path), path)
+
+
+def _taken(path: Path, home: Path) -> dict[str, Any]:
+    """The settings of a folder's own file, without those that need trust which it has not."""
+    content = _read(path)  # once: what is judged is what is taken
+    values = _parse(content, path)
+    if (names := guarded(values)) and not is_trusted(path, content, home):
+        _log.warning(
+            "%s: passed over: %s (a folder's file must be trusted first: `ragkit trust %s`)",
+            path, ", ".join(names), path.parent,
+        )  # fmt: skip
+        for name in names:
+            del values[name]
+    return values
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        return path.read_bytes()
+    except OSError as exc:
+        msg = f"{path}: not a readable TOML file: {exc}"
+        raise ConfigError(msg) from exc
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        data = tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         msg = f"{path}: not a readable TOML file: {exc}"
         raise ConfigError(msg) from exc
     flat: dict[str, Any] = {}

@@ -52,6 +52,8 @@ class Shell:
         self.env = inherited | {
             "OLLAMA_HOST": host,
             "XDG_CONFIG_HOME": str(folder / ".config"),
+            "XDG_DATA_HOME": str(folder / ".local"),
+            "RAGKIT_INDEXES": "indexes",
             "PYTHONPATH": str(REPOSITORY),
             **variables,
         }

@@ -130,7 +130,7 @@ def test_a_changed_copy_leaves_the_original() -> None:
     one = Config()
     two = one.with_values({"search.k": 3, "indexes": "elsewhere"})
 
-    assert (one.search.k, one.indexes) == (8, Path("indexes"))
+    assert (one.search.k, one.indexes) == (8, Path("auto"))
     assert (two.search.k, two.indexes) == (3, Path("elsewhere"))
     assert two.models is one.models
 
@@ -152,8 +152,13 @@ def test_config_command_prints_each_value_and_where_it_came_from(tmp_path: Path)
     assert shown["search.mode"] == {"value": "dense", "source": "environment RAGKIT_SEARCH_MODE"}
     assert shown["search.depth"] == {"value": 7, "source": "option"}
     assert shown["search.keyword_weight"] == {"value": 0.6, "source": "default"}
-    assert "environment RAGKIT_SEARCH_MODE" in text
-    assert text.count("\n") == len(shown)
+    rows = [line.split() for line in text.splitlines()]
+    assert ["search.mode", "dense", "environment", "RAGKIT_SEARCH_MODE"] in rows
+    assert [row[0] for row in rows if row][:5] == [
+        "indexes", "models.embedder", "models.chat", "models.ollama_host", "answer.num_ctx"
+    ]  # fmt: skip
+    assert {row[0] for row in rows if row} > set(shown)
+    assert str(tmp_path / ".config/ragkit/ragkit.toml") in text  # where a file may be put
 
 
 def test_a_wrong_setting_ends_in_code_2_without_a_traceback(tmp_path: Path) -> None:
@@ -194,3 +199,81 @@ def test_a_value_out_of_range_is_refused_with_its_bound(
 
 def test_every_default_is_within_its_own_range() -> None:
     assert Config().with_values({s.name: s.value for s in settings(Config())}) == Config()
+
+
+SENDING = """
+[models]
+ollama_host = "http://elsewhere:1"
+openai_url = "http://elsewhere:2/v1"
+allow_remote = true
+chat = "gguf:/tmp/model.gguf"
+embedder = "./model.gguf"
+embed_batch = 7
+"""
+NEED_TRUST = {
+    "models.ollama_host": "http://elsewhere:1",
+    "models.openai_url": "http://elsewhere:2/v1",
+    "models.allow_remote": True,
+    "models.chat": "gguf:/tmp/model.gguf",
+    "models.embedder": "./model.gguf",
+}
+
+
+def test_a_folders_file_says_where_text_goes_only_after_it_was_trusted(
+    tmp_path: Path, env: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    write_files(tmp_path, {HERE: SENDING})
+    shell = Shell(tmp_path, **env)
+    del shell.env["OLLAMA_HOST"]
+
+    def taken() -> dict[str, object]:
+        config, _ = load_config(folder=tmp_path, environ=env)
+        assert config.models.embed_batch == 7  # what harms nobody is taken in any case
+        defaults = {s.name: s.value for s in settings(Config())}
+        now = {s.name: s.value for s in settings(config)}
+        return {name: now[name] for name in NEED_TRUST if now[name] != defaults[name]}
+
+    assert taken() == {}
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert all(name in said for name in NEED_TRUST)
+    assert f"`ragkit trust {tmp_path}`" in said
+
+    assert "http://elsewhere:1" in shell("trust").out
+    assert taken() == NEED_TRUST
+
+    with (tmp_path / HERE).open("a") as file:
+        file.write("retries = 1\n")
+    assert taken() == {}  # a changed file asks again
+
+    shell("trust", tmp_path)
+    assert taken() == NEED_TRUST
+    shell("trust", "--undo")
+    assert taken() == {}
+
+
+def test_models_by_name_need_no_trust(tmp_path: Path, env: dict[str, str]) -> None:
+    write_files(tmp_path, {HERE: '[models]\nchat = "hf.co/a/b:q4"\nembedder = "bge-m3"\n'})
+    config, _ = load_config(folder=tmp_path, environ=env)
+    assert (config.models.chat, config.models.embedder) == ("hf.co/a/b:q4", "bge-m3")
+
+
+def test_the_users_own_file_needs_no_trust(tmp_path: Path, env: dict[str, str]) -> None:
+    write_files(tmp_path, {USER: SENDING})
+    assert load_config(folder=tmp_path, environ=env)[0].models.ollama_host == "http://elsewhere:1"
+
+
+def test_trust_says_what_it_cannot_do(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert "has no ragkit.toml" in shell("trust", code=2).err
+    write_files(tmp_path, {HERE: "[search]\nkk = 1\n"})
+    assert "unknown setting 'search.kk'" in shell("trust", code=2).err
+    write_files(tmp_path, {HERE: SENDING, ".config/ragkit/trusted.json": "[]"})
+    assert "trusted.json holds no table of files; delete it" in shell("config", code=2).err
+
+
+def test_config_hides_passwords_and_names_variables_that_do_nothing(tmp_path: Path) -> None:
+    shell = Shell(tmp_path, "http://me:secret@host:1", RAGKIT_MODEL_CHAT="x")
+    for shown in (shell("config"), shell("config", "--json")):
+        assert "secret" not in shown.out
+        assert "***@host:1" in shown.out
+    assert "there is no setting for RAGKIT_MODEL_CHAT" in shell("config").err

@@ -288,7 +288,7 @@ def test_an_index_is_opened_by_name_by_path_or_as_the_only_one(tmp_path: Path, d
         assert Pipeline.open(str(tmp_path / "indexes/one"), config).path == rag.path.with_name(
             "one"
         )
-    with pytest.raises(IndexNotFoundError, match="one, two; choose one with --index"):
+    with pytest.raises(IndexNotFoundError, match="one, two; name one with `--index NAME`"):
         Pipeline.open("", config)
     with pytest.raises(IndexNotFoundError, match="no index at"):
         Pipeline.open("three", config).search("x")

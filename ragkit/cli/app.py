@@ -43,25 +43,57 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
 
 
 # Each command and the module of this package that has it, in the order of the help.
-COMMANDS = {
-    "index": "index",
-    "remove": "index",
-    "rebuild": "index",
-    "search": "search",
-    "ask": "ask",
-    "why-not": "search",
-    "chat": "chat",
-    "verify": "verify",
-    "list": "inspect",
-    "info": "inspect",
-    "check": "inspect",
-    "evaluate": "evaluate",
-    "config": "inspect",
-    "doctor": "doctor.doctor",
-    "models": "models.look",
-    "generate": "models.generate",
-    "embed": "models.embed",
+GROUPS = {
+    "Every day": {
+        "index": "index",
+        "ask": "ask",
+        "chat": "chat",
+        "search": "search",
+        "verify": "verify",
+        "list": "inspect",
+        "remove": "index",
+        "accept": "index",
+        "move": "maintain",
+        "indexes": "indexes",
+        "use": "indexes",
+        "delete": "indexes",
+    },
+    "Look closer": {
+        "info": "inspect",
+        "log": "history",
+        "diff": "history",
+        "check": "inspect",
+        "why-not": "search",
+        "rebuild": "index",
+        "compact": "maintain",
+        "backup": "maintain",
+        "restore": "maintain",
+        "evaluate": "evaluate",
+    },
+    "Models and set-up": {
+        "doctor": "doctor.doctor",
+        "config": "config",
+        "trust": "config",
+        "models": "models.look",
+        "generate": "models.generate",
+        "embed": "models.embed",
+    },
 }
+COMMANDS = {name: module for group in GROUPS.values() for name, module in group.items()}
+
+EPILOG = """
+\b
+Examples:
+  ragkit index ~/docs
+  ragkit ask "How long is the notice period?"
+  ragkit search --mode keyword --path "contracts/*" "notice period"
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 some files failed, 10 no such index, 11 index locked, 12
+index mismatched or damaged, 13 model unavailable, 130 interrupted.
+"""
+
+
+_WHOLE = 1000  # characters; no summary is as long
 
 
 class _Commands(TyperGroup):
@@ -72,6 +104,18 @@ class _Commands(TyperGroup):
             return super().invoke(*context)
         except KeyboardInterrupt:
             end_interrupted("what was committed is kept")
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 -- as above
+        """Write the commands in their groups, each with its whole first sentence."""
+        for title, names in GROUPS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [
+                (name, command.get_short_help_str(limit=_WHOLE))
+                for name, command in commands
+                if command
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 def make_app(*names: str) -> typer.Typer:
@@ -88,11 +132,7 @@ def make_app(*names: str) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
-        epilog=(
-            "Exit codes: 0 done, 1 failed, 2 usage, 3 some files failed, 10 no such index, "
-            "11 index locked, 12 index mismatched or damaged, 13 model unavailable, "
-            "130 interrupted."
-        ),
+        epilog=EPILOG,
     )
     app.callback()(_options)
     for name in names or COMMANDS:
@@ -132,6 +172,8 @@ def main() -> None:
         make_app(*named)()
     except errors.RagkitError as exc:
         say(f"ragkit: {exc}")
+        for note in getattr(exc, "__notes__", ()):
+            say(f"({note})")
         sys.exit(EXIT_CODES[type(exc)])
     finally:
         gc.freeze()  # to look for cycles in all that is left took another 0.07 s at the exit

@@ -20,10 +20,11 @@ from ragkit.cli.options import (
     SearchMode,
     Settings,
     configured,
+    moment,
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_answer, print_json, say
+from ragkit.cli.output import print_answer, print_json, say, say_waiting
 
 
 def ask(
@@ -53,8 +54,9 @@ def ask(
         answer__strict=strict,
     )
     with open_pipeline(index, config) as rag:
-        events = rag.stream(question, k=k, as_of=as_of, **restriction(path, kind))
+        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind))
         answer = print_answer_stream(events, show=not json, reasoning=False)
+        stats = rag.stats() if answer.receipt.waiting else None
     if json:
         print_json(answer)
     else:
@@ -62,6 +64,8 @@ def ask(
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
+    if stats is not None:
+        say_waiting(stats)
 
 
 COMMANDS = {"ask": ask}

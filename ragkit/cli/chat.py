@@ -36,7 +36,6 @@ from ragkit.cli.output import (
     print_sources,
     say,
 )
-from ragkit.cli.stream import print_answer_stream
 from ragkit.cli.talk import Command, talk
 
 if TYPE_CHECKING:
@@ -147,6 +146,8 @@ class IndexSession:
             RagkitError: There is no answer; the turn is forgotten.
             KeyboardInterrupt: The answer was stopped; the turn is forgotten.
         """
+        from ragkit.cli.stream import print_answer_stream  # with its records, 30 ms of an import
+
         with closing(self._conversation.stream(text)) as events:
             answer = print_answer_stream(events)
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):

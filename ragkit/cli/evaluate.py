@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from ragkit.cli.options import (
     IndexName,
     Json,
     K,
-    Quiet,
     SearchMode,
     Settings,
     configured,
@@ -35,6 +35,7 @@ SHAPING = ("split.", "load.", "models.backend", "models.embed", "models.query_",
 """How the names of settings begin that hold when an index is built, and not after."""
 
 MISSING_NAMED = 5
+_AS_IT_SHOULD_BE = {"right", "rightly refused"}
 
 
 def _writable(file: Path | None) -> Path | None:
@@ -68,7 +69,16 @@ Source = Annotated[
     ),
 ]
 Answers = Annotated[
-    bool, typer.Option("--answers", help="Answer the questions too, and judge the answers.")
+    bool | None,
+    typer.Option(
+        "--answers/--search-only",
+        help="Answer the questions too, or only search for them; by default they are answered if "
+        "the set knows answers.",
+        show_default=False,
+    ),
+]
+Figures = Annotated[
+    bool, typer.Option("--figures", help="Print the figures too, not only what became of each.")
 ]
 Compare = Annotated[
     list[str],
@@ -108,7 +118,8 @@ Work = Annotated[
 def evaluate(
     source: Source,
     index: IndexName = "",
-    answers: Answers = False,
+    answers: Answers = None,
+    figures: Figures = False,
     chat: Chat = None,
     backend: Backend = None,
     k: K = None,
@@ -121,7 +132,7 @@ def evaluate(
     small: Small = False,
     limit: Limit = None,
     work: Work = None,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -131,18 +142,27 @@ def evaluate(
     and questions; later ones take the vectors from the work folder.
     """
     from ragkit import evaluate as stage
+    from ragkit.store.locate import indexes_folder
 
     stage.need_extra()  # told before an hour of work, as all else that can be wrong
     named = {"models.backend": backend, "models.chat": chat, "search.mode": mode, "search.k": k}
     given = [*settings, *_as_settings(named)]
     config, other = (configured([*given, *more])[0] for more in ([], compare))
-    work = work or config.indexes / WORK
+    work = work or indexes_folder(config.indexes) / WORK
     asked = _chosen(stage.read_questions(source, work / source.name), small=small, limit=limit)
     saved = _saved(against, asked) if against else None
     _refuse_unheard(compare, asked)
+    if answers is None:
+        answers = any(question.answers for question in asked.questions)
     run = _Run(asked, index, work, answers=answers, quiet=quiet or json)
     trials = run.trials(config)
     report = {"set": asked.name, "settings": given, **_told(trials)}
+    if answers:
+        report["outcomes"] = [
+            {"id": q.id, "question": q.text, "outcome": t.outcome, "said": t.answer}
+            | {"expected": list(q.answers) or sorted(q.relevant)}
+            for q, t in zip(asked.questions, trials, strict=True)
+        ]
     if compare:
         others = run.trials(other)
         differences = stage.differences(trials, others)
@@ -157,7 +177,7 @@ def evaluate(
     if json:
         print_json(report)
     else:
-        _print_report(report, answers=answers)
+        _print_report(report, figures=figures or not answers)
     _judge(stage.gate_failures(gate, report["figures"]))
 
 
@@ -236,15 +256,35 @@ def _series(report: Mapping[str, Any]) -> dict[str, Any]:
     return {report["set"]: report["figures"], **further}
 
 
-def _print_report(report: Mapping[str, Any], *, answers: bool) -> None:
+def _print_report(report: Mapping[str, Any], *, figures: bool) -> None:
     typer.echo(f"{report['set']}: {report['questions']} questions\n")
-    _print_figures(report["figures"])
+    outcomes = report.get("outcomes")
+    if outcomes:
+        _print_outcomes(outcomes)
+    if figures:
+        typer.echo("\n" * bool(outcomes), nl=False)
+        _print_figures(report["figures"])
     if compared := report.get("compared"):
         typer.echo(f"\nWith {' '.join(compared['settings'])}\n")
         _print_differences(report["figures"], compared["figures"], compared["differences"])
     if "changes" in report:
         typer.echo()
-        _print_changes(report["changes"], report["asked_before"], answers=answers)
+        _print_changes(report["changes"], report["asked_before"], answers=bool(outcomes))
+
+
+def _print_outcomes(outcomes: Sequence[Mapping[str, Any]]) -> None:
+    """Print how many questions ended how, then each, with what was said if that was not right."""
+    from ragkit.evaluate import OUTCOMES
+
+    counts = Counter(told["outcome"] for told in outcomes)
+    typer.echo(", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name]) + "\n")
+    for told in sorted(outcomes, key=lambda told: OUTCOMES.index(told["outcome"])):
+        typer.echo(f"{told['outcome']:<17}{shortened(told['question'])}")
+        if told["outcome"] in _AS_IT_SHOULD_BE:
+            continue
+        if told["expected"]:
+            typer.echo(f"{'':<17}expected: {shortened(' / '.join(told['expected']))}")
+        typer.echo(f"{'':<17}said:     {shortened(told['said'] or '')}")
 
 
 def _print_figures(told: Mapping[str, Figure]) -> None:

@@ -1,4 +1,4 @@
-"""``ragkit list``, ``info``, ``check``: what an index holds and if it is right; ``config``."""
+"""``ragkit list``, ``info``, ``check``: what an index holds and if it is right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
-from ragkit.cli.output import print_json
+from ragkit.cli.output import print_json, say_waiting
 
 if TYPE_CHECKING:
     from ragkit.records import DocumentInfo
@@ -23,12 +23,13 @@ def list_documents(
     """List the documents of the index."""
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        documents = rag.documents()
+        documents, stats = rag.documents(), rag.stats()
     if json:
         print_json(documents)
         return
     for document in documents:
         typer.echo(_line(document))
+    say_waiting(stats)
 
 
 def _line(document: DocumentInfo) -> str:
@@ -49,16 +50,22 @@ def info(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Tell what an index holds, how it was built, and what its last runs did."""
+    """Inspect the index: what it holds, how it was made, and what its last runs did."""
     from ragkit.records import to_json
 
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
         stats, runs = rag.stats(), rag.store.runs()
         roots = sorted({d.root for d in rag.documents()})
+        rules, decisions = rag.store.rules(), rag.store.decisions()
         path = rag.path
     if json:
-        print_json({"path": str(path), "roots": roots, **to_json(stats), "runs": runs})
+        chosen = {
+            "rules": {source: to_json(held) for source, held in rules.items()},
+            "decisions": decisions,
+        }
+        told = {"path": str(path), "roots": roots, **chosen, **to_json(stats), "runs": runs}
+        print_json(told)
         return
     embedder = stats.embedder
     rows = {
@@ -66,12 +73,21 @@ def info(
         "folders": ", ".join(roots) or "none",
         "documents": f"{stats.documents}" + (f", {stats.stale} stale" if stats.stale else ""),
         "passages": f"{stats.chunks}",
-        "embedder": f"{embedder['name']} ({embedder['backend']}, {stats.dim} dimensions)",
+        "embedder": f"{embedder['name']} ({embedder['backend']}, {stats.dim} dimensions)"
+        if embedder
+        else "none: it is searched by words; `ragkit index --embedder MODEL` adds vectors",
         "split": ", ".join(f"{k} {v}" for k, v in stats.splitter.items()),
         "size": f"{stats.size_bytes / 1e6:.1f} MB",
     }
     for name, value in rows.items():
         typer.echo(f"{name:<11}{value}")
+    say_waiting(stats)
+    for source, held in rules.items():
+        for option, globs in (("--include", held.include), ("--exclude", held.exclude)):
+            if globs:
+                typer.echo(f"{option:<11}{', '.join(globs)}  below {source}")
+    for location, decision in decisions.items():
+        typer.echo(f"{decision:<11}{location}")
     for run in runs[:5]:
         typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
                    f"{run['command']}")  # fmt: skip
@@ -83,7 +99,7 @@ def check(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Verify every invariant of the index on disk, row by row.
+    """Check the index: every invariant of its files on disk, row by row.
 
     docs/format.md names the invariants. Exit code 12 if one that must hold is broken.
     """
@@ -104,28 +120,4 @@ def check(
         raise typer.Exit(BROKEN)
 
 
-def config(
-    json: Json = False,
-    settings: Settings = [],  # noqa: B006 -- typer copies it
-) -> None:
-    """Print each setting, its value, and where the value comes from."""
-    from ragkit.config import settings as list_settings
-
-    values, sources = configured(settings)
-    rows = [(s, sources.get(s.name, "default")) for s in list_settings(values)]
-    if json:
-        print_json({s.name: {"value": s.value, "source": source} for s, source in rows})
-        return
-    for setting, source in rows:
-        typer.echo(f"{setting.name:<28} {_shown(setting.value):<26} {source}")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value) or "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if str(value) else "-"
-
-
-COMMANDS = {"list": list_documents, "info": info, "check": check, "config": config}
+COMMANDS = {"list": list_documents, "info": info, "check": check}

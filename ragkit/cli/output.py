@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+from collections import Counter
 from dataclasses import is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,11 +17,13 @@ from ragkit.text.visible import escaped, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ragkit.records import Answer, Citation, Found, Hit, IndexReport, Passage
+    from ragkit.protocols import StoreStats
+    from ragkit.records import Answer, Citation, FileOutcome, Found, Hit, IndexReport, Passage
 
 QUOTE_CHARS = 240
 NEAREST = 3
 NOTES_SHOWN = 20
+KINDS_SHOWN = 5
 INTERRUPTED = 130
 _NEXT_UNIT = 1000
 
@@ -147,6 +150,15 @@ def _say_nearest(answer: Answer) -> None:
         say(f"(nearest: {'; '.join(nearest)}; `ragkit search` shows the passages)")
 
 
+def say_waiting(stats: StoreStats) -> None:
+    """Say how much of an index can only be found by its words so far."""
+    if stats.waiting:
+        say(
+            f"(vectors of {stats.waiting:,} of {stats.chunks:,} passages are not made yet: "
+            "run `ragkit index`)"
+        )
+
+
 def print_sources(answer: Answer) -> None:
     """Print the places that an answer relies on, with their words."""
     for citation in answer.citations:
@@ -181,7 +193,7 @@ def print_receipt(answer: Answer) -> None:
     for found in receipt.found:
         score = "" if found.score is None else f"  {found.score:.3f}"
         typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
-    typer.echo(f"  embedder  {answer.embedder}")
+    typer.echo(f"  embedder  {answer.embedder or 'none: searched by words'}")
     typer.echo(f"  answer by {_who(answer)}")
     if answer.chat_model:
         typer.echo(
@@ -224,13 +236,15 @@ def _count(number: int | None) -> str:
 
 def print_report(report: IndexReport, *, verbose: bool) -> None:
     """Print an ingest's account for people."""
+    empty = set(report.without_text).intersection(report.added)
     counts = {
-        "added": len(report.added),
+        "added": len(report.added) - len(empty),
+        "added without text": len(empty),
         "changed": len(report.changed),
         "moved": len(report.moved),
         "removed": len(report.removed),
         "unchanged": len(report.unchanged),
-        "skipped": len(report.skipped),
+        f"skipped ({skipped_in_short(report.skipped)})": len(report.skipped),
         "stale": len(report.stale),
         "failed": len(report.failed),
     }
@@ -250,6 +264,19 @@ def print_report(report: IndexReport, *, verbose: bool) -> None:
     _print_outcomes(report, verbose=verbose)
 
 
+def skipped_in_short(skipped: Sequence[FileOutcome]) -> str:
+    """How many files were skipped for which suffix or reason, the most frequent first.
+
+    >>> from ragkit.records import FileOutcome
+    >>> skipped_in_short([FileOutcome("a.pptx", "no reader for .pptx"), FileOutcome("b", "empty")])
+    '1 .pptx, 1 empty'
+    """
+    kinds = Counter(outcome.reason.removeprefix("no reader for ") for outcome in skipped)
+    shown = [f"{count} {kind}" for kind, count in kinds.most_common(KINDS_SHOWN)]
+    rest = len(skipped) - sum(count for _, count in kinds.most_common(KINDS_SHOWN))
+    return ", ".join([*shown, f"{rest} others"] if rest else shown)
+
+
 def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
     if verbose or report.dry_run:
         _print_lines("skipped", (f"{o.path}: {o.reason}" for o in report.skipped))
@@ -259,6 +286,7 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
     scans = {
         path: [page for page in pages if page not in report.failed_pages.get(path, ())]
         for path, pages in report.pages_without_text.items()
+        if path not in report.without_text
     }
     _print_lines(
         "no text on",

@@ -33,6 +33,8 @@ def ingest_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 def _ingest_step(step: Progress, seconds: float) -> _Step:
+    if step.texts_waiting:
+        return _vector_step(step, seconds)
     files = f"{step.files_done}/{step.files_total} files"
     rate = f"{step.texts_embedded / max(seconds, 1e-3):.1f} passages/s"
     share = step.bytes_done / max(step.bytes_total, 1)
@@ -40,6 +42,16 @@ def _ingest_step(step: Progress, seconds: float) -> _Step:
     line = f"{files}, {share:.0%}, {rate}, about {left:.0f} s left"
     columns = {"rate": rate, "path": step.path}
     return _Step("index", files, step.files_done, step.files_total, line=line, columns=columns)
+
+
+def _vector_step(step: Progress, seconds: float) -> _Step:
+    """Of a run that has read all files, and makes the vectors that they wait for."""
+    done, left = step.texts_embedded, step.texts_waiting
+    rate = done / max(seconds, 1e-3)
+    texts = f"{done}/{done + left} vectors"
+    line = f"{texts}, {rate:.1f} passages/s, about {left / max(rate, 1e-6):.0f} s left"
+    columns = {"rate": f"{rate:.1f} passages/s", "path": "words can be searched already"}
+    return _Step("vectors", texts, done, done + left, line=line, columns=columns)
 
 
 def _ingest_columns() -> tuple[ProgressColumn, ...]:
@@ -67,6 +79,25 @@ def question_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]
 
     with _shown(_question_columns, quiet=quiet) as show:
         show(_Step("questions", "questions", 0, total))
+        yield step
+
+
+@contextmanager
+def work_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how far some work is while the block runs.
+
+    Args:
+        what: The work, in a word.
+        quiet: Show nothing.
+
+    Yields:
+        What to call with the steps done and the steps there are.
+    """
+
+    def step(done: int, total: int) -> None:
+        show(_Step(what, what, done, total, line=f"{what}: {done / max(total, 1):.0%}"))
+
+    with _shown(_question_columns, quiet=quiet) as show:
         yield step
 
 

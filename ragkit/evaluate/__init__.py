@@ -13,11 +13,13 @@ from ragkit.evaluate.chart import check_picture, plot
 from ragkit.evaluate.dataset import Question, QuestionSet, read_questions
 from ragkit.evaluate.experiment import evaluate, missing_documents, opened
 from ragkit.evaluate.intervals import Difference, Figure, need_extra
+from ragkit.evaluate.measures import OUTCOMES
 from ragkit.evaluate.regression import Change, Saved, changes, read_saved, save
 from ragkit.evaluate.summary import differences, figures, gate_failures, is_share, parse_gate
 from ragkit.evaluate.trial import Trial
 
 __all__ = [
+    "OUTCOMES",
     "Change",
     "Difference",
     "Figure",

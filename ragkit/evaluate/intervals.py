@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import ConfigError
+from ragkit.extras import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,7 @@ def need_extra() -> None:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         msg = (
-            f"not installed: {', '.join(missing)}; "
-            "evaluating needs the extra `evaluate`: pip install 'ragkit[evaluate]'"
+            f"not installed: {', '.join(missing)}; evaluating needs the extra `evaluate`: "
+            + install_command("evaluate")
         )
         raise ConfigError(msg)

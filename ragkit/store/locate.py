@@ -1,4 +1,4 @@
-"""Where an index lies: names, paths, and the only index there is."""
+"""Where an index lies: names, paths, and which index is meant when none is named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,28 @@ from ragkit.store.local.disk import put_back
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+AUTO = Path("auto")
+"""The setting `indexes` that leaves the choice of a folder to `indexes_folder`."""
+
+_OWN_FOLDER = Path("indexes")
+_DEFAULT = "default-index"
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+
+
+def indexes_folder(setting: Path) -> Path:
+    """The folder that holds the indexes, absolute.
+
+    Args:
+        setting: Of `indexes`. `AUTO`: ``indexes`` in the working folder if an index lies there,
+            else the place that the system has for a user's data.
+    """
+    if setting != AUTO:
+        return setting.absolute()
+    if find_indexes(_OWN_FOLDER):
+        return _OWN_FOLDER.absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("ragkit", appauthor=False) / "indexes"
 
 
 def index_folder(location: str | Path) -> Path:
@@ -31,39 +52,147 @@ def index_folder(location: str | Path) -> Path:
 
 
 def find_indexes(indexes: Path) -> list[Path]:
-    """The indexes in a folder, by name. One that `rebuild` is still making has a hidden name."""
+    """The indexes in a folder, by name."""
     found = (catalog.parent for catalog in indexes.glob("*/catalog.db"))
     return sorted(path for path in found if not path.name.startswith("."))
 
 
 def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
-    """The folder that an index's name or path stands for.
+    """The folder that an index's name or path stands for, absolute.
 
-    An index that a killed `rebuild` left aside is put back first.
+    An index that a killed `rebuild` of ragkit 0.1 left aside is put back first.
 
     Args:
-        index: A name, a path, or "" for the only index there is.
-        indexes: The folder that holds named indexes.
-        sources: What is to be indexed; where no index exists yet, the first gives its name.
+        index: A name, a path, or "" for the one that is meant: the index that holds the sources,
+            a new one for others, and without sources the default or the only one.
+        indexes: The setting of that name: the folder that holds named indexes.
+        sources: What is to be indexed.
 
     Raises:
-        IndexNotFoundError: "" was given, and there is no index or more than one.
+        IndexNotFoundError: "" was given, and it cannot be told which index is meant.
     """
-    if index:
-        is_path = os.sep in index or "/" in index or index in {".", ".."}
-        path = index_folder(index) if is_path else indexes / index
+    if index and (os.sep in index or "/" in index or index in {".", ".."}):
+        path = index_folder(index).absolute()
         put_back(path.parent)
         return path
-    put_back(indexes)
-    found = [path.name for path in find_indexes(indexes)]
+    folder = indexes_folder(indexes)
+    put_back(folder)
+    if index:
+        return folder / index
+    return _for_sources(sources, folder) if sources else _meant(folder)
+
+
+def default_index(indexes: Path) -> str:
+    """The name of the index that is meant when none is named; "" if none was chosen."""
+    try:
+        name = (indexes_folder(indexes) / _DEFAULT).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return name
+
+
+def set_default_index(indexes: Path, name: str) -> None:
+    """Choose the index that is meant when none is named.
+
+    Raises:
+        IndexNotFoundError: There is none of that name.
+    """
+    folder = indexes_folder(indexes)
+    if folder / name not in find_indexes(folder):
+        raise unknown_index(folder / name)
+    (folder / _DEFAULT).write_text(name + "\n", "utf-8")
+
+
+def unknown_index(path: Path) -> IndexNotFoundError:
+    """The error for an index that is not there; it names those that are."""
+    names = [found.name for found in find_indexes(path.parent)]
+    others = f"there are: {', '.join(names)}" if names else "`ragkit index FOLDER` makes one"
+    return IndexNotFoundError(f"no index at {path}; {others}", path)
+
+
+def _meant(folder: Path) -> Path:
+    found = find_indexes(folder)
+    chosen = folder / (default_index(folder) or ".")
+    if chosen in found:
+        return chosen
     if len(found) == 1:
-        return indexes / found[0]
-    if found:
-        names = ", ".join(found)
-        msg = f"there are {len(found)} indexes in {indexes}: {names}; choose one with --index"
-        raise IndexNotFoundError(msg, indexes)
-    if sources:
-        source = sources[0].resolve()
-        return indexes / ((source.stem if source.is_file() else source.name) or "index")
-    msg = f"there is no index in {indexes}; make one with `ragkit index FOLDER`"
-    raise IndexNotFoundError(msg, indexes)
+        return found[0]
+    if not found:
+        msg = f"there is no index in {folder}; make one with `ragkit index FOLDER`"
+        raise IndexNotFoundError(msg, folder)
+    names = ", ".join(path.name for path in found)
+    msg = (
+        f"there are {len(found)} indexes in {folder}: {names}; name one with `--index NAME`, or "
+        "choose one for good with `ragkit use NAME`"
+    )
+    raise IndexNotFoundError(msg, folder)
+
+
+def _for_sources(sources: Sequence[Path], folder: Path) -> Path:
+    """The index that holds the sources, or the path of a new one that is named after the first."""
+    wanted = [source.resolve() for source in sources]
+    found = find_indexes(folder)
+    holding = {path: held for path in found if (held := _held(path, wanted))}
+    holding = holding or {path: wanted[0] for path in found if _has_moved(path, wanted)}
+    if len(holding) > 1:
+        listed = "; ".join(f"{held} is in {path.name}" for path, held in holding.items())
+        msg = f"these paths belong to several indexes: {listed}; index them one after the other"
+        raise StoreError(msg, folder)
+    if holding:
+        return next(iter(holding))
+    name = (wanted[0].stem if wanted[0].is_file() else wanted[0].name) or "index"
+    path, number = folder / name, 1
+    while path.exists() and _opens(path):  # another folder's; one that fails to open tells why
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def _held(path: Path, wanted: Sequence[Path]) -> Path | None:
+    """The first of some paths that an index holds; one that cannot be opened holds none."""
+    held = _sources(path) or ()
+    return next((w for w in wanted if any(w == s or s in w.parents for s in held)), None)
+
+
+def _has_moved(path: Path, wanted: Sequence[Path]) -> bool:
+    """Whether a folder that an index misses seems to lie at a path now: half its files do."""
+    gone = [source for source in _sources(path) or () if not os.path.lexists(source)]
+    if not gone:
+        return False
+    from contextlib import closing
+
+    from ragkit.store.local.store import LocalStore
+
+    with closing(LocalStore(path)) as store:
+        files = [(Path(d.root, d.path), d.size_bytes) for d in store.documents()]
+    for source in gone:
+        below = [(f.relative_to(source), size) for f, size in files if source in f.parents]
+        for place in (place for w in wanted for place in (w, w / source.name)):
+            there = sum(_has_size(place / name, size) for name, size in below)
+            if below and 2 * there >= len(below):
+                return True
+    return False
+
+
+def _has_size(file: Path, size_bytes: int) -> bool:
+    try:
+        return file.stat().st_size == size_bytes
+    except OSError:
+        return False
+
+
+def _opens(path: Path) -> bool:
+    return path not in find_indexes(path.parent) or _sources(path) is not None
+
+
+def _sources(path: Path) -> list[Path] | None:
+    """What an index was made of, None if it cannot be opened."""
+    from contextlib import closing
+
+    from ragkit.store.local.store import LocalStore
+
+    try:
+        with closing(LocalStore(path)) as store:
+            return [Path(source) for source in store.sources()]
+    except StoreError:
+        return None

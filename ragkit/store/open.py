@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit.errors import StoreError
+from ragkit.store.local import disk
 from ragkit.store.local.catalog import SQLITE_VERSION
 from ragkit.store.local.store import LocalStore
-from ragkit.store.locate import index_folder
+from ragkit.store.locate import index_folder, index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ragkit.protocols import VectorStore, Violation
 
@@ -54,6 +56,52 @@ def create_store(
 def index_exists(location: str | Path) -> bool:
     """Whether there is an index, damaged or not."""
     return (index_folder(location) / "catalog.db").is_file()
+
+
+def restore_store(
+    file: Path,
+    indexes: Path,
+    index: str = "",
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Make an index of a file that `VectorStore.backup` wrote; returns its folder.
+
+    Args:
+        file: The backup.
+        indexes: The folder that holds named indexes.
+        index: The new index's name or path; "": the name of the one that was backed up.
+        on_progress: Called now and then with the bytes done and the bytes there are.
+
+    Raises:
+        IndexExistsError: There is an index, or anything else, already.
+        StoreError: The file is no whole backup.
+    """
+    from ragkit.store.local.archive import read_contents, restore_archive
+
+    contents = read_contents(file)
+    name = index or Path(contents["index"]).name
+    if not name or name.startswith("."):
+        msg = f"{file} does not say which name its index had: give one with --index"
+        raise StoreError(msg, file)
+    path = index_path(name, indexes)
+    restore_archive(file, path, contents, on_progress)
+    return path
+
+
+def delete_store(location: str | Path) -> list[str]:
+    """Delete an index, damaged or not.
+
+    Returns:
+        The names of files in its folder that are not its own; they and the folder stay.
+
+    Raises:
+        IndexLockedError: Another process is writing to it.
+    """
+    folder = index_folder(location)
+    with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
+        disk.delete_index(folder)
+    return disk.foreign_files(folder)
 
 
 def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:

@@ -141,7 +141,8 @@ def fuse(
     """Score the candidates of a hybrid search, best first.
 
     Args:
-        cosines: Of the candidates that have a vector, in [-1, 1].
+        cosines: Of the candidates that have a vector, in [-1, 1]. The words of one that has none
+            yet stand for its meaning too.
         coverage: BM25 as a share of what the question could reach, in [0, 1]; 0 where absent.
         keyword_weight: Share of the words in the score, in [0, 1].
 
@@ -150,10 +151,10 @@ def fuse(
     """
     least = min(cosines.values(), default=0.0)
     span = max(cosines.values(), default=0.0) - least
+    meaning = {**coverage, **{c: (cosine - least) / (span or 1) for c, cosine in cosines.items()}}
     fused = {
-        chunk: (1 - keyword_weight) * ((cosines.get(chunk, least) - least) / span if span else 0.0)
-        + keyword_weight * coverage.get(chunk, 0.0)
-        for chunk in {**cosines, **coverage}
+        chunk: (1 - keyword_weight) * near + keyword_weight * coverage.get(chunk, 0.0)
+        for chunk, near in meaning.items()
     }
     order = sorted(fused, key=lambda c: (-fused[c], -cosines.get(c, least), c))
     return {chunk: fused[chunk] for chunk in order}

@@ -110,7 +110,9 @@ def check_citation(citation: Citation, resolver: CitationResolver) -> CitationCh
     document = resolver.load(info)
     if isinstance(document, LoadError):
         if path.exists():
-            return CitationCheck(citation, "unreadable", f"the file {document}", str(path))
+            return CitationCheck(
+                citation, "unreadable", f"it cannot be read: {document}", str(path)
+            )
         return CitationCheck(citation, "missing", "the file is gone", str(path))
     check = _placed(citation, document, str(path), lines=resolver.keeps_lines(document))
     state, detail = _state(check, info, document, resolver.chunks(info, citation))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import shlex
@@ -22,7 +23,7 @@ from campaigns import shim
 from campaigns.known import number_of
 from campaigns.processes import Outcome, fork, load_everything, vector_server
 from campaigns.report import write_results
-from campaigns.scenes import CASES, Case, Scene
+from campaigns.scenes import CASES, HOME, Case, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -142,6 +143,7 @@ class Campaign:
     def ready(self) -> Iterator[dict[str, Scene]]:
         """Servers run and each case was played once; the scenes of the first worker."""
         load_everything()
+        os.environ.update({"XDG_CONFIG_HOME": HOME, "XDG_DATA_HOME": HOME})  # in each scene
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self.asked.work, ignore_errors=True)
             for latency_s in sorted({case.latency_s for case in self.cases}):

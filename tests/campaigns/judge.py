@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NO_INDEX = 10
 _EXPECTED_NAMES = re.compile(
-    r"ix|ix/(catalog\.db(-wal|-shm)?|commits|writer\.lock|\.?learned\.json|vectors)"
+    r"ix|ix\.tar|ix/(catalog\.db(-wal|-shm)?|commits|writer\.lock|\.?learned\.json|vectors)"
     r"|ix/vectors/\d{8}\.(f16|rbq)"
 )
 _LOOKS = ("check", "list", "dense", "keyword", "hybrid")

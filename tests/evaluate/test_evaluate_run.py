@@ -27,6 +27,7 @@ from ragkit.evaluate import (
     read_saved,
     save,
 )
+from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,7 @@ QUESTIONS = [
     {"_id": "x", "text": "Which zebra crossed?", "metadata": {"answerable": False}},
 ]  # fmt: skip
 
+KEYWORD = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
 EMBEDDED = ("--backend", "embedded", "--work", "work")
 
 
@@ -115,10 +117,19 @@ def test_what_changed_since_it_was_saved_is_told_question_by_question(
 
 def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folder: Path) -> None:
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="ollama")  # where nothing answers
-    options = (*EMBEDDED, "--answers", "--save", "before.json", "--plot", "figures.svg")
+    options = (
+        *EMBEDDED,
+        "--answers",
+        "--figures",
+        "--save",
+        "before.json",
+        "--plot",
+        "figures.svg",
+    )
 
     first = shell("evaluate", folder, *options, "--compare", "search.mode=keyword")
-    assert first.out.startswith("handbook: 3 questions\n")
+    assert first.out.startswith("handbook: 3 questions\n\n2 right, 1 rightly refused\n")
+    assert "\nright            How long is the notice period?\n" in first.out
     assert "nDCG@10 " in first.out
     compared = first.out.partition("With search.mode=keyword")[2].splitlines()
     assert any(
@@ -127,25 +138,50 @@ def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folde
     assert any(re.fullmatch(r"refusal AUC +\d\.\d{4}  \d\.\d{4} *", c) for c in compared)
     assert (tmp_path / "figures.svg").read_text("utf-8").count("refusal AUC") >= 1
 
-    again = (*EMBEDDED, "--against", "before.json", "--json", "--gate", "RR<=0.5")
+    again = (*EMBEDDED, "--search-only", "--against", "before.json", "--json", "--gate", "RR<=0.5")
     second = shell("evaluate", folder, *again, code=1)
     assert (second.json["changes"], second.json["asked_before"]) == ([], 3)
     success = {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}
     assert second.json["figures"]["Success@1"] == success
     assert "ragkit: gate: RR is 1.0000, not <= 0.5" in second.err
 
-    small = (*EMBEDDED, "--small", "--gate", "R@5>=1", "--against", "before.json")
+    small = (*EMBEDDED, "--search-only", "--small", "--gate", "R@5>=1", "--against", "before.json")
     third = shell("evaluate", folder, *small).out
     assert third.startswith("handbook: 1 questions\n")
     assert third.endswith("\nNothing changed, 1 compared\n")
+    assert "right" not in third
     fourth = shell("evaluate", folder, *small, "--answers").out
+    assert "nDCG@10" not in fourth
     assert fourth.endswith("\nNo answer changed, 1 compared\n")
     assert not (tmp_path / "indexes").exists()
 
 
+def test_each_question_is_told_with_what_became_of_it(tmp_path: Path, folder: Path) -> None:
+    asked = [
+        {"text": "How long is the notice period?", "answer": "three months", "source": "notice.md"},
+        {"text": "How is rail travel booked?", "answer": "by bicycle", "source": "travel.txt"},
+        {"text": "How many days is annual leave?", "answer": "never", "source": "cook.md"},
+        {"text": "Which zebra crossed the purple galaxy?", "answer": "Zoe", "source": "notice.md"},
+        {"text": "Which zebra crossed the purple galaxy?", "answerable": False},
+        {"text": "Is the notice period three months?", "answerable": False},
+        {"text": "How long is the notice period?"},
+    ]
+    write_files(tmp_path, {"q.jsonl": "\n".join(map(json.dumps, asked))})
+    with Pipeline(tmp_path / "ix", KEYWORD, embedder=HashEmbedder()) as rag:
+        rag.index(folder / "docs")
+        trials = evaluate(read_questions(tmp_path / "q.jsonl", tmp_path), rag, answers=True)
+
+    assert [trial.outcome for trial in trials] == [
+        "right", "other sentence", "not found", "wrongly refused", "rightly refused",
+        "wrongly answered", "answered",
+    ]  # fmt: skip
+
+
 def test_a_terminal_shows_how_many_questions_were_asked(tmp_path: Path, folder: Path) -> None:
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded")
-    with at_terminal(shell, "evaluate", str(folder), "--work", "work", TERM="xterm") as terminal:
+    with at_terminal(
+        shell, "evaluate", str(folder), "--work", "work", "--search-only", TERM="xterm"
+    ) as terminal:
         code, screen = terminal.end()
 
     assert code == 0
@@ -185,7 +221,9 @@ def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Pa
     unheard = shell("evaluate", "q.jsonl", "--compare", "split.chunk_tokens=99", code=2).err
     assert "--compare split.chunk_tokens: it shapes an index when it is built" in unheard
     lost = shell("evaluate", "q.jsonl", "--index", "lost", code=10, RAGKIT_MODELS_BACKEND="auto")
-    assert lost.err.startswith("ragkit: no index at indexes/lost")  # and nothing about models
+    assert lost.err.startswith(
+        f"ragkit: no index at {shell.folder}/indexes/lost"
+    )  # and nothing about models
 
 
 def test_a_ranking_reaches_twenty_documents_where_one_has_most_of_the_passages(
@@ -244,5 +282,5 @@ def test_what_cannot_be_done_is_told_before_anything_is_indexed(
 
 def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)  # as the interpreter marks what is not there
-    with pytest.raises(ConfigError, match=r"not installed: scipy; .*'ragkit\[evaluate\]'"):
+    with pytest.raises(ConfigError, match=r"not installed: scipy; .*'scipy>="):
         need_extra()

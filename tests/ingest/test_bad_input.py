@@ -114,9 +114,15 @@ def test_without_an_index_or_with_two_the_message_says_what_to_do(
     shutil.copytree(tmp_path / "indexes/inbox", tmp_path / "indexes/second")
     two = shell("search", "x", code=10)
 
-    assert "there is no index in indexes; make one with `ragkit index FOLDER`" in none.err
+    assert (
+        f"there is no index in {tmp_path / 'indexes'}; make one with `ragkit index FOLDER`"
+        in none.err
+    )
     assert (nothing.out, nothing.err) == ("", "Nothing found.\n")
-    assert "there are 2 indexes in indexes: inbox, second; choose one with --index" in two.err
+    assert (
+        f"there are 2 indexes in {tmp_path / 'indexes'}: inbox, second; name one with `--index"
+        in two.err
+    )
 
 
 # The server --------------------------------------------------------------------------------------

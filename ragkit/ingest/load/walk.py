@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
 
 
+TWIN = "another name beside it is the same in Unicode NFC: rename one of the two"
+# What office programs and file managers leave beside documents: lock files and their own notes.
+_BY_PROGRAMS = re.compile(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class WalkEntry:
     """A file to load, or something that is left out and why.
 
-    ``relative`` is the document's path (NFC, ``/``); a folder's ends with ``/``. ``reason`` is
-    empty for a file to load. Size and time are those of a file to load.
+    ``relative`` is the document's path (NFC, ``/``), a folder's ends with ``/``; that of a file
+    whose name in NFC is taken stays as the system spells it. ``reason`` is empty for a file to
+    load. Size and time are those of a file to load.
     """
 
     path: Path
@@ -51,7 +58,8 @@ def walk_files(
 
     Whatever is left out is listed with its reason: hidden, ignored, too large, empty, of
     unknown kind, not a regular file, a symbolic link that leaves the root or loops. A folder
-    that is left out is one entry. A root that is a file is taken as named: only its kind and
+    that is left out is one entry. Lock files of office programs and notes of file managers are
+    passed over without one. A root that is a file is taken as named: only its kind and
     size count.
 
     Args:
@@ -130,10 +138,11 @@ class _Walk:
             return
         rules = self._rules_here(folder, {entry.name for entry in entries})
         before = ""
-        for name, entry in sorted(((_key(e), e) for e in entries), key=lambda pair: pair[0]):
+        documents = ((_key(e), e) for e in entries if not _BY_PROGRAMS.match(e.name))
+        for name, entry in sorted(documents, key=lambda d: (d[0], not _is_nfc(d[1].name))):
             relative = folder.relative + name
-            if name == before:
-                yield _skip(entry.path, relative, "another file has the same name in Unicode NFC")
+            if name == before:  # named as the system spells it: a path of its own
+                yield _skip(entry.path, folder.relative + entry.name, TWIN)
                 continue
             before = name
             yield self._judge(entry, relative, rules)
@@ -162,7 +171,7 @@ class _Walk:
             if not relative.endswith("/"):
                 return self.file(entry.path, relative, entry.stat())
             if os.path.isfile(f"{entry.path}/catalog.db"):  # noqa: PTH113 -- plain strings
-                return _skip(entry.path, relative, "a ragkit index")
+                return _skip(entry.path, relative, "ragkit index")
         except FileNotFoundError:
             return _skip(entry.path, relative, "vanished while the folder was read")
         except OSError as exc:  # it is there: what the index knows of it must stay
@@ -208,6 +217,10 @@ def _setting_rules(patterns: tuple[str, ...], source: str) -> tuple[Rules, ...]:
 
 def _skip(path: str, relative: str, reason: str) -> WalkEntry:
     return WalkEntry(Path(path), relative, "skipped", reason)
+
+
+def _is_nfc(name: str) -> bool:
+    return document_path(name) == name
 
 
 def _key(entry: os.DirEntry[str]) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ragkit.config import SplitSettings
     from ragkit.ingest.load.formats import Structure
     from ragkit.ingest.split.scanners import Block
-    from ragkit.records import Document
+    from ragkit.records import Document, Hit
 
 PREFIX_TOKENS = 64
 """Most tokens that title and headings add to a chunk when it is embedded."""
@@ -149,7 +149,7 @@ def _page_finder(document: Document) -> Callable[[int], int | None]:
     return page_at
 
 
-def embedding_text(chunk: Chunk, title: str) -> str:
+def embedding_text(chunk: Chunk | Hit, title: str) -> str:
     """Give the text to embed for a chunk: a line of title and headings, then its own text.
 
     What the chunk's own first line says is not said twice, nor a title that is the first heading;

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.errors import ModelNotFoundError
+from ragkit.extras import install_command
 from ragkit.models.vectors import average, embedding_failure, flaws, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ragkit.protocols import Vectors
-
-INSTALL = "pip install 'ragkit[embedded]'"
 
 # Characters a call into the model, about a second of work on one core, since Ctrl-C waits for the
 # call at hand. Larger calls were measured to gain nothing.
@@ -83,7 +82,7 @@ def package_folder(package: str, distribution: str) -> Path:
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        msg = f"the package {distribution} is not installed; try: {INSTALL}"
+        msg = f"the package {distribution} is not installed; try: {install_command('embedded')}"
         raise ModelNotFoundError(msg, distribution)
     return Path(spec.origin).parent
 

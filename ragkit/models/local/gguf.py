@@ -1,4 +1,4 @@
-"""Any GGUF chat model by its path, in-process, through llama.cpp (the extra ``ragkit[gguf]``)."""
+"""Any GGUF chat model by its path, in-process, through llama.cpp (the extra ``gguf``)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailableError
+from ragkit.extras import install_command
 from ragkit.models.local.gguf_header import read_header
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.system import passive_openmp
@@ -122,7 +123,7 @@ class GGUFChat:
             with passive_openmp():
                 import xllamacpp
         except ImportError as exc:
-            msg = f"{self.name} needs llama.cpp; install it with: pip install 'ragkit[gguf]'"
+            msg = f"{self.name} needs llama.cpp; install it with: {install_command('gguf')}"
             raise ModelNotFoundError(msg, self.name) from exc
         params = xllamacpp.CommonParams()
         params.model.path = str(self._path)

@@ -1,4 +1,4 @@
-"""Embedding models that packages carry and this process runs (the extra ``ragkit[embedded]``)."""
+"""Embedding models that packages carry and this process runs (the extra ``embedded``)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import ModelNotFoundError, ModelResponseError
+from ragkit.extras import install_command
 from ragkit.models.local import engine
 from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 from ragkit.system import passive_openmp
@@ -113,5 +114,5 @@ def embedded_embedder(name: str | None = None) -> Embedder:
             return chosen
     wanted = "no embedded model" if name is None else f"the embedded model {name!r}"
     verb = "is installed" if name is None else "is not installed"
-    msg = f"{wanted} {verb}; try: {engine.INSTALL}"
+    msg = f"{wanted} {verb}; try: {install_command('embedded')}"
     raise ModelNotFoundError(msg, name or "")

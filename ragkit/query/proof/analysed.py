@@ -1,13 +1,10 @@
-"""A text as it is compared with others: its language, words, terms, figures, names, negations."""
+"""A text as it is compared with others: its language, words, terms, and what they say."""
 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ragkit.query.proof.entities import find_names
-from ragkit.query.proof.negation import find_negations
-from ragkit.query.proof.numbers import Figure, readable_figures, stated_figures
-from ragkit.query.proof.quotation import fold
 from ragkit.text.words import (
     Language,
     cjk_share,
@@ -17,6 +14,11 @@ from ragkit.text.words import (
     simplified,
     words,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 _CJK = frozenset(("zh", "ja", "ko"))
 
@@ -30,6 +32,7 @@ class AnalysedText:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._read: dict[Callable[[AnalysedText], Any], Any] = {}
 
     @cached_property
     def language(self) -> Language:
@@ -72,32 +75,14 @@ class AnalysedText:
         return simplified(self.text.casefold())
 
     @cached_property
-    def quotable(self) -> tuple[str, list[int]]:
-        """What a quotation of it must keep, with the offset of each character."""
-        return fold(self.text)
-
-    @cached_property
-    def names(self) -> list[str]:
-        """The terms of its names; see `find_names`."""
-        return find_names(self)
-
-    @cached_property
     def uncapitalised(self) -> AnalysedText:
         """The same text with its first letter small."""
         small = self.text[:1].lower() + self.text[1:]
         return self if small == self.text else AnalysedText(small)
 
-    @cached_property
-    def negations(self) -> list[tuple[str, ...]]:
-        """For each negation the content terms behind it; see `find_negations`."""
-        return find_negations(self)
-
-    @cached_property
-    def figures(self) -> set[Figure]:
-        """The figures that it makes as a statement; see `stated_figures`."""
-        return stated_figures(self)
-
-    @cached_property
-    def readable_figures(self) -> set[Figure]:
-        """All in it that can be read as a figure; see `readable_figures`."""
-        return readable_figures(self)
+    def once(self, read: Callable[[AnalysedText], T]) -> T:
+        """What a function reads from this text; it is called the first time only."""
+        if read not in self._read:
+            self._read[read] = read(self)
+        found: T = self._read[read]
+        return found

@@ -48,7 +48,7 @@ def names_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     >>> names_missing(AnalysedText("诺曼底位于意大利。"), AnalysedText("诺曼底是法国的一个地区。"))
     True
     """
-    if not all(_known(term, evidence.terms) for term in sentence.names):
+    if not all(_known(term, evidence.terms) for term in sentence.once(find_names)):
         return True
     return sentence.is_cjk and longest_gap(sentence, evidence) > MAX_GAP
 

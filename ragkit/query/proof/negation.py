@@ -101,7 +101,7 @@ def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
 
 def _bound(text: AnalysedText, reach: int) -> list[tuple[str, ...]]:
     """The terms that each negation of a text binds: the first, at most `reach`."""
-    return [terms[:reach] for terms in text.negations]
+    return [terms[:reach] for terms in text.once(find_negations)]
 
 
 def _denies(denied: Sequence[tuple[str, ...]], refuted: Sequence[tuple[str, ...]]) -> bool:

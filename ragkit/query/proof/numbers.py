@@ -75,11 +75,11 @@ def figures_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     >>> figures_missing(AnalysedText("It takes 3 weeks."), AnalysedText("It takes three months."))
     True
     """
-    held = evidence.readable_figures
+    held = evidence.once(readable_figures)
     values = {value for value, _ in held}
     return any(
         value not in values if unit < 0 else held.isdisjoint({(value, unit), (value, -1)})
-        for value, unit in sentence.figures
+        for value, unit in sentence.once(stated_figures)
     )
 
 

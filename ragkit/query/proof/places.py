@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.numbers import stated_figures
 from ragkit.query.proof.quotation import verbatim_span
 from ragkit.text.injection import spans_without
 from ragkit.text.sentences import sentences
@@ -97,4 +98,4 @@ class CitedPassage:
 
 
 def _terms(text: AnalysedText) -> Set[str]:
-    return text.terms | {value for value, _ in text.figures}
+    return text.terms | {value for value, _ in text.once(stated_figures)}

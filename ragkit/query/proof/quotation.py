@@ -21,8 +21,8 @@ def verbatim_span(sentence: AnalysedText, text: AnalysedText) -> tuple[int, int]
     """
     if len(sentence.words) < MIN_QUOTED_WORDS:
         return None
-    needle, _ = sentence.quotable
-    hay, offsets = text.quotable
+    needle, _ = sentence.once(_folded)
+    hay, offsets = text.once(_folded)
     begin = hay.find(needle)
     while begin >= 0:
         end = begin + len(needle)
@@ -30,6 +30,10 @@ def verbatim_span(sentence: AnalysedText, text: AnalysedText) -> tuple[int, int]
             return offsets[begin], offsets[end - 1] + 1
         begin = hay.find(needle, begin + 1)
     return None
+
+
+def _folded(text: AnalysedText) -> tuple[str, list[int]]:
+    return fold(text.text)
 
 
 def fold(text: str) -> tuple[str, list[int]]:

@@ -28,6 +28,7 @@ SQLITE_VERSION = sqlite3.sqlite_version
 FORMAT_VERSION = 2
 APPLICATION_ID = 0x52414742
 BUSY_MS = 10_000  # a commit by another connection takes milliseconds
+ANALYSIS = {"analysis": 3}  # how text is prepared for the keyword index, see docs/format.md
 LOG_LONG_BYTES = 16 << 20
 LOG_KEPT_BYTES = 16 << 20
 END_LOG_MS = 200
@@ -272,13 +273,21 @@ def commit(connection: sqlite3.Connection, path: Path) -> None:
     shorten_log(connection, path)
 
 
-def end_log(connection: sqlite3.Connection) -> None:
+def end_log(connection: sqlite3.Connection, wait_ms: int = END_LOG_MS) -> bool:
     """Move the whole log into the catalog at the end of a run, unless a reader is in the way.
 
     So an index at rest is one file, and can be read in a folder that cannot be written.
+
+    Args:
+        connection: The writer's, which waits no longer afterwards either.
+        wait_ms: How long to wait for readers.
+
+    Returns:
+        Whether the log is empty now.
     """
-    connection.execute(f"PRAGMA busy_timeout = {END_LOG_MS}")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not is_busy
 
 
 @contextmanager
@@ -290,6 +299,14 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:  # some errors end it
             connection.execute("COMMIT")
+
+
+def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float]]:
+    """The values of metadata that a filter can compare: a name and a scalar, one a list's item."""
+    for name, value in metadata.items():
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, (str, int, float)):
+                yield name, item
 
 
 class Bulk:

@@ -19,13 +19,13 @@ from sqlite_utils import Database
 from ragkit.errors import FormatVersionError, IndexCorruptError
 from ragkit.protocols import Violation
 from ragkit.records import make_chunk_id
-from ragkit.store.local.catalog import TABLES, keywords_table, reading, translated
+from ragkit.store.local.catalog import TABLES, keywords_table, reading, scalars, translated
 from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError, read_counter
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
 from ragkit.store.local.queries import is_named_rightly
-from ragkit.store.local.rows import ROW_MASK, scalars, vector_id
+from ragkit.store.local.rows import ROW_MASK, vector_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

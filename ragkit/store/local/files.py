@@ -62,10 +62,14 @@ class SegmentFiles:
 
     def read_row(self, segment: int, row: int) -> bytes:
         """Read the bytes of one committed row; fewer where the file is short or missing."""
+        return self.read_rows(segment, row, 1)
+
+    def read_rows(self, segment: int, first: int, count: int) -> bytes:
+        """Read the bytes of committed rows; fewer where the file is short or missing."""
         try:
             with self.rows_path(segment).open("rb") as file:
-                file.seek(row * self.row_bytes)
-                return file.read(self.row_bytes)
+                file.seek(first * self.row_bytes)
+                return file.read(count * self.row_bytes)
         except FileNotFoundError:
             return b""
 

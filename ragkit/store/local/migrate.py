@@ -20,10 +20,10 @@ from ragkit.store.local.catalog import (
     damaged,
     keywords_table,
     parsed,
+    scalars,
     translated,
 )
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
-from ragkit.store.local.rows import scalars
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
+    Chunk,
+    Document,
     DocumentInfo,
     Hit,
     Page,
+    SourceRules,
+    copy_fields,
     failed_pages,
     make_chunk_id,
     make_doc_id,
@@ -21,6 +26,7 @@ from ragkit.records import (
 )
 from ragkit.store.local.catalog import broken, parsed
 from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
+from ragkit.store.local.history import account_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest
+    from ragkit.records import Decision
 
 _HITS = """
 SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
@@ -69,7 +76,13 @@ SELECT doc_id, root, path, title, kind, encoding, size_bytes, mtime_ns, file_sha
        (SELECT json_group_array(number) FROM pages p
         WHERE p.document = d.id AND p.char_start = p.char_end) AS pages_without_text
 FROM documents d
-WHERE build = ?1 AND died IS NULL AND (?2 IS NULL OR root = ?2) ORDER BY path, root
+WHERE build = ?1 AND (?3 OR died IS NULL) AND (?2 IS NULL OR root = ?2) ORDER BY path, root
+"""
+
+_WAITING = """
+SELECT p.chunk, p.key FROM pending p
+JOIN chunks c ON c.id = p.chunk JOIN documents d ON d.id = c.document
+WHERE d.build = ?1 AND p.chunk > ?2 ORDER BY p.chunk LIMIT ?3
 """
 
 _RUNS = """
@@ -80,7 +93,10 @@ _SIZES = """
 SELECT (SELECT ifnull(max(id), 0) FROM generations WHERE build = ?1) AS generation,
        count(*) AS documents, ifnull(sum(chunks), 0) AS chunks, count(stale) AS stale,
        (SELECT ifnull(sum(rows), 0) FROM segments WHERE build = ?1) AS vectors,
-       (SELECT count(*) FROM segments WHERE build = ?1) AS segments
+       (SELECT count(*) FROM segments WHERE build = ?1) AS segments,
+       CASE WHEN (SELECT count(*) FROM builds) = 1 THEN (SELECT count(*) FROM pending)
+       ELSE (SELECT count(*) FROM pending p JOIN chunks c ON c.id = p.chunk
+             JOIN documents d ON d.id = c.document WHERE d.build = ?1) END AS waiting
 FROM documents WHERE build = ?1 AND died IS NULL
 """
 
@@ -147,6 +163,58 @@ def neighbours(connection: sqlite3.Connection, build: int, hit: Hit, count: int)
     return [i for (i,) in connection.execute(_NEIGHBOURS, place)]
 
 
+def waiting_chunks(
+    connection: sqlite3.Connection, build: int, *, after: int, limit: int
+) -> dict[int, bytes]:
+    """Row ids of chunks above `after` that wait for a vector, in order, and what for."""
+    return dict(connection.execute(_WAITING, (build, after, limit)))
+
+
+def document_content(
+    connection: sqlite3.Connection, path: Path, build: int, doc_id: str
+) -> tuple[Document, list[Chunk]] | None:
+    """See `ragkit.protocols.VectorStore.content`."""
+    row = connection.execute(
+        "SELECT id FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL", (build, doc_id)
+    ).fetchone()
+    if row is None:
+        return None
+    d = _checked_documents(connection, path, {row[0]})[row[0]]
+    places = connection.execute(
+        "SELECT id, ordinal, tokens FROM chunks WHERE id >= ? AND id < ? ORDER BY id",
+        (d["first_chunk"], d["first_chunk"] + d["chunks"]),
+    ).fetchall()
+    if len(places) != d["chunks"]:
+        raise broken(path, "document-row", f"chunks of {d['path']} are not there")
+    hits = fetch_hits(connection, path, [chunk for chunk, *_ in places])
+    chunks = [
+        copy_fields(hits[chunk], Chunk, ordinal=ordinal, tokens=tokens)
+        for chunk, ordinal, tokens in places
+    ]
+    pages = connection.execute(
+        "SELECT number, char_start, char_end FROM pages WHERE document = ? ORDER BY number", row
+    )
+    given = {f.name for f in fields(Document)} & d.keys()
+    document = Document(
+        text=_joined(chunks, d["chars"]),
+        pages=tuple(Page(*place) for place in pages),
+        metadata=parsed(d["metadata"], dict, path, "documents.metadata"),
+        **{name: d[name] for name in given - {"metadata"}},
+    )
+    return document, chunks
+
+
+def _joined(chunks: Sequence[Chunk], chars: int) -> str:
+    """The texts of chunks at their places in a text of that length, with spaces between them."""
+    parts, end = [], 0
+    for chunk in chunks:
+        if chunk.end > end:
+            begin = max(end, chunk.start)
+            parts += [" " * (begin - end), chunk.text[begin - chunk.start :]]
+            end = chunk.end
+    return "".join([*parts, " " * (chars - end)])
+
+
 def filtered_documents(
     connection: sqlite3.Connection, build: int, request: SearchRequest
 ) -> list[tuple[int, int]]:
@@ -168,11 +236,11 @@ def filtered_documents(
     ]
 
 
-def living_documents(
-    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None
+def stored_documents(
+    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None, ever: bool
 ) -> list[DocumentInfo]:
-    """The documents of the newest commit by path, of one root or of all."""
-    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root)]
+    """The documents by path; see `ragkit.protocols.VectorStore.documents`."""
+    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root, ever)]
 
 
 def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
@@ -188,16 +256,29 @@ def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
 
 def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
     """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
-    return [run | {"report": _report(run["report"], path)} for run in _rows(connection, _RUNS)]
-
-
-def _report(text: str | None, path: Path) -> dict[str, Any] | None:
-    return None if text is None else parsed(text, dict, path, "generations.report")
+    return [run | {"report": account_of(run["report"], path)} for run in _rows(connection, _RUNS)]
 
 
 def asked_sources(connection: sqlite3.Connection) -> list[str]:
     """The folders and files that ingests were asked for, sorted."""
     return [path for (path,) in connection.execute("SELECT path FROM sources ORDER BY path")]
+
+
+def read_rules(connection: sqlite3.Connection, path: Path) -> dict[str, SourceRules]:
+    """Which files of each source count."""
+    rows = connection.execute("SELECT path, include, exclude FROM sources ORDER BY path")
+    return {
+        source: SourceRules(
+            tuple(parsed(include, list, path, "sources.include")),
+            tuple(parsed(exclude, list, path, "sources.exclude")),
+        )
+        for source, include, exclude in rows
+    }
+
+
+def read_decisions(connection: sqlite3.Connection) -> dict[str, Decision]:
+    """What was decided by hand, by location."""
+    return dict(connection.execute("SELECT location, what FROM decisions ORDER BY location"))
 
 
 def newest_generation(connection: sqlite3.Connection, build: int) -> int:

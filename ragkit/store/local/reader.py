@@ -6,9 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.errors import IndexChangedError, IndexMismatchError, StoreError
+import numpy as np
+
+from ragkit.errors import IndexChangedError, IndexMismatchError
 from ragkit.store.local.catalog import read_build, reading
 from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.history import require_searchable
 from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
 from ragkit.store.local.queries import fetch_hits
 from ragkit.store.local.snapshot import Snapshot
@@ -79,18 +82,8 @@ class Reader:
                     f"{build.dim}: it was built with another embedder"
                 )
                 raise IndexMismatchError(msg, self._path, stored=str(build.dim), given=given)
-        self._check_generation(request.as_of, build.id)
-
-    def _check_generation(self, as_of: int | None, build: int) -> None:
-        if as_of is None:
-            return
-        row = self._connection.execute(
-            "SELECT 1 FROM generations WHERE id = ? AND build = ? AND state = 'closed'",
-            (as_of, build),
-        ).fetchone()
-        if row is None:
-            msg = f"{self._path} has no closed generation {as_of} to search"
-            raise StoreError(msg, self._path)
+        if request.as_of is not None:
+            require_searchable(self._connection, self._path, build.id, request.as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +139,11 @@ class _Found:
         return dict(zip(named, scores, strict=True))
 
     def rows(self, chunks: Sequence[int]) -> Vectors:
-        return self.snapshot.checked_rows([*self._vectors_of(chunks).values()])
+        named = self._vectors_of(chunks)
+        rows = np.zeros((len(chunks), self.snapshot.build.dim), np.float32)
+        has = [i for i, chunk in enumerate(chunks) if chunk in named]
+        rows[has] = self.snapshot.checked_rows([*named.values()])
+        return rows
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
         return fetch_hits(self.connection, self.path, chunks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ragkit.protocols import Vectors
@@ -43,16 +43,30 @@ class LiveRows:
     def set(self, vector: int, *, alive: bool) -> None:
         """Set or clear one row's bit."""
         segment, row = segment_and_row(vector)
+        byte, mask = row >> 3, 1 << (row & 7)
+        bits = self._bits(segment, byte + 1)
+        bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
+
+    def set_all(self, vectors: Sequence[int], *, alive: bool) -> None:
+        """Set or clear the bits of many rows."""
+        ids = np.array(vectors, np.int64)
+        for segment in np.unique(ids >> 32).tolist():
+            rows = ids[ids >> 32 == segment] & ROW_MASK
+            bits = self._bits(segment, (int(rows.max()) >> 3) + 1)
+            flags = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")
+            flags[rows] = alive
+            bits[:] = np.packbits(flags, bitorder="little").tobytes()
+
+    def _bits(self, segment: int, size: int) -> bytearray:
+        """The bits of a segment as they are to be, at least so many bytes."""
         bits = self._changed.get(segment)
         if bits is None:
             (stored,) = self._connection.execute(
                 "SELECT alive FROM segments WHERE id = ?", (segment,)
             ).fetchone()
             bits = self._changed[segment] = bytearray(stored)
-        byte, mask = row >> 3, 1 << (row & 7)
-        if byte >= len(bits):
-            bits.extend(bytes(byte + 1 - len(bits)))
-        bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
+        bits.extend(bytes(max(0, size - len(bits))))
+        return bits
 
     def flush(self) -> None:
         """Write the changed bits inside the transaction."""
@@ -112,11 +126,3 @@ def cached_vectors(
         if zlib.crc32(row) == crc:
             vectors[key] = np.frombuffer(row, ROW_DTYPE).astype(np.float32)
     return vectors
-
-
-def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | float]]:
-    """The values of metadata that a filter can compare: a name and a scalar, one a list's item."""
-    for name, value in metadata.items():
-        for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, (str, int, float)):
-                yield name, item

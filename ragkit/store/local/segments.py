@@ -123,6 +123,36 @@ class SegmentWriter:
         row = self._waiting(vector) or self._stored(vector)
         return self._append_rows([_Row(row.data, row.crc)])[0]
 
+    def begin(self) -> None:
+        """Let the next row be the first of a new segment."""
+        self._next_segment()
+
+    def take_over(self, segment: int, rows: Sequence[tuple[int, int, int]]) -> list[int]:
+        """Append copies of rows of another segment that are on the disk.
+
+        Args:
+            segment: Theirs, of the same build.
+            rows: Of each its number, its CRC-32 and the chunk that owns the copy; by number.
+
+        Returns:
+            The copies' vector ids, in order.
+
+        Raises:
+            IndexCorruptError: A row is not there or does not match its checksum.
+        """
+        size, first = self._files.row_bytes, rows[0][0]
+        block = self._files.read_rows(segment, first, rows[-1][0] + 1 - first)
+        copies = [
+            _Row(block[(row - first) * size : (row - first + 1) * size], crc, chunk)
+            for row, crc, chunk in rows
+        ]
+        for copy in copies:
+            self._require_whole(copy)
+        ids: list[int] = []
+        while len(ids) < len(copies):
+            ids += self._append_rows(copies[len(ids) :])
+        return ids
+
     def own(self, vector: int, chunk: int) -> None:
         """Note that a row belongs to a chunk."""
         if row := self._waiting(vector):
@@ -178,11 +208,14 @@ class SegmentWriter:
     def _stored(self, vector: int) -> _Row:
         found = self._connection.execute("SELECT crc32 FROM vectors WHERE id = ?", (vector,))
         row = _Row(self._files.read_row(*segment_and_row(vector)), found.fetchone()[0])
+        self._require_whole(row)
+        return row
+
+    def _require_whole(self, row: _Row) -> None:
         if zlib.crc32(row.data) != row.crc:
             folder = self._files.folder.parent
             msg = f"{folder}: invariant row-checksum is broken; run `ragkit check` to see how far"
             raise IndexCorruptError(msg, folder)
-        return row
 
     def _write_codes(self) -> None:
         if self._centre is None and self._rows < self._sizes.coded:

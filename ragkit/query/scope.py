@@ -1,0 +1,78 @@
+"""What answers the questions to an index, and what of the index a question is put to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ragkit.errors import ConfigError
+from ragkit.records import NO_FILTER, Filter
+
+if TYPE_CHECKING:
+    from ragkit.config import Config, SearchSettings
+    from ragkit.models.choose import Models
+    from ragkit.protocols import ChatModel, Embedder, VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEngine:
+    """An index with the models and settings by which its questions are answered."""
+
+    store: VectorStore
+    models: Models
+    config: Config
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """The index's embedder, None if it has no vectors; errors: `Models.embedder_of`."""
+        return self.models.embedder_of(self.store)
+
+    @property
+    def chat(self) -> ChatModel | None:
+        """The chat model; None for extractive answers."""
+        return self.models.chat(self.store)
+
+    @property
+    def search_settings(self) -> SearchSettings:
+        """Those that the index can be searched by; see `fitting_settings`."""
+        return fitting_settings(self.config.search, self.store)
+
+    @property
+    def search_embedder(self) -> Embedder | None:
+        """What embeds a question for the search; None in mode ``keyword``, which needs none."""
+        return None if self.search_settings.mode == "keyword" else self.embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What of an index a question is put to.
+
+    Attributes:
+        k: Most hits; the configured number if None.
+        restrict: Which documents may be found.
+        as_of: A closed generation to look at; None: the newest commit.
+    """
+
+    k: int | None = None
+    restrict: Filter = NO_FILTER
+    as_of: int | None = None
+
+
+WHOLE_INDEX = Scope()
+
+
+def fitting_settings(settings: SearchSettings, store: VectorStore) -> SearchSettings:
+    """Settings that an index can be searched by: without vectors, a hybrid search is by words.
+
+    Raises:
+        ConfigError: Mode ``dense`` is set, and the index has no vectors.
+    """
+    if settings.mode == "keyword" or store.embedder:
+        return settings
+    if settings.mode == "hybrid":
+        return replace(settings, mode="keyword")
+    msg = (
+        f"mode dense searches by vectors, and {store.location} has none: use --mode keyword, or "
+        "add them with `ragkit index --embedder NAME`"
+    )
+    raise ConfigError(msg)
