@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from harness import (
+    HERE,
     LARGE,
     SMALL,
     Row,
@@ -21,6 +23,7 @@ from harness import (
     print_rows,
     ragkit,
     ratio,
+    run,
     seconds,
 )
 from texts import Cut, equal_cut
@@ -43,6 +46,7 @@ def measure(scope: Scope) -> list[Row]:
             runs = _both(scope, corpus, cut, url, batched=ENDPOINTS[endpoint], repeats=5)
             what = f"ingest {SMALL} files through {endpoint}, whole process"
             rows.append(_against_floor(what, figure, runs, cut))
+        rows.append(_against_vec_loop(scope, corpus, cut, url))
     with model_server(latency_ms=LATENCY_MS, slots=SLOTS) as url:
         for endpoint, batched in ENDPOINTS.items():
             runs = _both(scope, corpus, cut, url, batched=batched, repeats=3)
@@ -81,6 +85,19 @@ def _both(
         "ragkit": lambda: ragkit(*index_command(corpus, fresh(full), batched=batched), url=url),
     }
     return interleaved(cases, scope.repeats(repeats))
+
+
+def _against_vec_loop(scope: Scope, corpus: Path, cut: Cut, url: str) -> Row:
+    """A bare loop over sqlite-vec and FTS5, of as many texts; `pysqlite3` is needed for it."""
+    bare, full = scope.work / "index-vec-loop", scope.work / "index-ragkit"
+    command = [sys.executable, str(HERE / "vec_loop.py"), str(corpus)]
+    cases = {
+        "floor": lambda: run([*command, str(fresh(bare)), url, *cut.options, "--batch", BATCH]),
+        "ragkit": lambda: ragkit(*index_command(corpus, fresh(full), batched=True), url=url),
+    }
+    runs = interleaved(cases, scope.repeats(5))
+    what = f"ingest {SMALL} files through /api/embed, against sqlite-vec with FTS5"
+    return _against_floor(what, 1.0, runs, cut)
 
 
 def _details(runs: dict[str, list[Run]], cut: Cut) -> dict[str, object]:

@@ -125,7 +125,10 @@ class ModelSettings:
         "http://127.0.0.1:8080/v1",
         "Address of an OpenAI-compatible server; its key is taken from `OPENAI_API_KEY`.",
     )
-    embedder: str = setting("nomic-embed-text", "Embedding model on the Ollama server.")
+    embedder: str = setting(
+        "nomic-embed-text",
+        "Embedding model on the server, or `none`: a new index is searched by words alone.",
+    )
     chat: str = setting(
         "llama3.2",
         "Chat model: a name on the Ollama server, `openai:NAME`, `gguf:PATH` for a model file "
@@ -183,6 +186,16 @@ class SplitSettings:
     chunk_tokens: int = setting(200, "Aimed size of a chunk, estimated tokens.", least=16)
     overlap_tokens: int = setting(
         30, "Most tokens of whole sentences repeated from the chunk before.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """How long an index can be looked at as it was."""
+
+    last: int = setting(10, "How many of the last runs can be looked at again.", least=1)
+    days: int = setting(
+        30, "Of how many days, today's counted, the last run can be looked at too.", least=0
     )
 
 
@@ -248,6 +261,7 @@ class Config:
     models: ModelSettings = ModelSettings()
     load: LoadSettings = LoadSettings()
     split: SplitSettings = SplitSettings()
+    history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
 

@@ -26,7 +26,9 @@ DIM = 16
 
 
 def manifest_of(dim: int) -> dict[str, Any]:
-    """What a store is made with."""
+    """What a store is made with; without dimensions it has no embedder."""
+    if not dim:
+        return {"embedder": {}, "splitter": {"chunk_tokens": 8}}
     embedder = {"backend": "test", "name": "seeded", "digest": "0", "dim": dim, "options": {}}
     return {"embedder": embedder, "splitter": {"chunk_tokens": 8}}
 

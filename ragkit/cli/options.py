@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ragkit.cli.terminal import clean
-from ragkit.errors import ConfigError
+from ragkit.errors import ConfigError, IndexMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,13 +50,27 @@ IndexName = Annotated[
         autocompletion=complete_index,
     ),
 ]
+NewEmbedder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Embedding model of the server, or `none`: an index that is searched by words.",
+    ),
+]
 Backend = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Where vectors come from: auto, ollama, openai or embedded."),
 ]
+Moment = Annotated[
+    str, typer.Argument(metavar="GENERATION|DATE", help="A run of `ragkit log`, or a day or time.")
+]
 AsOf = Annotated[
-    int | None,
-    typer.Option(metavar="GENERATION", help="The index as it was after that run of `info`."),
+    str | None,
+    typer.Option(
+        metavar="GENERATION|DATE",
+        help="The index as it was after that run of `ragkit log`, or at the end of that day, e.g. "
+        "2026-03-31, or at that time, e.g. 2026-03-31T14:00 (local).",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Settings = Annotated[
@@ -125,7 +140,8 @@ def configured_embedder(
 
     Args:
         settings: ``name=value`` texts.
-        name: The model. Without a backend it is one on the configured server, else on Ollama's.
+        name: The model. Without a backend it is one on the configured server, else on Ollama's;
+            ``none``: no model.
         backend: Where it is.
         named: Further settings.
     """
@@ -146,10 +162,11 @@ def open_pipeline(
         config: Settings.
         sources: What is to be indexed: an index that holds it, or a new one, is meant.
         named_embedder: An embedder was asked for by name: an index that was built with another
-            one is then refused.
+            one is then refused, and one without vectors gets them.
 
     Raises:
         IndexNotFoundError: There is no such index, and nothing to make one of.
+        IndexMismatchError: No embedder was asked for, by name, and the index has one.
     """
     from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
@@ -160,7 +177,47 @@ def open_pipeline(
     if not sources and not index_exists(path):
         raise unknown_index(path)
     embedder = new_embedder(config.models) if named_embedder else None
-    return Pipeline(path, config, embedder=embedder)
+    rag = Pipeline(path, config, embedder=embedder)
+    if named_embedder and embedder is None and rag.exists and rag.store.embedder:
+        name = rag.store.embedder["name"]
+        msg = (
+            f"{rag.path} has vectors of {name}; leave out `--embedder none` to go on with it, or "
+            "build it without vectors with `ragkit rebuild --embedder none`"
+        )
+        raise IndexMismatchError(msg, rag.path, stored=name, given=config.models.embedder)
+    return rag
+
+
+def moment(text: str | None, option: str = "--as-of") -> int | datetime | None:
+    """What a generation's number or a date stands for; a day stands for its end.
+
+    Args:
+        text: As it was given; a time without a zone is local.
+        option: Its name, for the error.
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as exc:
+        msg = (
+            f"{option} {text!r}: expected a generation's number, as `ragkit log` lists them, or a "
+            "date such as 2026-03-31 or 2026-03-31T14:00"
+        )
+        raise ConfigError(msg) from exc
+    if _is_day(text):
+        when = datetime.combine(when.date(), time.max)
+    return when if when.tzinfo else when.astimezone()
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:

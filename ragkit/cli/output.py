@@ -17,6 +17,7 @@ from ragkit.text.visible import escaped, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ragkit.protocols import StoreStats
     from ragkit.records import Answer, Citation, FileOutcome, Found, Hit, IndexReport, Passage
 
 QUOTE_CHARS = 240
@@ -87,6 +88,8 @@ def place(record: Hit | Passage | Citation) -> str:
         parts.append(f"page {record.page}")
     if record.heading:
         parts.append(" › ".join(record.heading))
+    if getattr(record, "to_model", False):
+        parts.append("speaks to a language model")
     return " · ".join(parts)
 
 
@@ -149,6 +152,15 @@ def _say_nearest(answer: Answer) -> None:
         say(f"(nearest: {'; '.join(nearest)}; `ragkit search` shows the passages)")
 
 
+def say_waiting(stats: StoreStats) -> None:
+    """Say how much of an index can only be found by its words so far."""
+    if stats.waiting:
+        say(
+            f"(vectors of {stats.waiting:,} of {stats.chunks:,} passages are not made yet: "
+            "run `ragkit index`)"
+        )
+
+
 def print_sources(answer: Answer) -> None:
     """Print the places that an answer relies on, with their words."""
     for citation in answer.citations:
@@ -163,6 +175,8 @@ def print_doubtful(answer: Answer) -> None:
         typer.echo("\nNot shown to be in the documents")
         for sentence in doubtful:
             typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
+    for conversion in answer.receipt.conversions:
+        typer.echo(f"  ({conversion})")
 
 
 def print_orders(answer: Answer) -> None:
@@ -183,7 +197,7 @@ def print_receipt(answer: Answer) -> None:
     for found in receipt.found:
         score = "" if found.score is None else f"  {found.score:.3f}"
         typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
-    typer.echo(f"  embedder  {answer.embedder}")
+    typer.echo(f"  embedder  {answer.embedder or 'none: searched by words'}")
     typer.echo(f"  answer by {_who(answer)}")
     if answer.chat_model:
         typer.echo(

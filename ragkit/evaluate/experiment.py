@@ -55,16 +55,21 @@ def opened(
         path = index_path(index, config.indexes)
         with Pipeline(path, config, embedder=embedder) as plain:
             _ = plain.store  # first, so that a missing index is reported as that
-            cached = CachedEmbedder(plain.embedder, work / "vectors")
+            cached = _cached(plain.embedder, work)
         with Pipeline(path, config, embedder=cached, chat=chat) as rag:
             yield rag
         return
-    cached = CachedEmbedder(embedder or new_embedder(config.models), work / "vectors")
-    told = json.dumps([cached.digest, dict(cached.options), asdict(config.split)], sort_keys=True)
+    cached = _cached(embedder or new_embedder(config.models), work)
+    model = [cached.digest, dict(cached.options)] if cached else []
+    told = json.dumps([*model, asdict(config.split)], sort_keys=True)
     folder = work / asked.name / f"index-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     with Pipeline(folder, config, embedder=cached, chat=chat) as rag:
         rag.index(asked.folder, on_progress=on_progress)
         yield rag
+
+
+def _cached(embedder: Embedder | None, work: Path) -> CachedEmbedder | None:
+    return None if embedder is None else CachedEmbedder(embedder, work / "vectors")
 
 
 def evaluate(

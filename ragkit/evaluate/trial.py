@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ragkit.evaluate.measures import DEPTH, answer_values, outcome, passage_values
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.scope import fitting_settings
 from ragkit.query.search import retrieve
 from ragkit.store.calibration import read_calibration
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ragkit.evaluate.dataset import Question
     from ragkit.pipeline import Pipeline
+    from ragkit.protocols import Embedder
     from ragkit.records import Hit
 
 _DEEPER = 4
@@ -62,8 +64,8 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         documents: How many documents to find, though an answer may be given from fewer passages.
         answers: Whether to answer.
     """
-    if rag.config.search.mode != "keyword":
-        rag.embedder.embed_query(question.text)  # known from now on, and so not in the time below
+    if (embedder := _search_embedder(rag)) is not None:
+        embedder.embed_query(question.text)  # known from now on, and so not in the time below
     started = time.perf_counter()
     hits = rag.search(question.text)
     search_s = time.perf_counter() - started
@@ -100,16 +102,22 @@ def _deepened(question: Question, rag: Pipeline, hits: Sequence[Hit], documents:
 
     A chat model orders the hits at most, if it is to: what stands behind them is as retrieved.
     """
-    embedder = None if rag.config.search.mode == "keyword" else rag.embedder
+    embedder = _search_embedder(rag)
+    fitting = fitting_settings(rag.config.search, rag.store)
     found = {hit.chunk_id: hit for hit in hits}
     k, fewer = rag.config.search.k, len(hits)
     while fewer == k < _DEEPEST and not _is_enough(list(found.values()), documents):
         k *= _DEEPER
-        settings = replace(rag.config.search, k=k)
+        settings = replace(fitting, k=k)
         deeper = retrieve(question.text, rag.store, embedder, settings)
         found = found | {hit.chunk_id: hit for hit in deeper if hit.chunk_id not in found}
         fewer = len(deeper)
     return list(found.values())
+
+
+def _search_embedder(rag: Pipeline) -> Embedder | None:
+    mode = fitting_settings(rag.config.search, rag.store).mode
+    return None if mode == "keyword" else rag.embedder
 
 
 def _is_enough(hits: Sequence[Hit], documents: int) -> bool:

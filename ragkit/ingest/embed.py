@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import deque
+from concurrent.futures import wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,7 +69,7 @@ class EmbeddingQueue:
     """Embeds batches in the background, in order, with a bounded number under way.
 
     Usage: `put` texts as they come, and after each `put` take what `ready` yields; at the end
-    take what `drain` yields. The caller's thread is blocked only when `AHEAD` batches wait.
+    take what `drain` yields. Put no more while it `is_deep`.
 
     Args:
         embedder: Its ``embed_documents`` is called from up to `IN_FLIGHT` threads.
@@ -77,6 +79,7 @@ class EmbeddingQueue:
         self._embedder = embedder
         self._waiting: list[tuple[bytes, str]] = []
         self._running: deque[Future[EmbeddedBatch]] = deque()
+        self._sent_at: deque[float] = deque()
         self._pool = DaemonPool(IN_FLIGHT)
 
     def put(self, key: bytes, text: str) -> None:
@@ -90,25 +93,36 @@ class EmbeddingQueue:
         """Whether there is work enough that the caller may turn to something else."""
         return len(self._running) >= AHEAD
 
-    def ready(self, *, wait: bool = False) -> Iterator[EmbeddedBatch]:
+    @property
+    def lag_s(self) -> float:
+        """For how long the oldest text under way has been so, in seconds."""
+        return time.monotonic() - self._sent_at[0] if self._sent_at else 0.0
+
+    def ready(self, *, wait_s: float = 0.0) -> Iterator[EmbeddedBatch]:
         """Batches that are done.
 
         Args:
-            wait: Wait for one even if not too many are under way.
+            wait_s: How long to wait for the first.
         """
-        if wait and not self._running:
+        if wait_s > 0:
             self._send()
         while self._running:
-            if not (wait or self._running[0].done() or len(self._running) > AHEAD):
+            if wait_s > 0:
+                wait([self._running[0]], wait_s)
+            if not self._running[0].done():
                 return
-            wait = False
-            yield self._running.popleft().result()
+            wait_s = 0.0
+            yield self._next()
 
     def drain(self) -> Iterator[EmbeddedBatch]:
         """All batches that are left, waiting for each."""
         self._send()
         while self._running:
-            yield self._running.popleft().result()
+            yield self._next()
+
+    def _next(self) -> EmbeddedBatch:
+        self._sent_at.popleft()
+        return self._running.popleft().result()
 
     def close(self) -> None:
         """Give up what has not come back; returns at once."""
@@ -119,6 +133,7 @@ class EmbeddingQueue:
     def _send(self) -> None:
         if self._waiting:
             self._running.append(self._pool.submit(partial(self._embed, self._waiting)))
+            self._sent_at.append(time.monotonic())
             self._waiting = []
 
     def _embed(self, batch: Sequence[tuple[bytes, str]]) -> EmbeddedBatch:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ragkit.errors import LoadError
-from ragkit.ingest.load import fingerprint, make_doc_id, root_folder, walk_files
+from ragkit.ingest.load import (
+    WalkEntry,
+    fingerprint,
+    make_doc_id,
+    root_folder,
+    walk_files,
+)
 from ragkit.ingest.load.document import document_path
-from ragkit.records import FileOutcome, IndexReport
+from ragkit.ingest.load.ignore import Rules, ignored_by, make_rules
+from ragkit.records import NO_RULES, FileOutcome, IndexReport, SourceRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from ragkit.config import LoadSettings
-    from ragkit.ingest.load import Formats, WalkEntry
+    from ragkit.ingest.load import Formats
     from ragkit.records import Document, DocumentInfo
 
     # The size and hash of a file; no hash: it cannot be read, which loading it will tell.
@@ -24,11 +33,53 @@ if TYPE_CHECKING:
 PRUNE_SHARE = 0.5  # losing more than this share of a root's documents must be confirmed
 
 
+class Choices(NamedTuple):
+    """What was chosen for an index by hand, kept with it.
+
+    Attributes:
+        rules: Which files of a source count, by its absolute path.
+        removed: Files and folders, absolute, that were taken out and stay out.
+        accepted: Files, absolute, that are known to be unreadable.
+    """
+
+    rules: Mapping[str, SourceRules] = NO_RULES
+    removed: Set[str] = frozenset()
+    accepted: Set[str] = frozenset()
+
+    def left_out(self, location: str) -> str:
+        """Why a file is not to be indexed; "" if it is."""
+        if not (self.rules or self.removed):
+            return ""
+        above = list(_upwards(location))
+        if not self.removed.isdisjoint(above):
+            return "removed by hand"
+        for source in above[1:]:
+            rules = self.rules.get(source, _ALL)
+            relative = location.removeprefix(source).lstrip("/")
+            if rules.exclude and ignored_by((_made(rules.exclude),), relative):
+                return "left out by --exclude"
+            if rules.include and not ignored_by((_made(rules.include),), relative):
+                return "not among the included"
+        return ""
+
+
+_ALL = SourceRules()
+NO_CHOICES = Choices()
+
+
+@cache
+def _made(globs: tuple[str, ...]) -> Rules:
+    return make_rules(globs, source="a rule of the folder")
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file to load. ``previous`` is its document in the index, if there is one."""
+    """A file to load. ``previous`` is its document in the index, if there is one.
 
-    file: Path
+    ``file`` is a text, since a `Path` takes three times the memory, and a plan may hold many.
+    """
+
+    file: str
     root: Path
     path: str
     doc_id: str
@@ -43,6 +94,8 @@ class Plan:
 
     ``sources`` are the absolute paths of the folders and files that were asked for, now or before.
     ``emptied`` are those of them that lost too many documents to be meant; all of them are kept.
+    ``unseen`` are documents below what cannot be read now; they stay. ``keep`` are documents that
+    a rebuild takes over from the older index, their files unread.
     """
 
     sources: list[str] = field(default_factory=list)
@@ -52,6 +105,9 @@ class Plan:
     skipped: list[FileOutcome] = field(default_factory=list)
     unreadable: list[FileOutcome] = field(default_factory=list)
     emptied: list[FileOutcome] = field(default_factory=list)
+    unseen: list[DocumentInfo] = field(default_factory=list)
+    keep: list[DocumentInfo] = field(default_factory=list)
+    choices: Choices = NO_CHOICES
 
     @property
     def bytes_total(self) -> int:
@@ -61,7 +117,7 @@ class Plan:
     @property
     def is_current(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.load or self.removed or any(d.stale for d in self.unchanged))
+        return not (self.load or self.keep or self.removed or any(d.stale for d in self.unchanged))
 
 
 def make_plan(
@@ -72,29 +128,33 @@ def make_plan(
     formats: Formats | None = None,
     sources: Sequence[str] = (),
     prune: bool = False,
+    choices: Choices = NO_CHOICES,
 ) -> Plan:
     """Compare files with documents by content hash.
 
     Args:
         paths: Folders or files to index. What lies in one of the folders, or of those indexed
-            before, belongs to the outermost of them.
+            before, belongs to the outermost of them. One that is missing now and was indexed
+            before keeps its documents, and is among the unreadable ones.
         known: The index's documents.
         settings: Which files count.
         formats: Which there are readers for; as `walk_files` has them where None.
         sources: What was indexed before, as `living_sources` gives it.
         prune: Remove documents even where more than half of a root's would go.
+        choices: What was chosen by hand.
 
     Raises:
-        LoadError: A path does not exist or cannot be read. Nothing is planned then, so that a
-            disk that is not mounted never empties an index.
+        LoadError: A path does not exist or cannot be read, and it was not indexed before, or
+            all are so. Nothing is planned then, so that a disk that is not mounted never empties
+            an index.
     """
     # Documents and files are held against each other by their location: root, ``/``, path.
     documents = {f"{d.root}/{d.path}": d for d in known}
     targets = _targets(paths, [source for source in sources if source not in documents])
-    sight = _compared(_walked(targets, settings, formats), documents)
+    sight = _compared(_walked(targets, settings, formats, set(sources)), documents, choices)
     losses = _losses(documents, {target.location for target in targets}, sight)
     load, moved = _with_moves(sight.load, losses)
-    removed, emptied = _removals(losses, moved, prune=prune)
+    removed, emptied = _removals(losses, moved, sight.left_out, prune=prune)
     return Plan(
         sources=[*sources, *(target.source for target in targets)],
         load=load,
@@ -103,6 +163,8 @@ def make_plan(
         skipped=sight.skipped,
         unreadable=sight.unreadable,
         emptied=emptied,
+        unseen=[d for location, d in documents.items() if sight.hides(location)],
+        choices=choices,
     )
 
 
@@ -147,7 +209,7 @@ def _targets(paths: Sequence[Path], folders_before: Sequence[str]) -> list[_Targ
         folder = root_folder(path).as_posix()
         root = next((r for r in roots if _is_below(folder, r)), folder)
         within = document_path(f"{folder}/".removeprefix(f"{root}/"))
-        name = "" if path.is_dir() else path.name
+        name = path.name if path.is_file() else ""
         location = f"{root}/{within}{document_path(name)}".rstrip("/")
         targets.append(_Target(path, root, within, location, f"{folder}/{name}".rstrip("/")))
     return targets
@@ -163,25 +225,54 @@ class _Found(NamedTuple):
 
 
 def _walked(
-    targets: Sequence[_Target], settings: LoadSettings, formats: Formats | None
+    targets: Sequence[_Target], settings: LoadSettings, formats: Formats | None, known: Set[str]
 ) -> Iterator[_Found]:
-    """What the walks meet, each location once."""
+    """What the walks meet, each location once; a missing target that is `known` is one entry.
+
+    Raises:
+        LoadError: A target is missing and not known, or all are missing.
+    """
+    begun = [_begun(target, settings, formats) for target in targets]
+    missing = [walk for walk in begun if isinstance(walk, LoadError)]
+    for target, walk in zip(targets, begun, strict=True):
+        if isinstance(walk, LoadError) and (
+            target.source not in known or len(missing) == len(targets)
+        ):
+            raise walk
     seen = set()
-    for target in targets:
-        for entry in walk_files(target.path, settings, formats):
-            path = target.within + entry.relative
-            location = f"{target.root}/{path}"
-            if location not in seen:
-                seen.add(location)
-                yield _Found(entry, target.root, path, location)
+    for target, walk in zip(targets, begun, strict=True):
+        for found in [_gone(target, walk)] if isinstance(walk, LoadError) else walk:
+            if found.location not in seen:
+                seen.add(found.location)
+                yield found
+
+
+def _begun(
+    target: _Target, settings: LoadSettings, formats: Formats | None
+) -> Iterator[_Found] | LoadError:
+    """What lies below a target, or why it cannot be walked."""
+    walk = walk_files(target.path, settings, formats)
+    try:
+        first = list(islice(walk, 1))
+    except LoadError as exc:
+        return exc
+    paths = ((entry, target.within + entry.relative) for entry in chain(first, walk))
+    return (_Found(entry, target.root, path, f"{target.root}/{path}") for entry, path in paths)
+
+
+def _gone(target: _Target, error: LoadError) -> _Found:
+    reason = str(error).removeprefix(f"{target.path}: ")
+    told = f"{reason}; its documents were kept: `ragkit remove` takes them out"
+    entry = WalkEntry(target.path, "", "unreadable", told)
+    return _Found(entry, target.root, target.source, target.location)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
     """What the walks met.
 
-    ``present`` has the locations of files, ``out_of_sight`` those of what is unreadable: a file,
-    or a folder with all that is below it.
+    ``present`` has the locations of files, ``left_out`` of those that are not meant,
+    ``out_of_sight`` those of what is unreadable: a file, or a folder with all that is below it.
     """
 
     load: list[PlannedFile] = field(default_factory=list)
@@ -189,10 +280,17 @@ class _Sight:
     skipped: list[FileOutcome] = field(default_factory=list)
     unreadable: list[FileOutcome] = field(default_factory=list)
     present: set[str] = field(default_factory=set)
+    left_out: set[str] = field(default_factory=set)
     out_of_sight: list[str] = field(default_factory=list)
 
+    def hides(self, location: str) -> bool:
+        """Whether a document is out of sight."""
+        return any(_is_below(location, hidden) for hidden in self.out_of_sight)
 
-def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -> _Sight:
+
+def _compared(
+    walked: Iterable[_Found], documents: Mapping[str, DocumentInfo], choices: Choices
+) -> _Sight:
     """Tell new and changed files from unchanged ones, and both from what cannot be loaded."""
     sight, folders = _Sight(), dict[str, Path]()
     for entry, root, path, location in walked:
@@ -201,6 +299,9 @@ def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -
             sight.unreadable.append(FileOutcome(path, entry.reason))
         elif entry.status == "skipped":
             sight.skipped.append(FileOutcome(path, entry.reason))
+        elif reason := choices.left_out(location):
+            sight.left_out.add(location)
+            sight.skipped.append(FileOutcome(path, reason))
         else:
             sight.present.add(location)
             previous, doc_id = documents.get(location), make_doc_id(root, path)
@@ -210,7 +311,7 @@ def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -
                 continue
             folder = folders.setdefault(root, Path(root))  # one for many files
             size = entry.size_bytes
-            sight.load.append(PlannedFile(entry.path, folder, path, doc_id, size, previous))
+            sight.load.append(PlannedFile(str(entry.path), folder, path, doc_id, size, previous))
     return sight
 
 
@@ -230,7 +331,6 @@ def _losses(documents: Mapping[str, DocumentInfo], scopes: Set[str], sight: _Sig
         scope = next((above for above in _upwards(location) if above in scopes), None)
         if scope is not None:
             below.setdefault(scope, []).append(location)
-    unseen = tuple(sight.out_of_sight)
     return [
         _Loss(
             scope,
@@ -238,7 +338,7 @@ def _losses(documents: Mapping[str, DocumentInfo], scopes: Set[str], sight: _Sig
             [
                 documents[location]
                 for location in locations
-                if location not in sight.present and not location.startswith(unseen)
+                if location not in sight.present and not sight.hides(location)
             ],
         )
         for scope, locations in below.items()
@@ -259,7 +359,7 @@ def _with_moves(
     for planned in load:
         file = planned
         if planned.previous is None and planned.size_bytes in sizes:
-            content = planned.size_bytes, _hash(planned.file)
+            content = planned.size_bytes, _hash(Path(planned.file))
             if content in lost:
                 moved.add(content)
                 file = replace(planned, moved_from=lost[content])
@@ -268,16 +368,20 @@ def _with_moves(
 
 
 def _removals(
-    losses: Sequence[_Loss], moved: Set[_Content], *, prune: bool
+    losses: Sequence[_Loss], moved: Set[_Content], left_out: Set[str], *, prune: bool
 ) -> tuple[list[DocumentInfo], list[FileOutcome]]:
-    """What to remove: all that is lost, unless it is too much to be meant; what moved is not lost.
+    """What to remove: all that is lost, unless it is too much to be meant.
+
+    What moved is not lost, and what is left out by a rule is meant.
 
     Returns:
         The documents, and why those of other locations are kept.
     """
     removed, emptied = [], []
     for loss in losses:
-        elsewhere = [document for document in loss.lost if _content(document) in moved]
+        elsewhere = [
+            d for d in loss.lost if _content(d) in moved or f"{d.root}/{d.path}" in left_out
+        ]
         gone = len(loss.lost) - len(elsewhere)
         is_too_much = gone > PRUNE_SHARE * loss.of and not prune
         if is_too_much:
@@ -364,35 +468,41 @@ class IngestReportBuilder:
     skipped: list[FileOutcome] = field(default_factory=list)
     failed: list[FileOutcome] = field(default_factory=list)
     stale: list[FileOutcome] = field(default_factory=list)
+    not_embedded: Mapping[str, str] = field(default_factory=dict)  # why, by path
     chunks: int = 0
     embedded: int = 0
-    _readings: dict[str, _Reading] = field(default_factory=dict)  # by document id
+    reused: int = 0
+    _readings: dict[str, _Reading | None] = field(default_factory=dict)  # by document id
 
-    def stored(self, document: Document, chunks: int) -> None:
+    def stored(self, planned: PlannedFile, document: Document, chunks: int) -> None:
         """Note that a document was stored; its text is not kept."""
-        self._readings[document.doc_id] = _Reading.of(document, chunks)
-        self.chunks += chunks
+        # With the plan's own texts, and None where there is nothing to tell: there may be many.
+        reading = _Reading.of(document, chunks)._replace(path=planned.path)
+        self._readings[planned.doc_id] = reading if any(reading[1:]) else None
 
-    def gave_up(self, planned: PlannedFile, reason: str, *, is_unsupported: bool = False) -> None:
-        """Note that a file could not be indexed; if it was before, its older chunks stay."""
-        if planned.previous is not None:
-            where = self.stale
-        else:
-            where = self.skipped if is_unsupported else self.failed
+    def gave_up(
+        self, planned: PlannedFile, reason: str, *, is_kept: bool, is_unsupported: bool = False
+    ) -> None:
+        """Note that a file could not be indexed, and whether its older chunks stay."""
+        where = self.stale if is_kept else self.skipped if is_unsupported else self.failed
+        if f"{planned.root.as_posix()}/{planned.path}" in self.plan.choices.accepted:
+            where, reason = self.skipped, f"accepted as it is ({reason})"
         where.append(FileOutcome(planned.path, reason))
 
     def report(self, *, generation: int, seconds: float) -> IndexReport:
         """The account so far; files that were not reached are in none of its lists."""
         done = [p for p in self.plan.load if p.doc_id in self._readings]
-        planned = _report(self.plan, done, [self._readings[p.doc_id] for p in done])
+        readings = [reading for p in done if (reading := self._readings[p.doc_id])]
+        planned = _report(self.plan, done, readings)
         return replace(
             planned,
             skipped=(*planned.skipped, *self.skipped),
             failed=tuple(self.failed),
             stale=tuple(self.stale),
+            notes=(*planned.notes, *starmap(FileOutcome, self.not_embedded.items())),
             chunks=self.chunks,
             embedded=self.embedded,
-            reused=self.chunks - self.embedded,
+            reused=self.reused,
             generation=generation,
             seconds=round(seconds, 3),
         )

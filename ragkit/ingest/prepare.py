@@ -16,7 +16,7 @@ import sys
 import traceback
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
@@ -27,13 +27,12 @@ from ragkit.records import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
-    from pathlib import Path
 
     from ragkit.config import LoadSettings, SplitSettings
-    from ragkit.records import Document
+    from ragkit.records import Document, Hit
 
     # A file and the root that its path is told from.
-    Source: TypeAlias = tuple[Path, Path]
+    Source: TypeAlias = tuple[str | Path, Path]
     Results: TypeAlias = "Generator[Prepared | LoadError, None, None]"
 
 # Smaller amounts are split in the time that a process takes to start, 0.1 s.
@@ -49,6 +48,12 @@ class Prepared(NamedTuple):
     document: Document
     chunks: list[Chunk]
     texts: list[str]
+
+    @classmethod
+    def of(cls, document: Document, chunks: list[Chunk]) -> Prepared:
+        """Make the texts."""
+        title = own_title(document)
+        return cls(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +96,14 @@ class Preparer:
                 except LoadError as exc:
                     yield exc
                 except MemoryError:
-                    yield LoadError("needs more memory than there is", file)
+                    yield LoadError("needs more memory than there is", Path(file))
 
-    def _one(self, file: Path, root: Path, parser: Parser) -> Prepared:
-        document = load_document(file, root=root, settings=self.load, parser=parser)
+    def _one(self, file: str | Path, root: Path, parser: Parser) -> Prepared:
+        document = load_document(Path(file), root=root, settings=self.load, parser=parser)
         row = self.formats.of_kind(document.kind)
         structure = row.structure if row else None
         chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))
-        title = own_title(document)
-        return Prepared(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
+        return Prepared.of(document, chunks)
 
     def _apart(
         self, sources: Sequence[Source]
@@ -126,7 +130,7 @@ class Preparer:
                     _tell(packed)
                     return done, False
                 done += 1
-                yield _unpacked(packed, file)
+                yield _unpacked(packed, Path(file))
         except (EOFError, OSError, pickle.UnpicklingError) as exc:
             _log.debug("no further reply: %r", exc)
         else:
@@ -136,7 +140,7 @@ class Preparer:
             _end(child)
         _log.warning("the process that reads files ended too early (%s)", ending(child))
         if is_ready and not done:
-            yield _deadly(sources[0][0], child)
+            yield _deadly(Path(sources[0][0]), child)
             done = 1
         return done, is_ready
 
@@ -165,7 +169,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def own_title(document: Document) -> str:
+def own_title(document: Document | Hit) -> str:
     """The title that a document's content gives it; "" where it is only the file's name.
 
     What is embedded must not hang on the name, so that a renamed file costs no embedding.

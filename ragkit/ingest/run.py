@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing, suppress
+from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from ragkit.errors import LoadError, ModelError, UnsupportedFormatError
-from ragkit.ingest.embed import EmbeddingQueue, cache_keys, embedder_record
+from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.commits import Commits
 from ragkit.ingest.plan import IngestReportBuilder
-from ragkit.records import to_json
+from ragkit.ingest.prepare import Prepared, own_title
+from ragkit.ingest.split import embedding_text
+from ragkit.ingest.texts import Texts
+from ragkit.records import FileOutcome, to_json
 from ragkit.system import defer_interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ragkit.ingest.embed import EmbeddedBatch
     from ragkit.ingest.plan import Plan, PlannedFile
-    from ragkit.ingest.prepare import Prepared, Preparer
-    from ragkit.protocols import Embedder, StoreWriter, Vectors
-    from ragkit.records import Chunk, Document, IndexReport
+    from ragkit.ingest.prepare import Preparer
+    from ragkit.ingest.texts import Embedding
+    from ragkit.protocols import StoreWriter, VectorStore
+    from ragkit.records import Chunk, Document, DocumentInfo, Hit, IndexReport
 
-    # From cache keys to the vectors that another index has under them.
-    VectorLookup: TypeAlias = Callable[[Sequence[bytes]], Mapping[bytes, Vectors]]
+T = TypeVar("T")
 
-# A commit costs up to 50 ms, a kill the texts since the last one: commit when so many texts have
-# come and the commits are so far apart, and whatever comes after the longest wait.
-COMMIT_TEXTS = 256
-COMMIT_APART_S = 0.25
-COMMIT_S = 5.0
+# For how long a document may wait for its vectors; then its words are stored without them. One
+# insert of both takes less time, which matters where vectors come quickly.
+WORDS_S = 2.0
+TAKE_APART_S = 0.25
 # Documents that may wait for vectors, and their characters, so that memory stays bounded.
 MOST_WAITING = 512
 MOST_WAITING_CHARS = 32_000_000
+# How many waiting chunks are looked at together.
+GROUP = 64
+LEFT_TO_WORDS = "what was read can be searched by its words; `ragkit index` adds the vectors"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an ingest is. Bytes are those of source files whose documents are dealt with."""
+    """How far an ingest is. Bytes are those of source files whose documents are dealt with.
+
+    ``texts_waiting`` counts the chunks that have no vector yet, once all files are dealt with;
+    ``texts_read`` those of all files so far.
+    """
 
     files_done: int
     files_total: int
@@ -48,6 +55,8 @@ class Progress:
     bytes_total: int
     texts_embedded: int
     path: str
+    texts_waiting: int = 0
+    texts_read: int = 0
 
 
 def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:
@@ -57,10 +66,7 @@ def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:
 
 def _finish(builder: IngestReportBuilder, writer: StoreWriter, started: float) -> IndexReport:
     """Remove what is gone, take back what is stale no more, and close the account."""
-    writer.remove([d.doc_id for d in builder.plan.removed])
-    for document in builder.plan.unchanged:
-        if document.stale is not None:
-            writer.mark_stale(document.doc_id, None)
+    _remove(builder.plan, writer)
     seconds = time.monotonic() - started
     report = builder.report(generation=writer.generation, seconds=seconds)
     writer.account(to_json(report))
@@ -68,74 +74,103 @@ def _finish(builder: IngestReportBuilder, writer: StoreWriter, started: float) -
     return report
 
 
+def _remove(plan: Plan, writer: StoreWriter) -> None:
+    writer.remove([d.doc_id for d in plan.removed])
+    for document in plan.unchanged:
+        if document.stale is not None:
+            writer.mark_stale(document.doc_id, None)
+
+
 class Ingest:
-    """One run over a plan.
+    """One run over a plan: files are read and their words stored, vectors come beside or after.
 
     Args:
         plan: What to do.
-        writer: Where the result goes; committed now and then, and at the end.
-        embedder: Called only for texts that the store does not know.
+        store: The index.
+        writer: Its writer; committed now and then, and at the end.
+        embedding: Called only for texts that the store does not know.
         preparer: Loads and splits the files.
         on_progress: Called after every file, in the caller's thread.
-        lookup: Asked for the vectors of cache keys that the writer does not know.
+        older: An index whose vectors are taken over, and whose text where a file cannot be read.
     """
 
     def __init__(
         self,
         plan: Plan,
+        store: VectorStore,
         writer: StoreWriter,
-        embedder: Embedder,
-        preparer: Preparer,
         *,
+        embedding: Embedding,
+        preparer: Preparer,
         on_progress: Callable[[Progress], None],
-        lookup: VectorLookup | None = None,
+        older: VectorStore | None = None,
     ) -> None:
-        self._plan = plan
+        self._plan, self._store, self._older = plan, store, older
         self._preparer = preparer
-        self._commits = _Commits(writer)
-        self._texts = _Texts(embedder, self._commits, lookup)
+        self._commits = Commits(writer)
+        self._texts = Texts(embedding, self._commits, older)
         self._account = _Account(plan, on_progress)
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._chars = 0  # of the documents that wait
+        self._is_behind = store.stats().waiting > 0  # words are stored whose vectors are not there
         self._started = self._taken = time.monotonic()
 
     def run(self) -> IndexReport:
         """Do it all.
 
-        Whatever ends it early (Ctrl-C, a server that stops), documents that are complete and
-        vectors that came back are committed first.
+        Whatever ends it early (Ctrl-C, a server that stops), what was read is committed with its
+        words, and so are the vectors that came back. If the model fails, all files are read
+        before the run ends with its error.
 
         Raises:
             ModelError: The embedder failed for good.
         """
-        planned = self._plan.load
-        sources = [(p.file, p.root) for p in planned]
-        queue = self._texts.queue
         try:
-            prepared = self._preparer.prepare(sources, size_bytes=self._account.bytes_total)
-            with closing(prepared) as results:
-                for file, result in zip(planned, results, strict=True):
-                    self._load(file, result)
-                    self._take_if_due()
-            self._take(queue.drain())
-        except (KeyboardInterrupt, ModelError):
+            self._read()
+            self._embed_waiting()
+        except KeyboardInterrupt:
             with defer_interrupt():
                 self._keep()
             raise
         finally:
-            queue.close()
+            self._texts.close()
         with defer_interrupt():
-            return _finish(self._account.builder, self._commits.writer, self._started)
+            return self._end()
+
+    def _end(self) -> IndexReport:
+        builder, writer = self._account.builder, self._commits.writer
+        builder.not_embedded = self._texts.refused
+        if (failure := self._texts.failure) is not None:
+            _remove(self._plan, writer)
+            writer.commit()
+            failure.add_note(LEFT_TO_WORDS)
+            raise failure
+        return _finish(builder, writer, self._started)
 
     def _keep(self) -> None:
         """Commit what there is, the batches that came back meanwhile too."""
-        with suppress(ModelError):  # what ended the run is raised already
-            for batch in self._texts.queue.ready():
-                self._texts.store(batch)
-        # A batch that failed came back too: not how many did, but which vectors are there tells.
-        for item in self._waiting:
-            if self._commits.writer.known(item.keys).issuperset(item.keys):
-                self._store_document(item)
-        self._commits.writer.commit()
+        self._account.is_shown = False
+        for _ in self._texts.take():
+            continue
+        self._store_waiting()
+        self._commits.commit()
+
+    def _read(self) -> None:
+        """Read the files and store their documents, with their vectors if these come in time."""
+        planned = self._plan.load
+        sources = [(p.file, p.root) for p in planned]
+        prepared = self._preparer.prepare(sources, size_bytes=self._account.bytes_total)
+        with closing(prepared) as results:
+            for file, result in zip(planned, results, strict=True):
+                self._load(file, result)
+                self._take_if_due()
+        for document in self._plan.keep:
+            self._take_over(document)
+            self._take_if_due()
+        while self._waiting and self._patience_s > 0 and self._texts.is_on:
+            self._take(wait_s=self._patience_s)
+        with defer_interrupt():
+            self._store_waiting()
 
     def _load(self, planned: PlannedFile, result: Prepared | LoadError) -> None:
         if isinstance(result, LoadError):
@@ -143,145 +178,175 @@ class Ingest:
             with defer_interrupt():
                 self._give_up(planned, str(result), is_unsupported=is_unsupported)
             return
-        keys, needed = self._texts.send(result.texts)
+        self._add(planned, result)
+
+    def _add(self, planned: PlannedFile | None, prepared: Prepared) -> None:
+        """Store a document, now or when its vectors are there."""
+        document, chunks, texts = prepared
+        keys = self._texts.keys(texts)
+        known = self._texts.known(keys)
+        new = {k: text for k, text in zip(keys, texts, strict=bool(keys)) if k not in known}
+        needed = 0
+        self._account.builder.reused += len(keys) - sum(not self._texts.was_sent(k) for k in new)
+        if new and self._texts.is_on and not self._texts.is_full:
+            needed = self._texts.send(list(new), list(new.values()), document.path)
+        item = _Waiting(planned, document, chunks, keys, needed, time.monotonic())
         with defer_interrupt():
-            self._settle(_Waiting(planned, result.document, result.chunks, keys, needed))
+            if needed > self._texts.back:
+                self._waiting.append(item)
+                self._chars += len(document.text)
+            else:
+                self._store_document(item, is_whole=not new)
             self._commits.commit_if_due()
+
+    def _take_over(self, kept: DocumentInfo) -> None:
+        """Store a document as an older index has it, its file unread."""
+        content = self._older.content(kept.doc_id) if self._older is not None else None
+        if content is None:
+            return
+        self._add(None, Prepared.of(*content))
+        if kept.stale is not None:
+            with defer_interrupt():
+                self._store_waiting()
+                self._commits.writer.mark_stale(kept.doc_id, kept.stale)
+                self._account.builder.stale.append(FileOutcome(kept.path, kept.stale))
 
     def _take_if_due(self) -> None:
         """Store what came back: not at once, but when the embedder has work for that time."""
-        chars = sum(len(item.document.text) for item in self._waiting)
-        is_full = len(self._waiting) >= MOST_WAITING or chars >= MOST_WAITING_CHARS
-        now, queue = time.monotonic(), self._texts.queue
-        if is_full or queue.is_deep or now - self._taken >= COMMIT_APART_S:
-            self._take(queue.ready(wait=is_full))
+        is_much = len(self._waiting) >= MOST_WAITING or self._chars >= MOST_WAITING_CHARS
+        is_full, now = is_much or self._texts.is_full, time.monotonic()
+        if is_full or now - self._taken >= TAKE_APART_S:
+            self._take(wait_s=self._patience_s if is_full else 0.0)
             self._taken = now
-
-    def _take(self, batches: Iterable[EmbeddedBatch]) -> None:
-        for batch in batches:
+        if self._waiting and (self._patience_s <= 0 or not self._texts.is_on):
             with defer_interrupt():
-                self._store(batch)
+                self._store_waiting()
 
-    def _store(self, batch: EmbeddedBatch) -> None:
-        self._texts.store(batch)
-        self._account.builder.embedded += len(batch.keys)
-        waiting, self._waiting = self._waiting, []
-        for item in waiting:
-            self._settle(item)
+    @property
+    def _patience_s(self) -> float:
+        """How long the documents that wait may still do so, in seconds."""
+        oldest = time.monotonic() - self._waiting[0].since if self._waiting else 0.0
+        return WORDS_S - max(oldest, self._texts.lag_s)
+
+    def _take(self, *, wait_s: float = 0.0, rest: bool = False) -> None:
+        for _ in self._texts.take(wait_s=wait_s, rest=rest):
+            with defer_interrupt():
+                while self._waiting and self._waiting[0].texts_needed <= self._texts.back:
+                    self._store_document(self._next(), is_whole=True)
+                self._commits.commit_if_due()
+            self._account.builder.embedded = self._texts.embedded
+
+    def _store_waiting(self) -> None:
+        """Store the words of documents whose vectors are not there yet."""
+        while self._waiting:
+            self._store_document(self._next(), is_whole=False)
         self._commits.commit_if_due()
 
-    def _settle(self, item: _Waiting) -> None:
-        """Store a document whose vectors are there; any other waits on."""
-        if item.texts_needed > self._texts.back:
-            self._waiting.append(item)
-            return
-        failure = self._texts.failure(item.keys)
-        if failure is not None:
-            self._give_up(item.planned, f"cannot be embedded: {failure}")
-            return
-        self._store_document(item)
+    def _next(self) -> _Waiting:
+        item = self._waiting.popleft()
+        self._chars -= len(item.document.text)
+        return item
 
-    def _store_document(self, item: _Waiting) -> None:
-        previous, writer = item.planned.previous, self._commits.writer
+    def _store_document(self, item: _Waiting, *, is_whole: bool) -> None:
+        writer = self._commits.writer
+        previous = item.planned.previous if item.planned else None
         if previous is not None and previous.doc_id != item.document.doc_id:
             writer.remove([previous.doc_id])
-        writer.add(item.document, item.chunks, item.keys)
-        self._account.builder.stored(item.document, len(item.chunks))
-        self._account.advance(item.planned, item.document.size_bytes)
+        if is_whole or not self._texts.has_vectors:
+            writer.add(item.document, item.chunks, item.keys)
+        else:
+            self._is_behind = True
+            self._commits.add_words(item.document, item.chunks, item.keys)
+        self._account.stored(item.planned, item.document, len(item.chunks))
 
     def _give_up(self, planned: PlannedFile, reason: str, *, is_unsupported: bool = False) -> None:
         """Account for a file that cannot be indexed; its older chunks, if any, stay."""
-        if planned.previous is not None:
-            self._commits.writer.mark_stale(planned.previous.doc_id, reason)
-        self._account.builder.gave_up(planned, reason, is_unsupported=is_unsupported)
-        self._account.advance(planned, planned.size_bytes)
+        previous = planned.previous
+        if previous is None and self._older is not None:
+            content = self._older.content(planned.doc_id)
+            if content is not None:
+                self._add(None, Prepared.of(*content))
+                self._store_waiting()
+                self._commits.writer.mark_stale(planned.doc_id, reason)
+                self._account.gave_up(planned, reason, is_kept=True)
+                return
+        if previous is not None:
+            self._commits.writer.mark_stale(previous.doc_id, reason)
+        is_kept = previous is not None
+        self._account.gave_up(planned, reason, is_kept=is_kept, is_unsupported=is_unsupported)
+
+    def _embed_waiting(self) -> None:
+        """Make the vectors that chunks wait for: of this run, and of those that ended early."""
+        if not (self._is_behind and self._texts.is_on):
+            return
+        with defer_interrupt():
+            _remove(self._plan, self._commits.writer)
+            self._commits.commit()
+        while self._embed_all():
+            continue
+
+    def _embed_all(self) -> bool:
+        """Send what waits; returns whether documents had to be added again, which wait now."""
+        doubtful: set[str] = set()
+        total = self._store.stats().waiting + self._texts.embedded
+        for group in _grouped(self._store.waiting(), GROUP):
+            doubtful |= self._send(group)
+            self._take()
+            while self._texts.is_full and self._texts.is_on:
+                self._take(wait_s=TAKE_APART_S)
+                self._account.show(waiting=total - self._texts.embedded)
+            if not self._texts.is_on:
+                break
+        self._take(rest=True)
+        with defer_interrupt():
+            self._commits.commit()
+            return self._add_again(doubtful)
+
+    def _send(self, group: Sequence[tuple[bytes, Hit]]) -> set[str]:
+        """Send the texts of chunks that wait.
+
+        Returns:
+            The documents of those whose key is not that of their text, as another version of
+            ragkit made it, or whose vector is there and was not given to them.
+        """
+        doubtful = set()
+        known = self._texts.known([k for k, _ in group if not self._texts.was_sent(k)])
+        for key, hit in group:
+            text = embedding_text(hit, own_title(hit))
+            if self._texts.was_sent(key):
+                continue
+            if key in known or self._texts.keys([text]) != [key]:
+                doubtful.add(hit.doc_id)
+            else:
+                self._texts.send([key], [text], hit.path)
+        return doubtful
+
+    def _add_again(self, doc_ids: set[str]) -> bool:
+        """Add those of the documents anew of which chunks wait still; False: there are none."""
+        left = {hit.doc_id for _, hit in self._store.waiting()} & doc_ids if doc_ids else set()
+        for doc_id in left:
+            if (content := self._store.content(doc_id)) is not None:
+                prepared = Prepared.of(*content)
+                self._commits.writer.add(*content, self._texts.keys(prepared.texts))
+        self._commits.commit()
+        return bool(left)
+
+
+def _grouped(items: Iterator[T], count: int) -> Iterator[list[T]]:
+    while group := list(islice(items, count)):
+        yield group
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A document that can be stored once so many texts have come back."""
+    """A document that is stored once so many texts have come back, or time is up."""
 
-    planned: PlannedFile
+    planned: PlannedFile | None
     document: Document
     chunks: list[Chunk]
     keys: list[bytes]
     texts_needed: int
-
-
-class _Texts:
-    """The texts of a run on their way to the embedder and back; each is sent once.
-
-    Attributes:
-        queue: Where they are embedded.
-        back: How many have come back, as vectors or as failures.
-    """
-
-    def __init__(self, embedder: Embedder, commits: _Commits, lookup: VectorLookup | None) -> None:
-        self.queue = EmbeddingQueue(embedder)
-        self.back = 0
-        self._sent = 0
-        self._under_way: set[bytes] = set()
-        self._failed: dict[bytes, str] = {}
-        self._record = embedder_record(embedder)
-        self._commits = commits
-        self._lookup = lookup
-
-    def send(self, texts: Sequence[str]) -> tuple[list[bytes], int]:
-        """Send those texts whose vectors are not known.
-
-        Returns:
-            The cache keys of all, and how many texts of the run must be `back` for their vectors.
-        """
-        keys = cache_keys(self._record, texts)
-        known = self._known(keys)
-        for key, text in zip(keys, texts, strict=True):
-            if key not in known and key not in self._under_way:
-                self._under_way.add(key)
-                self._sent += 1
-                self.queue.put(key, text)
-        return keys, 0 if known.issuperset(keys) else self._sent
-
-    def _known(self, keys: Sequence[bytes]) -> set[bytes]:
-        """The keys whose vectors need no model, after taking over those found elsewhere."""
-        known = self._commits.writer.known(keys)
-        if self._lookup is None or known.issuperset(keys):
-            return known
-        found = self._lookup([key for key in keys if key not in known])
-        if found:
-            with defer_interrupt():
-                self._commits.add_vectors(list(found), np.stack(list(found.values())))
-        return known | found.keys()
-
-    def store(self, batch: EmbeddedBatch) -> None:
-        """Store what came back."""
-        self._commits.add_vectors(batch.keys, batch.vectors)
-        self._under_way.difference_update(batch.keys, batch.failed)
-        self._failed |= batch.failed
-        self.back += len(batch.keys) + len(batch.failed)
-
-    def failure(self, keys: Sequence[bytes]) -> str | None:
-        """Why the first of these texts that failed did, None if all have vectors."""
-        return next((self._failed[key] for key in keys if key in self._failed), None)
-
-
-class _Commits:
-    """The writer of a run, committed when it is time."""
-
-    def __init__(self, writer: StoreWriter) -> None:
-        self.writer = writer
-        self._texts = 0
-        self._last = time.monotonic()
-
-    def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
-        self.writer.add_vectors(keys, vectors)
-        self._texts += len(keys)
-
-    def commit_if_due(self) -> None:
-        now = time.monotonic()
-        apart = COMMIT_APART_S if self._texts >= COMMIT_TEXTS else COMMIT_S
-        if now - self._last >= apart:
-            self.writer.commit()
-            self._texts, self._last = 0, now
+    since: float
 
 
 class _Account:
@@ -292,19 +357,45 @@ class _Account:
         self.bytes_total = plan.bytes_total  # it is summed up at each call
         self._files_done = 0
         self._bytes_done = 0
+        self._path = ""
+        self.is_shown = True
         self._on_progress = on_progress
 
-    def advance(self, planned: PlannedFile, size_bytes: int) -> None:
-        """Show that a file is dealt with."""
+    def stored(self, planned: PlannedFile | None, document: Document, chunks: int) -> None:
+        """Note that a document was stored; None: as an older index has it."""
+        self.builder.chunks += chunks
+        if planned is not None:
+            self.builder.stored(planned, document, chunks)
+            self._bytes_done += document.size_bytes
+        self._advance(document.path)
+
+    def gave_up(
+        self, planned: PlannedFile, reason: str, *, is_kept: bool, is_unsupported: bool = False
+    ) -> None:
+        """Note that a file could not be indexed."""
+        self.builder.gave_up(planned, reason, is_kept=is_kept, is_unsupported=is_unsupported)
+        self._bytes_done += planned.size_bytes
+        self._advance(planned.path)
+
+    def _advance(self, path: str) -> None:
         self._files_done += 1
-        self._bytes_done += size_bytes
+        self._path = path
+        self.show()
+
+    def show(self, *, waiting: int = 0) -> None:
+        """Show how far the run is."""
+        if not self.is_shown:
+            return
+        plan = self.builder.plan
         self._on_progress(
             Progress(
                 self._files_done,
-                len(self.builder.plan.load),
+                len(plan.load) + len(plan.keep),
                 self._bytes_done,
                 self.bytes_total,
                 self.builder.embedded,
-                planned.path,
+                self._path,
+                waiting,
+                self.builder.chunks,
             )
         )

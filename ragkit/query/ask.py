@@ -89,12 +89,13 @@ def _refusal(
     source = Provenance(
         index=store.location,
         generation=store.generation() if as_of is None else as_of,
-        embedder=store.embedder["name"],
-        embedder_digest=store.embedder["digest"],
+        embedder=store.embedder.get("name", ""),
+        embedder_digest=store.embedder.get("digest", ""),
     )
     answer = refuse(question, source, engine.config.answer)
     found = tuple(copy_fields(hit, Found) for hit in hits)
-    return replace(answer, searched=searched, receipt=replace(answer.receipt, found=found))
+    receipt = replace(answer.receipt, found=found, waiting=store.stats().waiting)
+    return replace(answer, searched=searched, receipt=receipt)
 
 
 def _given(answer: Answer, context: Context, model: ChatModel | None) -> Answer:

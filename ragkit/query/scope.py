@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ragkit.errors import ConfigError
 from ragkit.records import NO_FILTER, Filter
 from ragkit.store.calibration import read_calibration
 
 if TYPE_CHECKING:
-    from ragkit.config import Config
+    from ragkit.config import Config, SearchSettings
     from ragkit.models.choose import Models
     from ragkit.protocols import ChatModel, Embedder, VectorStore
     from ragkit.store.calibration import Calibration
@@ -24,8 +25,8 @@ class QueryEngine:
     config: Config
 
     @property
-    def embedder(self) -> Embedder:
-        """The index's embedder; errors are those of `Models.embedder_of`."""
+    def embedder(self) -> Embedder | None:
+        """The index's embedder, None if it has no vectors; errors: `Models.embedder_of`."""
         return self.models.embedder_of(self.store)
 
     @property
@@ -34,9 +35,14 @@ class QueryEngine:
         return self.models.chat(self.store)
 
     @property
+    def search_settings(self) -> SearchSettings:
+        """Those that the index can be searched by; see `fitting_settings`."""
+        return fitting_settings(self.config.search, self.store)
+
+    @property
     def search_embedder(self) -> Embedder | None:
         """What embeds a question for the search; None in mode ``keyword``, which needs none."""
-        return None if self.config.search.mode == "keyword" else self.embedder
+        return None if self.search_settings.mode == "keyword" else self.embedder
 
     @property
     def calibration(self) -> Calibration:
@@ -60,3 +66,20 @@ class Scope:
 
 
 WHOLE_INDEX = Scope()
+
+
+def fitting_settings(settings: SearchSettings, store: VectorStore) -> SearchSettings:
+    """Settings that an index can be searched by: without vectors, a hybrid search is by words.
+
+    Raises:
+        ConfigError: Mode ``dense`` is set, and the index has no vectors.
+    """
+    if settings.mode == "keyword" or store.embedder:
+        return settings
+    if settings.mode == "hybrid":
+        return replace(settings, mode="keyword")
+    msg = (
+        f"mode dense searches by vectors, and {store.location} has none: use --mode keyword, or "
+        "add them with `ragkit index --embedder NAME`"
+    )
+    raise ConfigError(msg)

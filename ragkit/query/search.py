@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexChangedError
 from ragkit.protocols import SearchRequest
-from ragkit.query.scope import WHOLE_INDEX
+from ragkit.query.scope import WHOLE_INDEX, fitting_settings
 from ragkit.records import NO_FILTER
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ def _retrieved(
     engine: QueryEngine, question: str, settings: SearchSettings, scope: Scope
 ) -> list[Hit]:
     record = engine.store.embedder  # before the embedder is chosen: a rebuild in between is told
+    settings = fitting_settings(settings, engine.store)
     return retrieve(
         question,
         engine.store,
-        engine.search_embedder,
+        None if settings.mode == "keyword" else engine.embedder,
         settings,
         record=record,
         restrict=scope.restrict,

@@ -143,7 +143,7 @@ class _Trace:
 
     def __init__(self, engine: QueryEngine, question: str, restrict: Filter) -> None:
         self._engine, self._question, self._restrict = engine, question, restrict
-        self._settings = engine.config.search
+        self._settings = engine.search_settings
         self._embedder = engine.search_embedder
 
     def chunks(self, document: DocumentInfo) -> list[Hit]:
@@ -152,7 +152,9 @@ class _Trace:
             return self._engine.store.chunks_at(document.doc_id, 0, sys.maxsize)
         only = Filter(paths=(glob.escape(document.path),))
         found = self._hits(only, mode="dense", k=document.chunks)
-        return [hit for hit in found if hit.doc_id == document.doc_id]
+        near = {hit.chunk_id: hit for hit in found if hit.doc_id == document.doc_id}
+        waiting = self._engine.store.chunks_at(document.doc_id, 0, sys.maxsize)
+        return [*near.values(), *(hit for hit in waiting if hit.chunk_id not in near)]
 
     def standings(self, chunks: Sequence[Hit]) -> tuple[Standing, ...]:
         """The ranks of chunks, best first."""
@@ -263,7 +265,7 @@ def _used(answer: Answer, wanted: Mapping[str, Hit], words: str, where: str) -> 
 
 def _behind(best: Standing, engine: QueryEngine) -> str:
     """Why a chunk that was searched for is not among the hits."""
-    settings = engine.config.search
+    settings = engine.search_settings
     if settings.mode == "keyword" and best.keyword is None:
         return "it shares no word with the question, and mode keyword knows words only"
     if best.rank and best.rank <= settings.rerank:

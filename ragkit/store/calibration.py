@@ -24,7 +24,7 @@ from ragkit.text.sentences import sentences
 from ragkit.text.words import cjk_share, content_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ragkit.protocols import Embedder, Vectors, VectorStore
     from ragkit.records import Hit
@@ -128,21 +128,34 @@ def read_calibration(store: VectorStore) -> Calibration:
 
 
 def is_due(store: VectorStore) -> bool:
-    """Whether an index should be measured: never yet, or it has grown by half since."""
+    """Whether an index should be measured: never yet, or it has grown by half since.
+
+    Not while passages wait for their vectors.
+    """
     if not store.embedder:
         return False
-    chunks = store.stats().chunks
+    stats = store.stats()
+    chunks = 0 if stats.waiting else stats.chunks
     return chunks > 0 and chunks >= GROWTH * read_calibration(store).chunks
 
 
-def keep_calibration(store: VectorStore, embedder: Embedder) -> None:
+def keep_calibration(
+    store: VectorStore, embedder_of: Callable[[VectorStore], Embedder | None]
+) -> None:
     """Measure an index if that is due and keep the result with it.
 
     An index is whole without: if the embedder fails, that is a warning and no error.
+
+    Args:
+        store: The index.
+        embedder_of: Gives its embedder.
     """
     if not is_due(store):
         return
     try:
+        embedder = embedder_of(store)
+        if embedder is None:
+            return
         measured = calibrated(store, embedder)
     except ModelError as exc:
         _log.warning(

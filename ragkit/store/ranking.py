@@ -45,6 +45,9 @@ class Candidates(Protocol):
         With them the score that the request could reach, words that no chunk has counted in.
         """
 
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        """What `nearest` and `matching` give, at the same time where a store can."""
+
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         """The cosines of any chunks."""
 
@@ -89,10 +92,9 @@ def _hybrid(
     request: SearchRequest, candidates: Candidates
 ) -> tuple[dict[int, float], dict[int, HitRanks]]:
     depth = max(request.depth, request.k)
-    cosines = candidates.nearest(depth)
+    cosines, (bm25, reach) = candidates.both(depth)
     by_meaning = {c: i for i, c in enumerate(cosines, 1)}
     background = _background(cosines)
-    bm25, reach = candidates.matching(depth)
     by_word = {c: i for i, c in enumerate(bm25, 1)}
     cosines |= candidates.cosines([c for c in bm25 if c not in cosines])
     coverage = {c: min(1.0, score / reach) for c, score in bm25.items()}
@@ -141,7 +143,8 @@ def fuse(
     """Score the candidates of a hybrid search, best first.
 
     Args:
-        cosines: Of the candidates that have a vector, in [-1, 1].
+        cosines: Of the candidates that have a vector, in [-1, 1]. The words of one that has none
+            yet stand for its meaning too.
         coverage: BM25 as a share of what the question could reach, in [0, 1]; 0 where absent.
         keyword_weight: Share of the words in the score, in [0, 1].
 
@@ -150,10 +153,10 @@ def fuse(
     """
     least = min(cosines.values(), default=0.0)
     span = max(cosines.values(), default=0.0) - least
+    meaning = {**coverage, **{c: (cosine - least) / (span or 1) for c, cosine in cosines.items()}}
     fused = {
-        chunk: (1 - keyword_weight) * ((cosines.get(chunk, least) - least) / span if span else 0.0)
-        + keyword_weight * coverage.get(chunk, 0.0)
-        for chunk in {**cosines, **coverage}
+        chunk: (1 - keyword_weight) * near + keyword_weight * coverage.get(chunk, 0.0)
+        for chunk, near in meaning.items()
     }
     order = sorted(fused, key=lambda c: (-fused[c], -cosines.get(c, least), c))
     return {chunk: fused[chunk] for chunk in order}

@@ -152,6 +152,11 @@ def test_a_reader_named_by_its_path_runs_in_another_process(
     assert there[0] == there[1] != here
 
 
+def test_doctor_names_the_readers_of_installed_packages(shell: Shell) -> None:
+    findings = {f["what"]: f["detail"] for f in shell("doctor", "--json").json}
+    assert findings["reader notes"] == "*.nts, of an installed package"
+
+
 def test_a_function_runs_here_even_if_there_is_much_to_read(tmp_path: Path) -> None:
     pids = []
 

@@ -48,18 +48,17 @@ def test_a_server_that_stops_midway_costs_only_what_was_not_committed(
     with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         with pytest.raises(ModelUnavailableError):
             rag.index(docs)
-        kept = rag.stats()
+        kept, before = rag.stats(), sent(ollama)
         state = rag.store.runs()[0]["state"]
         ollama.faults.clear()
         ollama.requests.clear()
         report = rag.index(docs)
 
-    assert 32 <= kept.documents < 200
+    assert kept.documents == len(report.unchanged) == 200
+    assert 32 <= kept.vectors == 200 - kept.waiting < 200
     assert state == "interrupted"
-    assert len(report.unchanged) == kept.documents
-    assert len(sent(ollama)) == report.embedded == 200 - kept.vectors
-    assert not set(sent(ollama)) & {f"Matter number {n}." for n in range(kept.documents)}
-    assert len(report.added) + len(report.unchanged) == 200
+    assert len(sent(ollama)) == report.embedded == kept.waiting
+    assert not set(sent(ollama)) & set(before[:32])
 
 
 class FirstBatchFails(HashEmbedder):
@@ -81,21 +80,19 @@ class FirstBatchFails(HashEmbedder):
         return rows
 
 
-def test_a_batch_that_came_back_behind_one_that_failed_brings_no_document_without_vectors(
-    tmp_path: Path,
-) -> None:
+def test_a_batch_that_came_back_behind_one_that_failed_is_kept(tmp_path: Path) -> None:
     files = {f"{i:03}.md": f"Text number {i:03}." for i in range(64)}
     docs = write_files(tmp_path / "docs", files)
     embedder = FirstBatchFails()
     with Pipeline(tmp_path / "index", embedder=embedder) as rag:
         with pytest.raises(ModelUnavailableError, match="broke off"):
             rag.index(docs)
-        kept = {int(d.path[:3]) for d in rag.documents()}
-        assert kept <= set(range(32, 64))
+        assert len(rag.documents()) == 64
+        assert {int(hit.path[:3]) for _, hit in rag.store.waiting()} == set(range(32))
         assert list(rag.store.check()) == []
         embedder.fails, embedder.sent = False, []
 
-        assert len(rag.index(docs).added) == 64 - len(kept)
+        assert len(rag.index(docs).unchanged) == 64
         assert sorted(embedder.sent) == [f"Text number {i:03}." for i in range(32)]
         assert list(rag.store.check()) == []
 
@@ -119,7 +116,7 @@ def test_vectors_that_came_back_before_an_interruption_are_not_asked_for_again(
     assert len(embedder.sent) == 200
 
 
-def test_a_text_without_a_usable_vector_fails_its_file_only(
+def test_a_text_without_a_usable_vector_is_found_by_its_words_and_its_file_is_told(
     tmp_path: Path, docs: Path, ollama: OllamaServer
 ) -> None:
     nan = {"error": "failed to encode response: json: unsupported value: NaN"}
@@ -131,16 +128,22 @@ def test_a_text_without_a_usable_vector_fails_its_file_only(
 
     with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         report = rag.index(docs)
+        with Pipeline(rag.path, rag.config.with_values({"search.mode": "keyword"})) as reader:
+            words = reader.search("rail travel")
+        again, behind = rag.index(docs), rag.stats().waiting
         ollama.faults.clear()
         ollama.requests.clear()
         repaired = rag.index(docs)
+        meaning = rag.search("rail travel")
 
-    failed = {o.path: o.reason for o in report.failed}
-    assert set(failed) == {"sub/travel.txt", "sub/kitchen.txt"}
-    assert "NaN" in failed["sub/travel.txt"]
-    assert all(reason.startswith("cannot be embedded: ") for reason in failed.values())
-    assert set(report.added) == {"notice.md", "leave.md"}
-    assert set(repaired.added) == set(failed)
+    refused = {o.path: o.reason for o in report.notes}
+    assert set(refused) == {"sub/travel.txt", "sub/kitchen.txt"}
+    assert "NaN" in refused["sub/travel.txt"]
+    assert (behind, report.failed, set(report.added)) == (2, (), set(FILES))
+    assert (words[0].path, words[0].score) == ("sub/travel.txt", None)
+    assert set(again.notes) == set(report.notes)
+    assert (repaired.notes, repaired.embedded) == ((), 2)
+    assert (meaning[0].path, meaning[0].score is None) == ("sub/travel.txt", False)
     assert len(sent(ollama)) == 2
 
 

@@ -18,13 +18,13 @@ from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
 from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
 
 if TYPE_CHECKING:
-    from ragkit.ingest.prepare import Source
+    pass
 
 PREPARER = Preparer(LoadSettings(), SplitSettings(), 512)
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> list[Source]:
+def sources(tmp_path: Path) -> list[tuple[Path, Path]]:
     """Files of several kinds, with more text than a pipe holds."""
     body = "".join(
         f"## Part {i}\n\nThe term is {i} months. 合同期限为{i}个月。\n\n" for i in range(900)
@@ -43,7 +43,7 @@ def sources(tmp_path: Path) -> list[Source]:
 
 
 @pytest.fixture
-def huge_between(tmp_path: Path) -> list[Source]:
+def huge_between(tmp_path: Path) -> list[tuple[Path, Path]]:
     """A file of 64 MB between two short ones."""
     contents = {"a.txt": "One.\n", "huge.txt": "Word upon word. " * 4_000_000, "z.txt": "Two.\n"}
     for name, content in contents.items():
@@ -63,7 +63,7 @@ def children(pid: int | None = None) -> list[int]:
     return [int(pid) for pid in task.read_text().split()]
 
 
-def test_another_process_gives_what_this_one_gives(sources: list[Source]) -> None:
+def test_another_process_gives_what_this_one_gives(sources: list[tuple[Path, Path]]) -> None:
     apart = list(PREPARER.prepare(sources, size_bytes=APART_BYTES))
     here = list(PREPARER.here(sources))
     assert [shown(result) for result in apart] == [shown(result) for result in here]
@@ -78,7 +78,9 @@ def test_another_process_gives_what_this_one_gives(sources: list[Source]) -> Non
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
-def test_what_a_process_that_died_did_not_reach_is_prepared_here(sources: list[Source]) -> None:
+def test_what_a_process_that_died_did_not_reach_is_prepared_here(
+    sources: list[tuple[Path, Path]],
+) -> None:
     before = children()
     results = PREPARER.prepare(sources, size_bytes=APART_BYTES)
     found = [next(results)]
@@ -115,7 +117,7 @@ def memory_bytes(pid: int) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
 def test_a_file_on_which_the_process_dies_again_has_failed_and_the_rest_goes_on(
-    huge_between: list[Source],
+    huge_between: list[tuple[Path, Path]],
 ) -> None:
     size = 120 << 20
     before = set(children())
@@ -154,7 +156,9 @@ for result in PREPARER.here([(file, file.parent) for file in files]):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a limit of memory")
-def test_a_file_that_needs_more_memory_than_there_is_has_failed(huge_between: list[Source]) -> None:
+def test_a_file_that_needs_more_memory_than_there_is_has_failed(
+    huge_between: list[tuple[Path, Path]],
+) -> None:
     run = subprocess.run(
         [sys.executable, "-c", LITTLE_MEMORY, *(file for file, _ in huge_between)],
         capture_output=True,
@@ -168,7 +172,7 @@ def test_a_file_that_needs_more_memory_than_there_is_has_failed(huge_between: li
 
 
 def test_what_the_process_failed_with_is_told_once(
-    sources: list[Source], caplog: pytest.LogCaptureFixture
+    sources: list[tuple[Path, Path]], caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = Preparer(LoadSettings(), SplitSettings(), None)  # type: ignore[arg-type]  # a bug
     results = broken.prepare(sources[2:], size_bytes=APART_BYTES)
@@ -180,7 +184,7 @@ def test_what_the_process_failed_with_is_told_once(
 
 
 def test_a_wrong_setting_is_no_failure_of_the_process(
-    sources: list[Source], caplog: pytest.LogCaptureFixture
+    sources: list[tuple[Path, Path]], caplog: pytest.LogCaptureFixture
 ) -> None:
     narrow = Preparer(LoadSettings(), SplitSettings(), max_tokens=100)
     results = narrow.prepare(sources[2:], size_bytes=APART_BYTES)
@@ -190,7 +194,9 @@ def test_a_wrong_setting_is_no_failure_of_the_process(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
-def test_results_that_nobody_wants_any_more_leave_no_process(sources: list[Source]) -> None:
+def test_results_that_nobody_wants_any_more_leave_no_process(
+    sources: list[tuple[Path, Path]],
+) -> None:
     before = children()
     results = PREPARER.prepare(sources, size_bytes=APART_BYTES)
     next(results)
@@ -200,7 +206,7 @@ def test_results_that_nobody_wants_any_more_leave_no_process(sources: list[Sourc
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
-def test_a_parser_that_hangs_ends_with_the_run(sources: list[Source]) -> None:
+def test_a_parser_that_hangs_ends_with_the_run(sources: list[tuple[Path, Path]]) -> None:
     before = children()
     results = PREPARER.prepare([sources[0]] * 4 + sources, size_bytes=APART_BYTES)
     next(results)
@@ -213,7 +219,7 @@ def test_a_parser_that_hangs_ends_with_the_run(sources: list[Source]) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
-def test_a_few_files_need_no_process(sources: list[Source]) -> None:
+def test_a_few_files_need_no_process(sources: list[tuple[Path, Path]]) -> None:
     before = children()
     results = PREPARER.prepare(sources[4:6], size_bytes=APART_BYTES - 1)
     assert isinstance(next(results), Prepared)

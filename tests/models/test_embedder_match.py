@@ -77,6 +77,7 @@ def test_after_a_rebuild_with_another_model_questions_go_to_that_one(
         rag.search("rail travel")
 
         assert rag.stats().embedder["name"] == "bge-m3:latest"
+        assert rag.embedder is not None
         assert rag.embedder.name == "bge-m3:latest"
 
 
@@ -151,4 +152,5 @@ def test_vectors_of_another_length_end_the_run_and_lose_nothing(
             rag.index(docs)
     with Pipeline(tmp_path / "index", settings_for(ollama)) as rag:
         assert rag.search("rail travel")[0].path == "sub/travel.txt"
-        assert [d.path for d in rag.documents()] == sorted(FILES)
+        assert [d.path for d in rag.documents()] == sorted([*FILES, "new.md"])
+        assert [hit.path for _, hit in rag.store.waiting()] == ["new.md"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from store_factory import (
     key_of,
     keyword,
     make_document,
+    manifest_of,
     put,
     vector_of,
     vectors_of,
@@ -27,6 +29,8 @@ from ragkit.errors import (
 from ragkit.records import Page
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from store_kinds import StoreKind
 
     from ragkit.protocols import VectorStore
@@ -207,3 +211,108 @@ def test_stats_count_what_lives_and_every_row(store: VectorStore) -> None:
     assert (stats.vectors, stats.dim, stats.segments) == (4, DIM, 1)
     assert stats.size_bytes > 0
     assert stats.embedder["name"] == "seeded"
+
+
+# Chunks that wait for their vectors ----------------------------------------------------------
+
+
+def add_words(store: VectorStore, documents: dict[str, list[str]]) -> None:
+    """Add documents whose keys are not known, in one run."""
+    with store.writing("index") as writer:
+        for path, texts in documents.items():
+            document, chunks = make_document(path, texts)
+            writer.add(document, chunks, [key_of(text) for text in texts])
+
+
+def test_a_chunk_without_a_vector_is_found_by_words_and_waits(store: VectorStore) -> None:
+    ingest(store, {"a.txt": ["first zebra"]})
+    add_words(store, {"b.txt": ["second zebra", "third"]})
+    assert sorted(texts_of(keyword(store, "zebra"))) == ["first zebra", "second zebra"]
+    assert texts_of(dense(store, vector_of("third"), 10)) == ["first zebra"]
+    assert [(key, hit.text) for key, hit in store.waiting()] == [
+        (key_of("second zebra"), "second zebra"),
+        (key_of("third"), "third"),
+    ]
+    assert store.stats().waiting == 2
+    assert list(store.check()) == []
+
+
+def test_a_vector_goes_to_all_chunks_that_wait_for_it(store: VectorStore) -> None:
+    add_words(store, {"a.txt": ["same", "other"], "b.txt": ["same"]})
+    with store.writing("index") as writer:
+        writer.add_vectors([key_of("same")], vectors_of(["same"]))
+    found = dense(store, vector_of("same"), 10)
+    assert [(hit.path, hit.text) for hit in found] == [("a.txt", "same"), ("b.txt", "same")]
+    assert [hit.score for hit in found] == pytest.approx([1.0, 1.0], abs=1e-3)
+    assert [hit.text for _, hit in store.waiting()] == ["other"]
+    assert list(store.check()) == []
+
+
+def test_what_was_removed_or_replaced_waits_no_more(store: VectorStore) -> None:
+    add_words(store, {"a.txt": ["one"], "b.txt": ["two"]})
+    with store.writing("remove") as writer:
+        writer.remove([doc_id_of("a.txt")])
+    add_words(store, {"b.txt": ["three"]})
+    assert [hit.text for _, hit in store.waiting()] == ["three"]
+
+
+def test_more_chunks_than_are_read_at_once_are_all_given_once(store: VectorStore) -> None:
+    texts = [f"text {i}" for i in range(1300)]
+    add_words(store, {"a.txt": texts[:700], "b.txt": texts[700:]})
+    given = []
+    for key, hit in store.waiting():
+        given.append(hit.text)
+        if len(given) == 1:  # a vector that comes meanwhile: of a chunk that was not read yet
+            with store.writing("index") as writer:
+                writer.add_vectors([key_of("text 1299")], vectors_of(["text 1299"]))
+        assert key == key_of(hit.text)
+    assert given in (texts[:-1], texts)
+
+
+def test_a_documents_content_is_what_was_added(store: VectorStore) -> None:
+    document, chunks = make_document(
+        "a/b.md",
+        ["first", "second"],
+        title="B",
+        kind="markdown",
+        encoding="utf-8",
+        pages=(Page(1, 0, 6), Page(2, 6, 6), Page(3, 6, 12)),
+        metadata={"author": ["Ada", "Bob"], "notes": ["odd"]},
+    )
+    chunks = [replace(c, page=page) for c, page in zip(chunks, (1, 3), strict=True)]
+    with store.writing("index") as writer:
+        writer.add(document, chunks, [key_of(c.text) for c in chunks])
+    content = store.content(document.doc_id)
+    assert content is not None
+    assert replace(content[0], text="") == replace(document, text="")
+    assert content[0].text.split() == document.text.split()
+    assert len(content[0].text) == len(document.text)
+    assert content[1] == chunks
+    assert all(content[0].text[c.start : c.end] == c.text for c in chunks)
+    assert store.content(doc_id_of("other")) is None
+
+
+def test_a_store_without_an_embedder_takes_words_and_gets_one_later(
+    kind: StoreKind, tmp_path: Path
+) -> None:
+    with closing(kind.create(tmp_path / "index", 0)) as store:
+        assert store.embedder == {}
+        with store.writing("index") as writer:
+            for path, texts in {"a.txt": ["zebra", "lion"], "b.txt": ["lion"]}.items():
+                writer.add(*make_document(path, texts), [])
+        assert texts_of(keyword(store, "zebra")) == ["zebra"]
+        assert (store.stats().waiting, list(store.waiting())) == (0, [])
+        assert list(store.check()) == []
+
+        record, before = manifest_of(DIM)["embedder"], store.commits()
+        store.give_embedder(record, lambda hit: key_of(hit.text))
+        store.give_embedder(record, lambda _: b"")  # it has it already
+        with pytest.raises(IndexMismatchError):
+            store.give_embedder(record | {"name": "other"}, lambda _: b"")
+        assert store.embedder == record
+        assert store.commits() == before + 1
+        assert [hit.text for _, hit in store.waiting()] == ["zebra", "lion", "lion"]
+        with store.writing("index") as writer:
+            writer.add_vectors([key_of("lion")], vectors_of(["lion"]))
+        assert [hit.path for hit in dense(store, vector_of("lion"), 5)] == ["a.txt", "b.txt"]
+        assert list(store.check()) == []

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.config import Config
+    from ragkit.protocols import StoreStats
     from ragkit.store.calibration import Calibration
 
 LOW_DISK_BYTES = 1 << 30
@@ -56,17 +57,21 @@ def doctor(
 
 
 def _about_ragkit() -> Iterator[Finding]:
-    from ragkit.ingest.load.formats import SANDBOXED
-    from ragkit.store.open import ENGINE
+    from ragkit.ingest.load.formats import SANDBOXED, Formats
+    from ragkit.store.open import ENGINE, engine_note
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
+    if note := engine_note():
+        yield Finding("sqlite", "note", note)
     if has_foreign_namesake():
         todo = "pip uninstall ragkit, then install this one again from its folder"
         yield Finding("ragkit", "problem", "another project named ragkit is installed too", todo)
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
+    for kind, files in Formats().installed.items():
+        yield Finding(f"reader {kind}", "ok", f"{', '.join(files)}, of an installed package")
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
@@ -128,16 +133,23 @@ def _index_health(path: Path) -> Finding:
             calibration = read_calibration(store)
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
-    size = f"{stats.documents} documents, {stats.chunks} passages, {stats.embedder['name']}"
+    size = f"{stats.documents} documents, {stats.chunks} passages, {_vectors(stats)}"
     if problems:
         return Finding(
             what, "problem", f"{problems[0].invariant}: {problems[0].detail}", problems[0].repair
         )
+    if stats.waiting:
+        todo = "`ragkit index` makes them"
+        return Finding(what, "note", f"{size}, {stats.waiting} without a vector", todo)
     if stats.stale:
         return Finding(what, "note", f"{size}, {stats.stale} stale", "`ragkit list` names them")
     if stats.embedder and (found := _judged_by_words(stats.chunks, calibration)):
         return Finding(what, "note", f"{size}; {found[0]}", found[1])
     return Finding(what, "ok", size)
+
+
+def _vectors(stats: StoreStats) -> str:
+    return str(stats.embedder["name"]) if stats.embedder else "no vectors"
 
 
 def _judged_by_words(chunks: int, calibration: Calibration) -> tuple[str, str] | None:

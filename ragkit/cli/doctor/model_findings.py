@@ -21,7 +21,7 @@ _EMBEDDER, _CHAT = "embedding model", "chat model"
 def about_models(client: OllamaClient, config: Config) -> Iterator[Finding]:
     """Look at the embedding model and the chat model, if they are this server's."""
     chat = config.models.chat
-    if config.models.backend != "embedded":
+    if config.models.backend != "embedded" and config.models.embedder != "none":
         yield from _settled(_EMBEDDER, _about_embedder(client, config))
     if chat not in {"", "none"} and not chat.startswith(("gguf:", "openai:")):
         yield from _settled(_CHAT, _about_chat(client, config))

@@ -149,7 +149,7 @@ def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Find
     if not is_loopback(client.address):
         detail = f"texts and questions are sent to {client.address}"
         yield Finding("privacy", "note", detail, "name a server of your own, if that is not meant")
-    if settings.backend == "openai":
+    if settings.backend == "openai" and settings.embedder != "none":
         yield _about_listed(client, listed, settings.embedder, "embedder")
     if settings.chat not in {"", "none"} and not settings.chat.startswith("gguf:"):
         yield _about_listed(client, listed, settings.chat.removeprefix("openai:"), "chat")

@@ -58,6 +58,9 @@ def embed(
 
     config, _ = configured_embedder(settings, model, backend)
     given, embedder = _texts(texts), new_embedder(config.models)
+    if embedder is None:
+        msg = "models.embedder = none: name a model with --model"
+        raise ConfigError(msg)
     # Asked for first: a model that runs elsewhere is refused here, before it is sent a text.
     _log.debug("Embedding with %s, digest %s", embedder.name, embedder.digest)
     vectors = _embedded(embedder, given, query=query)

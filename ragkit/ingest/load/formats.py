@@ -124,7 +124,7 @@ FORMATS = (
     Format(
         "markdown",
         _suffixes("md markdown mdown mkd mdx qmd rmd"),
-        _TEXT,
+        f"{_READERS}.markdown_source:read_markdown",
         "markdown",
         sandboxed=False,
         keeps_lines=True,
@@ -193,6 +193,17 @@ class Formats:
     def are_importable(self) -> bool:
         """Whether another process can have them too."""
         return not any(callable(row.reader) for row in self.given)
+
+    @property
+    def installed(self) -> dict[str, list[str]]:
+        """The kinds that installed packages read, each with its files, e.g. ``*.nts``."""
+        own = {row.kind for row in (*FORMATS, *self.given)}
+        self._add_installed()
+        return {
+            kind: [key for key in row.keys if self._by_key[key] is row]
+            for kind, row in self._by_kind.items()
+            if kind not in own
+        }
 
     def find(self, name: str) -> Format | None:
         """The format of a file by its name, None if there is no reader for it.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
 
 
+TWIN = "another name beside it is the same in Unicode NFC: rename one of the two"
 # What office programs and file managers leave beside documents: lock files and their own notes.
 _BY_PROGRAMS = re.compile(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
 
@@ -28,8 +29,9 @@ _BY_PROGRAMS = re.compile(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)
 class WalkEntry:
     """A file to load, or something that is left out and why.
 
-    ``relative`` is the document's path (NFC, ``/``); a folder's ends with ``/``. ``reason`` is
-    empty for a file to load. Size and time are those of a file to load.
+    ``relative`` is the document's path (NFC, ``/``), a folder's ends with ``/``; that of a file
+    whose name in NFC is taken stays as the system spells it. ``reason`` is empty for a file to
+    load. Size and time are those of a file to load.
     """
 
     path: Path
@@ -137,10 +139,10 @@ class _Walk:
         rules = self._rules_here(folder, {entry.name for entry in entries})
         before = ""
         documents = ((_key(e), e) for e in entries if not _BY_PROGRAMS.match(e.name))
-        for name, entry in sorted(documents, key=lambda pair: pair[0]):
+        for name, entry in sorted(documents, key=lambda d: (d[0], not _is_nfc(d[1].name))):
             relative = folder.relative + name
-            if name == before:
-                yield _skip(entry.path, relative, "another file has the same name in Unicode NFC")
+            if name == before:  # named as the system spells it: a path of its own
+                yield _skip(entry.path, folder.relative + entry.name, TWIN)
                 continue
             before = name
             yield self._judge(entry, relative, rules)
@@ -215,6 +217,10 @@ def _setting_rules(patterns: tuple[str, ...], source: str) -> tuple[Rules, ...]:
 
 def _skip(path: str, relative: str, reason: str) -> WalkEntry:
     return WalkEntry(Path(path), relative, "skipped", reason)
+
+
+def _is_nfc(name: str) -> bool:
+    return document_path(name) == name
 
 
 def _key(entry: os.DirEntry[str]) -> str:

@@ -10,6 +10,7 @@ import json
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ragkit.errors import IndexMismatchError
 from ragkit.store.local.catalog import (
     add_build,
     commit,
@@ -19,14 +20,18 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.connections import connect
-from ragkit.store.local.files import remove_strays
+from ragkit.store.local.queries import fetch_hits
+from ragkit.store.local.recover import remove_strays
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from ragkit.records import Hit
+
 DROPPED_CHUNKS = 20_000  # a commit
+_CHUNKS_A_QUERY = 500
 _FREED_PAGES = 2_000
 
 
@@ -43,6 +48,43 @@ def begin_build(path: Path, *, embedder: Mapping[str, Any], splitter: Mapping[st
         made = add_build(connection, embedder=embedder, splitter=splitter, state="making")
         commit(connection, path)
         return made
+
+
+def give_embedder(path: Path, embedder: Mapping[str, Any], key_of: Callable[[Hit], bytes]) -> None:
+    """Give the living build an embedder; see `ragkit.protocols.VectorStore.give_embedder`."""
+    with _changing(path) as connection:
+        build = read_build(connection, path)
+        if build.embedder:
+            _refuse_other(path, build.embedder, embedder)
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            "UPDATE builds SET embedder = ? WHERE id = ?",
+            (json.dumps(dict(embedder), ensure_ascii=False), build.id),
+        )
+        documents = connection.execute(
+            "SELECT first_chunk, chunks FROM documents WHERE build = ? AND died IS NULL",
+            (build.id,),
+        ).fetchall()
+        chunks = [chunk for first, count in documents for chunk in range(first, first + count)]
+        for start in range(0, len(chunks), _CHUNKS_A_QUERY):
+            hits = fetch_hits(connection, path, chunks[start : start + _CHUNKS_A_QUERY])
+            connection.executemany(
+                "INSERT INTO pending VALUES (?, ?)",
+                [(chunk, key_of(hit)) for chunk, hit in hits.items()],
+            )
+        commit(connection, path)
+
+
+def _refuse_other(path: Path, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse an embedder that is not the one that an index has.
+
+    Raises:
+        IndexMismatchError: It is another one.
+    """
+    if stored != dict(given):
+        msg = f"{path} has vectors of {stored['name']}, not of {given['name']}"
+        raise IndexMismatchError(msg, path, stored=stored["name"], given=given["name"])
 
 
 def switch_build(path: Path, build: int) -> None:
@@ -131,13 +173,36 @@ def delete_documents(connection: sqlite3.Connection, documents: list[tuple[int, 
     connection.execute(
         "DELETE FROM fields WHERE document IN (SELECT value FROM json_each(?))", (ids,)
     )
+    connection.execute(
+        "UPDATE builds SET documents = documents - (SELECT count(*) FROM documents d WHERE "
+        "d.build = builds.id AND d.died IS NULL AND d.id IN (SELECT value FROM json_each(?)))",
+        (ids,),
+    )
     connection.execute("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", (ids,))
 
 
 def free_pages(connection: sqlite3.Connection) -> None:
-    """Give the catalog's free pages back to the disk, some at a time."""
-    while connection.execute("PRAGMA freelist_count").fetchone()[0]:
-        connection.execute(f"PRAGMA incremental_vacuum({_FREED_PAGES})").fetchall()
+    """Give the catalog's free pages back to the disk, some at a time.
+
+    One that was made without `auto_vacuum`, as in format 1, cannot: its free pages stay for later
+    rows until `allow_shrinking`, and so they do where the log cannot grow.
+    """
+    free = None
+    while True:
+        before = free
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        if not free or free == before:
+            return
+        # Not `execute`: it gives up after the first page, since the rows have no column.
+        connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+
+
+def allow_shrinking(connection: sqlite3.Connection) -> None:
+    """Write a catalog anew that cannot give pages back; once, it can from then on."""
+    (can_shrink,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if not can_shrink:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
 
 
 @contextmanager
