@@ -61,9 +61,9 @@ _BEHIND = 4
 Head = Literal["same", "cross", "words", "answer"]
 
 FEATURES: dict[Head, tuple[str, ...]] = {
-    "same": ("near", "lead", "gap", "share", "window", "heaviest", "terms"),
+    "same": ("near", "lead", "share", "window", "terms"),
     "cross": ("near", "lead", "gap", "names"),
-    "words": ("share", "window", "heaviest", "terms", "names"),
+    "words": ("share", "window", "terms", "names"),
     "answer": (
         *("opposite", "lacks", "heaviest", "names", "kind_missing", "terms", "share", "lead"),
     ),
