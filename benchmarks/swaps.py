@@ -5,31 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from spelled import numbers, other_word
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
     from statements import Statement
 
-_COUNTS = (
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-)
-_HAN_COUNTS = "二三四五六七八九"
-_FIGURE = re.compile(
-    r"\d+|\b(?:"
-    + "|".join(_COUNTS)
-    + rf")\b|(?<![第一十百千万])[{_HAN_COUNTS}](?=[个個年月日种種次名人位座条條项項])"
-)
 _NAME = {
     "en": re.compile(r"(?:[A-Z][\w.'-]*)(?: (?:(?:of|the|de|van|and) )?[A-Z][\w.'-]*){0,4}"),
     "zh": re.compile("[\u4e00-\u9fff·《》]{2,10}"),
@@ -44,16 +27,14 @@ _VERB_ZH = re.compile(
 )
 
 
-def other_figure(said: str, rng: random.Random) -> str | None:
+def other_figure(said: str, language: str, rng: random.Random) -> str | None:
     """Replace one figure by another of the same length; None where there is none."""
-    found = list(_FIGURE.finditer(said))
+    found = list(numbers(language).finditer(said))
     if not found:
         return None
     match = rng.choice(found)
-    for words in (_COUNTS, _HAN_COUNTS):
-        if match[0] in words:
-            new = rng.choice([w for w in words if w != match[0]])
-            return said[: match.start()] + new + said[match.end() :]
+    if not match[0].isdigit():
+        return said[: match.start()] + other_word(match[0], language, rng) + said[match.end() :]
     low = 10 ** (len(match[0]) - 1) if len(match[0]) > 1 else 1
     near = int(match[0]) + rng.choice([-1, 1]) * rng.randint(1, 30)
     new = near if low <= near < low * 10 and len(match[0]) > 1 else rng.randrange(low, low * 10)

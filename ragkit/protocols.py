@@ -126,9 +126,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A piece of the model's reasoning; never part of an answer."""
+    """A piece of the model's reasoning; never part of an answer.
+
+    ``retracts``: all that came as text before was reasoning too. Some templates open the reasoning
+    themselves, so that a reply holds only its end.
+    """
 
     text: str
+    retracts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,12 +473,18 @@ class VectorStore(Protocol):
         Keys that are not known, or whose vector is damaged, are left out.
         """
 
-    def documents(self, *, root: str | None = None, ever: bool = False) -> list[DocumentInfo]:
+    def documents(
+        self, *, root: str | None = None, ever: bool = False, whole_only: bool = False
+    ) -> list[DocumentInfo]:
         """The documents of the newest commit by path.
 
         Args:
             root: Only those of this root; None: of all.
             ever: Those too that no longer live, each version that is still stored.
+            whole_only: Leave out what is damaged, for one who makes it anew.
+
+        Raises:
+            IndexCorruptError: One of them is not what was written, or is missing.
         """
 
     def sources(self) -> list[str]:
@@ -580,14 +591,40 @@ class VectorStore(Protocol):
         Nothing is raised for an index that cannot be written: the value is then not kept.
         """
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """Put right what a killed run left: a generation that stays open, files of no use.
+
+        Nothing to do where nothing was left, where another process is writing, or where the store
+        cannot be written. Each run that writes does so too; this is for one that has nothing to
+        write.
+        """
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Find what is broken; nothing is changed. None: all is right.
 
         Args:
             quick: Only what takes no time; else the whole index is read.
+            keywords: Compare the keyword index with each text, analysed again; else with a sample
+                where there are many.
 
         Raises:
             UnsupportedByStoreError: The store has no such check; raised before the first one.
+        """
+
+    def repair(self) -> list[Violation]:
+        """Make anew what is broken and can be derived from what is not; no model is needed.
+
+        What is not derived (texts, vectors, what documents are called) stays as it is, broken or
+        not. Readers see the state before or after, as with any commit; a kill leaves a store that
+        can be repaired.
+
+        Returns:
+            What was broken and was made anew; `check` tells what is broken still.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+            IndexCorruptError: The damage lies deeper: nothing can be derived.
+            UnsupportedByStoreError: The store derives nothing, or cannot make it anew.
         """
 
     def rebuilding(

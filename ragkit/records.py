@@ -272,7 +272,8 @@ class Citation:
     """A place in a document that an answer relies on.
 
     ``start`` and ``end`` are offsets in the document's extracted text and ``quote`` is that
-    text. ``number`` is the passage's number, as the answer's ``[n]`` names it.
+    text. ``number`` is the passage's number, as the answer's ``[n]`` names it. ``to_model``: the
+    quote holds a sentence that tells a model what to reply (`ragkit.text.injection`).
     """
 
     number: int
@@ -286,6 +287,7 @@ class Citation:
     end: int
     quote: str
     file_sha256: str
+    to_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +327,8 @@ class Receipt:
     count. ``turns_given`` and ``turns_dropped`` are of the conversation's earlier turns.
     ``found`` is in the order of ranks. ``citations_removed`` counts the ``[n]`` that the reply
     gave for passages that were not given, ``links_removed`` the addresses and HTML tags in it that
-    do not stand in the passages: both were left out of the answer. ``waiting`` counts the chunks
+    do not stand in the passages: both were left out of the answer. ``conversions`` name figures
+    of unsupported sentences that a cited place gives in another unit. ``waiting`` counts the chunks
     of the index that had no vector yet, and could be found by their words only.
     """
 
@@ -342,6 +345,7 @@ class Receipt:
     found: tuple[Found, ...] = ()
     citations_removed: int = 0
     links_removed: int = 0
+    conversions: tuple[str, ...] = ()
     waiting: int = 0
 
 

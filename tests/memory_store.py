@@ -273,7 +273,13 @@ class MemoryStore:
         cache = self._contents.cache
         return {key: cache[key] for key in keys if key in cache}
 
-    def documents(self, *, root: str | None = None, ever: bool = False) -> list[DocumentInfo]:
+    def documents(
+        self,
+        *,
+        root: str | None = None,
+        ever: bool = False,
+        whole_only: bool = False,  # noqa: ARG002 -- nothing damages memory
+    ) -> list[DocumentInfo]:
         versions = self._contents.versions if ever else self._living()
         infos = [v.info for v in versions if root in (None, v.info.root)]
         return sorted(infos, key=lambda info: (info.path, info.root))
@@ -376,7 +382,14 @@ class MemoryStore:
     def keep_note(self, name: str, value: Any) -> None:
         self._open.notes[name] = json.dumps(value)
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """A kill leaves nothing of it."""
+
+    def repair(self) -> list[Violation]:
+        msg = f"{self.location} derives nothing that could be made anew"
+        raise UnsupportedByStoreError(msg, self.location)
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:  # noqa: ARG002 -- words are counted, not looked up
         doc_ids = Counter(version.info.doc_id for version in self._living())
         for doc_id in [doc_id for doc_id, count in doc_ids.items() if count > 1]:
             yield Violation("one-version", "must", f"{doc_id} lives twice", "make it anew")
@@ -413,6 +426,9 @@ class _Scan:
     def nearest(self, count: int) -> dict[int, float]:
         cosines = self.cosines(self._allowed)
         return {i: cosines[i] for i in sorted(cosines, key=lambda i: (-cosines[i], i))[:count]}
+
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        return self.nearest(count), self.matching(count)
 
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self._request.vector is None or not chunks:

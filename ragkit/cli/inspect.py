@@ -96,21 +96,36 @@ def info(
 def check(
     index: IndexName = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only what takes no time.")] = False,
+    keywords: Annotated[
+        bool,
+        typer.Option("--keywords", help="Analyse every text again for the keyword index."),
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Make anew what is broken and derived; needs no model."),
+    ] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Check the index: every invariant of its files on disk, row by row.
 
-    docs/format.md names the invariants. Exit code 12 if one that must hold is broken.
+    docs/format.md names the invariants. Of many passages a sample is compared with the keyword
+    index; --keywords compares all. Exit code 12 if an invariant that must hold is broken.
     """
     from ragkit.store.open import check_index
 
+    if quick and (keywords or repair):
+        msg = "it leaves out what --keywords and --repair look at"
+        raise typer.BadParameter(msg, param_hint="--quick")
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        problems = check_index(rag.path, quick=quick)
+        mended = rag.store.repair() if repair else []
+        problems = check_index(rag.path, quick=quick, keywords=keywords)
     if json:
-        print_json(problems)
+        print_json({"repaired": mended, "problems": problems} if repair else problems)
     else:
+        for one in mended:
+            typer.echo(f"repaired: {one.invariant}: {one.detail}")
         for problem in problems:
             typer.echo(f"{problem.severity}: {problem.invariant}: {problem.detail}")
             typer.echo(f"      {problem.repair}")

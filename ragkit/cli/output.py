@@ -88,6 +88,8 @@ def place(record: Hit | Passage | Citation) -> str:
         parts.append(f"page {record.page}")
     if record.heading:
         parts.append(" › ".join(record.heading))
+    if getattr(record, "to_model", False):
+        parts.append("speaks to a language model")
     return " · ".join(parts)
 
 
@@ -173,6 +175,8 @@ def print_doubtful(answer: Answer) -> None:
         typer.echo("\nNot shown to be in the documents")
         for sentence in doubtful:
             typer.echo(f"  {shortened(answer.text[sentence.start : sentence.end])}")
+    for conversion in answer.receipt.conversions:
+        typer.echo(f"  ({conversion})")
 
 
 def print_orders(answer: Answer) -> None:

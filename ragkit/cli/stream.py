@@ -84,8 +84,10 @@ class ReplyPrinter:
         """Take the next piece; it may be empty."""
         if isinstance(event, TextDelta):
             self._say(event.text)
-        else:
-            self._think(event.text)
+            return
+        if event.retracts:
+            self._retract()
+        self._think(event.text)
 
     def end(self) -> None:
         """End the line."""
@@ -102,6 +104,13 @@ class ReplyPrinter:
             typer.echo("\n", err=True)
         if self._shows_text:
             typer.echo(text, nl=False)
+
+    def _retract(self) -> None:
+        """Say that what was shown as the reply was reasoning; what stands on a screen stays."""
+        if self.text and self._shows_text:
+            typer.echo()
+            typer.echo("(What stands above was the model's reasoning, not its answer.)", err=True)
+        self.text, self.thinking = "", self.text + self.thinking
 
     def _think(self, text: str) -> None:
         self.thinking += text

@@ -92,6 +92,8 @@ def update_index(
     has_work = not plan.is_current or (
         store is not None and bool(store.stats().waiting or plan.choices != kept_choices(store))
     )
+    if store is not None and not (dry_run or has_work):
+        store.recover()
     if dry_run or not has_work:
         return update.told(plan, dry_run=dry_run)  # nothing to index makes no index either
     if store is not None:
@@ -299,7 +301,7 @@ def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
 
 def indexed_sources(store: VectorStore) -> list[str]:
     """The folders and files that an index's documents come from."""
-    return living_sources(set(store.sources()), store.documents())
+    return living_sources(set(store.sources()), store.documents(whole_only=True))
 
 
 def _check_splitter(setup: IngestSetup) -> None:
@@ -416,14 +418,16 @@ def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> In
     record = {} if embedder is None else embedder_record(embedder)
     if source is None:
         source = "text" if is_split_alike and record != store.embedder else "files"
-    known = store.documents()
+    known = store.documents(whole_only=True)  # to read the files again cures the others
     guard = _guarded_plan(setup, store) if source == "files" else Plan()
     with store.rebuilding(embedder=record, splitter=splitter) as fresh:
         if source == "text":
             plan = _plan_from_text(store, fresh)
         else:
             # Another run may have written before this one had the lock.
-            guard = guard if store.documents() == known else _guarded_plan(setup, store)
+            guard = (
+                guard if store.documents(whole_only=True) == known else _guarded_plan(setup, store)
+            )
             plan = _plan_from_files(setup, guard, fresh)
         with fresh.writing("rebuild") as writer:
             return _carry_out(plan, fresh, writer, setup, older=store)
@@ -459,8 +463,8 @@ def _guarded_plan(setup: IngestSetup, store: VectorStore) -> Plan:
     Raises:
         LoadError: A folder was emptied or is not mounted.
     """
-    kept = kept_choices(store)
-    plan = _planned(setup, indexed_sources(store), store.documents(), choices=kept)
+    kept, known = kept_choices(store), store.documents(whole_only=True)
+    plan = _planned(setup, indexed_sources(store), known, choices=kept)
     _refuse_emptied(plan)
     return plan
 

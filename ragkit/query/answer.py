@@ -10,7 +10,7 @@ from ragkit.errors import ModelResponseError
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 from ragkit.query.links import LinkFilter
 from ragkit.query.prompt import begins_refusal, is_refusal, refusal
-from ragkit.query.proof.citations import drop_unsupported, link_citations
+from ragkit.query.proof.citations import drop_unsupported, link_citations, named_conversions
 from ragkit.query.proof.marks import MarkFilter, find_marks
 from ragkit.query.reply import check_prompt_was_read, stream_reply
 from ragkit.query.window import NO_TURNS, ChatTurns, plan_request
@@ -85,9 +85,9 @@ def stream_answer(
 ) -> Generator[TextDelta | ThinkingDelta, None, Reply]:
     """Ask a chat model a question about passages, and give its reply as it comes.
 
-    What is streamed is final; marks and links that name nothing given are left out before it is
-    shown. What may yet become a refusal waits, and with ``settings.strict`` all text does. Closing
-    the iterator cancels the generation.
+    What is streamed is final, unless a `ThinkingDelta` retracts it; marks and links that name
+    nothing given are left out before it is shown. What may yet become a refusal waits, and with
+    ``settings.strict`` all text does. Closing the iterator cancels the generation.
 
     Args:
         question: As the user asked it.
@@ -106,6 +106,8 @@ def stream_answer(
     with closing(stream_reply(model, request)) as events:
         for event in events:
             if isinstance(event, ThinkingDelta):
+                if event.retracts:
+                    draft = _Draft(context, live=not settings.strict)
                 yield event
             elif shown := draft.take(event):
                 yield TextDelta(shown)
@@ -149,6 +151,8 @@ def prove(blank: Answer, reply: Reply, context: Context, *, strict: bool) -> Ans
     if is_refused and not reply.shown:
         return blank
     linked, citations = link_citations(text, context.passages)
+    units = named_conversions(text, linked, citations)
+    blank = replace(blank, receipt=replace(receipt, conversions=units))
     if is_refused:
         return replace(blank, text=f"{text}\n{blank.text}", sentences=linked, citations=citations)
     if strict:

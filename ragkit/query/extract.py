@@ -94,7 +94,7 @@ def quote(
         citation = cite(passage, place.start, place.end)
         begin = len(text) + (1 if text else 0)
         shown = as_shown(citation.quote)
-        above = (passage.title, *passage.heading)
+        above = (citation.title, *citation.heading)
         status = judge(shown, [Evidence(citation.quote, above)]).status
         text = f"{text}\n{shown} [{place.number}]".lstrip("\n")
         quoted.append(Sentence(begin, len(text), status, (len(citations),)))

@@ -52,6 +52,8 @@ def whole_reply(model: ChatModel, request: ChatRequest) -> tuple[str, ChatDone |
                 said += event.text
             elif isinstance(event, ChatDone):
                 done = event
+            elif event.retracts:
+                said = ""
     return said, done
 
 

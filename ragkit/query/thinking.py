@@ -17,7 +17,9 @@ _OPEN, _CLOSE = "<think>", "</think>"
 class ThinkFilter:
     """Turns ``<think>...</think>`` at the start of a streamed reply into thinking.
 
-    Later tags are left alone: they may be quoted from a document. Tags may be cut anywhere.
+    Later tags are left alone: they may be quoted from a document. Tags may be cut anywhere. A first
+    ``</think>`` without a ``<think>`` before it ends a reasoning that the model's template began:
+    what came before is retracted.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,9 @@ class ThinkFilter:
                 yield TextDelta(text)
             return
         self._held += text
+        if self._state == "untold":
+            yield from self._watch()
+            return
         if self._state == "start":
             yield from self._begin()
         elif self._state == "thinking":
@@ -51,8 +56,24 @@ class ThinkFilter:
             self._state, self._held = "thinking", text.removeprefix(_OPEN)
             yield from self._think()
         elif not _OPEN.startswith(text):
+            self._state = "untold"
+            yield from self._watch()
+
+    def _watch(self) -> Iterator[TextDelta | ThinkingDelta]:
+        """Pass text on until a tag comes; a closing one makes reasoning of all of it."""
+        before, close, rest = self._held.partition(_CLOSE)
+        if _OPEN in before:
             self._state, text, self._held = "text", self._held, ""
             yield TextDelta(text)
+        elif close:
+            self._state, self._held = "after", rest
+            yield ThinkingDelta(before, retracts=True)
+            yield from self._after()
+        else:
+            keep = max(_overlap(before, _CLOSE), _overlap(before, _OPEN))
+            shown, self._held = before[: len(before) - keep], before[len(before) - keep :]
+            if shown:
+                yield TextDelta(shown)
 
     def _think(self) -> Iterator[TextDelta | ThinkingDelta]:
         thought, found, rest = self._held.partition(_CLOSE)
@@ -82,7 +103,8 @@ def _overlap(text: str, tag: str) -> int:
 def without_thinking(events: Iterable[ChatEvent]) -> Generator[ChatEvent, None, None]:
     """Turn reasoning that a model leaks into its reply back into `ThinkingDelta`.
 
-    Only a ``<think>`` at the very beginning counts; one that is never closed was all thinking.
+    Only a ``<think>`` at the very beginning counts; one that is never closed was all thinking. A
+    ``</think>`` alone retracts what came before it.
     """
     split = ThinkFilter()
     for event in events:

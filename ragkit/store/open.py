@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.store.local import disk
-from ragkit.store.local.catalog import SQLITE_VERSION
+from ragkit.store.local.catalog import SQLITE_VERSION, WAL_RESET_FROM, WAL_RESET_MENDED
 from ragkit.store.local.store import LocalStore
 from ragkit.store.locate import index_folder, index_path
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 
 ENGINE = f"SQLite {SQLITE_VERSION}"  # what holds an index on this machine
+
+
+def engine_note() -> str:
+    """What is known to be wrong with the engine of this machine, and why it does no harm."""
+    version = tuple(int(part) for part in SQLITE_VERSION.split("."))
+    if not WAL_RESET_FROM <= version < WAL_RESET_MENDED:
+        return ""
+    return (
+        f"{ENGINE} can damage a database when two programs move its log into it at the same time "
+        "(mended in 3.51.3, https://sqlite.org/wal.html#the_wal_reset_bug). In ragkit only the one "
+        "writer does that: let no other program write to catalog.db"
+    )
 
 
 def open_store(location: str | Path) -> VectorStore:
@@ -104,8 +116,10 @@ def delete_store(location: str | Path) -> list[str]:
     return disk.foreign_files(folder)
 
 
-def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:
+def check_index(
+    location: str | Path, *, quick: bool = False, keywords: bool = False
+) -> list[Violation]:
     """Find what is broken, as `VectorStore.check`; also in an index that cannot be opened."""
     from ragkit.store.local.check import check  # loads NumPy and sqlite-utils
 
-    return check(index_folder(location), quick=quick)
+    return check(index_folder(location), quick=quick, keywords=keywords)

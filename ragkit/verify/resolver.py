@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load import load_document, make_doc_id
+from ragkit.text.markdown import headings_above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,6 +184,16 @@ def _stands_in(chunks: Sequence[Hit], citation: Citation) -> bool:
     )
 
 
+def _is_heading(citation: Citation, chunk: Sequence[str], document: Document) -> bool:
+    """Whether the headings are a chunk's, or those with what stands between them and the place."""
+    if citation.heading == chunk:
+        return True
+    above = headings_above(document.text, citation.start)
+    inner = citation.heading[len(chunk) :]
+    known = citation.heading[: len(chunk)] == chunk
+    return bool(chunk) and bool(inner) and known and above[-len(inner) :] == inner
+
+
 def _wrong_field(
     citation: Citation, info: DocumentInfo, document: Document, chunks: Sequence[Hit]
 ) -> str:
@@ -195,6 +206,6 @@ def _wrong_field(
         "page": (citation.page, pages[-1] if pages else None),
         "heading": (citation.heading, headings[0] if headings else ()),
     }
-    if citation.heading in headings:
+    if any(_is_heading(citation, heading, document) for heading in headings):
         del found["heading"]
     return "; ".join(f"its {k} is {b!r}, not {a!r}" for k, (a, b) in found.items() if a != b)

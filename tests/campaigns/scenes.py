@@ -15,7 +15,7 @@ from ollama_double.models import vectors_of
 from oracle import decode
 from plain_reader import read_living
 
-from campaigns.processes import DIM, Outcome, command, fork, run
+from campaigns.processes import DIM, SETTINGS, Outcome, command, fork, run
 from campaigns.shim import Call, Strike, read_log
 from ragkit.ingest.split import embedding_text
 from ragkit.records import Chunk
@@ -27,7 +27,7 @@ State = dict[str, list[list[str]]]  # path to chunks in order: text, row in hex
 Files = dict[str, "str | bytes"]
 INDEX = "indexes/ix"
 BACKUP = "indexes/ix.tar"
-HOME = ".config"  # the user's folder of settings, in a scene's own
+LINKED = "far"  # the folder that a linked index really is
 QUESTION = "Which harbour pays for the lantern?"
 ROW_TOLERANCE, SCORE_TOLERANCE = 2e-3, 1e-5
 _WORDS = re.findall(
@@ -55,6 +55,7 @@ class Case:
         documents: Which set: "small", "many", "named", "coded" or "rich".
         latency_s: Of the vector server, for each text.
         share: How often it is drawn where points are sampled.
+        linked: The index's name is a link to its folder.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Case:
     documents: str = "small"
     latency_s: float = 0.0
     share: int = 4
+    linked: bool = False
 
     @property
     def apart(self) -> int:
@@ -92,6 +94,7 @@ CASES = (
     Case("remove", ("remove", "c.txt", "docs/sub", "-i", INDEX), again_codes=(0, 1)),
     Case("rebuild", _REBUILD, every=True, again=(_REBUILD, _INDEX)),
     Case("rebuild-other", (*_REBUILD, "--embedder", "all-minilm"), share=2),
+    Case("rebuild-linked", _REBUILD, again=(_REBUILD, _INDEX), share=1, linked=True),
     Case("compact", ("compact", "-i", INDEX), newer=True, every=True),
     Case("compact-coded", ("compact", "-i", INDEX), newer=True, documents="coded", share=1),
     Case("backup", ("backup", INDEX, BACKUP), newer=True, every=True, again_codes=(0, 1)),
@@ -263,9 +266,9 @@ class Scene:
         """Make the documents and the older index, and see what an undisturbed run does."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.indexes.mkdir(parents=True)
-        home = self.folder / HOME / "ragkit"  # whose settings need no trust
-        home.mkdir(parents=True)
-        (home / "ragkit.toml").write_text(
+        settings = self.folder / SETTINGS / "ragkit/ragkit.toml"  # the user's own: it is trusted
+        settings.parent.mkdir(parents=True)
+        settings.write_text(
             f'[models]\nbackend = "ollama"\nollama_host = "{server}"\nchat = "none"\nretries = 1\n'
             'embed_endpoint = "/api/embed"\n[split]\nchunk_tokens = 40\noverlap_tokens = 0\n'
         )
@@ -279,7 +282,10 @@ class Scene:
             self.must((*_INDEX, "--set", "history.last=1", "--set", "history.days=0"))
         if not self.case.new:
             self.before = self.snapshot("nomic-embed-text")
-        shutil.copytree(self.indexes, self.base)
+            if self.case.linked:
+                (self.indexes / "ix").rename(self.indexes / LINKED)
+                (self.indexes / "ix").symlink_to(LINKED)
+        shutil.copytree(self.indexes, self.base, symlinks=True)
         self.write_documents(newer_documents(self.case.documents))
         log = self.folder / "calls.log"
         outcome = command(self.case.words, self.folder, Strike(self.indexes, log=log))
@@ -293,7 +299,7 @@ class Scene:
     def reset(self) -> None:
         """Put the older index back."""
         shutil.rmtree(self.indexes)
-        shutil.copytree(self.base, self.indexes)
+        shutil.copytree(self.base, self.indexes, symlinks=True)
 
     def must(self, words: Sequence[str]) -> Outcome:
         """Run a command that has to succeed."""

@@ -381,3 +381,20 @@ def test_real_model_streams_an_answer_whose_counts_and_citations_hold(gguf_file:
     assert receipt.answer_tokens is not None
     assert receipt.answer_tokens <= 48
     assert all(TEXT[c.start - 100 : c.end - 100] == c.quote for c in found.citations)
+
+
+def test_the_receipt_names_what_another_unit_keeps_from_being_proved() -> None:
+    given = context(passage(text="The notice period is 84 days for all staff."))
+    _, said = run(Script("The notice period is 12 weeks for all staff [1]."), given=given)
+    assert [s.status for s in said.sentences] == ["unsupported"]
+    assert said.receipt.conversions == ("12 weeks: [1] says 84 days",)
+
+
+def test_a_reasoning_that_only_ends_is_taken_back() -> None:
+    given = context(passage(text="Boats leave at seven."))
+    model = Script("It says", " seven.</thi", "nk>\n\nBoats leave ", "at seven [1].")
+    *events, said = answer("When?", given, model, AnswerSettings())
+    assert isinstance(said, Answer)
+    assert said.text == "Boats leave at seven [1]."
+    assert [s.status for s in said.sentences] == ["quoted"]
+    assert [e.retracts for e in events if isinstance(e, ThinkingDelta)] == [True]

@@ -57,7 +57,7 @@ def test_every_case_names_a_file_and_every_file_a_case(attacks: object) -> None:
     files = {path.name for path in (BENCHMARKS / "attacks/documents").iterdir()}
     assert {case.document for case in cases} == files
     assert len(cases) >= 40
-    assert {case.language for case in cases} == {"en", "zh"}
+    assert {case.language for case in cases} >= {"en", "zh", "de", "fr", "es", "ru", "ja", "ko"}
 
 
 READERS = {".html": read_html, ".pdf": read_pdf, ".docx": read_docx, ".md": read_text}
@@ -68,6 +68,17 @@ PLAIN = {
     "instruction-命令-9",
     "instruction-命令-10",
     "refusal-invented",
+    "language-de-1",
+    "language-de-2",
+    "language-fr-5",
+    "language-es-6",
+    "language-ru-11",
+    "language-ja-13",
+    "public-en-17",
+    "public-en-19",
+    "public-en-20",
+    "public-en-21",
+    "public-en-22",
 }
 """Orders that `ragkit.text.injection` does not find; nothing but the model prevents these."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +16,9 @@ from ragkit.query.proof.citations import drop_unsupported, link_citations
 from ragkit.query.proof.entities import names_missing
 from ragkit.query.proof.marks import MarkFilter, find_marks, without_marks
 from ragkit.query.proof.negation import find_negations, opposed
-from ragkit.query.proof.numbers import figures_missing, stated_figures
+from ragkit.query.proof.numbers import figures_missing, read_figures
 from ragkit.query.proof.places import CitedPassage
+from ragkit.query.proof.roles import roles_swapped
 from ragkit.query.proof.support import Evidence, answer_sentences, check_sentence, judge
 from ragkit.query.thinking import without_thinking
 from ragkit.records import Passage
@@ -224,14 +228,16 @@ def test_leaked_thinking_is_no_part_of_the_reply(
         ("约1.5万人，2,020万户", {"15000", "20200000"}),
         ("zero errors in two runs", {"0", "2"}),
         ("零事故，误差为零，零点开放", {"0"}),
-        ("零售店的零件与零食，花草凋零，零下五度", {"5"}),
-        ("共一千零二十", set()),
+        ("零售店的零件与零食，花草凋零，零下五度", {"-5"}),
+        ("共一千零二十", {"1020"}),
         ("出口C2和G11公路", set()),
     ],
 )
 def test_figures_of_a_statement_are_read(text: str, expected: set[str]) -> None:
     said = AnalysedText(text)
-    assert {value for value, _ in said.once(stated_figures)} == expected
+    found = said.once(read_figures)
+    values = {value for value, _ in found.stated} | {Fraction(d.year) for d in found.dates}
+    assert values == {Fraction(value) for value in expected}
     assert not figures_missing(said, said)
 
 
@@ -294,6 +300,13 @@ def test_a_foreign_name_is_missed(sentence: str, evidence: str, missing: bool) -
         ("公司并未支付加班费。", "公司支付加班费。", True),
         ("公司不支付加班费。", "公司不予支付加班费。", False),
         ("人口減少了。", "人口增加了。", True),
+        ("He was sitting on the right.", "When the others had left he was sitting there.", False),
+        ("Smoking is prohibited in the hall.", "Smoking is not allowed in the hall.", False),
+        ("Smoking is not allowed.", "Smoking is prohibited.", False),
+        ("Smoking is allowed.", "Smoking is prohibited.", True),
+        ("More than five members sign.", "No fewer than five members sign.", False),
+        ("Prices fell after the war.", "Wages rose, prices fell after the war.", False),
+        ("It is a work of embroidery.", "It is not a tapestry but a work of embroidery.", False),
     ],
 )
 def test_the_opposite_is_noticed(sentence: str, evidence: str, against: bool) -> None:  # noqa: FBT001 -- a table
@@ -314,3 +327,50 @@ def test_a_place_that_was_found_proves_as_much_by_itself(sentence: str) -> None:
     places = [Evidence(given_.text[p.start : p.end], ("", *given_.heading)) for p in found.places]
     again = judge(sentence, places)
     assert (again.status, again.score) == (found.status, found.score)
+
+
+def test_clauses_under_one_mark_are_one_statement_and_each_is_proved() -> None:
+    said = "押金为三个月租金；逾期每天另收百分之一。"
+    text = f"{said}[1]"
+    sentences, citations = link_citations(text, [passage(f"{said}验船在码头进行。")])
+    assert [(text[s.start : s.end], s.status) for s in sentences] == [(text, "quoted")]
+    assert [c.quote for c in citations] == [said[:-1]]
+    listed = "- 押金为3个月租金；\n- 逾期每天另收1%。[1] 验船在码头进行；[1] 别无其他。"
+    sentences, _ = link_citations(listed, [passage(f"{said}验船在码头进行。")])
+    assert [s.status for s in sentences] == ["supported", "quoted", "uncited"]
+    wrong = "押金为3个月租金；逾期每天另收2%。[1]"
+    sentences, _ = link_citations(wrong, [passage(said)])
+    assert [s.status for s in sentences] == ["unsupported"]
+
+
+def test_a_citation_carries_the_heading_of_its_sentence() -> None:
+    text = "## Leave\nThirty days of leave are given.\n\n## Notice\nThree months of notice are due."
+    handbook = replace(passage(text), heading=("Handbook",))
+    _, citations = link_citations(
+        "Three months of notice are due [1]. Thirty days of leave are given [1].", [handbook]
+    )
+    assert [c.heading for c in citations] == [("Handbook", "Notice"), ("Handbook", "Leave")]
+    plain = passage("# install\nThree months of notice are due.")
+    assert link_citations("Three months of notice are due [1].", [plain])[1][0].heading == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence", "swapped"),
+    [
+        ("The landlord pays the tenant.", "The tenant pays the landlord every month.", True),
+        ("The tenant is paid by the landlord.", "The tenant pays the landlord.", True),
+        ("The landlord is paid by the tenant.", "The tenant pays the landlord.", False),
+        ("Rollo founded the duchy.", "The duchy was founded by Rollo.", False),
+        ("Anna met Otto.", "Otto met Anna.", False),
+        ("France and Germany signed it.", "Germany and France signed it.", False),
+        ("房东通知租客。", "租客应当通知房东。", True),
+        ("租客被房东通知。", "房东通知租客。", False),
+        ("房东通知租客。", "房东应当在月底前通知租客。", False),
+    ],
+)
+def test_doer_and_object_the_other_way_round_are_noticed(
+    sentence: str,
+    evidence: str,
+    swapped: bool,  # noqa: FBT001 -- a table
+) -> None:
+    assert roles_swapped(AnalysedText(sentence), AnalysedText(evidence)) is swapped

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 def _filtered(pieces: Sequence[str]) -> tuple[str, str]:
     split = ThinkFilter()
     events = [event for piece in pieces for event in split.feed(piece)] + list(split.end())
-    assert all(event.text for event in events)
-    thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
-    return thought, text_of(events)
+    assert all(event.text or getattr(event, "retracts", False) for event in events)
+    last = max((i for i, e in enumerate(events) if getattr(e, "retracts", False)), default=0)
+    thought = "".join(
+        event.text for i, event in enumerate(events) if isinstance(event, ThinkingDelta) or i < last
+    )
+    return thought, text_of(events[last:])
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,9 @@ def _filtered(pieces: Sequence[str]) -> tuple[str, str]:
         ("<think>never closed </thin", "never closed </thin", ""),
         ("The tag <think> is </think> quoted.", "", "The tag <think> is </think> quoted."),
         ("<thick> soup", "", "<thick> soup"),
+        ("It says May.</think>\n\nMay. </think>", "It says May.", "May. </think>"),
+        ("</think>May.", "", "May."),
+        ("May </thin", "", "May </thin"),
         (" <th", "", " <th"),
         ("<think>a</think>b</think>", "a", "b</think>"),
         ("", "", ""),

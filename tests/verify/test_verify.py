@@ -98,6 +98,21 @@ def test_what_nobody_touched_holds_sentence_by_sentence(kept: World) -> None:
     assert (found.holds, found.proved) == (True, False)
 
 
+def test_a_heading_of_a_section_that_shares_a_chunk_holds_and_another_does_not(
+    tmp_path: Path, server: OllamaServer
+) -> None:
+    leave = "## Leave\n\nThirty days of leave are given.\n\n"
+    text = f"# Handbook\n\n{leave}## Notice\n\nThree months of notice are due.\n"
+    told = "Three months of notice are due [1]."
+    rag, answer = made(tmp_path, server, {"a.md": text}, "How many months of notice?", told)
+    with rag:
+        assert answer.citations[0].heading == ("Handbook", "Notice")
+        assert rag.verify(answer).citations[0].state == "holds"
+        wrong = edited(answer, "citations", 0, "heading", to=["Handbook", "Leave"])
+        found = rag.verify(wrong).citations[0]
+        assert (found.state, "heading" in found.detail) == ("differs", True)
+
+
 def test_quotations_in_several_lines_hold_as_they_were_given(kept: World, tmp_path: Path) -> None:
     lines = (
         "The notice period is as follows:\n\nThe notice period of staff is three months.\n\n"

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import CitationError
 from ragkit.query.links import LinkFilter
-from ragkit.query.proof.marks import find_marks, without_references
-from ragkit.query.proof.places import CitedPassage
+from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.marks import find_marks, without_marks, without_references
+from ragkit.query.proof.numbers import conversions
+from ragkit.query.proof.places import CitedPassage, headings_of
 from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence, copy_fields
+from ragkit.text.injection import find_injections
 from ragkit.text.scripts import join_lines
 from ragkit.text.visible import visible
 
@@ -53,15 +56,37 @@ def link_citations(
 
 
 def cite(passage: Passage, start: int, end: int) -> Citation:
-    """Cite a part of a passage, given by half-open offsets in the passage's text."""
+    """Cite a part of a passage, given by half-open offsets in the passage's text.
+
+    The citation's headings are those of its place: small sections may share a chunk, whose
+    headings are what theirs have in common.
+    """
     return copy_fields(
         passage,
         Citation,
         chunk_id=passage.chunk_ids[0],
+        heading=headings_of(passage, start),
         page=passage.page_at(passage.start + start),
         start=passage.start + start,
         end=passage.start + end,
         quote=passage.text[start:end],
+        to_model=any(a < end and start < b for a, b in find_injections(passage.text)),
+    )
+
+
+def named_conversions(
+    text: str, sentences: Sequence[Sentence], citations: Sequence[Citation]
+) -> tuple[str, ...]:
+    """Name what only another unit keeps from being said by a cited place: "12 weeks: [1] …"."""
+    return tuple(
+        f"{one.said}: [{citations[i].number}] says {one.held}"
+        for sentence in sentences
+        if sentence.status == "unsupported"
+        for i in sentence.citations
+        for one in conversions(
+            AnalysedText(without_marks(text[sentence.start : sentence.end])),
+            AnalysedText(citations[i].quote),
+        )
     )
 
 

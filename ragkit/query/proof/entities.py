@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from ragkit.query.proof.numbers import is_figure, without_figures
 from ragkit.text.scripts import is_cjk, script
 from ragkit.text.words import content_terms
 
@@ -30,6 +31,7 @@ in a hundred pass.
 """
 
 _SHORTEST_ROOT = 4
+_ADVERB = re.compile("(?:al|ent|ant|ous|on|ar|ed|ab|ib|iv|ful|less)ly$")
 
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _FUNCTION = re.compile(
@@ -57,7 +59,15 @@ def find_names(text: AnalysedText) -> list[str]:
     """List the content terms of the names that letters show: capitals, or any word among CJK."""
     latin = _WORD.findall(script("cjk").sub(" ", text.text))
     names = [word for word in latin if text.is_cjk or word[0].isupper()]
-    return content_terms(" ".join(names))
+    if names and latin[0] == names[0] and not text.is_cjk and _is_plain(names[0]):
+        names = names[1:]
+    return content_terms(" ".join(name for name in names if not is_figure(name, text)))
+
+
+def _is_plain(word: str) -> bool:
+    """Whether a word at the begin of a sentence has its capital from there, and is no name."""
+    small = word.casefold()
+    return small in listed_words("plain_words.txt") or _ADVERB.search(small) is not None
 
 
 def _known(name: str, held: Set[str]) -> bool:
@@ -75,9 +85,9 @@ def longest_gap(sentence: AnalysedText, evidence: AnalysedText) -> int:
     stands elsewhere in it neither counts nor ends the stretch. Function words and common words,
     which are no names, end it.
     """
-    said, held = sentence.simplified, evidence.simplified
+    said, held = without_figures(sentence), evidence.simplified
     known = {i + k for i in range(len(said) - 1) if said[i : i + 2] in held for k in (0, 1)}
-    common = _common_words()
+    common = listed_words("common_words.txt")
     known |= {i + k for i in range(len(said) - 1) if said[i : i + 2] in common for k in (0, 1)}
     known |= {i for m in _FUNCTION.finditer(said) for i in range(*m.span())}
     longest = gap = 0
@@ -91,7 +101,7 @@ def longest_gap(sentence: AnalysedText, evidence: AnalysedText) -> int:
 
 
 @cache
-def _common_words() -> frozenset[str]:
-    """The words of ``common_words.txt``, which names their source."""
-    lines = files("ragkit.query.proof").joinpath("common_words.txt").read_text("utf-8").splitlines()
+def listed_words(name: str) -> frozenset[str]:
+    """The words of a list beside this module, which names its source."""
+    lines = files("ragkit.query.proof").joinpath(name).read_text("utf-8").splitlines()
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())

@@ -8,24 +8,25 @@ negated. Words that deny by themselves (refuse, lack, 禁止) negate.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.text.scripts import is_cjk
 from ragkit.text.words import content_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from ragkit.query.proof.analysed import AnalysedText
 
 _NEGATION = re.compile(
-    r"\b(?:not|no|none|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?|lack(?:s|ed)?"
-    r"|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade|forbidden|prohibit(?:s|ed)?)\b"
-    r"(?=((?:\W+\w+){1,6}))"
+    r"\b(?:not(?!\s+(?:only|just|merely|least|until))|no|none|never|without|neither|nor|cannot|unable|false"
+    r"|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade"
+    r"|forbidden|prohibit(?:s|ed)?)\b(?=((?:\W+\w+){1,6}))"
 )
 _NEGATION_HAN = re.compile(
-    "(?:不|没有|没|未|无|勿|并非|绝非|禁止|拒绝|缺乏)"
-    "(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)([^，。；！？,;!?\n]{1,8})"
+    "(?:不(?!满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
+    "|禁止|拒绝|缺乏)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)([^，。；！？,;!?\n]{1,8})"
 )
 _PREFIXED = re.compile(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
 _STEM = 6
@@ -35,16 +36,25 @@ _REACH = 8
 """How many may answer a question's negation: 未提出异议 answers 不提异议 with its third pair."""
 
 _PAIRS = """
-    more/less|fewer most/least|fewest before/after above/below|under all|every/some|none
-    always/never increase|increased|increases/decrease|decreased|decreases|reduced
-    rose|rises|rise/fell|falls|fall first/last minimum/maximum higher/lower highest/lowest
-    larger|bigger/smaller largest|biggest/smallest earlier/later won|wins/lost|loses
-    accepted/rejected north|northern/south|southern east|eastern/west|western
-    allowed|permitted/forbidden|prohibited included|includes/excluded|excludes male/female
-    left/right 增加|上升|提高/减少|下降|降低 大于|多于|高于|超过/小于|少于|低于 最大/最小 最高/最低
-    最多/最少 最早/最晚 以上/以下 之前|以前/之后|以后 允许|可以/禁止 全部|所有/部分 接受/拒绝 胜/败
+    more/less|fewer most/least|fewest before/after every/no always/never
+    increase|increased|increases|increasing/decrease|decreased|decreases|decreasing|reduced
+    rose|rises|rise|risen/fell|falls|fall|fallen minimum/maximum higher/lower highest/lowest
+    larger|bigger/smaller largest|biggest/smallest earlier/later won|wins|win/lost|loses|lose
+    accepted|accepts|accept/rejected|rejects|reject northern/southern eastern/western
+    allowed|permitted|allows|permits|legal|lawful/forbidden|prohibited|banned|prohibits|forbids|bans|illegal|unlawful
+    included|includes|including/excluded|excludes|excluding male/female
+    增加|上升|提高/减少|下降|降低 大于|多于|高于|超过/小于|少于|低于 最大/最小 最高/最低
+    最多/最少 最早/最晚 以上/以下 之前|以前/之后|以后 允许|可以/禁止 全部|所有/部分 接受/拒绝
     北部/南部 东部/西部 男性/女性"""
 _OPPOSITES = [[side.split("|") for side in pair.split("/")] for pair in _PAIRS.split()]
+"""Words that are opposites in any text: right is also what is just, and left who departed."""
+_FORBID = re.compile(
+    r"\b(?:prohibit|forbid|forbade|ban(?:s|ned)?\b|illegal|unlawful)|禁止|不得|不准"
+)
+_ALLOWING = frozenset(("allow", "permit", "legal", "lawful", "允许", "可以"))
+"""What is not allowed is forbidden."""
+_NEGATES = re.compile(r"\b(?:not|no|never|cannot|\w+n['’]t)(?:\s+\w+){0,1}\s+\Z|[不没未无非]\Z")
+_CLAUSE = re.compile(r"[^.,;:!?。，；：！？、\n]+")
 
 
 def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
@@ -58,12 +68,37 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     False
     """
     denied, refuted = _bound(sentence, _BOUND), _bound(evidence, _BOUND)
+    if _FORBID.search(evidence.casefolded):
+        denied = [terms for terms in denied if terms[0] not in _ALLOWING]
     if _denies(denied, refuted):
         return True
     said = sentence.terms - {term for terms in denied for term in terms}
     # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
     firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
-    return not firsts.isdisjoint(said) or _has_opposite(sentence, evidence)
+    return any(_only_refuted(term, said, evidence) for term in firsts & said) or has_opposite(
+        sentence, evidence
+    )
+
+
+def _only_refuted(term: str, said: Set[str], evidence: AnalysedText) -> bool:
+    """Whether what the evidence says of a term that it also negates is nearest where it does.
+
+    That is the clause that shares most of what the sentence says. A clause without a negation of
+    the term speaks for the sentence only if it shares more than those with one.
+    """
+    with_it, without = -1, -1
+    for clause in evidence.once(_clauses):
+        if term in clause.terms:
+            shared = len(clause.terms & said)
+            is_denied = any(term in terms[:_BOUND] for terms in clause.once(find_negations))
+            with_it, without = (
+                (max(with_it, shared), without) if is_denied else (with_it, max(without, shared))
+            )
+    return with_it >= without
+
+
+def _clauses(text: AnalysedText) -> list[AnalysedText]:
+    return [type(text)(m[0]) for m in _CLAUSE.finditer(text.text)]
 
 
 def denies(question: AnalysedText, evidence: AnalysedText) -> bool:
@@ -82,7 +117,7 @@ def denies(question: AnalysedText, evidence: AnalysedText) -> bool:
     False
     """
     is_denied = _denies(_bound(question, _BOUND), _bound(evidence, _REACH))
-    return is_denied or _has_opposite(question, evidence) or _has_prefix(question, evidence)
+    return is_denied or has_opposite(question, evidence) or _has_prefix(question, evidence)
 
 
 def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
@@ -117,17 +152,59 @@ def _has_prefix(question: AnalysedText, evidence: AnalysedText) -> bool:
     )
 
 
-def _has_opposite(sentence: AnalysedText, evidence: AnalysedText) -> bool:
-    """True if the evidence lacks a word of the sentence and holds its opposite."""
+def has_opposite(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+    """True if both speak of one thing with opposite words, and the evidence lacks the sentence's.
+
+    The one thing is a content word beside both. Of two opposites one may be negated: no fewer
+    than five are five or more.
+    """
     said, held = sentence.casefolded, evidence.casefolded
     return any(
-        _holds(said, one) and not _holds(held, one) and _holds(held, other)
+        _are_opposed(_uses(said, one), _uses(held, other))
         for pair in _OPPOSITES
         for one, other in (pair, reversed(pair))
+        if _holds(said, one) and not _holds(held, one) and _holds(held, other)
     )
 
 
-def _holds(text: str, words: list[str]) -> bool:
+class _Use(NamedTuple):
+    """A word where it stands: whether it is negated there, and the content terms beside it."""
+
+    is_negated: bool
+    beside: frozenset[str]
+
+
+def _are_opposed(said: Sequence[_Use], held: Sequence[_Use]) -> bool:
     return any(
-        re.search(rf"\b{word}\b", text) if word.isascii() else word in text for word in words
+        one.is_negated == other.is_negated and one.beside & other.beside
+        for one in said
+        for other in held
     )
+
+
+_NEAR = 40
+"""Characters on either side of a word in which its neighbours are looked for."""
+
+
+def _uses(text: str, words: Sequence[str]) -> list[_Use]:
+    found = []
+    for match in _pattern(tuple(words)).finditer(text):
+        before = text[max(0, match.start() - _NEAR) : match.start()]
+        behind = text[match.end() : match.end() + _NEAR]
+        terms = frozenset(content_terms(before)[-_BESIDE:] + content_terms(behind)[:_BESIDE])
+        found.append(_Use(_NEGATES.search(before) is not None, terms))
+    return found
+
+
+_BESIDE = 2
+"""How many content terms on either side are a word's neighbours."""
+
+
+def _holds(text: str, words: Sequence[str]) -> bool:
+    return _pattern(tuple(words)).search(text) is not None
+
+
+@cache
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    any_of = "|".join(words)
+    return re.compile(rf"\b(?:{any_of})\b" if any_of.isascii() else any_of)

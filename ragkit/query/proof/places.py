@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.proof.numbers import stated_figures
+from ragkit.query.proof.numbers import compared_terms
 from ragkit.query.proof.quotation import verbatim_span
-from ragkit.text.injection import spans_without
+from ragkit.text.injection import find_injections, spans_without
+from ragkit.text.markdown import headings_above
 from ragkit.text.sentences import sentences
 from ragkit.text.words import share_covered
 
@@ -31,11 +32,19 @@ class Place:
     end: int
 
 
+def headings_of(passage: Passage, start: int) -> tuple[str, ...]:
+    """The headings above a place of a passage; those of the passage where a text has none."""
+    if not passage.heading:
+        return passage.heading
+    return headings_above(passage.text, start, passage.heading)
+
+
 class _Part(NamedTuple):
-    """A stretch of a passage between two sentences that speak to the model."""
+    """A stretch of a passage: a sentence that speaks to a model, or what stands between two."""
 
     start: int
     text: AnalysedText
+    to_model: bool
 
 
 class _Statement(NamedTuple):
@@ -50,8 +59,8 @@ class _Statement(NamedTuple):
 class CitedPassage:
     """A passage in which sentences of an answer are looked up; it is analysed once for all.
 
-    A place never runs across a sentence that tells the model what to reply
-    (`ragkit.text.injection`).
+    A place never runs from what tells a model what to reply (`ragkit.text.injection`) into what
+    does not, so that a citation of the former can be marked.
 
     Attributes:
         passage: As the model was given it.
@@ -59,13 +68,14 @@ class CitedPassage:
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
-        text = passage.text
-        self._parts = [_Part(a, AnalysedText(text[a:b])) for a, b in spans_without(text)]
+        self._parts = [*_parts(passage.text, to_model=False), *_parts(passage.text, to_model=True)]
 
     @cached_property
     def _statements(self) -> list[_Statement]:
         return [
-            _Statement(part.start + a, part.start + b, i, _terms(AnalysedText(part.text.text[a:b])))
+            _Statement(
+                part.start + a, part.start + b, i, compared_terms(AnalysedText(part.text.text[a:b]))
+            )
             for i, part in enumerate(self._parts)
             for a, b in sentences(part.text.text)
         ]
@@ -73,22 +83,27 @@ class CitedPassage:
     def find(self, sentence: AnalysedText) -> Place:
         """Find a sentence word for word, or else what shares most of its terms and figures.
 
-        That is one sentence of the passage or two neighbouring ones; the longest stretch between
-        sentences to the model if none shares any.
+        That is one sentence of the passage or two neighbouring ones, or as many as the sentence
+        has clauses with a semicolon and one more; the longest stretch between sentences to a model
+        if none shares any. Of equals, one that speaks to no model.
         """
         for part in self._parts:
             if span := verbatim_span(sentence, part.text):
                 return self._place(part.start + span[0], part.start + span[1])
-        return self._best_place(_terms(sentence))
+        clauses = len(sentences(sentence.text))
+        return self._best_place(compared_terms(sentence), clauses)
 
-    def _best_place(self, wanted: Set[str]) -> Place:
-        widest = max(self._parts, key=lambda part: len(part.text.text))
+    def _best_place(self, wanted: Set[str], clauses: int) -> Place:
+        """As many neighbours as the sentence has clauses, or one more that adds enough."""
+        others = [part for part in self._parts if not part.to_model and part.text.words]
+        widest = max(others or self._parts, key=lambda part: len(part.text.text))
         place = self._place(widest.start, widest.start + len(widest.text.text))
         best, statements = 0.0, self._statements
         for i, first in enumerate(statements):
-            for last in statements[i : i + 2]:
-                covered = share_covered(wanted, first.terms | last.terms)
-                gain = covered - (_PENALTY if last is not first else 0.0)
+            held: Set[str] = frozenset()
+            for count, last in enumerate(statements[i : i + 1 + clauses], start=1):
+                held = held | last.terms
+                gain = share_covered(wanted, held) - (_PENALTY if count > clauses else 0.0)
                 if gain > best and first.part == last.part:
                     best, place = gain, self._place(first.start, last.end)
         return place
@@ -97,5 +112,6 @@ class CitedPassage:
         return Place(self.passage.number, start, end)
 
 
-def _terms(text: AnalysedText) -> Set[str]:
-    return text.terms | {value for value, _ in text.once(stated_figures)}
+def _parts(text: str, *, to_model: bool) -> list[_Part]:
+    spans = find_injections(text) if to_model else spans_without(text)
+    return [_Part(a, AnalysedText(text[a:b]), to_model) for a, b in spans]

@@ -23,7 +23,14 @@ from uuid import uuid4
 from ragkit._version import __version__
 from ragkit.errors import IndexExistsError, StoreError
 from ragkit.store.local import disk
-from ragkit.store.local.catalog import FORMAT_VERSION, broken, make_durable, reading, translated
+from ragkit.store.local.catalog import (
+    FORMAT_VERSION,
+    broken,
+    make_durable,
+    reading,
+    translated,
+    write_seals,
+)
 from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.queries import read_commits
@@ -331,6 +338,7 @@ def _give_identity(made: Path) -> None:
         connection.execute(
             "UPDATE manifest SET value = ? WHERE key = 'id'", (json.dumps(uuid4().hex),)
         )
+        write_seals(connection)
         connection.execute("COMMIT")
         commits = read_commits(connection)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

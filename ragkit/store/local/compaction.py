@@ -15,15 +15,15 @@ from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexCorruptError
-from ragkit.store.local.builds import delete_documents, free_pages
+from ragkit.store.local.builds import allow_shrinking, delete_documents, free_pages
 from ragkit.store.local.catalog import ANALYSIS, Bulk, commit, end_log, read_build, translated
 from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError
-from ragkit.store.local.files import SegmentFiles, remove_strays
+from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.history import searchable
+from ragkit.store.local.recover import recover_killed, remove_strays
 from ragkit.store.local.rows import ROW_MASK, LiveRows, segment_and_row, vector_id
 from ragkit.store.local.segments import SegmentWriter
-from ragkit.store.local.writer import recover_killed
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Compactor:
             self._drop_cache(build)
             self._rewrite_segments(build)
         self._merge_keywords(build)
+        allow_shrinking(self.connection)
         free_pages(self.connection)
         return self.dropped
 
@@ -180,6 +181,7 @@ class Compactor:
                 _log.warning("segment %d stays as it is: %s", segment, exc)
                 continue
             self._drop_segment(segment, rows)
+            segments.make_lists()
 
     def _chosen(self, build: Build) -> list[tuple[int, int, int]]:
         """The segments to write anew: id, rows that chunks own, rows."""

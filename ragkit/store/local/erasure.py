@@ -14,7 +14,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.records import Erasure
-from ragkit.store.local.catalog import BUSY_MS, commit, end_log, read_build, translated
+from ragkit.store.local.catalog import (
+    BUSY_MS,
+    commit,
+    end_log,
+    read_build,
+    seal_generation,
+    translated,
+)
 from ragkit.store.local.compaction import (
     Compactor,
     drop_versions,
@@ -26,8 +33,8 @@ from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.history import freeze_counts, with_counts
 from ragkit.store.local.queries import last_generation
+from ragkit.store.local.recover import recover_killed
 from ragkit.store.local.rows import LiveRows
-from ragkit.store.local.writer import recover_killed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -115,10 +122,12 @@ def _add_generation(
         "chunks_removed": sum(version.chunks for version in living),
     }
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    generation = last_generation(connection) + 1
     connection.execute(
-        "INSERT INTO generations VALUES (?, ?, ?, ?, ?, 'closed', ?)",
-        (last_generation(connection) + 1, build, command, now, now, with_counts(None, counts)),
+        "INSERT INTO generations VALUES (?, ?, ?, ?, ?, 'closed', ?, x'')",
+        (generation, build, command, now, now, with_counts(None, counts)),
     )
+    seal_generation(connection, generation)
 
 
 def finish_erasing(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
 from ragkit.records import DocumentChange, Generation, make_changes
-from ragkit.store.local.catalog import parsed
+from ragkit.store.local.catalog import broken, parsed, seal_generation
+from ragkit.store.local.hashes import GENERATION, make_generation_hash
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from ragkit.records import IndexChanges
@@ -26,10 +27,8 @@ _BORN = "AND id > ?3 AND born = ?2 AND (died IS NULL OR died > ?2)"
 _SUM_BORN = f"SELECT count(*), ifnull(sum(chunks), 0) FROM documents WHERE build = ?1 {_BORN}"  # noqa: S608 -- ours
 _REPLACING = f"{_VERSION} {_BORN} AND doc_id IN (SELECT value FROM json_each(?4))"  # noqa: S608 -- ours
 _DIED = _VERSION + "AND born < ?2 AND died = ?2"
-_GENERATIONS = (
-    "SELECT id, build, command, started_at, finished_at, state, report FROM generations "
-    "ORDER BY id DESC LIMIT ?"
-)
+_ROWS = f"SELECT {', '.join(GENERATION)}, row_hash FROM generations"  # noqa: S608 -- names of columns
+_GENERATIONS = f"{_ROWS} ORDER BY id DESC LIMIT ?"
 
 
 class _Version(NamedTuple):
@@ -114,7 +113,12 @@ def with_counts(report: Mapping[str, object] | None, counts: Mapping[str, int]) 
 
 def close_interrupted(connection: sqlite3.Connection, path: Path) -> None:
     """End the generations that a killed writer left open, inside a transaction."""
-    connection.execute("UPDATE generations SET state = 'interrupted' WHERE state = 'open'")
+    left = connection.execute("SELECT id FROM generations WHERE state = 'open'").fetchall()
+    for (generation,) in left:
+        connection.execute(
+            "UPDATE generations SET state = 'interrupted' WHERE id = ?", (generation,)
+        )
+        seal_generation(connection, generation)
     freeze_counts(connection, path)
 
 
@@ -130,6 +134,7 @@ def freeze_counts(connection: sqlite3.Connection, path: Path) -> None:
             "UPDATE generations SET report = ? WHERE id = ?",
             (with_counts(_stored(text, path), counts), generation),
         )
+        seal_generation(connection, generation)
 
 
 def read_generations(
@@ -137,13 +142,32 @@ def read_generations(
 ) -> list[Generation]:
     """The generations, newest first; see `ragkit.protocols.VectorStore.log`."""
     found = []
-    for row in connection.execute(_GENERATIONS, (-1 if limit is None else limit,)).fetchall():
-        *values, text = row
+    for row in generation_rows(connection, path, limit):
+        *values, text = row.values()
         counts = _stored(text, path).get(COUNTS)
         if not isinstance(counts, dict):  # made by an older ragkit, or not closed yet
-            counts = count_changes(connection, row[1], row[0])
+            counts = count_changes(connection, row["build"], row["id"])
         found.append(Generation(*values, **counts))
     return found
+
+
+def generation_rows(
+    connection: sqlite3.Connection, path: Path, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The rows of generations, newest first, the report as it is stored.
+
+    Raises:
+        IndexCorruptError: One is not what was written.
+    """
+    rows = connection.execute(_GENERATIONS, (-1 if limit is None else limit,)).fetchall()
+    return [_checked(row, path) for row in rows]
+
+
+def _checked(row: Sequence[Any], path: Path) -> dict[str, Any]:
+    *values, row_hash = row
+    if make_generation_hash(values) != row_hash:
+        raise broken(path, "generation-row", f"the row of generation {values[0]} was changed")
+    return dict(zip(GENERATION, values, strict=True))
 
 
 def _stored(text: str | None, path: Path) -> dict[str, object]:
@@ -172,16 +196,16 @@ def require_searchable(
 
     Raises:
         StoreError: It is not there, not closed, no longer kept, or of an earlier build.
+        IndexCorruptError: Its row is not what was written.
     """
+    stored = connection.execute(f"{_ROWS} WHERE id = ?", (generation,)).fetchone()
+    row = None if stored is None else _checked(stored, path)
     found = searchable(connection, build)
     if generation in found:
         return
     oldest = f"; the oldest that can be searched is {found[0]}" if found else ""
-    row = connection.execute(
-        "SELECT build, state FROM generations WHERE id = ?", (generation,)
-    ).fetchone()
     (newest,) = connection.execute("SELECT ifnull(max(id), 0) FROM generations").fetchone()
-    if row is not None and row[0] != build:
+    if row is not None and row["build"] != build:
         why = f"generation {generation} left {path} when it was rebuilt"
     elif row is None and 0 < generation <= newest:
         why = (

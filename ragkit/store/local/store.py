@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, replace
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import ForeignFilesError, IndexChangedError, IndexExistsError
+from ragkit.errors import (
+    ForeignFilesError,
+    IndexChangedError,
+    IndexExistsError,
+    IndexLockedError,
+)
 from ragkit.protocols import StoreStats
 from ragkit.records import Compaction
 from ragkit.store.local import disk, history, queries
 from ragkit.store.local.catalog import (
     ANALYSIS,
+    check_seal,
     create,
     read_build,
     read_identity,
@@ -262,25 +269,32 @@ class LocalStore:
         with self._reading() as connection:
             return cached_vectors(connection, self.path, self._current(connection).dim, keys)
 
-    def documents(self, *, root: str | None = None, ever: bool = False) -> list[DocumentInfo]:
+    def documents(
+        self, *, root: str | None = None, ever: bool = False, whole_only: bool = False
+    ) -> list[DocumentInfo]:
         """The documents by path; see `ragkit.protocols.VectorStore.documents`."""
         with self._reading() as connection:
             build = self._current(connection).id
-            return queries.stored_documents(connection, self.path, build, root=root, ever=ever)
+            found = queries.stored_documents(
+                connection, self.path, build, ever=ever, whole_only=whole_only
+            )
+        return [document for document in found if root in (None, document.root)]
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""
         with self._reading() as connection:
-            return queries.asked_sources(connection)
+            return queries.asked_sources(connection, self.path)
 
     def rules(self) -> dict[str, SourceRules]:
         """Which files of each source count; see `ragkit.protocols.VectorStore.rules`."""
         with self._reading() as connection:
+            check_seal(connection, self.path, "sources")
             return queries.read_rules(connection, self.path)
 
     def decisions(self) -> dict[str, Decision]:
         """What persons decided; see `ragkit.protocols.VectorStore.decisions`."""
         with self._reading() as connection:
+            check_seal(connection, self.path, "decisions")
             return queries.read_decisions(connection)
 
     def runs(self) -> list[dict[str, Any]]:
@@ -368,11 +382,31 @@ class LocalStore:
         """Keep a note in ``learned.json``, if the folder can be written."""
         disk.keep_note(self.path, name, value)
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """Put right what a killed run left, unless a run goes on; see `VectorStore.recover`."""
+        from ragkit.store.local.builds import drop_builds
+        from ragkit.store.local.recover import has_leftovers, recover
+
+        with self._reading() as connection:
+            is_right = not has_leftovers(connection, self.path)
+        if is_right or not os.access(self.path, os.W_OK):
+            return
+        with suppress(IndexLockedError), self._locked("recover", 0.0):
+            drop_builds(self.path)
+            recover(self.path)
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Verify the index; see `ragkit.store.local.check.check`."""
         from ragkit.store.local.check import check
 
-        yield from check(self.path, quick=quick)
+        yield from check(self.path, quick=quick, keywords=keywords)
+
+    def repair(self) -> list[Violation]:
+        """Make anew what is derived and broken; see `VectorStore.repair`."""
+        from ragkit.store.local.repair import repair
+
+        with self._locked("check --repair", disk.WRITER_WAIT_S):
+            return repair(self.path)
 
     @contextmanager
     def rebuilding(
@@ -397,6 +431,8 @@ class LocalStore:
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
         with self._lock:
+            if self._reader is not None:
+                self._reader.close()
             self._reader = None
             self._connection.close()
 

@@ -14,13 +14,34 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
 from ragkit.records import NO_RULES, SourceRules
-from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, scalars, translated
+from ragkit.store.local.catalog import (
+    Bulk,
+    commit,
+    end_log,
+    read_build,
+    scalars,
+    seal_generation,
+    translated,
+)
 from ragkit.store.local.connections import connect
-from ragkit.store.local.files import remove_strays
-from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
-from ragkit.store.local.history import close_interrupted, count_changes, let_go, with_counts
+from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.hashes import (
+    HASHED,
+    make_doc_hash,
+    make_life_hash,
+    make_row_hash,
+    pages_json,
+)
+from ragkit.store.local.history import count_changes, let_go, with_counts
 from ragkit.store.local.moving import living_below, read_moved
-from ragkit.store.local.queries import last_generation, read_commits, read_decisions, read_rules
+from ragkit.store.local.queries import (
+    check_living,
+    last_generation,
+    read_commits,
+    read_decisions,
+    read_rules,
+)
+from ragkit.store.local.recover import recover_killed
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
 from ragkit.store.relocation import is_below, moved_location
@@ -116,6 +137,7 @@ class Writer:
             with translated(path):
                 recover_killed(self._connection, path)
                 self._segments.load()
+                check_living(self._connection, path, self.build.id)
                 self._history = _Changed(self._connection)
                 self.generation = last_generation(self._connection) + 1
                 self.commits = read_commits(self._connection)
@@ -221,7 +243,11 @@ class Writer:
             self._insert_chunk(made, moved.document, chunk, copied)
             if copied is None and key is not None:
                 self._bulk.pending.add(self._next_chunk - 1, key)
-        self._connection.execute("UPDATE documents SET stale = ? WHERE id = ?", (moved.stale, made))
+        if moved.stale is not None:
+            (row_hash,) = self._connection.execute(
+                "SELECT row_hash FROM documents WHERE id = ?", (made,)
+            ).fetchone()
+            self._set_life(made, row_hash, stale=moved.stale, died=None)
         return len(moved.chunks)
 
     def mark_stale(self, doc_id: str, reason: str | None) -> None:
@@ -235,10 +261,21 @@ class Writer:
         if stored is None or stored[0] == reason:  # a run that changes nothing is no generation
             return
         with self._changing():
-            self._connection.execute(
-                "UPDATE documents SET stale = ? WHERE build = ? AND doc_id = ? AND died IS NULL",
-                (reason, self.build.id, doc_id),
-            )
+            row = self._connection.execute(
+                "SELECT id, row_hash FROM documents "
+                "WHERE build = ? AND doc_id = ? AND died IS NULL",
+                (self.build.id, doc_id),
+            ).fetchone()
+            if row is not None:
+                self._set_life(*row, stale=reason, died=None)
+
+    def _set_life(
+        self, document: int, row_hash: bytes, *, stale: str | None, died: int | None
+    ) -> None:
+        self._connection.execute(
+            "UPDATE documents SET stale = ?, died = ?, life_hash = ? WHERE id = ?",
+            (stale, died, make_life_hash(row_hash, stale, died), document),
+        )
 
     def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
         """Note what the index is about; see `ragkit.protocols.StoreWriter.ask_for`."""
@@ -280,6 +317,7 @@ class Writer:
                     "UPDATE generations SET report = ? WHERE id = ?",
                     (json.dumps(report, ensure_ascii=False), self.generation),
                 )
+                seal_generation(self._connection, self.generation)
 
     def retain(self, *, last: int, days: int) -> int:
         """Keep the newest generations alone; see `ragkit.protocols.StoreWriter.retain`."""
@@ -306,6 +344,10 @@ class Writer:
             self._live.flush()
             self._commit()
         self._generation_committed = True
+        try:
+            self._segments.make_lists()
+        except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
+            _log.warning("%s: no inverted lists were made: %s", self._path, exc)
 
     def _commit(self) -> None:
         commit(self._connection, self._path)
@@ -366,6 +408,7 @@ class Writer:
                 "UPDATE generations SET state = ?, finished_at = ?, report = ? WHERE id = ?",
                 (state, _now(), report, self.generation),
             )
+            seal_generation(self._connection, self.generation)
         self.commit()
 
     def _begin(self) -> None:
@@ -382,20 +425,21 @@ class Writer:
         self._next_chunk = (last or 0) + 1
         if not self._generation_committed:
             self._connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL)",
+                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL, x'')",
                 (self.generation, self.build.id, self._command, _now()),
             )
+            seal_generation(self._connection, self.generation)
 
     def _retire(self, doc_id: str) -> int:
         row = self._connection.execute(
-            "SELECT id, first_chunk, first_chunk + chunks FROM documents "
+            "SELECT id, row_hash, stale, first_chunk, first_chunk + chunks FROM documents "
             "WHERE build = ? AND doc_id = ? AND died IS NULL",
             (self.build.id, doc_id),
         ).fetchone()
         if row is None:
             return 0
         self._write_chunks()  # they may be this document's
-        document, *chunks = row
+        document, row_hash, stale, *chunks = row
         self._history.retired.append(document)
         vectors = self._connection.execute(
             "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
@@ -403,12 +447,18 @@ class Writer:
         for (vector,) in vectors:
             self._live.set(vector, alive=False)
         died = self.generation
-        self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", (died, document))
+        self._set_life(document, row_hash, stale=stale, died=died)
+        self._count_documents(-1)
         self._connection.execute(
             "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
         )
         self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
+
+    def _count_documents(self, change: int) -> None:
+        self._connection.execute(
+            "UPDATE builds SET documents = documents + ? WHERE id = ?", (change, self.build.id)
+        )
 
     def _insert_document(self, document: Document, chunks: int, *, chars: int) -> int:
         d = document
@@ -416,16 +466,19 @@ class Writer:
             "build": self.build.id, "doc_id": d.doc_id, "root": d.root, "path": d.path,
             "title": d.title, "kind": d.kind, "encoding": d.encoding, "size_bytes": d.size_bytes,
             "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": chars,
-            "first_chunk": self._next_chunk, "chunks": chunks,
+            "first_chunk": self._next_chunk, "chunks": chunks, "pages": len(d.pages),
+            "pages_without_text": json.dumps(d.pages_without_text),
             "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": "file",
             "born": self.generation,
         }  # fmt: skip
-        values["row_hash"] = make_doc_hash([values[name] for name in HASHED])
+        row_hash = make_doc_hash([values[name] for name in HASHED])
+        values |= {"row_hash": row_hash, "life_hash": make_life_hash(row_hash, None, None)}
         cursor = self._connection.execute(
             f"INSERT INTO documents ({','.join(values)}) VALUES ({','.join('?' * len(values))})",  # noqa: S608 -- names of columns
             tuple(values.values()),
         )
         row_id = cursor.lastrowid or 0
+        self._count_documents(1)
         self._connection.executemany(
             "INSERT INTO pages VALUES (?, ?, ?, ?)",
             [(row_id, p.number, p.start, p.end) for p in d.pages],
@@ -501,20 +554,6 @@ class Writer:
         self._bulk.chunks.write()
         self._bulk.pending.write()
         self._bulk.keywords.write()
-
-
-def recover_killed(connection: sqlite3.Connection, path: Path) -> None:
-    """Close what a killed writer left open and remove the files it never committed.
-
-    Args:
-        connection: A writer's, outside of a transaction.
-        path: The index folder.
-    """
-    if connection.execute("SELECT 1 FROM generations WHERE state = 'open'").fetchone():
-        connection.execute("BEGIN IMMEDIATE")
-        close_interrupted(connection, path)
-        commit(connection, path)
-    remove_strays(connection, path)
 
 
 def _list_json(globs: Sequence[str]) -> str:
