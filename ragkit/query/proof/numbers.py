@@ -149,13 +149,20 @@ def figures_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     True
     """
     said, held = sentence.once(read_figures), evidence.once(read_figures)
-    is_one = Fraction(1) in {f.value for f in held.stated if f.unit != _SHARE} | held.loose
+    values = {f.value for f in held.stated if f.unit != _SHARE} | held.loose
+    is_one = Fraction(1) in values
     return (
         any(not _is_held(figure, held) for figure in said.stated)
         or any(not _is_dated(date, held) for date in said.dates)
         or (not is_one and not said.single <= held.articles)
         or any(word in _others(held) for value, word in said.counted if value == 1)
+        # A lone 五 may be half of a word, which then stands in the evidence too.
+        or not {value for value in said.loose if value > 1} <= values | _of_dates(held)
     )
+
+
+def _of_dates(held: Figures) -> set[Fraction]:
+    return {Fraction(part) for date in held.dates for part in date if part}
 
 
 def _others(held: Figures) -> set[str]:
@@ -282,7 +289,7 @@ _HALVED = frozenset(("年", "岁", "小时", "天", "周"))
 _HALF_BEHIND = re.compile("半(?![个数年天])")
 """It adds half a unit: 一年半."""
 _MONTHS_A_YEAR, _LONGEST_MONTH = 12, 31
-_CLASSIFIER = re.compile(f"个?([{CLASSIFIERS}])")
+_CLASSIFIER = re.compile(f"\\s?个?([{CLASSIFIERS}])")
 _NEXT_WORD = re.compile(r"[a-z]+")
 _ARTICLE = re.compile(r"\b(?:an?|per|each|every|single|sole|only)\s+([a-z]+(?:\s[a-z]+)?)")
 _COUNTED = re.compile(r"[\s-]?[^\W\d_]")
@@ -489,11 +496,10 @@ class _Reading:
     def _is_one(self, numeral: Numeral, *, is_counted: bool) -> bool:
         """Take what may be an article, and what may be no number: one manager, 一部, 一般."""
         figures, value = self.figures, numeral.value
-        if numeral.is_weak and (count := _CLASSIFIER.match(self.text, numeral.end)):
+        count = _CLASSIFIER.match(self.text, numeral.end)
+        if count:
             figures.counted.add((value, count[1]))
-            is_loose = value == 1
-        else:
-            is_loose = numeral.is_weak and not is_counted
+        is_loose = numeral.is_weak and (value == 1 if count else not is_counted)
         if is_loose:
             figures.loose.add(value)
             return True
