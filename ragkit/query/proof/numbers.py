@@ -488,7 +488,11 @@ class _Reading:
             figures.spans.append((numeral.start, numeral.end))
             figures.stated.add(Quantity(value, _UNIT_OF_KIND[numeral.kind]))
         elif unit is not None or not self._is_one(numeral, is_counted=is_counted):
-            figures.spans.append((numeral.start, numeral.end))
+            # What counts goes with it: 十点 and 十点关闭 share no pair of characters but these.
+            match = behind().match(self.text, numeral.end)
+            is_han = match is not None and (match["han"] or match["count"])
+            end = match.end() if match is not None and is_han else numeral.end
+            figures.spans.append((numeral.start, end))
             self._state(value, unit)
             if unit is None and not _COUNTED.match(self.text, numeral.end):
                 figures.bare.add(value)
