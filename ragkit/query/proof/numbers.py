@@ -102,16 +102,15 @@ def without_figures(text: AnalysedText) -> str:
 
 
 def _without_figures(text: AnalysedText) -> str:
+    return _replaced(text, " ")
+
+
+def _replaced(text: AnalysedText, stand_in: str) -> str:
     reading = text.once(_reading)
     composed = reading.text
     for start, end in sorted(reading.figures.spans, reverse=True):
-        composed = f"{composed[:start]} {composed[end:]}"
+        composed = f"{composed[:start]}{stand_in}{composed[end:]}"
     return composed
-
-
-def stated_figures(text: AnalysedText) -> set[Quantity]:
-    """The figures that a text states; a date's parts are none of them."""
-    return text.once(read_figures).stated
 
 
 def compared_terms(text: AnalysedText) -> frozenset[str]:
@@ -123,7 +122,9 @@ def _compared_terms(text: AnalysedText) -> frozenset[str]:
     figures = text.once(read_figures)
     values = {f.value for f in figures.stated}
     values |= {Fraction(part) for date in figures.dates for part in date if part}
-    return frozenset(content_terms(without_figures(text))) | {str(value) for value in values}
+    # In Chinese it stays a character, so that 十点 shares its pair with 10点关闭.
+    bare = _replaced(text, "〇" if text.is_cjk else " ")
+    return frozenset(content_terms(bare)) | {str(value) for value in values}
 
 
 def is_figure(word: str, text: AnalysedText) -> bool:
@@ -488,11 +489,7 @@ class _Reading:
             figures.spans.append((numeral.start, numeral.end))
             figures.stated.add(Quantity(value, _UNIT_OF_KIND[numeral.kind]))
         elif unit is not None or not self._is_one(numeral, is_counted=is_counted):
-            # What counts goes with it: 十点 and 十点关闭 share no pair of characters but these.
-            match = behind().match(self.text, numeral.end)
-            is_han = match is not None and (match["han"] or match["count"])
-            end = match.end() if match is not None and is_han else numeral.end
-            figures.spans.append((numeral.start, end))
+            figures.spans.append((numeral.start, numeral.end))
             self._state(value, unit)
             if unit is None and not _COUNTED.match(self.text, numeral.end):
                 figures.bare.add(value)
