@@ -190,6 +190,16 @@ class SplitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HistorySettings:
+    """How long an index can be looked at as it was."""
+
+    last: int = setting(10, "How many of the last runs can be looked at again.", least=1)
+    days: int = setting(
+        30, "Of how many days, today's counted, the last run can be looked at too.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How chunks are found."""
 
@@ -251,6 +261,7 @@ class Config:
     models: ModelSettings = ModelSettings()
     load: LoadSettings = LoadSettings()
     split: SplitSettings = SplitSettings()
+    history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -11,10 +12,11 @@ from ragkit.query.scope import QueryEngine, Scope
 from ragkit.query.search import search
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.store.locate import index_path
-from ragkit.store.open import index_exists, open_store
+from ragkit.store.open import index_exists, open_store, restore_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from ragkit.ingest.load.formats import Format
     from ragkit.ingest.run import Progress
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
-    from ragkit.records import DocumentInfo, Hit
+    from ragkit.records import (
+        Compaction,
+        DocumentInfo,
+        Erasure,
+        Generation,
+        Hit,
+        IndexChanges,
+        SourceRules,
+    )
     from ragkit.verify.answers import Verification
 
 
@@ -140,6 +150,8 @@ class Pipeline:
         *paths: str | Path,
         prune: bool = False,
         dry_run: bool = False,
+        rules: SourceRules | None = None,
+        forget_removed: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> IndexReport:
         """Bring the index up to date with folders and files.
@@ -153,6 +165,9 @@ class Pipeline:
             paths: Folders or files; none: the folders indexed before.
             prune: Remove documents even if over half of a folder's files are gone.
             dry_run: Only tell what would be done.
+            rules: Which files below these paths count, from now on; None: as was said before.
+            forget_removed: Take in again what `remove` took out; a path that is named here is
+                taken in again by itself.
             on_progress: Called after every file.
 
         Raises:
@@ -163,7 +178,8 @@ class Pipeline:
         """
         from ragkit.ingest.update import update_index  # a search needs none of it
 
-        return update_index(self._setup(on_progress), paths, prune=prune, dry_run=dry_run)
+        setup = replace(self._setup(on_progress), rules=rules, forgets_removed=forget_removed)
+        return update_index(setup, paths, prune=prune, dry_run=dry_run)
 
     def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
         from ragkit.ingest.load.formats import Formats
@@ -206,8 +222,21 @@ class Pipeline:
 
         return rebuild_index(self._setup(on_progress), source)
 
+    def accept(self, *paths: str | Path, undo: bool = False) -> None:
+        """Note files as known to be unreadable, so that they are no failures; see `index`.
+
+        Args:
+            paths: Files.
+            undo: Let them be failures again.
+        """
+        from ragkit.ingest.update import accept_files
+
+        accept_files(self.store, paths, undo=undo)
+
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
         """Remove documents from the index; the files themselves are not touched.
+
+        They stay out of it until their path is given to `index`.
 
         Args:
             paths: Files, folders (all below them), or relative paths as `documents` gives them.
@@ -217,7 +246,86 @@ class Pipeline:
         """
         from ragkit.ingest.update import remove_documents
 
-        return remove_documents(self.store, paths)
+        return remove_documents(self.store, paths, self.config.history)
+
+    def erase(
+        self, *paths: str | Path, on_progress: Callable[[int, int], None] | None = None
+    ) -> Erasure:
+        """Take documents out of the index, of every generation, and their bytes out of its files.
+
+        Args:
+            paths: As for `remove`; documents that only earlier generations have count too.
+            on_progress: Called now and then with the steps done and the steps there are.
+
+        Returns:
+            What was erased. Backups that were made before, and the files, are not touched.
+        """
+        from ragkit.ingest.update import erase_documents_of
+
+        return erase_documents_of(self.store, paths, on_progress)
+
+    def move(self, old: str | Path, new: str | Path) -> int:
+        """Give the documents of a folder or file that was moved their new place.
+
+        Nothing is read and nothing is embedded; `index` sees afterwards what else has changed.
+
+        Args:
+            old: Where it was.
+            new: Where it is now.
+
+        Returns:
+            How many documents there are.
+
+        Raises:
+            LoadError: The index has none there, it is there yet, or the new place has none of them.
+        """
+        from ragkit.ingest.moved import move_documents
+
+        return move_documents(self.store, old, new, self.config.history)
+
+    def compact(self, *, on_progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Give back the space of what no generation that is kept can see.
+
+        Args:
+            on_progress: Called now and then with the steps done and the steps there are.
+        """
+        return self.store.compact(on_progress)
+
+    def backup(
+        self, file: str | Path, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Write the index to one file, which must not exist; returns its bytes.
+
+        Args:
+            file: Where; `restore` makes an index of it.
+            on_progress: Called now and then with the bytes done and the bytes there are.
+        """
+        return self.store.backup(Path(file), on_progress)
+
+    @classmethod
+    def restore(
+        cls,
+        file: str | Path,
+        index: str | Path = "",
+        config: Config | None = None,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Make an index of a file that `backup` wrote, and open it.
+
+        Args:
+            file: The backup.
+            index: The new index's name or path; empty: the name of the one that was backed up.
+            config: Settings, as for `open`.
+            on_progress: Called now and then with the bytes done and the bytes there are.
+
+        Raises:
+            IndexExistsError: There is an index, or anything else, already.
+            StoreError: The file is no whole backup.
+        """
+        config = config or load_config()[0]
+        path = restore_store(Path(file), config.indexes, str(index), on_progress=on_progress)
+        return cls(path, config)
 
     def search(
         self,
@@ -225,7 +333,7 @@ class Pipeline:
         *,
         k: int | None = None,
         restrict: Filter = NO_FILTER,
-        as_of: int | None = None,
+        as_of: int | datetime | None = None,
     ) -> list[Hit]:
         """Find the chunks that speak about a question, best first.
 
@@ -233,9 +341,10 @@ class Pipeline:
             question: In the words of its asker.
             k: Most hits; the configured number if None.
             restrict: Which documents may be found.
-            as_of: A closed generation to look at; None: the newest commit.
+            as_of: A closed generation to look at, or a moment (local where it knows no time
+                zone): the last one closed by then; None: the newest commit.
         """
-        return search(self._engine(), question, Scope(k, restrict, as_of))
+        return search(self._engine(), question, self._scope(k, restrict, as_of))
 
     def ask(
         self,
@@ -243,7 +352,7 @@ class Pipeline:
         *,
         k: int | None = None,
         restrict: Filter = NO_FILTER,
-        as_of: int | None = None,
+        as_of: int | datetime | None = None,
     ) -> Answer:
         """Answer a question from the documents, with citations, or say that they do not say.
 
@@ -251,7 +360,7 @@ class Pipeline:
         """
         from ragkit.query.ask import ask, last_answer  # a search needs none of it
 
-        return last_answer(ask(self._engine(), question, Scope(k, restrict, as_of)))
+        return last_answer(ask(self._engine(), question, self._scope(k, restrict, as_of)))
 
     def stream(
         self,
@@ -259,12 +368,20 @@ class Pipeline:
         *,
         k: int | None = None,
         restrict: Filter = NO_FILTER,
-        as_of: int | None = None,
+        as_of: int | datetime | None = None,
     ) -> Iterator[AnswerEvent]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
         from ragkit.query.ask import ask
 
-        return ask(self._engine(), question, Scope(k, restrict, as_of))
+        return ask(self._engine(), question, self._scope(k, restrict, as_of))
+
+    def _scope(self, k: int | None, restrict: Filter, as_of: int | datetime | None) -> Scope:
+        return Scope(k, restrict, None if as_of is None else self._generation(as_of))
+
+    def _generation(self, as_of: int | datetime) -> int:
+        if isinstance(as_of, int):
+            return as_of
+        return self.store.generation_at(as_of if as_of.tzinfo else as_of.astimezone())
 
     def chat(
         self, *, system: str = "", k: int | None = None, restrict: Filter = NO_FILTER
@@ -328,6 +445,24 @@ class Pipeline:
     def documents(self) -> list[DocumentInfo]:
         """The documents of the index, by path."""
         return self.store.documents()
+
+    def log(self, limit: int | None = None) -> list[Generation]:
+        """The runs that changed the index, newest first, with what each changed.
+
+        Args:
+            limit: At most so many.
+        """
+        return self.store.log(limit)
+
+    def diff(self, before: int | datetime, after: int | datetime | None = None) -> IndexChanges:
+        """What came, went and changed from one generation to another.
+
+        Args:
+            before: A closed generation, or a moment as for `search`.
+            after: The same; None: the newest closed one.
+        """
+        later = None if after is None else self._generation(after)
+        return self.store.diff(self._generation(before), later)
 
     def stats(self) -> StoreStats:
         """The size and state of the index."""

@@ -10,16 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from ragkit.records import NO_FILTER, Filter, Mode
+from ragkit.records import NO_FILTER, NO_RULES, Filter, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from ragkit.records import Chunk, Document, DocumentInfo, Hit
+    from ragkit.records import (
+        Chunk,
+        Compaction,
+        Decision,
+        Document,
+        DocumentInfo,
+        Erasure,
+        Generation,
+        Hit,
+        IndexChanges,
+        SourceRules,
+    )
 
     Vectors: TypeAlias = NDArray[np.float32]
 
@@ -313,10 +326,48 @@ class StoreWriter(Protocol):
     def account(self, report: Mapping[str, Any]) -> None:
         """Keep the run's account, JSON values, with its generation."""
 
-    def ask_for(self, sources: Sequence[str]) -> None:
+    def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
         """Note the folders and files that the index is about, in place of those noted before.
 
         Called at the beginning of a run, so that a killed one is known by what it was asked for.
+
+        Args:
+            sources: All of them, absolute.
+            rules: Which files of some of them count; the others' rules stay.
+        """
+
+    def decide(self, locations: Sequence[str], decision: Decision | None) -> None:
+        """Note what a person decided on files or folders, by their absolute paths; None: nothing.
+
+        `move` takes decisions along.
+        """
+
+    def move(self, old: str, new: str) -> int:
+        """Give the documents of a folder or file that was moved their new place, with their chunks.
+
+        No vector is made anew. A document that lives at the new place already stays as it is,
+        and the moved one leaves. What was asked for at the old place is asked for at the new one.
+
+        Args:
+            old: The absolute path where they were.
+            new: The absolute path where they are.
+
+        Returns:
+            How many documents there were at the old place.
+        """
+
+    def retain(self, *, last: int, days: int) -> int:
+        """Keep the newest generations alone; what the others alone can see is let go.
+
+        A run that wrote nothing lets nothing go. The space comes back with
+        `VectorStore.compact`; until then the text of what is let go may lie in the files.
+
+        Args:
+            last: How many closed generations to keep, at least 1, this run's counted.
+            days: Of how many days, today's counted, to keep the last closed generation too.
+
+        Returns:
+            How many generations were let go.
         """
 
     def commit(self) -> None:
@@ -422,11 +473,28 @@ class VectorStore(Protocol):
         Keys that are not known, or whose vector is damaged, are left out.
         """
 
-    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
-        """The documents of the newest commit by path, of one root or of all."""
+    def documents(
+        self, *, root: str | None = None, ever: bool = False, whole_only: bool = False
+    ) -> list[DocumentInfo]:
+        """The documents of the newest commit by path.
+
+        Args:
+            root: Only those of this root; None: of all.
+            ever: Those too that no longer live, each version that is still stored.
+            whole_only: Leave out what is damaged, for one who makes it anew.
+
+        Raises:
+            IndexCorruptError: One of them is not what was written, or is missing.
+        """
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""
+
+    def rules(self) -> dict[str, SourceRules]:
+        """Which files of each source count, by its absolute path."""
+
+    def decisions(self) -> dict[str, Decision]:
+        """What persons decided on files and folders, by their absolute paths."""
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first.
@@ -436,8 +504,80 @@ class VectorStore(Protocol):
         account, or None).
         """
 
+    def log(self, limit: int | None = None) -> list[Generation]:
+        """The generations that are kept, newest first, with what each changed; at most `limit`."""
+
+    def diff(self, before: int, after: int | None = None) -> IndexChanges:
+        """What came, went and changed from one generation to another.
+
+        Args:
+            before: A closed generation.
+            after: A closed generation; None: the newest closed one.
+
+        Raises:
+            StoreError: One is no closed generation that can be searched.
+        """
+
+    def generation_at(self, when: datetime) -> int:
+        """The last generation that was closed at or before a moment, which knows its time zone.
+
+        Raises:
+            StoreError: None that is kept is so old; it names the oldest.
+        """
+
     def stats(self) -> StoreStats:
         """The size and state now."""
+
+    def compact(self, on_progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Give back the space of what no generation can see: documents, chunks, vectors, keywords.
+
+        Nothing that a reader can see changes, of no generation. It may be ended at any moment;
+        what was done is kept, and the next call goes on.
+
+        Args:
+            on_progress: Called now and then with the steps done and the steps there are.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+            UnsupportedByStoreError: The store has nothing to give back.
+        """
+
+    def erase(
+        self,
+        doc_ids: Sequence[str],
+        command: str,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Erasure:
+        """Take documents out of every generation: text, keywords, vectors and cache entries.
+
+        Afterwards nothing that the store keeps holds their text, unless another document does.
+        If it was ended halfway, the next call goes on, whatever documents that one names.
+
+        Args:
+            doc_ids: Which; unknown ids are passed over.
+            command: What runs, for the list of generations.
+            on_progress: As for `compact`.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+            UnsupportedByStoreError: The store cannot promise that.
+        """
+
+    def backup(self, file: Path, on_progress: Callable[[int, int], None] | None = None, /) -> int:
+        """Write the newest commit, with all generations, to one file; a writer may go on meanwhile.
+
+        Args:
+            file: It must not exist; it gets its name when it is whole.
+            on_progress: Called now and then with the bytes done and the bytes there are.
+
+        Returns:
+            The bytes written.
+
+        Raises:
+            StoreError: The file exists, or cannot be written.
+            UnsupportedByStoreError: The store is backed up by other means.
+        """
 
     def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
         """The JSON value that was kept under a name, None if there is none.
@@ -451,14 +591,40 @@ class VectorStore(Protocol):
         Nothing is raised for an index that cannot be written: the value is then not kept.
         """
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """Put right what a killed run left: a generation that stays open, files of no use.
+
+        Nothing to do where nothing was left, where another process is writing, or where the store
+        cannot be written. Each run that writes does so too; this is for one that has nothing to
+        write.
+        """
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Find what is broken; nothing is changed. None: all is right.
 
         Args:
             quick: Only what takes no time; else the whole index is read.
+            keywords: Compare the keyword index with each text, analysed again; else with a sample
+                where there are many.
 
         Raises:
             UnsupportedByStoreError: The store has no such check; raised before the first one.
+        """
+
+    def repair(self) -> list[Violation]:
+        """Make anew what is broken and can be derived from what is not; no model is needed.
+
+        What is not derived (texts, vectors, what documents are called) stays as it is, broken or
+        not. Readers see the state before or after, as with any commit; a kill leaves a store that
+        can be repaired.
+
+        Returns:
+            What was broken and was made anew; `check` tells what is broken still.
+
+        Raises:
+            IndexLockedError: Another process is writing; it names that process.
+            IndexCorruptError: The damage lies deeper: nothing can be derived.
+            UnsupportedByStoreError: The store derives nothing, or cannot make it anew.
         """
 
     def rebuilding(

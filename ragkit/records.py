@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Mode = Literal["dense", "keyword", "hybrid"]
 SentenceStatus = Literal["quoted", "supported", "unsupported", "uncited"]
@@ -26,6 +26,23 @@ class Page:
     number: int
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    """Which files of an indexed folder count: globs in gitignore syntax, kept with the folder.
+
+    ``include`` names the files to index, every known kind if empty; ``exclude`` leaves files out.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+NO_RULES: Mapping[str, SourceRules] = {}
+
+Decision = Literal["removed", "accepted"]
+"""What a person decided on a file: it is not to be indexed, or is known to be unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +438,95 @@ class DocumentInfo:
     stale: str | None = None
     failed_pages: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A run that changed an index, and what it changed.
+
+    ``started_at`` and ``finished_at`` are ISO 8601 in UTC, the latter None until the run's end;
+    ``state`` is ``open``, ``closed`` or ``interrupted``. A chunk is named by its document and its
+    text: one whose text changed was removed, and another one added.
+    """
+
+    id: int
+    build: int
+    command: str
+    started_at: str
+    finished_at: str | None
+    state: Literal["open", "closed", "interrupted"]
+    documents_added: int = 0
+    documents_changed: int = 0
+    documents_removed: int = 0
+    chunks_added: int = 0
+    chunks_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChange:
+    """What became of a document between two generations; chunks are told apart by their text."""
+
+    root: str
+    path: str
+    change: Literal["added", "changed", "removed"]
+    chunks_added: int
+    chunks_removed: int
+    chunks_kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChanges:
+    """What changed from generation ``before`` to generation ``after``.
+
+    The counts are sums over ``documents``, which are those that changed, by path and root.
+    """
+
+    before: int
+    after: int
+    documents_added: int
+    documents_changed: int
+    documents_removed: int
+    chunks_added: int
+    chunks_removed: int
+    documents: tuple[DocumentChange, ...]
+
+
+def make_changes(before: int, after: int, documents: Iterable[DocumentChange]) -> IndexChanges:
+    """The difference between two generations by its documents, which are sorted and summed up."""
+    ordered = tuple(sorted(documents, key=lambda d: (d.path, d.root)))
+    counts = {
+        f"documents_{change}": sum(d.change == change for d in ordered)
+        for change in ("added", "changed", "removed")
+    }
+    added, removed = (sum(getattr(d, f"chunks_{n}") for d in ordered) for n in ("added", "removed"))
+    return IndexChanges(
+        before, after, **counts, chunks_added=added, chunks_removed=removed, documents=ordered
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a compaction took out of an index, and the bytes of its files before and after."""
+
+    documents: int
+    chunks: int
+    vectors: int
+    size_bytes_before: int
+    size_bytes_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was erased: the paths of the documents that lived, and all versions with their chunks.
+
+    ``is_complete`` is False where a reader still held an older state: the text then leaves the
+    write-ahead log with the next writing run that finds no reader in its way.
+    """
+
+    documents: tuple[str, ...]
+    versions: int
+    chunks: int
+    is_complete: bool = True
 
 
 _Record = TypeVar("_Record")

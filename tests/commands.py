@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -97,6 +100,18 @@ class Shell:
             finally:
                 if process.poll() is None:
                     process.send_signal(signal.SIGKILL)
+
+
+def ordinary_user() -> tuple[str, ...]:
+    """What runs a command without the superuser's right to read and write everything."""
+    if os.name != "posix":
+        pytest.skip("needs the permissions of POSIX")
+    if os.geteuid() != 0:
+        return ()
+    command = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+    if not shutil.which("setpriv") or subprocess.run([*command, "true"], check=False).returncode:
+        pytest.skip("run as root, it needs setpriv of util-linux and the right to give up rights")
+    return command
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:

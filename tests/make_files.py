@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from io import BytesIO
@@ -67,6 +68,112 @@ def docx(body: str, *, title: str = "") -> bytes:
                 data = _document_xml(body).encode()
             new.writestr(name, data)
     return target.getvalue()
+
+
+_SPACES = (
+    'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" '
+    'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships" '
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+)
+_TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def word_package(body: str, parts: dict[str, tuple[str, str]] | None = None) -> bytes:
+    """A Word file written part by part, with no more than the parts that are given.
+
+    Args:
+        body: The XML within ``w:body``.
+        parts: By name, the kind of the relation to it and its content. A content that begins
+            with ``<w:`` is the XML of one element, which gets the namespaces. One without
+            content is only named by the relation; the relation's id is ``r`` and its number.
+    """
+    relations = ""
+    target = BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, (name, (kind, content)) in enumerate((parts or {}).items()):
+            relations += f'<Relationship Id="r{number}" Type="{_TYPES}/{kind}" Target="{name}"/>'
+            if content.startswith("<w:"):
+                tag, rest = re.match(r"<(w:\w+)(.*)", content, re.DOTALL).groups()  # type: ignore[union-attr]
+                content = f"<{tag} {_SPACES}{rest}"
+            if content:
+                archive.writestr(f"word/{name}", content)
+        archive.writestr("_rels/.rels", _relationships(
+            f'<Relationship Id="r" Type="{_TYPES}/officeDocument" Target="word/document.xml"/>'
+        ))  # fmt: skip
+        archive.writestr("word/_rels/document.xml.rels", _relationships(relations))
+        archive.writestr(
+            "word/document.xml", f"<w:document {_SPACES}><w:body>{body}</w:body></w:document>"
+        )
+    return target.getvalue()
+
+
+def _relationships(inner: str) -> str:
+    space = "http://schemas.openxmlformats.org/package/2006/relationships"
+    return f'<Relationships xmlns="{space}">{inner}</Relationships>'
+
+
+def drawn_pdf(
+    *pages: str,
+    resources: str = "",
+    objects: Sequence[str | tuple[str, bytes]] = (),
+    catalog: str = "",
+    page: str = "",
+    info: bytes = b"",
+) -> bytes:
+    """A PDF written object by object, with Helvetica as ``/F1``.
+
+    Args:
+        pages: The content of each page.
+        resources: More entries of the pages' resources.
+        objects: More objects; the first is number 10. One with data is a stream.
+        catalog: More entries of the catalogue.
+        page: More entries of each page.
+        info: Entries of the document's information.
+    """
+    font = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"
+    numbers = [30 + 2 * i for i in range(len(pages))]
+    kids = " ".join(f"{n} 0 R" for n in numbers)
+    found: dict[int, bytes] = {
+        1: f"<</Type/Catalog/Pages 2 0 R{catalog}>>".encode(),
+        2: f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>".encode(),
+        3: font.encode(),
+        4: b"<<" + info + b">>",
+    }
+    for i, made in enumerate(objects):
+        entries, data = (made, None) if isinstance(made, str) else made
+        found[10 + i] = entries.encode() if data is None else _stream(entries, data)
+    for n, content in zip(numbers, pages, strict=True):
+        found[n] = (
+            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents {n + 1} 0 R"
+            f"/Resources<</Font<</F1 3 0 R>>{resources}>>{page}>>"
+        ).encode()
+        found[n + 1] = _stream("", content.encode("latin-1"))
+    return _assembled(found)
+
+
+def line(x: float, y: float, text: str, size: float = 11) -> str:
+    """Content that shows a text of Helvetica at a place."""
+    return f"BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm ({text}) Tj ET\n"
+
+
+def _stream(entries: str, data: bytes) -> bytes:
+    return f"<<{entries}/Length {len(data)}>>stream\n".encode() + data + b"\nendstream"
+
+
+def _assembled(objects: dict[int, bytes]) -> bytes:
+    target = bytearray(b"%PDF-1.7\n")
+    places = {}
+    for number, content in sorted(objects.items()):
+        places[number] = len(target)
+        target += f"{number} 0 obj\n".encode() + content + b"\nendobj\n"
+    start = len(target)
+    most = max(objects) + 1
+    target += f"xref\n0 {most}\n".encode()
+    for number in range(most):
+        place = places.get(number)
+        target += b"0000000000 65535 f \n" if place is None else f"{place:010} 00000 n \n".encode()
+    target += f"trailer\n<</Size {most}/Root 1 0 R/Info 4 0 R>>\nstartxref\n{start}\n%%EOF".encode()
+    return bytes(target)
 
 
 def docx_bomb(megabytes: int) -> bytes:

@@ -8,11 +8,11 @@ import re
 import threading
 from collections import Counter, defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,16 +24,30 @@ from ragkit.errors import (
     UnsupportedByStoreError,
 )
 from ragkit.protocols import StoreStats, Violation
-from ragkit.records import DocumentInfo, Hit, make_chunk_id
+from ragkit.records import (
+    NO_RULES,
+    Compaction,
+    DocumentChange,
+    DocumentInfo,
+    Erasure,
+    Generation,
+    Hit,
+    SourceRules,
+    make_changes,
+    make_chunk_id,
+    make_doc_id,
+)
 from ragkit.store.ranking import ranked_hits
+from ragkit.store.relocation import is_below, moved_location, moved_place
 from ragkit.text.analysis import QueryTerm, index_text, query_terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors
-    from ragkit.records import Chunk, Document
+    from ragkit.records import Chunk, Decision, Document, IndexChanges
 
 
 @dataclass(frozen=True)
@@ -68,14 +82,73 @@ class _Contents:
     chunks: list[_StoredChunk] = field(default_factory=list)
     cache: dict[bytes, Vectors] = field(default_factory=dict)
     runs: list[dict[str, Any]] = field(default_factory=list)
-    sources: frozenset[str] = frozenset()
+    sources: dict[str, SourceRules] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
     commits: int = 0
 
     def copy(self) -> _Contents:
         runs = [dict(run) for run in self.runs]
         return _Contents(
-            [*self.versions], [*self.chunks], dict(self.cache), runs, self.sources, self.commits
+            [*self.versions],
+            [*self.chunks],
+            dict(self.cache),
+            runs,
+            dict(self.sources),
+            dict(self.decisions),
+            self.commits,
         )
+
+    @property
+    def newest(self) -> int:
+        return self.runs[-1]["id"] if self.runs else 0
+
+    @property
+    def closed(self) -> list[int]:
+        return [run["id"] for run in self.runs if run["state"] == "closed"]
+
+    def at(self, generation: int) -> dict[str, _Version]:
+        return {v.info.doc_id: v for v in self.versions if v.lives(generation)}
+
+    def changes(self, before: int, after: int) -> IndexChanges:
+        old, new = self.at(before), self.at(after)
+        found = []
+        for doc_id in old.keys() | new.keys():
+            was, now = old.get(doc_id), new.get(doc_id)
+            if was is now:
+                continue
+            kept, went, came = self._compared(was, now)
+            what: Literal["added", "changed", "removed"] = "changed"
+            if was is None or now is None:
+                what = "removed" if now is None else "added"
+            info = (was or now).info  # type: ignore[union-attr]  # one of them is there
+            found.append(DocumentChange(info.root, info.path, what, came, went, kept))
+        return make_changes(before, after, found)
+
+    def _compared(self, was: _Version | None, now: _Version | None) -> tuple[int, int, int]:
+        old, new = (
+            Counter(self.chunks[i].hit.text for i in v.chunks) if v else Counter[str]()
+            for v in (was, now)
+        )
+        return (old & new).total(), (old - new).total(), (new - old).total()
+
+    def counts(self, generation: int) -> dict[str, int]:
+        made = asdict(self.changes(generation - 1, generation))
+        return {k: v for k, v in made.items() if k.startswith(("documents_", "chunks_"))}
+
+    def freeze_counts(self) -> None:
+        """Keep what each run changed, before what it is counted by goes."""
+        for run in self.runs:
+            run["counts"] = run.get("counts") or self.counts(run["id"])
+
+    def require_closed(self, generation: int, location: str) -> None:
+        if generation not in self.closed:
+            gone = 0 < generation <= self.newest
+            why = (
+                f"generation {generation} is no longer kept; the oldest is {self.closed[0]}"
+                if gone and self.closed
+                else f"{location} has no closed generation {generation} to search"
+            )
+            raise StoreError(why, location)
 
 
 @dataclass
@@ -121,7 +194,7 @@ class MemoryStore:
         return self._open.contents
 
     def generation(self) -> int:
-        return len(self._contents.runs)
+        return self._contents.newest
 
     def commits(self) -> int:
         return self._contents.commits
@@ -153,10 +226,8 @@ class MemoryStore:
             given, stored = str(request.vector.shape[-1]), str(dim)
             msg = f"the question's vector has {given} dimensions and the index has {stored}"
             raise IndexMismatchError(msg, self.location, stored=stored, given=given)
-        closed = {run["id"] for run in contents.runs if run["state"] == "closed"}
-        if request.as_of is not None and request.as_of not in closed:
-            msg = f"{self.location} has no closed generation {request.as_of} to search"
-            raise StoreError(msg, self.location)
+        if request.as_of is not None:
+            contents.require_closed(request.as_of, self.location)
         return ranked_hits(request, _Scan(request, contents))
 
     def neighbours(self, hit: Hit, count: int) -> list[Hit]:
@@ -202,15 +273,53 @@ class MemoryStore:
         cache = self._contents.cache
         return {key: cache[key] for key in keys if key in cache}
 
-    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
-        infos = [v.info for v in self._living() if root in (None, v.info.root)]
+    def documents(
+        self,
+        *,
+        root: str | None = None,
+        ever: bool = False,
+        whole_only: bool = False,  # noqa: ARG002 -- nothing damages memory
+    ) -> list[DocumentInfo]:
+        versions = self._contents.versions if ever else self._living()
+        infos = [v.info for v in versions if root in (None, v.info.root)]
         return sorted(infos, key=lambda info: (info.path, info.root))
 
     def sources(self) -> list[str]:
         return sorted(self._contents.sources)
 
+    def rules(self) -> dict[str, SourceRules]:
+        return dict(self._contents.sources)
+
+    def decisions(self) -> dict[str, Decision]:
+        return dict(self._contents.decisions)
+
     def runs(self) -> list[dict[str, Any]]:
-        return [dict(run) for run in reversed(self._contents.runs)]
+        runs = reversed(self._contents.runs)
+        return [{k: v for k, v in run.items() if k != "counts"} for run in runs]
+
+    def log(self, limit: int | None = None) -> list[Generation]:
+        told = []
+        for run in reversed(self._contents.runs):
+            counts = run.get("counts") or self._contents.counts(run["id"])
+            values = {k: v for k, v in run.items() if k not in {"report", "counts"}}
+            told.append(Generation(**values, build=1, **counts))
+        return told[:limit]
+
+    def diff(self, before: int, after: int | None = None) -> IndexChanges:
+        contents = self._contents
+        after = contents.closed[-1] if after is None and contents.closed else after
+        for generation in (before, after or 0):
+            contents.require_closed(generation, self.location)
+        return contents.changes(before, after or 0)
+
+    def generation_at(self, when: datetime) -> int:
+        closed = [run for run in self._contents.runs if run["state"] == "closed"]
+        then = [run for run in closed if datetime.fromisoformat(run["finished_at"]) <= when]
+        if not then:
+            oldest = f"; the oldest is {closed[0]['id']}" if closed else ""
+            msg = f"no generation is as old as {when}{oldest}"
+            raise StoreError(msg, self.location)
+        return int(then[-1]["id"])
 
     def stats(self) -> StoreStats:
         contents, infos = self._contents, self.documents()
@@ -228,13 +337,59 @@ class MemoryStore:
             waiting=sum(1 for _ in self.waiting()),
         )
 
+    def compact(self, on_progress: Callable[[int, int], None] | None = None) -> Compaction:
+        own = self._open.contents.copy()
+        kept = [*own.closed, None]
+        unseen = [v for v in own.versions if not any(v.lives(g) for g in kept)]
+        own.versions = [v for v in own.versions if v not in unseen]
+        needed = {own.chunks[i].key for v in own.versions for i in v.chunks}
+        before = self.stats().size_bytes
+        vectors = len(own.cache.keys() - needed)
+        own.cache = {key: row for key, row in own.cache.items() if key in needed}
+        self._open.contents = own
+        if on_progress:
+            on_progress(len(unseen), len(unseen))
+        chunks = sum(len(v.chunks) for v in unseen)
+        after = self.stats().size_bytes
+        return Compaction(len(unseen), chunks, vectors, before, after)
+
+    def erase(
+        self,
+        doc_ids: Sequence[str],
+        command: str,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Erasure:
+        living = [v.info for v in self._living() if v.info.doc_id in doc_ids]
+        with self.writing(command) as writer:
+            writer.remove([info.doc_id for info in living])
+            writer.account({})
+        own = self._open.contents
+        own.freeze_counts()
+        gone = [v for v in own.versions if v.info.doc_id in doc_ids]
+        own.versions = [v for v in own.versions if v not in gone]
+        self.compact(on_progress)
+        paths = tuple(sorted(info.path for info in living))
+        return Erasure(paths, len(gone), sum(len(v.chunks) for v in gone))
+
+    def backup(self, file: Path, _: Callable[[int, int], None] | None = None) -> int:
+        msg = f"{self.location} is nowhere but in memory: there is nothing to back up to {file}"
+        raise UnsupportedByStoreError(msg, self.location)
+
     def note(self, name: str) -> Any:
         return json.loads(self._open.notes.get(name, "null"))
 
     def keep_note(self, name: str, value: Any) -> None:
         self._open.notes[name] = json.dumps(value)
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """A kill leaves nothing of it."""
+
+    def repair(self) -> list[Violation]:
+        msg = f"{self.location} derives nothing that could be made anew"
+        raise UnsupportedByStoreError(msg, self.location)
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:  # noqa: ARG002 -- words are counted, not looked up
         doc_ids = Counter(version.info.doc_id for version in self._living())
         for doc_id in [doc_id for doc_id, count in doc_ids.items() if count > 1]:
             yield Violation("one-version", "must", f"{doc_id} lives twice", "make it anew")
@@ -271,6 +426,9 @@ class _Scan:
     def nearest(self, count: int) -> dict[int, float]:
         cosines = self.cosines(self._allowed)
         return {i: cosines[i] for i in sorted(cosines, key=lambda i: (-cosines[i], i))[:count]}
+
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        return self.nearest(count), self.matching(count)
 
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self._request.vector is None or not chunks:
@@ -323,7 +481,7 @@ class _MemoryWriter:
     def __init__(self, shared: _Shared, command: str) -> None:
         self._shared = shared
         self._own = shared.contents.copy()
-        self.generation = len(self._own.runs) + 1
+        self.generation = self._own.newest + 1
         self.commits = self._own.commits
         self._run = {
             "id": self.generation, "command": command, "started_at": _now(), "finished_at": None,
@@ -367,23 +525,91 @@ class _MemoryWriter:
             return sum(self._retire(doc_id) for doc_id in doc_ids)
 
     def mark_stale(self, doc_id: str, reason: str | None) -> None:
+        self._refuse_if_broken()
+        stored = [v.info.stale for v in self._own.versions
+                  if v.info.doc_id == doc_id and v.lives(None)]  # fmt: skip
+        if stored in ([], [reason]):
+            return
         with self._step():
             self._change(doc_id, lambda v: replace(v, info=replace(v.info, stale=reason)))
 
-    def ask_for(self, sources: Sequence[str]) -> None:
-        if set(sources) != self._own.sources:
+    def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
+        stored = self._own.sources
+        wanted = {s: rules.get(s, stored.get(s, SourceRules())) for s in sources}
+        if wanted != stored:
             with self._step():
-                self._own.sources = frozenset(sources)
+                self._own.sources = wanted
+
+    def decide(self, locations: Sequence[str], decision: Decision | None) -> None:
+        for location in locations:
+            if self._own.decisions.get(location) != decision:
+                with self._step():
+                    self._own.decisions.pop(location, None)
+                    if decision:
+                        self._own.decisions[location] = decision
 
     def account(self, report: Mapping[str, Any]) -> None:
         if self._has_run:
             with self._step():
                 self._run["report"] = json.loads(json.dumps(report))
 
+    def move(self, old: str, new: str) -> int:
+        own, moved = self._own, 0
+        roots = {v.info.root for v in own.versions if v.lives(None)}
+        for version in [v for v in own.versions if v.lives(None)]:
+            info = version.info
+            place = moved_place((info.root, info.path), old, new, roots=roots)
+            if place is None:
+                continue
+            with self._step():
+                self._move_version(version, *place)
+            moved += 1
+        rules = {moved_location(s, old, new): held for s, held in own.sources.items()}
+        self.ask_for(list(rules), rules)
+        for location, decision in dict(own.decisions).items():
+            if is_below(location, old):
+                self.decide([location], None)
+                self.decide([moved_location(location, old, new)], decision)
+        return moved
+
+    def _move_version(self, version: _Version, root: str, path: str) -> None:
+        own, doc_id = self._own, make_doc_id(root, path)
+        is_there = any(v.info.doc_id == doc_id and v.lives(None) for v in own.versions)
+        self._retire(version.info.doc_id)
+        if is_there:
+            return
+        first = len(own.chunks)
+        for stored in [own.chunks[i] for i in version.chunks]:
+            hit = stored.hit
+            chunk_id = make_chunk_id(doc_id, hit.start, hit.end, hit.text)
+            hit = replace(hit, chunk_id=chunk_id, doc_id=doc_id, root=root, path=path)
+            own.chunks.append(replace(stored, hit=hit))
+        place: dict[str, Any] = {"doc_id": doc_id, "root": root, "path": path}
+        info, document = replace(version.info, **place), replace(version.document, **place)
+        places = range(first, len(own.chunks))
+        own.versions.append(_Version(info, document, places, self.generation))
+
+    def retain(self, *, last: int, days: int) -> int:
+        if not self._has_run:
+            return 0
+        with self._step():
+            own = self._own
+            own.freeze_counts()
+            closed = [r for r in own.runs if r["state"] == "closed" and r["id"] != self.generation]
+            kept = [self.generation, *(r["id"] for r in closed[:-last:-1])]
+            first_day = datetime.now().astimezone().date() - timedelta(days=days - 1)
+            of_days = {_day(r): r["id"] for r in [*closed, self._run] if _day(r) >= first_day}
+            keep = {*kept, *of_days.values()}
+            before = len(own.runs)
+            own.runs = [r for r in own.runs if r["id"] in keep
+                        or (r["state"] != "closed" and r["id"] > min(keep))]  # fmt: skip
+            return before - len(own.runs)
+
     def commit(self) -> None:
         self._refuse_if_broken()
         if self._is_changed:
-            self._own.runs[self.generation - 1 :] = [self._run]
+            self._own.runs = [r for r in self._own.runs if r["id"] != self.generation]
+            self._own.runs.append(self._run)
             self._own.commits += 1
             self._shared.contents, self._is_changed = self._own.copy(), False
 
@@ -407,7 +633,7 @@ class _MemoryWriter:
 
     @property
     def _has_run(self) -> bool:
-        return self._is_changed or len(self._own.runs) >= self.generation
+        return self._is_changed or self._own.newest >= self.generation
 
     @contextmanager
     def _step(self) -> Iterator[None]:
@@ -437,6 +663,10 @@ def _hit(d: Document, c: Chunk) -> Hit:
         title=d.title, kind=d.kind, heading=c.heading, page=c.page, start=c.start, end=c.end,
         text=c.text, file_sha256=d.file_sha256, pages=pages,
     )  # fmt: skip
+
+
+def _day(run: dict[str, Any]) -> date:
+    return datetime.fromisoformat(run["finished_at"] or _now()).astimezone().date()
 
 
 def _now() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from memory_store import MemoryStore
+from plain_reader import edit
 from store_factory import DIM, manifest_of, new_store
 
 from ragkit.store.local.segments import SegmentSizes
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoreKind:
-    """How a store is made, and opened a second time; whether it can be replaced as a whole."""
+    """How a store is made, and opened a second time; whether it can be replaced as a whole.
+
+    `damage` breaks something that the store derives; None: it derives nothing.
+    """
 
     create: Callable[[Path, int], VectorStore]
     reopen: Callable[[VectorStore], VectorStore]
     can_rebuild: bool
+    damage: Callable[[VectorStore], None] | None = None
 
 
 def _new_memory_store(_: Path, dim: int) -> VectorStore:
@@ -47,9 +52,15 @@ def _open_again(store: VectorStore) -> VectorStore:
     return open_store(store.location)
 
 
+def _lose_keywords(store: VectorStore) -> None:
+    edit(Path(store.location), "INSERT INTO keywords_1 (keywords_1) VALUES ('delete-all')")
+
+
 KINDS = {
-    "local": StoreKind(new_store, _open_again, can_rebuild=True),
-    "segmented": StoreKind(_new_segmented_store, _open_again, can_rebuild=True),
+    "local": StoreKind(new_store, _open_again, can_rebuild=True, damage=_lose_keywords),
+    "segmented": StoreKind(
+        _new_segmented_store, _open_again, can_rebuild=True, damage=_lose_keywords
+    ),
     "memory": StoreKind(_new_memory_store, _view, can_rebuild=False),
 }
 

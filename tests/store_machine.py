@@ -81,7 +81,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.pipelines = [self._opened(), self._opened()]
 
     def _opened(self) -> Pipeline:
-        return dense(MODELS[self.model](), self.index)
+        rag = dense(MODELS[self.model](), self.index)
+        rag.config = rag.config.with_values({"history.last": 3, "history.days": 0})
+        return rag
 
     def teardown(self) -> None:
         if self.exists:
@@ -134,6 +136,21 @@ class StoreMachine(RuleBasedStateMachine):
     def remove(self, which: int, name: str) -> None:
         removed = self.pipelines[which].remove(self.docs / name)
         assert removed == ((name,) if name in self.indexed else ())
+        self._committed({k: v for k, v in self.indexed.items() if k != name})
+
+    @precondition(lambda self: self.exists)
+    @rule(which=WHICH)
+    def compact(self, which: int) -> None:
+        self.pipelines[which].compact()
+        self._committed(self.indexed)
+
+    @precondition(lambda self: self.exists)
+    @rule(which=WHICH, name=NAMES)
+    def erase(self, which: int, name: str) -> None:
+        """It leaves every generation, with what it was before it was renamed."""
+        erased = self.pipelines[which].erase(self.docs / name)
+        assert erased.documents == ((name,) if name in self.indexed else ())
+        self.history.clear()
         self._committed({k: v for k, v in self.indexed.items() if k != name})
 
     @precondition(lambda self: self.can_rebuild)
@@ -198,6 +215,13 @@ class StoreMachine(RuleBasedStateMachine):
         if self.exists:
             self.history.clear()
 
+    @precondition(lambda self: self.exists)
+    @rule(at=st.integers(1, 400))
+    def kill_a_compaction(self, at: int) -> None:
+        before = dict(self.indexed)
+        self._killed(at, lambda rag: rag.compact())
+        assert self.indexed == before
+
     def _killed(self, at: int, work: Callable[[Pipeline], Any]) -> None:
         """Run in a fork that is killed before its n-th step that changes anything."""
         with warnings.catch_warnings():
@@ -223,6 +247,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         with self._opened() as rag:
             found = {document.path: document.file_sha256 for document in rag.documents()}
+            self._forget(rag)
         assert found in [_hashes(self.indexed), _hashes(self.files)]
         if found != _hashes(self.indexed):
             self.indexed = dict(self.files)
@@ -252,9 +277,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.indexed = dict(held)
         if self.exists:
             with self._opened() as rag:
-                closed = [run["id"] for run in rag.store.runs() if run["state"] == "closed"]
+                closed = self._forget(rag)
             if closed:
                 self.history[closed[0]] = dict(held)
+
+    def _forget(self, rag: Pipeline) -> list[int]:
+        """Forget the generations that were let go; returns the closed ones, newest first."""
+        closed = [run["id"] for run in rag.store.runs() if run["state"] == "closed"]
+        self.history = {g: held for g, held in self.history.items() if g in closed}
+        return closed
 
     def _problems(self) -> list[str]:
         told = CliRunner().invoke(make_app("check"), ["check", "-i", str(self.index), "--json"])

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from ragkit import errors
 from ragkit._version import __version__
 from ragkit.cli.output import end_interrupted, say
-from ragkit.cli.terminal import VisibleFormatter, guard_stdout
+from ragkit.cli.terminal import StderrHandler, VisibleFormatter, guard_stdout
 
 EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.RagkitError: 1,
@@ -52,15 +52,22 @@ GROUPS = {
         "verify": "verify",
         "list": "inspect",
         "remove": "index",
+        "accept": "index",
+        "move": "maintain",
         "indexes": "indexes",
         "use": "indexes",
         "delete": "indexes",
     },
     "Look closer": {
         "info": "inspect",
+        "log": "history",
+        "diff": "history",
         "check": "inspect",
         "why-not": "search",
         "rebuild": "index",
+        "compact": "maintain",
+        "backup": "maintain",
+        "restore": "maintain",
         "evaluate": "evaluate",
     },
     "Models and set-up": {
@@ -149,7 +156,7 @@ def _options(
     ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say more on stderr."),
 ) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler()
     handler.setFormatter(VisibleFormatter("%(message)s"))
     logger = logging.getLogger("ragkit")
     logger.handlers[:] = [handler]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,10 +20,17 @@ from ragkit.cli.options import (
     SearchMode,
     Settings,
     configured,
+    moment,
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_answer, print_json, say, say_waiting
+from ragkit.cli.output import print_answer, print_json, say, say_waiting, skipped_in_short
+from ragkit.cli.progress import shown_until_first
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ragkit.records import FileOutcome
 
 
 def ask(
@@ -53,9 +60,11 @@ def ask(
         answer__strict=strict,
     )
     with open_pipeline(index, config) as rag:
-        events = rag.stream(question, k=k, as_of=as_of, **restriction(path, kind))
-        answer = print_answer_stream(events, show=not json, reasoning=False)
+        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind))
+        shown = shown_until_first(events, "Searching and reading …")
+        answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
+        unread = unread_files(rag.store.runs()) if answer.refused and not json else []
     if json:
         print_json(answer)
     else:
@@ -63,8 +72,22 @@ def ask(
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
+    if unread:
+        kinds = skipped_in_short(unread)
+        say(f"(not read in these folders: {kinds}; `ragkit index --files` names them)")
     if stats is not None:
         say_waiting(stats)
+
+
+def unread_files(runs: Sequence[Mapping[str, Any]]) -> list[FileOutcome]:
+    """The files that no reader could read, as the newest run that met files tells."""
+    from ragkit.records import FileOutcome
+
+    for run in runs:
+        if found := (run["report"] or {}).get("skipped"):
+            outcomes = [FileOutcome(**outcome) for outcome in found]
+            return [outcome for outcome in outcomes if outcome.reason.startswith("no reader")]
+    return []
 
 
 COMMANDS = {"ask": ask}

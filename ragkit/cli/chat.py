@@ -36,6 +36,7 @@ from ragkit.cli.output import (
     print_sources,
     say,
 )
+from ragkit.cli.progress import shown_until_first
 from ragkit.cli.talk import Command, talk
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class IndexSession:
         from ragkit.cli.stream import print_answer_stream  # with its records, 30 ms of an import
 
         with closing(self._conversation.stream(text)) as events:
-            answer = print_answer_stream(events)
+            answer = print_answer_stream(shown_until_first(events, "Searching and reading …"))
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +20,13 @@ from ragkit.cli.options import (
     open_pipeline,
 )
 from ragkit.cli.output import print_json, print_report, say, say_waiting
-from ragkit.cli.progress import ingest_progress
+from ragkit.cli.progress import ingest_progress, work_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.protocols import StoreStats
-    from ragkit.records import IndexReport
+    from ragkit.records import Erasure, IndexReport
 
 SOME_FAILED = 3
 
@@ -45,10 +46,12 @@ def index(
     embedder: NewEmbedder = None,
     backend: Backend = None,
     include: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Only files that match; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="GLOB", help="Leave out files; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would be done.")
@@ -56,6 +59,9 @@ def index(
     prune: Annotated[
         bool,
         typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
+    ] = False,
+    forget_removed: Annotated[
+        bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
     ] = False,
     quiet: Quiet = False,
     files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
@@ -66,17 +72,26 @@ def index(
 
     Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
     Words can be searched at once, while vectors are still being made; what is missing of them is
-    made by the next run. The first index is named after its folder.
+    made by the next run. --include and --exclude are kept with the folder.
     """
-    config, _ = configured_embedder(
-        settings, embedder, backend, load__include=include, load__exclude=exclude
-    )
+    from ragkit.records import SourceRules
+
+    config, _ = configured_embedder(settings, embedder, backend)
+    given = (tuple(include or ()), tuple(exclude or ()))
+    rules = SourceRules(*given) if include is not None or exclude is not None else None
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not (dry_run or quiet):
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show:
-            report = rag.index(*(paths or ()), prune=prune, dry_run=dry_run, on_progress=show)
+            report = rag.index(
+                *(paths or ()),
+                prune=prune,
+                dry_run=dry_run,
+                rules=rules,
+                forget_removed=forget_removed,
+                on_progress=show,
+            )
         stats = rag.stats() if rag.exists else None
     _finish(report, stats, json=json, files=files, quiet=quiet)
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
@@ -118,27 +133,91 @@ def _finish(
         raise typer.Exit(SOME_FAILED)
 
 
+def accept(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files that cannot be read.")
+    ],
+    index: IndexName = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Let them be failures again.")] = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Accept that files cannot be read: they no longer make every run end with code 3.
+
+    They are tried again at each run, and indexed when they can be read.
+    """
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        rag.accept(*paths, undo=undo)
+
+
 def remove(
     paths: Annotated[
         list[str],
         typer.Argument(metavar="PATH...", help="Files or folders, as `ragkit list` names them."),
     ],
     index: IndexName = "",
+    erase: Annotated[
+        bool,
+        typer.Option(
+            "--erase",
+            help="Take their text out of every run that is kept, and out of the index's files.",
+        ),
+    ] = False,
+    quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Remove documents from the index. The files themselves are not touched."""
+    """Remove documents from the index. The files themselves are not touched.
+
+    Without --erase earlier runs can still be looked at, as long as they are kept, and the text
+    stays in the index's files until `ragkit compact`.
+    """
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
+        if erase:
+            with work_progress("erase", quiet=quiet or json) as show:
+                erased = rag.erase(*paths, on_progress=show)
+            _tell_erased(erased, json=json)
+            return
         removed = rag.remove(*paths)
+    kept = config.history
     if json:
-        print_json({"removed": list(removed)})
+        print_json({"removed": list(removed), "text_kept": asdict(kept)})
     else:
         for path in removed:
             typer.echo(path)
     if not removed:
         say("ragkit: no document of the index matches; `ragkit list` names them")
         raise typer.Exit(1)
+    if not json:
+        say(
+            f"(the text stays in the index as long as a run that has it is kept: the last "
+            f"{kept.last}, and one a day for {kept.days} days; then `ragkit compact` takes it out. "
+            "`ragkit remove --erase` does so at once)"
+        )
+
+
+def _tell_erased(erased: Erasure, *, json: bool) -> None:
+    if json:
+        print_json(erased)
+    else:
+        for path in erased.documents:
+            typer.echo(path)
+    if not erased.versions and erased.is_complete:
+        say("ragkit: no document matches that the index has or had; `ragkit list` names them")
+        raise typer.Exit(1)
+    if not erased.is_complete:
+        say(
+            "ragkit: the text left every run, but a process that reads the index held an older "
+            "state, so it may stand in the log yet: run `ragkit compact` when that has ended"
+        )
+        raise typer.Exit(SOME_FAILED)
+    if not json:
+        say(
+            f"(erased: {erased.versions} versions, {erased.chunks} passages, with their keywords "
+            "and vectors, of every run. Not touched: the documents' own files, which later runs of "
+            "`ragkit index` leave out, their names in the list of runs, and backups made before)"
+        )
 
 
 def _source(value: str | None) -> str | None:
@@ -182,4 +261,4 @@ def rebuild(
     _finish(report, stats, json=json, quiet=quiet)
 
 
-COMMANDS = {"index": index, "remove": remove, "rebuild": rebuild}
+COMMANDS = {"index": index, "accept": accept, "remove": remove, "rebuild": rebuild}

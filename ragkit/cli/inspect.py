@@ -57,9 +57,15 @@ def info(
     with open_pipeline(index, config) as rag:
         stats, runs = rag.stats(), rag.store.runs()
         roots = sorted({d.root for d in rag.documents()})
+        rules, decisions = rag.store.rules(), rag.store.decisions()
         path = rag.path
     if json:
-        print_json({"path": str(path), "roots": roots, **to_json(stats), "runs": runs})
+        chosen = {
+            "rules": {source: to_json(held) for source, held in rules.items()},
+            "decisions": decisions,
+        }
+        told = {"path": str(path), "roots": roots, **chosen, **to_json(stats), "runs": runs}
+        print_json(told)
         return
     embedder = stats.embedder
     rows = {
@@ -76,6 +82,12 @@ def info(
     for name, value in rows.items():
         typer.echo(f"{name:<11}{value}")
     say_waiting(stats)
+    for source, held in rules.items():
+        for option, globs in (("--include", held.include), ("--exclude", held.exclude)):
+            if globs:
+                typer.echo(f"{option:<11}{', '.join(globs)}  below {source}")
+    for location, decision in decisions.items():
+        typer.echo(f"{decision:<11}{location}")
     for run in runs[:5]:
         typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
                    f"{run['command']}")  # fmt: skip
@@ -84,21 +96,36 @@ def info(
 def check(
     index: IndexName = "",
     quick: Annotated[bool, typer.Option("--quick", help="Only what takes no time.")] = False,
+    keywords: Annotated[
+        bool,
+        typer.Option("--keywords", help="Analyse every text again for the keyword index."),
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Make anew what is broken and derived; needs no model."),
+    ] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Check the index: every invariant of its files on disk, row by row.
 
-    docs/format.md names the invariants. Exit code 12 if one that must hold is broken.
+    docs/format.md names the invariants. Of many passages a sample is compared with the keyword
+    index; --keywords compares all. Exit code 12 if an invariant that must hold is broken.
     """
     from ragkit.store.open import check_index
 
+    if quick and (keywords or repair):
+        msg = "it leaves out what --keywords and --repair look at"
+        raise typer.BadParameter(msg, param_hint="--quick")
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        problems = check_index(rag.path, quick=quick)
+        mended = rag.store.repair() if repair else []
+        problems = check_index(rag.path, quick=quick, keywords=keywords)
     if json:
-        print_json(problems)
+        print_json({"repaired": mended, "problems": problems} if repair else problems)
     else:
+        for one in mended:
+            typer.echo(f"repaired: {one.invariant}: {one.detail}")
         for problem in problems:
             typer.echo(f"{problem.severity}: {problem.invariant}: {problem.detail}")
             typer.echo(f"      {problem.repair}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,9 +61,16 @@ Backend = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Where vectors come from: auto, ollama, openai or embedded."),
 ]
+Moment = Annotated[
+    str, typer.Argument(metavar="GENERATION|DATE", help="A run of `ragkit log`, or a day or time.")
+]
 AsOf = Annotated[
-    int | None,
-    typer.Option(metavar="GENERATION", help="The index as it was after that run of `info`."),
+    str | None,
+    typer.Option(
+        metavar="GENERATION|DATE",
+        help="The index as it was after that run of `ragkit log`, or at the end of that day, e.g. "
+        "2026-03-31, or at that time, e.g. 2026-03-31T14:00 (local).",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Settings = Annotated[
@@ -178,6 +186,38 @@ def open_pipeline(
         )
         raise IndexMismatchError(msg, rag.path, stored=name, given=config.models.embedder)
     return rag
+
+
+def moment(text: str | None, option: str = "--as-of") -> int | datetime | None:
+    """What a generation's number or a date stands for; a day stands for its end.
+
+    Args:
+        text: As it was given; a time without a zone is local.
+        option: Its name, for the error.
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as exc:
+        msg = (
+            f"{option} {text!r}: expected a generation's number, as `ragkit log` lists them, or a "
+            "date such as 2026-03-31 or 2026-03-31T14:00"
+        )
+        raise ConfigError(msg) from exc
+    if _is_day(text):
+        when = datetime.combine(when.date(), time.max)
+    return when if when.tzinfo else when.astimezone()
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ragkit.cli.output import end_interrupted, on_terminal, say, size_text
 from ragkit.errors import ModelUnavailableError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from ragkit.ingest.run import Progress
     from ragkit.models.ollama import ModelProgress
+
+T = TypeVar("T")
 
 LINE_EVERY_S = 10.0
 
@@ -38,10 +41,19 @@ def _ingest_step(step: Progress, seconds: float) -> _Step:
     files = f"{step.files_done}/{step.files_total} files"
     rate = f"{step.texts_embedded / max(seconds, 1e-3):.1f} passages/s"
     share = step.bytes_done / max(step.bytes_total, 1)
-    left = seconds * (1 - share) / max(share, 1e-6)
+    left = _seconds_left(step, seconds, share)
     line = f"{files}, {share:.0%}, {rate}, about {left:.0f} s left"
     columns = {"rate": rate, "path": step.path}
-    return _Step("index", files, step.files_done, step.files_total, line=line, columns=columns)
+    return _Step("index", files, step.bytes_done, step.bytes_total, line=line, columns=columns)
+
+
+def _seconds_left(step: Progress, seconds: float, share: float) -> float:
+    """How long a run may take yet: files are read sooner than their passages are embedded."""
+    by_files = seconds * (1 - share) / max(share, 1e-6)
+    if not step.texts_embedded:
+        return by_files
+    texts = step.texts_read / max(share, 1e-6)
+    return max(by_files, (texts - step.texts_embedded) * seconds / step.texts_embedded)
 
 
 def _vector_step(step: Progress, seconds: float) -> _Step:
@@ -67,6 +79,17 @@ def _ingest_columns() -> tuple[ProgressColumn, ...]:
     )
 
 
+def shown_until_first(events: Iterator[T], doing: str) -> Iterator[T]:
+    """Events, and at a terminal what is being done until the first of them comes."""
+    if on_terminal():
+        from rich.console import Console
+
+        with Console(stderr=True).status(doing):
+            first = [*islice(events, 1)]
+        yield from first
+    yield from events
+
+
 @contextmanager
 def question_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
     """Show how many questions were asked while the block runs; yields what to call after each."""
@@ -79,6 +102,25 @@ def question_progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]
 
     with _shown(_question_columns, quiet=quiet) as show:
         show(_Step("questions", "questions", 0, total))
+        yield step
+
+
+@contextmanager
+def work_progress(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how far some work is while the block runs.
+
+    Args:
+        what: The work, in a word.
+        quiet: Show nothing.
+
+    Yields:
+        What to call with the steps done and the steps there are.
+    """
+
+    def step(done: int, total: int) -> None:
+        show(_Step(what, what, done, total, line=f"{what}: {done / max(total, 1):.0%}"))
+
+    with _shown(_question_columns, quiet=quiet) as show:
         yield step
 
 

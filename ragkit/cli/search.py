@@ -18,6 +18,7 @@ from ragkit.cli.options import (
     SearchMode,
     Settings,
     configured,
+    moment,
     open_pipeline,
     restriction,
 )
@@ -50,7 +51,7 @@ def search(
     """Find the passages that speak about a question. No chat model is asked."""
     config, _ = configured(settings, search__mode=mode)
     with open_pipeline(index, config) as rag:
-        hits = rag.search(question, k=k, as_of=as_of, **restriction(path, kind))
+        hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind))
         say_waiting(rag.stats())
     if json:
         print_json(hits)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
+import typer
+
 from ragkit.errors import RagkitError
 from ragkit.text.visible import visible
 
@@ -61,6 +63,14 @@ def _failure_told() -> Iterator[None]:
     except OSError as exc:
         msg = f"the output cannot be written: {exc.strerror}"
         raise RagkitError(msg) from exc
+
+
+class StderrHandler(logging.Handler):
+    """Writes log records where stderr goes now: above a bar while one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        typer.echo(self.format(record), err=True)
 
 
 class VisibleFormatter(logging.Formatter):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import chain, islice, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -16,7 +17,8 @@ from ragkit.ingest.load import (
     walk_files,
 )
 from ragkit.ingest.load.document import document_path
-from ragkit.records import FileOutcome, IndexReport
+from ragkit.ingest.load.ignore import Rules, ignored_by, make_rules
+from ragkit.records import NO_RULES, FileOutcome, IndexReport, SourceRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -29,6 +31,45 @@ if TYPE_CHECKING:
     _Content: TypeAlias = tuple[int, str | None]
 
 PRUNE_SHARE = 0.5  # losing more than this share of a root's documents must be confirmed
+
+
+class Choices(NamedTuple):
+    """What was chosen for an index by hand, kept with it.
+
+    Attributes:
+        rules: Which files of a source count, by its absolute path.
+        removed: Files and folders, absolute, that were taken out and stay out.
+        accepted: Files, absolute, that are known to be unreadable.
+    """
+
+    rules: Mapping[str, SourceRules] = NO_RULES
+    removed: Set[str] = frozenset()
+    accepted: Set[str] = frozenset()
+
+    def left_out(self, location: str) -> str:
+        """Why a file is not to be indexed; "" if it is."""
+        if not (self.rules or self.removed):
+            return ""
+        above = list(_upwards(location))
+        if not self.removed.isdisjoint(above):
+            return "removed by hand"
+        for source in above[1:]:
+            rules = self.rules.get(source, _ALL)
+            relative = location.removeprefix(source).lstrip("/")
+            if rules.exclude and ignored_by((_made(rules.exclude),), relative):
+                return "left out by --exclude"
+            if rules.include and not ignored_by((_made(rules.include),), relative):
+                return "not among the included"
+        return ""
+
+
+_ALL = SourceRules()
+NO_CHOICES = Choices()
+
+
+@cache
+def _made(globs: tuple[str, ...]) -> Rules:
+    return make_rules(globs, source="a rule of the folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +107,7 @@ class Plan:
     emptied: list[FileOutcome] = field(default_factory=list)
     unseen: list[DocumentInfo] = field(default_factory=list)
     keep: list[DocumentInfo] = field(default_factory=list)
+    choices: Choices = NO_CHOICES
 
     @property
     def bytes_total(self) -> int:
@@ -86,6 +128,7 @@ def make_plan(
     formats: Formats | None = None,
     sources: Sequence[str] = (),
     prune: bool = False,
+    choices: Choices = NO_CHOICES,
 ) -> Plan:
     """Compare files with documents by content hash.
 
@@ -98,6 +141,7 @@ def make_plan(
         formats: Which there are readers for; as `walk_files` has them where None.
         sources: What was indexed before, as `living_sources` gives it.
         prune: Remove documents even where more than half of a root's would go.
+        choices: What was chosen by hand.
 
     Raises:
         LoadError: A path does not exist or cannot be read, and it was not indexed before, or
@@ -107,10 +151,10 @@ def make_plan(
     # Documents and files are held against each other by their location: root, ``/``, path.
     documents = {f"{d.root}/{d.path}": d for d in known}
     targets = _targets(paths, [source for source in sources if source not in documents])
-    sight = _compared(_walked(targets, settings, formats, set(sources)), documents)
+    sight = _compared(_walked(targets, settings, formats, set(sources)), documents, choices)
     losses = _losses(documents, {target.location for target in targets}, sight)
     load, moved = _with_moves(sight.load, losses)
-    removed, emptied = _removals(losses, moved, prune=prune)
+    removed, emptied = _removals(losses, moved, sight.left_out, prune=prune)
     return Plan(
         sources=[*sources, *(target.source for target in targets)],
         load=load,
@@ -120,6 +164,7 @@ def make_plan(
         unreadable=sight.unreadable,
         emptied=emptied,
         unseen=[d for location, d in documents.items() if sight.hides(location)],
+        choices=choices,
     )
 
 
@@ -226,8 +271,8 @@ def _gone(target: _Target, error: LoadError) -> _Found:
 class _Sight:
     """What the walks met.
 
-    ``present`` has the locations of files, ``out_of_sight`` those of what is unreadable: a file,
-    or a folder with all that is below it.
+    ``present`` has the locations of files, ``left_out`` of those that are not meant,
+    ``out_of_sight`` those of what is unreadable: a file, or a folder with all that is below it.
     """
 
     load: list[PlannedFile] = field(default_factory=list)
@@ -235,6 +280,7 @@ class _Sight:
     skipped: list[FileOutcome] = field(default_factory=list)
     unreadable: list[FileOutcome] = field(default_factory=list)
     present: set[str] = field(default_factory=set)
+    left_out: set[str] = field(default_factory=set)
     out_of_sight: list[str] = field(default_factory=list)
 
     def hides(self, location: str) -> bool:
@@ -242,7 +288,9 @@ class _Sight:
         return any(_is_below(location, hidden) for hidden in self.out_of_sight)
 
 
-def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -> _Sight:
+def _compared(
+    walked: Iterable[_Found], documents: Mapping[str, DocumentInfo], choices: Choices
+) -> _Sight:
     """Tell new and changed files from unchanged ones, and both from what cannot be loaded."""
     sight, folders = _Sight(), dict[str, Path]()
     for entry, root, path, location in walked:
@@ -251,6 +299,9 @@ def _compared(walked: Iterable[_Found], documents: Mapping[str, DocumentInfo]) -
             sight.unreadable.append(FileOutcome(path, entry.reason))
         elif entry.status == "skipped":
             sight.skipped.append(FileOutcome(path, entry.reason))
+        elif reason := choices.left_out(location):
+            sight.left_out.add(location)
+            sight.skipped.append(FileOutcome(path, reason))
         else:
             sight.present.add(location)
             previous, doc_id = documents.get(location), make_doc_id(root, path)
@@ -317,16 +368,20 @@ def _with_moves(
 
 
 def _removals(
-    losses: Sequence[_Loss], moved: Set[_Content], *, prune: bool
+    losses: Sequence[_Loss], moved: Set[_Content], left_out: Set[str], *, prune: bool
 ) -> tuple[list[DocumentInfo], list[FileOutcome]]:
-    """What to remove: all that is lost, unless it is too much to be meant; what moved is not lost.
+    """What to remove: all that is lost, unless it is too much to be meant.
+
+    What moved is not lost, and what is left out by a rule is meant.
 
     Returns:
         The documents, and why those of other locations are kept.
     """
     removed, emptied = [], []
     for loss in losses:
-        elsewhere = [document for document in loss.lost if _content(document) in moved]
+        elsewhere = [
+            d for d in loss.lost if _content(d) in moved or f"{d.root}/{d.path}" in left_out
+        ]
         gone = len(loss.lost) - len(elsewhere)
         is_too_much = gone > PRUNE_SHARE * loss.of and not prune
         if is_too_much:
@@ -430,6 +485,8 @@ class IngestReportBuilder:
     ) -> None:
         """Note that a file could not be indexed, and whether its older chunks stay."""
         where = self.stale if is_kept else self.skipped if is_unsupported else self.failed
+        if f"{planned.root.as_posix()}/{planned.path}" in self.plan.choices.accepted:
+            where, reason = self.skipped, f"accepted as it is ({reason})"
         where.append(FileOutcome(planned.path, reason))
 
     def report(self, *, generation: int, seconds: float) -> IndexReport:

@@ -45,7 +45,8 @@ LEFT_TO_WORDS = "what was read can be searched by its words; `ragkit index` adds
 class Progress:
     """How far an ingest is. Bytes are those of source files whose documents are dealt with.
 
-    ``texts_waiting`` counts the chunks that have no vector yet, once all files are dealt with.
+    ``texts_waiting`` counts the chunks that have no vector yet, once all files are dealt with;
+    ``texts_read`` those of all files so far.
     """
 
     files_done: int
@@ -55,6 +56,7 @@ class Progress:
     texts_embedded: int
     path: str
     texts_waiting: int = 0
+    texts_read: int = 0
 
 
 def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:
@@ -394,5 +396,6 @@ class _Account:
                 self.builder.embedded,
                 self._path,
                 waiting,
+                self.builder.chunks,
             )
         )

@@ -153,7 +153,7 @@ class Texts:
         self.back += len(batch.keys) + len(batch.failed)
         for key, reason in batch.failed.items():
             self._failed.add(key)
-            told = f"a text of it has no vector, it is found by its words: {reason}"
+            told = f"cannot be embedded: {reason}; it is found by its words"
             self.refused.update(dict.fromkeys(self._under_way.pop(key), told))
         for key in batch.keys:
             del self._under_way[key]

@@ -18,18 +18,27 @@ from ragkit.errors import (
     ModelUnavailableError,
 )
 from ragkit.ingest.load import Formats
-from ragkit.ingest.plan import Plan, living_sources, make_plan, planned_report
+from ragkit.ingest.moved import absolute, find_moves, follow_moves, missing_sources
+from ragkit.ingest.plan import (
+    NO_CHOICES,
+    Choices,
+    Plan,
+    living_sources,
+    make_plan,
+    planned_report,
+)
+from ragkit.records import FileOutcome, SourceRules
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ragkit.config import Config
+    from ragkit.config import Config, HistorySettings
     from ragkit.ingest.run import Progress
     from ragkit.ingest.texts import Embedding
     from ragkit.models.choose import Models
     from ragkit.protocols import StoreWriter, VectorStore
-    from ragkit.records import DocumentInfo, IndexReport
+    from ragkit.records import DocumentInfo, Erasure, IndexReport
 
 RebuildSource: TypeAlias = Literal["text", "files"]
 """What an index is built anew from: the text that it holds, or the files."""
@@ -48,6 +57,8 @@ class IngestSetup:
         config: Load and split settings.
         on_progress: Called after every file, in the caller's thread.
         formats: Which formats there are readers for.
+        rules: Which files count below the paths that are indexed; None: those kept with them.
+        forgets_removed: Take in again what was removed by hand.
     """
 
     location: str | Path
@@ -56,6 +67,8 @@ class IngestSetup:
     config: Config
     on_progress: Callable[[Progress], None] = lambda _: None
     formats: Formats = field(default_factory=Formats)
+    rules: SourceRules | None = None
+    forgets_removed: bool = False
 
 
 def update_index(
@@ -73,9 +86,15 @@ def update_index(
     store = setup.store
     if store is not None and not dry_run:
         _match_embedder(store, setup.models)
+        update.follow()
     seen = store.commits() if store else 0
     plan = update.plan()
-    if dry_run or (plan.is_current and not (store and store.stats().waiting)):
+    has_work = not plan.is_current or (
+        store is not None and bool(store.stats().waiting or plan.choices != kept_choices(store))
+    )
+    if store is not None and not (dry_run or has_work):
+        store.recover()
+    if dry_run or not has_work:
         return update.told(plan, dry_run=dry_run)  # nothing to index makes no index either
     if store is not None:
         return update.carry_out(store, plan, seen=seen)
@@ -130,19 +149,45 @@ class _Update:
         self._setup, self._paths, self._prune = setup, paths, prune
         self._started = time.monotonic()
 
+    def follow(self) -> None:
+        """Let the documents of a folder that was moved follow it."""
+        store = self._setup.store
+        if store is not None:
+            moves = find_moves(self._paths, store.documents(), indexed_sources(store))
+            follow_moves(store, moves, self._setup.config.history)
+
     def plan(self) -> Plan:
-        """Compare the files with the index as it is now."""
+        """Compare the files with the index as it is now.
+
+        Of the folders indexed before, one that is missing does not keep the others from being
+        updated.
+        """
         setup = self._setup
         _check_splitter(setup)
         sources = indexed_sources(setup.store) if setup.store else []
-        return make_plan(
-            [Path(p) for p in self._paths or sources],
+        missing = [] if self._paths else missing_sources(sources)
+        if len(missing) == len(sources):  # nothing is left to update: that is an error
+            missing = []
+        plan = make_plan(
+            [Path(p) for p in self._paths or sources if p not in missing],
             setup.store.documents() if setup.store else [],
             setup.config.load,
             formats=setup.formats,
             sources=sources,
             prune=self._prune,
+            choices=self._choices(),
         )
+        return replace(plan, unreadable=[*plan.unreadable, *map(_missing_source, missing)])
+
+    def _choices(self) -> Choices:
+        """What was chosen by hand, with what this run changes of it."""
+        setup, named = self._setup, set(map(absolute, self._paths))
+        kept = kept_choices(setup.store) if setup.store else NO_CHOICES
+        rules = dict(kept.rules)
+        if setup.rules is not None:
+            rules |= dict.fromkeys(named or rules, setup.rules)
+        removed = set() if setup.forgets_removed else kept.removed - named
+        return kept._replace(rules=rules, removed=removed)
 
     def told(self, plan: Plan, *, dry_run: bool) -> IndexReport:
         """The report of a run that writes nothing."""
@@ -166,6 +211,14 @@ class _Update:
             return _carry_out(plan, store, writer, self._setup)
 
 
+def _missing_source(source: str) -> FileOutcome:
+    reason = (
+        "is not there; its documents were kept: if it was moved, `ragkit move OLD NEW`; if it is "
+        "gone for good, `ragkit remove` takes them out"
+    )
+    return FileOutcome(source, reason)
+
+
 def _carry_out(
     plan: Plan,
     store: VectorStore,
@@ -187,9 +240,11 @@ def _carry_out(
     from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Ingest, carry_out_removals
 
-    writer.ask_for(plan.sources)
+    _keep_choices(plan, store, writer)
     if not (plan.load or plan.keep or store.stats().waiting):
-        return carry_out_removals(plan, writer)
+        report = carry_out_removals(plan, writer)
+        writer.retain(**asdict(setup.config.history))
+        return report
     embedding, max_tokens = _embedding(store, setup.models)
     split = {f"split.{name}": value for name, value in store.splitter.items()}
     config = setup.config.with_values(split, "the index")
@@ -203,7 +258,30 @@ def _carry_out(
         on_progress=setup.on_progress,
         older=older,
     )
-    return ingest.run()
+    report = ingest.run()
+    writer.retain(**asdict(config.history))
+    return report
+
+
+def kept_choices(store: VectorStore) -> Choices:
+    """What was chosen by hand for an index."""
+    decided = store.decisions()
+    by_kind = {
+        kind: {location for location, decision in decided.items() if decision == kind}
+        for kind in ("removed", "accepted")
+    }
+    rules = {source: held for source, held in store.rules().items() if held != SourceRules()}
+    return Choices(rules, by_kind["removed"], by_kind["accepted"])
+
+
+def _keep_choices(plan: Plan, store: VectorStore, writer: StoreWriter) -> None:
+    """Keep what a run was asked for, and what it chose."""
+    stored = store.rules()
+    sources = sorted(set(plan.sources))
+    rules = {s: plan.choices.rules.get(s, SourceRules()) for s in {*sources, *stored}}
+    writer.ask_for(sources, rules)
+    removed = {s for s, decision in store.decisions().items() if decision == "removed"}
+    writer.decide(sorted(removed - plan.choices.removed), None)
 
 
 def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
@@ -223,7 +301,7 @@ def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
 
 def indexed_sources(store: VectorStore) -> list[str]:
     """The folders and files that an index's documents come from."""
-    return living_sources(set(store.sources()), store.documents())
+    return living_sources(set(store.sources()), store.documents(whole_only=True))
 
 
 def _check_splitter(setup: IngestSetup) -> None:
@@ -242,19 +320,72 @@ def _check_splitter(setup: IngestSetup) -> None:
         raise IndexMismatchError(msg, store.location, stored=str(stored), given=str(given))
 
 
-def remove_documents(store: VectorStore, paths: Sequence[str | Path]) -> tuple[str, ...]:
+def remove_documents(
+    store: VectorStore, paths: Sequence[str | Path], history: HistorySettings
+) -> tuple[str, ...]:
     """Remove documents from an index; see `Pipeline.remove`."""
+    chosen, command = _chosen(store, paths)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.remove([d.doc_id for d in chosen])
+            writer.decide(_locations(paths, chosen), "removed")
+            writer.retain(**asdict(history))
+    return tuple(d.path for d in chosen)
+
+
+def erase_documents_of(
+    store: VectorStore,
+    paths: Sequence[str | Path],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Erasure:
+    """Erase documents from every generation of an index; see `Pipeline.erase`."""
+    chosen, command = _chosen(store, paths, ever=True)
+    doc_ids = _with_former_places(store, {document.doc_id for document in chosen})
+    command = command.replace("remove", "remove --erase", 1)
+    if chosen:
+        with store.writing(command) as writer:
+            writer.decide(_locations(paths, chosen), "removed")
+    return store.erase(doc_ids, command, on_progress=on_progress)
+
+
+def _with_former_places(store: VectorStore, doc_ids: set[str]) -> list[str]:
+    """The documents, and those that they were before they were moved: dead, with the same file."""
+    every = store.documents(ever=True)
+    living = {document.doc_id for document in store.documents()}
+    while True:
+        files = {document.file_sha256 for document in every if document.doc_id in doc_ids}
+        former = {d.doc_id for d in every if d.file_sha256 in files} - living - doc_ids
+        if not former:
+            return sorted(doc_ids)
+        doc_ids = doc_ids | former
+
+
+def _chosen(
+    store: VectorStore, paths: Sequence[str | Path], *, ever: bool = False
+) -> tuple[list[DocumentInfo], str]:
+    """The documents that paths name, and the command for the list of generations."""
     wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
     names = {str(p) for p in paths}
     chosen = [
         d
-        for d in store.documents()
+        for d in store.documents(ever=ever)
         if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
     ]
-    if chosen:
-        with store.writing("remove " + " ".join(sorted(names))) as writer:
-            writer.remove([d.doc_id for d in chosen])
-    return tuple(d.path for d in chosen)
+    return chosen, "remove " + " ".join(sorted(names))
+
+
+def _locations(paths: Sequence[str | Path], chosen: Sequence[DocumentInfo]) -> list[str]:
+    """What stays out of the index from now on: folders as they were named, and single documents."""
+    named = {absolute(path) for path in paths}
+    places = {f"{d.root}/{d.path}" for d in chosen}
+    folders = {f for f in named if any(place.startswith(f"{f}/") for place in places)}
+    return sorted(folders | {p for p in places if not any(p.startswith(f"{f}/") for f in folders)})
+
+
+def accept_files(store: VectorStore, paths: Sequence[str | Path], *, undo: bool = False) -> None:
+    """Note files as known to be unreadable; see `Pipeline.accept`."""
+    with store.writing("accept " + " ".join(map(str, paths))) as writer:
+        writer.decide([absolute(path) for path in paths], None if undo else "accepted")
 
 
 def _with_parents(path: Path) -> set[Path]:
@@ -287,14 +418,16 @@ def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> In
     record = {} if embedder is None else embedder_record(embedder)
     if source is None:
         source = "text" if is_split_alike and record != store.embedder else "files"
-    known = store.documents()
+    known = store.documents(whole_only=True)  # to read the files again cures the others
     guard = _guarded_plan(setup, store) if source == "files" else Plan()
     with store.rebuilding(embedder=record, splitter=splitter) as fresh:
         if source == "text":
             plan = _plan_from_text(store, fresh)
         else:
             # Another run may have written before this one had the lock.
-            guard = guard if store.documents() == known else _guarded_plan(setup, store)
+            guard = (
+                guard if store.documents(whole_only=True) == known else _guarded_plan(setup, store)
+            )
             plan = _plan_from_files(setup, guard, fresh)
         with fresh.writing("rebuild") as writer:
             return _carry_out(plan, fresh, writer, setup, older=store)
@@ -315,7 +448,7 @@ def _plan_from_text(store: VectorStore, fresh: VectorStore) -> Plan:
 def _plan_from_files(setup: IngestSetup, guard: Plan, fresh: VectorStore) -> Plan:
     """Read all files again; what cannot be seen now is taken over as it is."""
     made = fresh.documents()  # by a rebuild that was left unfinished
-    plan = _planned(setup, guard.sources, made, prune=True)
+    plan = _planned(setup, guard.sources, made, prune=True, choices=guard.choices)
     return replace(plan, keep=_missing(guard.unseen, made))
 
 
@@ -330,7 +463,8 @@ def _guarded_plan(setup: IngestSetup, store: VectorStore) -> Plan:
     Raises:
         LoadError: A folder was emptied or is not mounted.
     """
-    plan = _planned(setup, indexed_sources(store), store.documents())
+    kept, known = kept_choices(store), store.documents(whole_only=True)
+    plan = _planned(setup, indexed_sources(store), known, choices=kept)
     _refuse_emptied(plan)
     return plan
 
@@ -341,9 +475,17 @@ def _planned(
     known: Sequence[DocumentInfo],
     *,
     prune: bool = False,
+    choices: Choices,
 ) -> Plan:
-    paths, load = [Path(s) for s in sources], setup.config.load
-    return make_plan(paths, known, load, formats=setup.formats, sources=sources, prune=prune)
+    return make_plan(
+        [Path(s) for s in sources],
+        known,
+        setup.config.load,
+        formats=setup.formats,
+        sources=sources,
+        prune=prune,
+        choices=choices,
+    )
 
 
 def _refuse_emptied(plan: Plan) -> None:

@@ -57,6 +57,8 @@ _FIRST = 1.0
 _RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
 """The line below the names of a Markdown table's columns."""
 
+_HEADING = re.compile(r"#{1,6}(?:[ \t]|\Z)")
+
 _QUESTION = re.compile(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?？][*_ ]*")
 """A line that is one question."""
 
@@ -170,15 +172,16 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
 
     A question (as in a list of questions and answers) is quoted with what follows it and lends
     it its terms, but is not embedded: any question is near any other. A heading that asks lends its
-    terms only; what stands below it may be shorter. A table's first row is read before each that
-    follows it: it names the columns.
+    terms only; what stands below it may be shorter. The row that names a table's columns, or the
+    heading that does where the passage begins within the table, is read before each row.
     """
     headings = {_bare(h) for h in (*passage.heading, passage.title)}
     asked, lent = None, ""
     part = passage.text[begin:stop]
-    for start, end, names in _with_columns(part, is_cut=passage.start + begin > 0):
+    above = passage.heading[-1] if passage.heading and not begin else ""
+    for start, end, names in _with_columns(part, above, is_cut=passage.start + begin > 0):
         said = part[start:end]
-        is_heading = said.startswith("#") or _bare(said) in headings
+        is_heading = _HEADING.match(said) is not None or _bare(said) in headings
         if is_heading:
             asked, lent = None, ""
         first = start if asked is None else asked
@@ -195,21 +198,23 @@ def _candidates(passage: Passage, begin: int, stop: int) -> Iterator[_Candidate]
         asked, lent = None, ""
 
 
-def _with_columns(part: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
+def _with_columns(part: str, above: str, *, is_cut: bool) -> Iterator[tuple[int, int, str]]:
     """List what has words in it; with a table's row, the row above that names its columns.
 
-    Markdown underlines such a row, which then says nothing by itself. Not listed, too, are marks
+    Markdown underlines such a row, which then says nothing by itself; without a rule no row that
+    begins with a bar names any. Not listed, too, are marks
     that close the emphasis of what stands before them, and a page's own references ``[1]`` around
     a sentence.
     """
-    names = ""
+    names = f"{above}\n" if " | " in above and part.startswith("|") else ""
     for start, end in (_between_marks(part, *s) for s in statements(part, is_cut=is_cut)):
         said = part[start:end]
         is_row = "\n" not in said and (said.startswith("|") or " | " in said)
-        names = names if is_row else ""
-        if words(said) and not (is_row and _RULE.match(part, end)):
+        names = names if is_row or not words(said) else ""
+        names_columns = is_row and _RULE.match(part, end) is not None
+        if words(said) and not names_columns:
             yield start, end, names
-        if is_row and not names:
+        if names_columns or (is_row and not names and not said.startswith("|")):
             names = f"{said}\n"
 
 

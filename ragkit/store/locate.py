@@ -131,7 +131,9 @@ def _meant(folder: Path) -> Path:
 def _for_sources(sources: Sequence[Path], folder: Path) -> Path:
     """The index that holds the sources, or the path of a new one that is named after the first."""
     wanted = [source.resolve() for source in sources]
-    holding = {path: held for path in find_indexes(folder) if (held := _held(path, wanted))}
+    found = find_indexes(folder)
+    holding = {path: held for path in found if (held := _held(path, wanted))}
+    holding = holding or {path: wanted[0] for path in found if _has_moved(path, wanted)}
     if len(holding) > 1:
         listed = "; ".join(f"{held} is in {path.name}" for path, held in holding.items())
         msg = f"these paths belong to several indexes: {listed}; index them one after the other"
@@ -150,6 +152,33 @@ def _held(path: Path, wanted: Sequence[Path]) -> Path | None:
     """The first of some paths that an index holds; one that cannot be opened holds none."""
     held = _sources(path) or ()
     return next((w for w in wanted if any(w == s or s in w.parents for s in held)), None)
+
+
+def _has_moved(path: Path, wanted: Sequence[Path]) -> bool:
+    """Whether a folder that an index misses seems to lie at a path now: half its files do."""
+    gone = [source for source in _sources(path) or () if not os.path.lexists(source)]
+    if not gone:
+        return False
+    from contextlib import closing
+
+    from ragkit.store.local.store import LocalStore
+
+    with closing(LocalStore(path)) as store:
+        files = [(Path(d.root, d.path), d.size_bytes) for d in store.documents()]
+    for source in gone:
+        below = [(f.relative_to(source), size) for f, size in files if source in f.parents]
+        for place in (place for w in wanted for place in (w, w / source.name)):
+            there = sum(_has_size(place / name, size) for name, size in below)
+            if below and 2 * there >= len(below):
+                return True
+    return False
+
+
+def _has_size(file: Path, size_bytes: int) -> bool:
+    try:
+        return file.stat().st_size == size_bytes
+    except OSError:
+        return False
 
 
 def _opens(path: Path) -> bool:

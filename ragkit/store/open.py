@@ -5,18 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ragkit.errors import StoreError
 from ragkit.store.local import disk
-from ragkit.store.local.catalog import SQLITE_VERSION
+from ragkit.store.local.catalog import SQLITE_VERSION, WAL_RESET_FROM, WAL_RESET_MENDED
 from ragkit.store.local.store import LocalStore
-from ragkit.store.locate import index_folder
+from ragkit.store.locate import index_folder, index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ragkit.protocols import VectorStore, Violation
 
 
 ENGINE = f"SQLite {SQLITE_VERSION}"  # what holds an index on this machine
+
+
+def engine_note() -> str:
+    """What is known to be wrong with the engine of this machine, and why it does no harm."""
+    version = tuple(int(part) for part in SQLITE_VERSION.split("."))
+    if not WAL_RESET_FROM <= version < WAL_RESET_MENDED:
+        return ""
+    return (
+        f"{ENGINE} can damage a database when two programs move its log into it at the same time "
+        "(mended in 3.51.3, https://sqlite.org/wal.html#the_wal_reset_bug). In ragkit only the one "
+        "writer does that: let no other program write to catalog.db"
+    )
 
 
 def open_store(location: str | Path) -> VectorStore:
@@ -57,6 +70,37 @@ def index_exists(location: str | Path) -> bool:
     return (index_folder(location) / "catalog.db").is_file()
 
 
+def restore_store(
+    file: Path,
+    indexes: Path,
+    index: str = "",
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Make an index of a file that `VectorStore.backup` wrote; returns its folder.
+
+    Args:
+        file: The backup.
+        indexes: The folder that holds named indexes.
+        index: The new index's name or path; "": the name of the one that was backed up.
+        on_progress: Called now and then with the bytes done and the bytes there are.
+
+    Raises:
+        IndexExistsError: There is an index, or anything else, already.
+        StoreError: The file is no whole backup.
+    """
+    from ragkit.store.local.archive import read_contents, restore_archive
+
+    contents = read_contents(file)
+    name = index or Path(contents["index"]).name
+    if not name or name.startswith("."):
+        msg = f"{file} does not say which name its index had: give one with --index"
+        raise StoreError(msg, file)
+    path = index_path(name, indexes)
+    restore_archive(file, path, contents, on_progress)
+    return path
+
+
 def delete_store(location: str | Path) -> list[str]:
     """Delete an index, damaged or not.
 
@@ -72,8 +116,10 @@ def delete_store(location: str | Path) -> list[str]:
     return disk.foreign_files(folder)
 
 
-def check_index(location: str | Path, *, quick: bool = False) -> list[Violation]:
+def check_index(
+    location: str | Path, *, quick: bool = False, keywords: bool = False
+) -> list[Violation]:
     """Find what is broken, as `VectorStore.check`; also in an index that cannot be opened."""
     from ragkit.store.local.check import check  # loads NumPy and sqlite-utils
 
-    return check(index_folder(location), quick=quick)
+    return check(index_folder(location), quick=quick, keywords=keywords)

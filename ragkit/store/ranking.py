@@ -45,6 +45,9 @@ class Candidates(Protocol):
         With them the score that the request could reach, words that no chunk has counted in.
         """
 
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        """What `nearest` and `matching` give, at the same time where a store can."""
+
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         """The cosines of any chunks."""
 
@@ -89,10 +92,9 @@ def _hybrid(
     request: SearchRequest, candidates: Candidates
 ) -> tuple[dict[int, float], dict[int, HitRanks]]:
     depth = max(request.depth, request.k)
-    cosines = candidates.nearest(depth)
+    cosines, (bm25, reach) = candidates.both(depth)
     by_meaning = {c: i for i, c in enumerate(cosines, 1)}
     background = _background(cosines)
-    bm25, reach = candidates.matching(depth)
     by_word = {c: i for i, c in enumerate(bm25, 1)}
     cosines |= candidates.cosines([c for c in bm25 if c not in cosines])
     coverage = {c: min(1.0, score / reach) for c, score in bm25.items()}

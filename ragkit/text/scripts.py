@@ -49,6 +49,21 @@ def is_cjk(char: str) -> bool:
     return script("cjk").match(char) is not None
 
 
+def join_lines(text: str) -> str:
+    r"""Take out the line ends between ideographs or kana, which part no words.
+
+    >>> join_lines("归还码\n头。\nthe end\nof it")
+    '归还码头。\nthe end\nof it'
+    """
+    return text if text.isascii() or "\n" not in text else _line_end().sub("", text)
+
+
+@cache
+def _line_end() -> re.Pattern[str]:
+    unspaced = f"{_HAN}{_KANA}\u30fc"
+    return re.compile(rf"(?<=[{unspaced}])[ \t]*\n[ \t]*(?=[{unspaced}])")
+
+
 _LONGEST_GRAPHEME = 32
 
 _COMBINING = frozenset(("Mn", "Mc", "Me"))

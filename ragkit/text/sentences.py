@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from ragkit.text.raising import RAISED_DIGITS
 from ragkit.text.scripts import is_cjk
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ _MARKS = ".!?。！？；…｡"
 # so that each is read once, whatever follows. A full stop before a letter or digit ends nothing.
 _CANDIDATE = re.compile(
     rf"[\n{_MARKS}](?:(?<=\n)(?={_LINE_ENDS})"
-    rf"|(?<!\n)(?!(?<=\.)\w)[{_MARKS}]*+[{re.escape(CLOSERS)}]*+)"
+    rf"|(?<!\n)(?!(?<=\.)(?![{RAISED_DIGITS}])\w)[{_MARKS}]*+[{re.escape(CLOSERS)}{RAISED_DIGITS}]*+)"
 )
 _NOT_SPACE = re.compile(r"\S")
 _ABBREVIATIONS = frozenset(
@@ -32,9 +35,50 @@ _ABBREVIATIONS = frozenset(
         abb bspw ggf jan feb mar apr jun jul aug sep sept oct nov dec""",
     )
 )
+_TITLES = frozenset(
+    [
+        "Adm",
+        "Br",
+        "Cdr",
+        "Cmdr",
+        "Col",
+        "Cpl",
+        "Fr",
+        "Gen",
+        "Gov",
+        "Hon",
+        "Insp",
+        "Lieut",
+        "Maj",
+        "Msgr",
+        "Pres",
+        "Sen",
+        "Supt",
+    ]
+)
+"""Ranks and titles, beside those of `_listed`: they go on though a name follows."""
+
+_SMALL = frozenset(["max", "min", "incl", "excl"])
+_DAYS = frozenset(["Mon", "Tue", "Tues", "Wed", "Thu", "Thur", "Thurs", "Fri", "Sat", "Sun"])
 _MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw", "a.m", "p.m"))
-_OF_TIME = re.compile(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{2,4}\b")
-"""What goes on behind "p.m.", though in capitals: a day of the week, a time zone."""
+_OF_TIME = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{2,4}\b"
+    r"|(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
+)
+"""What goes on behind "p.m." or "Mon.", though in capitals: a day, a month, a time zone."""
+
+_ORDINAL_BEHIND = re.compile(
+    r"\b(?:der|die|das|den|dem|des|am|im|vom|zum|zur|beim|ab|bis|seit|jede[rsnm]?|unser|ihr|sein)"
+    r"\s+\d{1,2}\Z",
+    re.IGNORECASE,
+)
+_ORDINAL_BEFORE = re.compile(
+    r"\s+(?:[a-zäöüß]|Jan(?:uar|\.)|Jänner|Feb(?:ruar|\.)|März|Apr(?:il|\.)|Mai\b|Juni\b|Juli\b"
+    r"|Aug(?:ust|\.)|Sep(?:tember|t?\.)|Okt(?:ober|\.)|Nov(?:ember|\.)|Dez(?:ember|\.)|Jahrhundert"
+    r"|Jh)"
+)
+"""A full stop behind a figure makes it an ordinal in German and Nordic languages: "am 3. Mai"."""
+
 _LONGEST_ABBREVIATION = 8
 _INITIALS = re.compile(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
 _LATIN_ENDS = frozenset(".!?")
@@ -90,10 +134,35 @@ def _is_abbreviation(text: str, begin: int, stop: int) -> bool:
     if len(word) > _LONGEST_ABBREVIATION:
         return False
     if word.isdigit():
-        return text[begin:stop].strip() == word  # "1." alone is a list number
+        return _is_ordinal(text, begin, stop) or text[begin:stop].strip() == word  # "1." alone
     name = word if "." in word else word.casefold()  # A.M. Jones has initials
     if name in _MAY_END:
         return not text[stop + 2 : stop + 3].isupper() or bool(_OF_TIME.match(text, stop + 2))
     if len(word) == 1 or "." in word:
         return _INITIALS.fullmatch(word) is not None
-    return name in _ABBREVIATIONS
+    if name in _ABBREVIATIONS or word in _TITLES or word in _SMALL:
+        return True
+    always, may_end = _listed()
+    if word in always:
+        return True
+    if word in _DAYS or word in may_end or word.casefold() in always:
+        return not text[stop + 2 : stop + 3].isupper() or bool(_OF_TIME.match(text, stop + 2))
+    return False
+
+
+def _is_ordinal(text: str, begin: int, stop: int) -> bool:
+    if _ORDINAL_BEFORE.match(text, stop + 1):
+        return True
+    following = text[stop + 1 : stop + 3].strip()
+    return following[:1].isupper() and bool(
+        _ORDINAL_BEHIND.search(text, max(begin, stop - 16), stop)
+    )
+
+
+@cache
+def _listed() -> tuple[frozenset[str], frozenset[str]]:
+    """The abbreviations of ``abbreviations.txt``: those that end no sentence, those that may."""
+    lines = files("ragkit.text").joinpath("abbreviations.txt").read_text("utf-8").splitlines()
+    listed = [word for line in lines if not line.startswith("#") for word in line.split()]
+    may_end = frozenset(word[1:] for word in listed if word.startswith("?"))
+    return frozenset(word for word in listed if not word.startswith("?")), may_end

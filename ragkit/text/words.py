@@ -14,7 +14,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
-from ragkit.text.scripts import is_cjk, script, script_class
+from ragkit.text.raising import unraise
+from ragkit.text.scripts import is_cjk, join_lines, script, script_class
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -48,8 +49,11 @@ def _table() -> dict[int, int]:
 
 
 def compose(text: str) -> str:
-    """Casefold a text in compatibility forms (NFKC), so that full-width letters meet others."""
-    return unicodedata.normalize("NFKC", text).casefold()
+    """Casefold a text in compatibility forms (NFKC), so that full-width letters meet others.
+
+    Raised digits stay apart from the figure or word that they stand behind (`unraise`).
+    """
+    return unicodedata.normalize("NFKC", unraise(text)).casefold()
 
 
 # Words -------------------------------------------------------------------------------------------
@@ -65,7 +69,7 @@ def words(text: str) -> list[str]:
     that group thousands and keep their decimals.
     """
     found: list[str] = []
-    folded = simplified(compose(visible(text)))
+    folded = simplified(compose(visible(join_lines(text))))
     for word in _word().findall(folded):
         if is_cjk(word):
             found.extend(bigrams(word))

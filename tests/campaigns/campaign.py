@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import re
 import shlex
@@ -11,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaigns import shim
 from campaigns.known import number_of
-from campaigns.processes import Outcome, fork, load_everything, vector_server
+from campaigns.processes import SETTINGS, Outcome, fork, load_everything, vector_server
 from campaigns.report import write_results
 from campaigns.scenes import CASES, Case, Scene
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from campaigns.judge import Violation
 
 PARALLEL = 2
+LIMIT_S = 6 * 3600.0  # of a run at full length, with much to spare
 _WORK = re.compile(r"/[^ '\"]*?/ragkit-\w+-[^ '\"/]*(/w\d+/\w+)?")  # folders of one run
 
 
@@ -80,7 +83,7 @@ def options(name: str, description: str, count: int) -> Options:
     parser.add_argument("--count", type=int, default=count, help="points (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", default=[], metavar="CASE", help="repeatable")
-    parser.add_argument("--limit-s", type=float, default=3600.0, help="stop after so long")
+    parser.add_argument("--limit-s", type=float, default=LIMIT_S, help="stop after so long")
     parser.add_argument("--parallel", type=int, default=PARALLEL)
     parser.add_argument("--resume", action="store_true", help="go on with the log of a killed run")
     parser.add_argument("--label", default="", help="a word for the results, e.g. before")
@@ -103,9 +106,14 @@ def options(name: str, description: str, count: int) -> Options:
         given.resume,
         given.label,
         Path(tempfile.mkdtemp(prefix=f"ragkit-{name}-", dir=memory)),
-        given.log or Path(tempfile.gettempdir()) / f"ragkit-{name}-{given.seed}.jsonl",
+        given.log or Path(tempfile.gettempdir()) / f"ragkit-{name}-{given.seed}-{_place()}.jsonl",
         None if given.no_results else given.results or results,
     )
+
+
+def _place() -> str:
+    """A mark of this checkout: two may run the same campaign at the same time."""
+    return f"{zlib.crc32(str(shim.HERE).encode()):08x}"
 
 
 @dataclass
@@ -142,6 +150,7 @@ class Campaign:
     def ready(self) -> Iterator[dict[str, Scene]]:
         """Servers run and each case was played once; the scenes of the first worker."""
         load_everything()
+        os.environ.update({"XDG_CONFIG_HOME": SETTINGS, "XDG_DATA_HOME": SETTINGS})  # in each scene
         with ExitStack() as stack:
             stack.callback(shutil.rmtree, self.asked.work, ignore_errors=True)
             for latency_s in sorted({case.latency_s for case in self.cases}):

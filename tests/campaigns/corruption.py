@@ -62,6 +62,7 @@ CLASSES = (
     "hit served wrong",
     "list or info wrong",
     "older state served",
+    "older state, told",
     "refused, check clean",
     "other hits, check clean",
     "refused with an error",
@@ -288,7 +289,7 @@ def _compared_documents(
 def _judge_notes(
     point: Point, notes: set[str], violations: dict[str, str], *, is_clean: bool
 ) -> None:
-    if "older-state" in notes:
+    if "older-state" in notes and is_clean:  # else the counter of commits has told it
         violations["older-state"] = ""
     for note in sorted(notes - {"older-state"}):
         kind, _, name = note.partition(":")
@@ -307,6 +308,7 @@ def _class_of(notes: set[str], violations: dict[str, str], *, is_clean: bool) ->
         "served-wrong" in kinds,
         "list-wrong" in kinds or "other-info-check-clean" in kinds,
         "older-state" in kinds,
+        "older-state" in found,
         is_clean and "refused" in found,
         is_clean and "other-hits" in found,
         "refused" in found,

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 NO_INDEX = 10
 _EXPECTED_NAMES = re.compile(
-    r"ix|ix/(catalog\.db(-wal|-shm)?|commits|writer\.lock|\.?learned\.json|vectors)"
-    r"|ix/vectors/\d{8}\.(f16|rbq)"
+    r"ix|ix\.tar|(ix|far)/(catalog\.db(-wal|-shm)?|commits|writer\.lock|\.?learned\.json|vectors)"
+    r"|(ix|far)/vectors/\d{8}\.(f16|rbq|ivf)|far"
 )
 _LOOKS = ("check", "list", "dense", "keyword", "hybrid")
 _LOOKS_AT_MANY = ("check", "list", "nearest", "keyword", "hybrid")  # all hits would take a second

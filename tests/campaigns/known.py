@@ -40,7 +40,7 @@ def number_of(campaign: str, case: str, kind: str) -> str:
     return NEW
 
 
-OPEN = frozenset(FAULTS)
+OPEN: frozenset[str] = frozenset()
 """Faults that are not mended yet: the short runs in the suite pass over them, `make` does not.
 
 Whoever mends one takes it out of here.

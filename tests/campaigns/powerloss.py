@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from campaigns.campaign import Campaign, Point, options
 from campaigns.disk import Disk, digest, write_tree
 from campaigns.judge import Violation, judge
+from campaigns.scenes import CASES
 
 if TYPE_CHECKING:
     from campaigns.scenes import Scene
@@ -76,7 +77,8 @@ class Cuts:
 def main() -> None:
     """Run the campaign."""
     asked = options("powerloss", __doc__ or "", 5000)
-    campaign = Campaign("powerloss", asked, Cuts(asked.seed).play)
+    table = [case for case in CASES if not case.linked]  # a disk of files and folders alone
+    campaign = Campaign("powerloss", asked, Cuts(asked.seed).play, table)
     with campaign.ready() as scenes:
         code = campaign.run(plan(scenes, asked.count, asked.seed), scenes)
     sys.exit(code)

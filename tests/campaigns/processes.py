@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from campaigns.shim import Strike
 
 DIM = 32
+SETTINGS = ".config"  # the user's configuration, in the folder that a command runs in
 LIMIT_S = 120.0
 KILLED = -signal.SIGKILL
 HANGS = -1000  # the "signal" of a process that did not end by itself
@@ -133,6 +134,7 @@ def fork(work: Callable[[Callable[[Any], None]], None], folder: Path) -> Child:
     code = 70
     try:
         os.chdir(folder)
+        os.environ["XDG_CONFIG_HOME"] = str(folder / SETTINGS)
         work(lambda value: _hand_back(fd, value))
         code = 0
     except BaseException:  # noqa: BLE001 -- the parent reads the code
@@ -169,7 +171,9 @@ def _cold(words: Sequence[str], folder: Path, strike: Strike | None) -> Outcome:
     done = subprocess.run(
         [sys.executable, "-m", "ragkit", *words],
         cwd=folder,
-        env=os.environ | (strike.variables if strike else {}),
+        env=os.environ
+        | {"XDG_CONFIG_HOME": str(folder / SETTINGS)}
+        | (strike.variables if strike else {}),
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.known import FAULTS
+from ragkit._version import __version__
 
 HERE = Path(__file__).parent
 PAGE = HERE / "RESULTS.md"
@@ -27,8 +28,8 @@ faults were mended: they show that the programs can fail.
 _COLUMNS = (
     "points", "violated", "killed", "done", "harmless", "refused with an error",
     "check finds, answers right", "other hits, check finds", "other hits, check clean",
-    "refused, check clean", "older state served", "list or info wrong", "hit served wrong",
-    "traceback", "crash or hang",
+    "refused, check clean", "older state served", "older state, told", "list or info wrong",
+    "hit served wrong", "traceback", "crash or hang",
 )  # fmt: skip
 """Columns of the tables, in this order; others come after them."""
 
@@ -46,7 +47,7 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
-        "ragkit": version("ragkit"),
+        "ragkit": __version__,
         **{name: version(name) for name in ("numpy", "faiss-cpu")},
     }
 
@@ -63,9 +64,16 @@ def _processor() -> str:
 def write_results(path: Path, found: dict[str, Any]) -> None:
     """Write the results of one campaign, and the page anew if they lie where it looks."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(machine() | found, indent=1, ensure_ascii=False) + "\n")
+    _replace(path, json.dumps(machine() | found, indent=1, ensure_ascii=False) + "\n")
     if path.parent == HERE / "results":
-        PAGE.write_text(page())
+        _replace(PAGE, page())
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole: another campaign may end at the same time."""
+    made = path.with_name(f".{path.name}.{os.getpid()}")
+    made.write_text(text)
+    made.replace(path)
 
 
 def page() -> str:

@@ -15,7 +15,7 @@ from ollama_double.models import vectors_of
 from oracle import decode
 from plain_reader import read_living
 
-from campaigns.processes import DIM, Outcome, command, fork, run
+from campaigns.processes import DIM, SETTINGS, Outcome, command, fork, run
 from campaigns.shim import Call, Strike, read_log
 from ragkit.ingest.split import embedding_text
 from ragkit.records import Chunk
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 State = dict[str, list[list[str]]]  # path to chunks in order: text, row in hex
 Files = dict[str, "str | bytes"]
 INDEX = "indexes/ix"
+BACKUP = "indexes/ix.tar"
+LINKED = "far"  # the folder that a linked index really is
 QUESTION = "Which harbour pays for the lantern?"
 ROW_TOLERANCE, SCORE_TOLERANCE = 2e-3, 1e-5
 _WORDS = re.findall(
@@ -42,6 +44,9 @@ class Case:
     Attributes:
         words: The command.
         new: It makes the index; else it changes one that holds the older documents.
+        first: Commands that are run after the older documents came in, and before the newer ones
+            lie on the disk; with `new` they leave no index.
+        newer: The newer documents came in too, and let go of the older ones.
         every: A campaign hits each of its fault points.
         again: Commands of which any, run afterwards, completes it; none: the same command.
         again_codes: Exit codes of those that are right.
@@ -50,11 +55,14 @@ class Case:
         documents: Which set: "small", "many", "named", "coded" or "rich".
         latency_s: Of the vector server, for each text.
         share: How often it is drawn where points are sampled.
+        linked: The index's name is a link to its folder.
     """
 
     name: str
     words: tuple[str, ...]
     new: bool = False
+    first: tuple[tuple[str, ...], ...] = ()
+    newer: bool = False
     every: bool = False
     again: tuple[tuple[str, ...], ...] = ()
     again_codes: tuple[int, ...] = (0,)
@@ -63,6 +71,7 @@ class Case:
     documents: str = "small"
     latency_s: float = 0.0
     share: int = 4
+    linked: bool = False
 
     @property
     def apart(self) -> int:
@@ -85,7 +94,25 @@ CASES = (
     Case("remove", ("remove", "c.txt", "docs/sub", "-i", INDEX), again_codes=(0, 1)),
     Case("rebuild", _REBUILD, every=True, again=(_REBUILD, _INDEX)),
     Case("rebuild-other", (*_REBUILD, "--embedder", "all-minilm"), share=2),
-    Case("compact", ("compact", "-i", INDEX), every=True),
+    Case("rebuild-linked", _REBUILD, again=(_REBUILD, _INDEX), share=1, linked=True),
+    Case("compact", ("compact", "-i", INDEX), newer=True, every=True),
+    Case("compact-coded", ("compact", "-i", INDEX), newer=True, documents="coded", share=1),
+    Case("backup", ("backup", INDEX, BACKUP), newer=True, every=True, again_codes=(0, 1)),
+    Case(
+        "restore",
+        ("restore", BACKUP, "-i", INDEX),
+        new=True,
+        first=(("backup", INDEX, BACKUP), ("delete", INDEX, "--yes")),
+        every=True,
+        again_codes=(0, 1),
+    ),
+    Case(
+        "erase",
+        ("remove", "--erase", "c.txt", "-i", INDEX),
+        newer=True,
+        every=True,
+        again_codes=(0, 1),
+    ),
     Case("index-many", _INDEX, atomic=False, documents="many", latency_s=0.004, share=1),
     Case(
         "index-named",
@@ -239,15 +266,26 @@ class Scene:
         """Make the documents and the older index, and see what an undisturbed run does."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.indexes.mkdir(parents=True)
-        (self.folder / "ragkit.toml").write_text(
+        settings = self.folder / SETTINGS / "ragkit/ragkit.toml"  # the user's own: it is trusted
+        settings.parent.mkdir(parents=True)
+        settings.write_text(
             f'[models]\nbackend = "ollama"\nollama_host = "{server}"\nchat = "none"\nretries = 1\n'
             'embed_endpoint = "/api/embed"\n[split]\nchunk_tokens = 40\noverlap_tokens = 0\n'
         )
-        if not self.case.new:
+        if self.case.first or not self.case.new:
             self.write_documents(older_documents(self.case.documents))
             self.must(_INDEX)
+            for words in self.case.first:
+                self.must(words)
+        if self.case.newer:
+            self.write_documents(newer_documents(self.case.documents))
+            self.must((*_INDEX, "--set", "history.last=1", "--set", "history.days=0"))
+        if not self.case.new:
             self.before = self.snapshot("nomic-embed-text")
-        shutil.copytree(self.indexes, self.base)
+            if self.case.linked:
+                (self.indexes / "ix").rename(self.indexes / LINKED)
+                (self.indexes / "ix").symlink_to(LINKED)
+        shutil.copytree(self.indexes, self.base, symlinks=True)
         self.write_documents(newer_documents(self.case.documents))
         log = self.folder / "calls.log"
         outcome = command(self.case.words, self.folder, Strike(self.indexes, log=log))
@@ -261,7 +299,7 @@ class Scene:
     def reset(self) -> None:
         """Put the older index back."""
         shutil.rmtree(self.indexes)
-        shutil.copytree(self.base, self.indexes)
+        shutil.copytree(self.base, self.indexes, symlinks=True)
 
     def must(self, words: Sequence[str]) -> Outcome:
         """Run a command that has to succeed."""

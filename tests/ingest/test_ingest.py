@@ -253,7 +253,7 @@ def test_documents_without_any_text_are_named_in_every_run(rag: Pipeline, docs: 
 
     first, again = rag.index(docs), rag.index(docs)
 
-    assert first.without_text == ("app.html", "leave.md")
+    assert first.without_text == ("app.html", "leave.md", "scan.pdf")
     assert set(first.added) == {"app.html", "scan.pdf"}
     assert first.changed == ("leave.md",)
     assert first.pages_without_text == {"scan.pdf": (1, 2)}

@@ -17,8 +17,10 @@ from commands import REPOSITORY
 
 pytestmark = pytest.mark.skipif(bool(shim.why_not()), reason=shim.why_not())
 
+_CASES = ("create", "index", "compact", "backup", "restore", "erase")
+_STRUCK = (word for case in _CASES for word in ("--only", case))
 SHORT = {
-    "crash": ("--only", "create", "--only", "index", "--count", "10"),
+    "crash": (*_STRUCK, "--count", "24"),
     "powerloss": ("--only", "index", "--only", "remove", "--count", "24"),
     "corruption": ("--only", "rich", "--count", "10"),
     "faults": ("--only", "index", "--count", "8"),

@@ -69,7 +69,7 @@ def test_a_flipped_bit_in_a_row_is_an_error_of_the_search_that_reaches_it(index:
         dense(store, vector_of("text 6"), 1)
     assert caught.value.path == index
     assert keyword(store, "beta 3", 1)[0].text == "beta 3"
-    assert found(index) == [("row-checksum", "must"), ("codes", "should")]
+    assert found(index) == [("row-checksum", "must"), ("lists", "should")]
     assert "1 rows, the first is row 7" in check_index(index)[0].detail
     assert found(index, quick=True) == []
 
@@ -89,7 +89,7 @@ def test_an_edited_text_is_never_served(index: Path) -> None:
     with pytest.raises(IndexCorruptError, match=r"chunk-row is broken: .* a\.txt"):
         keyword(store, "5", 9)
     assert dense(store, vector_of("beta 1"), 1)[0].text == "beta 1"
-    assert found(index) == [("chunk-row", "must")]
+    assert found(index) == [("chunk-row", "must"), ("keywords", "should")]
 
 
 def test_a_text_that_is_no_longer_utf_8_is_never_served(index: Path) -> None:

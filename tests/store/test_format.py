@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,15 @@ def test_every_format_takes_more_documents(golden: Path) -> None:
     store = LocalStore(golden)
     assert ingest(store, {"new.txt": ["Something new.", "Notice must be in writing."]}) == 4
     assert dense(store, vector_of("Something new.", DIM), 1)[0].path == "new.txt"
+    assert check_index(golden) == []
+
+
+def test_every_format_is_rebuilt(golden: Path) -> None:
+    """One of format 1 cannot give pages back to the disk: that is no reason to wait for it."""
+    with closing(LocalStore(golden)) as store:
+        with store.rebuilding(embedder=store.embedder, splitter=store.splitter) as new:
+            ingest(new, {"new.txt": ["Something new."]})
+        assert [d.path for d in store.documents()] == ["new.txt"]
     assert check_index(golden) == []
 
 

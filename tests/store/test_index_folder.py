@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from commands import write_files
 from hash_embedder import HashEmbedder
+from plain_reader import edit
 
 from ragkit import Config, Pipeline
-from ragkit.errors import ForeignFilesError, LoadError
+from ragkit.errors import ForeignFilesError, IndexCorruptError, LoadError
 from ragkit.store.local.disk import delete_index, foreign_files
+from ragkit.store.open import check_index, open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,4 +110,99 @@ def test_a_link_to_an_index_is_not_followed_when_it_is_deleted(tmp_path: Path) -
         (tmp_path / "link").symlink_to(tmp_path / "index")
         delete_index(tmp_path / "link")
 
+        assert len(rag.documents()) == 2
+
+
+def killed_run(index: Path) -> None:
+    """Bring an index to where a kill leaves it that comes after a commit and a write."""
+    child = os.fork()
+    if not child:
+        store = open_store(index)
+        with store.writing("index docs") as writer:
+            writer.decide(["/nowhere/else.md"], "accepted")
+            writer.commit()
+            (index / "vectors/00000009.f16").write_bytes(b"never committed")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+def test_a_run_that_finds_nothing_to_do_puts_right_what_a_kill_left(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    index = tmp_path / "index"
+    with opened(index) as rag:
+        rag.index(docs)
+    killed_run(index)
+    with opened(index) as rag:
+        assert [run["state"] for run in rag.store.runs()] == ["open", "closed"]
+    assert [(p.invariant, p.repair) for p in check_index(index)] == [
+        ("orphans", "the next `ragkit index` removes it")
+    ]
+
+    with opened(index) as rag:
+        assert len(rag.index().unchanged) == 2
+        assert [run["state"] for run in rag.store.runs()] == ["interrupted", "closed"]
+    assert check_index(index) == []
+    assert sorted(p.name for p in (index / "vectors").iterdir()) == ["00000001.f16"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
+def test_an_index_behind_a_link_is_rebuilt_in_its_place(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far")
+    with opened(tmp_path / "link") as rag:
+        rag.index(docs)
+        write_files(docs, {"new.txt": "A new file."})
+        assert len(rag.rebuild().added) == 3
+        assert len(rag.search("notice period")) == 3
+    assert (tmp_path / "link").is_symlink()
+    assert check_index(tmp_path / "far") == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["docs", "far", "link"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a tmpfs")
+def test_an_index_whose_folder_is_a_mount_point_is_rebuilt_in_its_place(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    (tmp_path / "index").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path / "index")]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        with opened(tmp_path / "index") as rag:
+            rag.index(docs)
+            assert len(rag.rebuild().added) == 2
+            assert len(rag.search("notice period")) == 2
+        assert check_index(tmp_path / "index") == []
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path / "index")], check=False)
+    assert list((tmp_path / "index").iterdir()) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["docs", "index"]
+
+
+def test_a_document_whose_row_was_damaged_is_cured_by_a_rebuild(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    with opened(tmp_path / "index") as rag:
+        rag.index(docs)
+        edit(tmp_path / "index", "UPDATE documents SET title = 'another' WHERE path = 'thesis.txt'")
+        with pytest.raises(
+            IndexCorruptError, match=r"thesis\.txt was changed; .* `ragkit rebuild --from files`"
+        ):
+            rag.documents()
+
+        assert rag.rebuild().added == ("sub/photo.txt", "thesis.txt")
+        assert {d.title for d in rag.documents()} == {"photo", "thesis"}
+    assert check_index(tmp_path / "index") == []
+
+
+def test_an_empty_log_that_a_reader_left_means_nothing(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    index = tmp_path / "index"
+    with opened(index) as rag:
+        rag.index(docs)  # whose reader closes after its writer
+    assert (index / "catalog.db-wal").stat().st_size == 0
+    for name in ("catalog.db-wal", "catalog.db-shm"):
+        (index / name).unlink()
+    assert check_index(index) == []
+    with opened(index) as rag:
         assert len(rag.documents()) == 2

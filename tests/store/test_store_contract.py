@@ -391,6 +391,39 @@ def test_chunks_without_vectors_are_found_by_their_words_until_these_come(
     assert list(store.check()) == []
 
 
+def test_what_is_derived_is_made_anew_or_the_store_says_that_it_cannot(
+    kind: StoreKind, store: VectorStore
+) -> None:
+    ingest(store, {"a.txt": ["alpha", "beta"], "b.txt": ["beta two"]})
+    before = [keyword(store, "beta"), dense(store, vector_of("alpha"))]
+    if kind.damage is None:
+        with pytest.raises(UnsupportedByStoreError, match=store.location):
+            store.repair()
+        return
+    assert store.repair() == []
+    kind.damage(store)
+    broken = list(store.check())
+    assert broken
+    assert {one.severity for one in broken} == {"should"}
+    assert store.repair() == broken
+    assert list(store.check(keywords=True)) == []
+    assert [keyword(store, "beta"), dense(store, vector_of("alpha"))] == before
+
+
+def test_recovering_changes_nothing_where_nothing_was_left(store: VectorStore) -> None:
+    ingest(store, {"a.txt": ["alpha"]})
+    before = (store.commits(), store.runs(), store.documents())
+    store.recover()
+    with store.writing("index") as writer:  # which a killed run looks like
+        put(writer, "b.txt", ["b"])
+        writer.commit()
+        store.recover()
+        assert store.runs()[0]["state"] == "open"
+    assert store.runs()[0]["state"] == "closed"
+    assert (store.runs()[1:], len(store.documents())) == (before[1], 2)
+    assert store.commits() == before[0] + 2
+
+
 def test_commits_are_counted_for_all_who_look(kind: StoreKind, store: VectorStore) -> None:
     with closing(kind.reopen(store)) as reader:
         before = reader.commits()

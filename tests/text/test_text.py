@@ -80,6 +80,25 @@ def test_latin_sentences_end_where_a_reader_would_end_them(expected: list[str]) 
 @pytest.mark.parametrize(
     "expected",
     [
+        ["The hut holds max. 12 persons.", "Capt. Vane and Lt. Cole signed approx. 5 of them."],
+        ["Open Mon. to Fri. from 9.", "Shut Sat. 5 May and Mon. May 7.", "See you Sun.", "Bye."],
+        ["We saw Max.", "He left.", "It is No. 5, Vol. 2, cap. 3.", "Is it OK.", "So it is."],
+        ["Nach Abs. 2 zahlt er am 3. Mai.", "Der 2. Absatz gilt ggf. nicht.", "Er kam 1999."],
+        ["Vgl. Abb. 3, S. 9 ff. und Tel. 5.", "Im 19. Jahrhundert zzgl. Kosten inkl. Steuer."],
+        ["Le 3 janv. 2020, voir fig. 3 et éd. 2.", "La Sra. Díaz llegó."],
+        ["Стоит 12 тыс. рублей на ул. Мира.", "Да."],
+        ["It lasts ten years.³", "Lenses do not.¹²"],
+    ],
+    ids=["ranks", "days", "also words", "german", "references", "french and spanish", "russian",
+         "note marks"],
+)  # fmt: skip
+def test_abbreviations_end_no_sentence(expected: list[str]) -> None:
+    assert _sentences(" ".join(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
         ["今天天气很好。", "“你好吗？”", "他问。", "我说：“很好！”", "然后走了……", "完"],
         ["「はい。」", "と言った。", "（終わり。）", "本当！？"],
         ["版本是3.14。", "用 Python 3.11 运行！", "好"],

@@ -57,10 +57,12 @@ def doctor(
 
 def _about_ragkit() -> Iterator[Finding]:
     from ragkit.ingest.load.formats import SANDBOXED, Formats
-    from ragkit.store.open import ENGINE
+    from ragkit.store.open import ENGINE, engine_note
 
     python = f"Python {platform.python_version()}, {ENGINE}"
     yield Finding("ragkit", "ok", f"{__version__}, {python}")
+    if note := engine_note():
+        yield Finding("sqlite", "note", note)
     if has_foreign_namesake():
         todo = "pip uninstall ragkit, then install this one again from its folder"
         yield Finding("ragkit", "problem", "another project named ragkit is installed too", todo)

@@ -124,7 +124,7 @@ FORMATS = (
     Format(
         "markdown",
         _suffixes("md markdown mdown mkd mdx qmd rmd"),
-        _TEXT,
+        f"{_READERS}.markdown_source:read_markdown",
         "markdown",
         sandboxed=False,
         keeps_lines=True,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ragkit.config import SplitSettings
     from ragkit.ingest.load.formats import Structure
+    from ragkit.ingest.split.scanners import Block
     from ragkit.records import Document, Hit
 
 PREFIX_TOKENS = 64
@@ -47,7 +48,9 @@ def split(
     prefix (`embedding_text`) is estimated at ``max_tokens`` at most. Neighbours within a section
     share whole sentences of up to ``settings.overlap_tokens`` (and less than a third of a chunk);
     small sections under one parent share a chunk, whose heading path is then what theirs have
-    in common. Visible characters stay whole unless one alone is over the limit.
+    in common. The path of a chunk that begins within a table ends with the names of its columns,
+    if the table says which they are. Visible characters stay whole unless one alone is over the
+    limit.
 
     Args:
         document: What to split.
@@ -86,6 +89,8 @@ def _chunks(document: Document, structure: Structure, sizes: Limits) -> Iterator
     page_at = _page_finder(document)
     ordinal = 0
     for group, weight in groups(document.text, structure, sizes):
+        tables = [b for section in group for b in section.blocks if b.title and not b.depth]
+        ends = _ends(group) if tables else {}
         for piece in _pieces(document.text, group, weight, sizes):
             text = document.text[piece.start : piece.end]
             yield Chunk(
@@ -95,7 +100,7 @@ def _chunks(document: Document, structure: Structure, sizes: Limits) -> Iterator
                 start=piece.start,
                 end=piece.end,
                 text=text,
-                heading=_heading(group, piece),
+                heading=_heading(group, piece) + _column_names(tables, ends, piece),
                 page=page_at(piece.start),
                 tokens=-(-piece.weight // TOKEN_UNIT),
             )
@@ -117,6 +122,20 @@ def _heading(group: list[Section], piece: Piece) -> tuple[str, ...]:
     paths = [s.path for s in group if s.start < piece.end and s.end > piece.core]
     shared = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
     return tuple(titles[0] for titles in shared)
+
+
+def _ends(group: list[Section]) -> dict[int, int]:
+    """Where each block of a group ends, by where it begins."""
+    blocks = [block.start for section in group for block in section.blocks]
+    return dict(pairwise([*blocks, group[-1].end]))
+
+
+def _column_names(tables: list[Block], ends: dict[int, int], piece: Piece) -> tuple[str, ...]:
+    """Name the columns of the table within which a piece begins; behind its first row only."""
+    index = bisect_left(tables, piece.start, key=lambda block: block.start) - 1
+    if index < 0 or piece.start >= ends[tables[index].start]:
+        return ()
+    return (tables[index].title,)
 
 
 def _page_finder(document: Document) -> Callable[[int], int | None]:

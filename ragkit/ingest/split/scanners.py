@@ -37,7 +37,10 @@ class Level(IntEnum):
 
 
 class Block(NamedTuple):
-    """A block from ``start`` to the start of the next one; ``depth`` > 0 makes it a heading."""
+    """A block from ``start`` to the start of the next one; ``depth`` > 0 makes it a heading.
+
+    The ``title`` of a table is the names of its columns, where a rule below them says so.
+    """
 
     start: int
     level: Level
@@ -57,6 +60,10 @@ class BlockList(list[Block]):
     def mark(self, position: int, level: Level, content: Content = "text") -> None:
         """Begin a block; a second mark at the same place takes the place of the first."""
         self._put(position, level, content)
+
+    def table(self, position: int, names: str) -> None:
+        """Begin a table whose columns have names, or "" if it does not say which."""
+        self._put(position, Level.BLOCK, "rows", title=names[:_LONGEST_TITLE].strip())
 
     def heading(self, position: int, end: int, depth: int, title: str) -> None:
         """Begin a section whose heading stands at ``position:end``."""
@@ -94,10 +101,11 @@ _LINE_FEED = r"\n(?P<blank>(?:[^\S\n]*+\n)++)?+"
 _ITEM = r"(?P<item>[ \t]*+(?:[-*+•·]|\d{1,9}[.)])[ \t]+(?=\S))"
 _ARTICLE = r"(?P<article>第[一二三四五六七八九十百千零〇0-9]{1,7}[章节節条條编編篇])"
 _NO_MARK = r"(?(blank)|(?!))"  # a line that begins with none counts behind blank lines only
-_PLAIN = re.compile(rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|{_NO_MARK})")
+_PLAIN = re.compile(rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|(?P<row>\|)|{_NO_MARK})")
 _MARKDOWN = re.compile(
     rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|[ ]{{0,3}}(?:(?P<fence>`{{3,}}|~{{3,}})"
-    r"|(?P<atx>\#{1,6})[ \t]+(?=\S)|(?P<row>\|)|(?P<setext>={2,}|-{2,})[ \t]*+(?=\n|\Z))"
+    r"|(?P<atx>\#{1,6})[ \t]+(?=\S)|(?P<row>\|)|(?P<setext>={2,}|-{2,})[ \t]*+(?=\n|\Z)"
+    r"|(?P<rule>:?-+:?[ \t]*+\|[-:| \t]*+)(?=\n|\Z))"
     rf"|{_NO_MARK})"
 )
 _RST = re.compile(
@@ -106,7 +114,13 @@ _RST = re.compile(
     rf"|{_NO_MARK})"
 )
 _BLANK_LINES = re.compile(r"\n[^\S\n]*+\n\s*+")
-_FRONT_MATTER = re.compile(r"---\n.*?\n(?:---|\.\.\.)[ \t]*(?=\n|\Z)", re.DOTALL)
+_RULE = re.compile(
+    r"\n[ \t]*+\|?[ \t]*+:?-+:?[ \t]*+(?:\|[ \t]*+:?-+:?[ \t]*+)*+\|?[ \t]*+(?=\n|\Z)"
+)
+_CELL_END = re.compile(r"(?<!\\)\|")
+_FRONT_MATTER = re.compile(
+    r"(?:---\n.*?\n(?:---|\.\.\.)|\+\+\+\n.*?\n\+\+\+)[ \t]*(?=\n|\Z)", re.DOTALL
+)
 
 
 def _line_start(match: re.Match[str]) -> int:
@@ -129,10 +143,15 @@ def _common(blocks: BlockList, match: re.Match[str]) -> None:
 
 
 def plain(text: str) -> list[Block]:
-    """Find the blocks of plain text: paragraphs, list items, articles; no headings."""
-    blocks = BlockList(text)
-    for match in _PLAIN.finditer("\n" + text):
-        _common(blocks, match)
+    """Find the blocks of plain text: paragraphs, list items, articles, tables; no headings."""
+    blocks, padded = BlockList(text), "\n" + text
+    position, after_row = 0, -1
+    while match := _PLAIN.search(padded, position):
+        position = match.end()
+        if match.lastgroup == "row":
+            after_row = position = _row(blocks, padded, match, after_row)
+        else:
+            _common(blocks, match)
     return blocks
 
 
@@ -153,14 +172,46 @@ def markdown(text: str) -> list[Block]:
             title = padded[match.end() : position]
             blocks.heading(_line_start(match), position, len(match["atx"]), heading_text(title))
         elif found == "row":
-            if _line_start(match) != after_row:
-                blocks.mark(_line_start(match), Level.BLOCK, "rows")
-            after_row = position = _line_end(padded, position)
+            after_row = position = _row(blocks, padded, match, after_row)
+        elif found == "rule" and not match["blank"] and _line_start(match):
+            position = _bare_table(blocks, padded, match)
         elif found == "setext" and not match["blank"]:
             _promote(blocks, match, 1 if match["setext"][0] == "=" else 2)
         else:
             _common(blocks, match)
     return blocks
+
+
+def _row(blocks: BlockList, padded: str, match: re.Match[str], after_row: int) -> int:
+    """Take a line that begins with ``|``: the first of a table, or one more. Return its end."""
+    end = _line_end(padded, match.end())
+    if _line_start(match) != after_row:
+        names = padded[match.end() : end] if _RULE.match(padded, end) else ""
+        blocks.table(_line_start(match), column_names(names))
+    return end
+
+
+def _bare_table(blocks: BlockList, padded: str, match: re.Match[str]) -> int:
+    """Take the rule of a table whose lines do not begin with ``|``; return the table's end."""
+    rule = _line_start(match)
+    start = padded.rfind("\n", 0, rule) + 1
+    if "|" not in padded[start:rule]:
+        return match.end()
+    blocks.table(start - 1, column_names(padded[start:rule]))
+    found = _BLANK_LINES.search(padded, match.end())
+    return found.start() if found else len(padded)
+
+
+def column_names(row: str) -> str:
+    """Write the cells of a table's first row as a heading does.
+
+    >>> column_names("Craft |  Fee |")
+    'Craft | Fee'
+    """
+    cells = (
+        " ".join(cell.replace("\\|", "|").split()) for cell in _CELL_END.split(row.strip(" \t|"))
+    )
+    return " | ".join(cells)
 
 
 class _Fences:

@@ -13,6 +13,7 @@ from ragkit.query.proof.places import CitedPassage, headings_of
 from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence, copy_fields
 from ragkit.text.injection import find_injections
+from ragkit.text.scripts import join_lines
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -90,9 +91,12 @@ def named_conversions(
 
 
 def as_shown(quote: str) -> str:
-    """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML."""
+    """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML.
+
+    A line end within a Chinese or Japanese sentence, which parts no words, is left out.
+    """
     links = LinkFilter([quote])
-    return links.feed(without_references(visible(quote))) + links.close()
+    return links.feed(without_references(visible(join_lines(quote)))) + links.close()
 
 
 def drop_unsupported(text: str, sentences: Sequence[Sentence]) -> str:

@@ -20,8 +20,8 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.connections import connect
-from ragkit.store.local.files import remove_strays
 from ragkit.store.local.queries import fetch_hits
+from ragkit.store.local.recover import remove_strays
 
 if TYPE_CHECKING:
     import sqlite3
@@ -173,13 +173,36 @@ def delete_documents(connection: sqlite3.Connection, documents: list[tuple[int, 
     connection.execute(
         "DELETE FROM fields WHERE document IN (SELECT value FROM json_each(?))", (ids,)
     )
+    connection.execute(
+        "UPDATE builds SET documents = documents - (SELECT count(*) FROM documents d WHERE "
+        "d.build = builds.id AND d.died IS NULL AND d.id IN (SELECT value FROM json_each(?)))",
+        (ids,),
+    )
     connection.execute("DELETE FROM documents WHERE id IN (SELECT value FROM json_each(?))", (ids,))
 
 
 def free_pages(connection: sqlite3.Connection) -> None:
-    """Give the catalog's free pages back to the disk, some at a time."""
-    while connection.execute("PRAGMA freelist_count").fetchone()[0]:
-        connection.execute(f"PRAGMA incremental_vacuum({_FREED_PAGES})").fetchall()
+    """Give the catalog's free pages back to the disk, some at a time.
+
+    One that was made without `auto_vacuum`, as in format 1, cannot: its free pages stay for later
+    rows until `allow_shrinking`, and so they do where the log cannot grow.
+    """
+    free = None
+    while True:
+        before = free
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        if not free or free == before:
+            return
+        # Not `execute`: it gives up after the first page, since the rows have no column.
+        connection.executescript(f"PRAGMA incremental_vacuum({_FREED_PAGES})")
+
+
+def allow_shrinking(connection: sqlite3.Connection) -> None:
+    """Write a catalog anew that cannot give pages back; once, it can from then on."""
+    (can_shrink,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    if not can_shrink:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
 
 
 @contextmanager

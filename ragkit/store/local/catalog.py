@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sqlite3
 from contextlib import contextmanager
@@ -10,13 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ragkit.errors import (
-    IndexCorruptError,
-    IndexLockedError,
-    StorageFullError,
-    StoreError,
-)
+from ragkit.errors import IndexCorruptError, StorageFullError
 from ragkit.store.local.disk import MissingRowsError, sync_folder, write_counter
+from ragkit.store.local.hashes import GENERATION, make_generation_hash, make_seal
+from ragkit.store.local.troubles import REPAIR, RESTORE, full, is_unclear, of_sqlite, of_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,41 +21,44 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SQLITE_VERSION = sqlite3.sqlite_version
+# Versions in which two checkpoints at once can lose what was committed.
+WAL_RESET_FROM, WAL_RESET_MENDED = (3, 7, 0), (3, 51, 3)
 FORMAT_VERSION = 2
 APPLICATION_ID = 0x52414742
 BUSY_MS = 10_000  # a commit by another connection takes milliseconds
+ANALYSIS = {"analysis": 3}  # how text is prepared for the keyword index, see docs/format.md
 LOG_LONG_BYTES = 16 << 20
 LOG_KEPT_BYTES = 16 << 20
 END_LOG_MS = 200
 
 _EMBEDDER = {"backend", "name", "digest", "dim", "options"}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# SQLite reports a quota or a limit on file size as these, and keeps the reason to itself.
-_WRITE_FAILED = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
-
 TABLES = """
 CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE builds (
     id INTEGER PRIMARY KEY, embedder TEXT, splitter TEXT NOT NULL, started_at TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('making', 'living', 'retired')));
+    state TEXT NOT NULL CHECK (state IN ('making', 'living', 'retired')),
+    documents INTEGER NOT NULL);
 CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 1), commits INTEGER NOT NULL, build INTEGER NOT NULL);
 CREATE TABLE generations (
     id INTEGER PRIMARY KEY, build INTEGER NOT NULL, command TEXT NOT NULL,
     started_at TEXT NOT NULL, finished_at TEXT,
-    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'interrupted')), report TEXT);
+    state TEXT NOT NULL CHECK (state IN ('open', 'closed', 'interrupted')), report TEXT,
+    row_hash BLOB NOT NULL);
 CREATE TABLE sources (
     path TEXT PRIMARY KEY, include TEXT NOT NULL, exclude TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE decisions (
     location TEXT PRIMARY KEY, what TEXT NOT NULL CHECK (what IN ('removed', 'accepted')),
     made_at TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE seals (name TEXT PRIMARY KEY, hash BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
     id INTEGER PRIMARY KEY, build INTEGER NOT NULL, doc_id TEXT NOT NULL, root TEXT NOT NULL,
     path TEXT NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL, encoding TEXT,
     size_bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, file_sha256 TEXT NOT NULL,
     chars INTEGER NOT NULL, first_chunk INTEGER NOT NULL, chunks INTEGER NOT NULL,
-    metadata TEXT NOT NULL, origin TEXT NOT NULL CHECK (origin IN ('file', 'program')),
-    row_hash BLOB NOT NULL, stale TEXT, born INTEGER NOT NULL, died INTEGER);
+    pages INTEGER NOT NULL, pages_without_text TEXT NOT NULL, metadata TEXT NOT NULL,
+    origin TEXT NOT NULL CHECK (origin IN ('file', 'program')), row_hash BLOB NOT NULL,
+    stale TEXT, born INTEGER NOT NULL, died INTEGER, life_hash BLOB NOT NULL);
 CREATE UNIQUE INDEX documents_living ON documents (build, doc_id) WHERE died IS NULL;
 CREATE TABLE fields (
     name TEXT NOT NULL, value NOT NULL, document INTEGER NOT NULL,
@@ -80,6 +79,9 @@ CREATE TABLE segments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, build INTEGER NOT NULL, dim INTEGER NOT NULL,
     rows INTEGER NOT NULL, centre BLOB, rotation INTEGER, codes_crc INTEGER, alive BLOB NOT NULL);
 """
+
+SEALED = ("manifest", "builds", "sources", "decisions")
+"""The small tables whose rows are covered by one hash each, in the table `seals`."""
 
 # How FTS5 is set makes taking in 34,000 chunks a third quicker (2.0 s for 3.0 of CPU, 1,000 or 400
 # a commit): it holds a commit's words in memory and merges its parts less often. Questions took
@@ -147,6 +149,7 @@ def create(
             )
             add_build(connection, embedder=embedder, splitter=splitter, state="living")
             connection.execute("INSERT INTO head VALUES (1, 0, 1)")
+            write_seals(connection)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
             connection.execute("COMMIT")
@@ -155,7 +158,7 @@ def create(
             connection.close()
         log = file.with_name(file.name + "-wal")
         if log.exists() and log.stat().st_size:  # closing could not write it into the catalog
-            raise StorageFullError(_full(path), path)
+            raise StorageFullError(full(path), path)
         file.replace(path / "catalog.db")
         sync_folder(path)
         sync_folder(path.parent)
@@ -172,7 +175,7 @@ def add_build(
     stored = _json(dict(embedder)) if embedder else None
     started = datetime.now(UTC).isoformat(timespec="seconds")
     cursor = connection.execute(
-        "INSERT INTO builds VALUES (NULL, ?, ?, ?, ?)",
+        "INSERT INTO builds VALUES (NULL, ?, ?, ?, ?, 0)",
         (stored, _json(dict(splitter)), started, state),
     )
     build = cursor.lastrowid or 0
@@ -187,6 +190,7 @@ def read_build(connection: sqlite3.Connection, path: Path, build: int | None = N
     Raises:
         IndexCorruptError: There is no such build, or its row cannot be read.
     """
+    check_seal(connection, path, "builds")
     row = connection.execute(
         "SELECT id, embedder, splitter, state FROM builds "
         "WHERE id = coalesce(?, (SELECT build FROM head))",
@@ -194,6 +198,8 @@ def read_build(connection: sqlite3.Connection, path: Path, build: int | None = N
     ).fetchone()
     if row is None:
         raise damaged(path, "builds", "the build that is named is not there")
+    if build is None and row[3] != "living":
+        raise damaged(path, "head", f"it names build {row[0]}, which is {row[3]}")
     embedder = {} if row[1] is None else parsed(row[1], dict, path, "builds.embedder")
     if embedder and not embedder.keys() >= _EMBEDDER:
         raise damaged(path, "builds.embedder", f"it lacks {min(_EMBEDDER - embedder.keys())}")
@@ -206,10 +212,52 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> str:
     Raises:
         IndexCorruptError: It is not there.
     """
+    check_seal(connection, path, "manifest")
     row = connection.execute("SELECT value FROM manifest WHERE key = 'id'").fetchone()
     if row is None:
         raise damaged(path, "manifest", "the index has no id")
     return str(row[0])
+
+
+def write_seals(connection: sqlite3.Connection) -> None:
+    """Cover the small tables as they are now, inside a transaction; see `check_seal`."""
+    stored = dict(connection.execute("SELECT name, hash FROM seals"))
+    made = {table: _seal(connection, table) for table in SEALED}
+    connection.executemany(
+        "REPLACE INTO seals VALUES (?, ?)",
+        [(table, seal) for table, seal in made.items() if seal != stored.get(table)],
+    )
+
+
+def check_seal(connection: sqlite3.Connection, path: Path, table: str) -> None:
+    """See that a small table holds what was written, before its rows are used.
+
+    Raises:
+        IndexCorruptError: It does not.
+    """
+    if not is_sealed(connection, table):
+        raise damaged(path, table, "its rows are not those that were written")
+
+
+def is_sealed(connection: sqlite3.Connection, table: str) -> bool:
+    """Whether a small table holds what was written."""
+    row = connection.execute("SELECT hash FROM seals WHERE name = ?", (table,)).fetchone()
+    return bool(row and row[0] == _seal(connection, table))
+
+
+def _seal(connection: sqlite3.Connection, table: str) -> bytes:
+    return make_seal(connection.execute(f"SELECT * FROM {table} ORDER BY 1"))  # noqa: S608 -- ours
+
+
+def seal_generation(connection: sqlite3.Connection, generation: int) -> None:
+    """Cover a generation's row as it is now, inside a transaction."""
+    row = connection.execute(
+        f"SELECT {', '.join(GENERATION)} FROM generations WHERE id = ?",  # noqa: S608 -- names of columns
+        (generation,),
+    ).fetchone()
+    connection.execute(
+        "UPDATE generations SET row_hash = ? WHERE id = ?", (make_generation_hash(row), generation)
+    )
 
 
 def parsed(text: object, kind: type[T], path: Path, where: str) -> T:
@@ -266,19 +314,28 @@ def commit(connection: sqlite3.Connection, path: Path) -> None:
     written after each commit and never before, so it is never ahead of a whole catalog.
     """
     connection.execute("UPDATE head SET commits = commits + 1")
+    write_seals(connection)
     (commits,) = connection.execute("SELECT commits FROM head").fetchone()
     connection.execute("COMMIT")
     write_counter(path, commits)
     shorten_log(connection, path)
 
 
-def end_log(connection: sqlite3.Connection) -> None:
+def end_log(connection: sqlite3.Connection, wait_ms: int = END_LOG_MS) -> bool:
     """Move the whole log into the catalog at the end of a run, unless a reader is in the way.
 
     So an index at rest is one file, and can be read in a folder that cannot be written.
+
+    Args:
+        connection: The writer's, which waits no longer afterwards either.
+        wait_ms: How long to wait for readers.
+
+    Returns:
+        Whether the log is empty now.
     """
-    connection.execute(f"PRAGMA busy_timeout = {END_LOG_MS}")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute(f"PRAGMA busy_timeout = {wait_ms}")
+    (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not is_busy
 
 
 @contextmanager
@@ -349,57 +406,62 @@ class Bulk:
         self._values.clear()
 
 
+VALUE_ERRORS = (
+    TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError,
+    RuntimeError, MemoryError,
+)  # fmt: skip
+"""What Python, NumPy and FAISS raise where a damaged value is computed with."""
+
+
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn errors of SQLite and of the file system into ours, for the index at `path`."""
+def translated(path: Path, *, diagnose: bool = True) -> Iterator[None]:
+    """Turn errors of SQLite and of the file system into ours, for the index at `path`.
+
+    Args:
+        path: The index folder.
+        diagnose: Where Python itself stumbles, see if the index is damaged: then that is the error,
+            and any other is a fault of the program that goes on as it is.
+    """
     try:
         yield
     except sqlite3.Error as exc:
-        raise _sqlite_error(exc, path) from exc
+        damage = _diagnosis(path) if diagnose and is_unclear(exc) else None
+        raise damage or of_sqlite(exc, path) from exc
     except MissingRowsError as exc:
         raise broken(path, "rows-exist", str(exc)) from exc
     except OSError as exc:
-        if exc.errno in _FULL:
-            raise StorageFullError(_full(path), path) from exc
-        msg = f"{path}: {exc.strerror or exc}"
-        raise StoreError(msg, path) from exc
+        raise of_system(exc, path) from exc
+    except VALUE_ERRORS as exc:
+        damage = _diagnosis(path) if diagnose else None
+        if damage is None:
+            raise
+        raise damage from exc
+
+
+def _diagnosis(path: Path) -> IndexCorruptError | None:
+    """What `check` finds first of what must hold; None where the index is right."""
+    from ragkit.store.local.check import check  # it is above this module, and seldom needed
+
+    found = [one for one in check(path) if one.severity == "must"]
+    return damaged(path, found[0].invariant, found[0].detail) if found else None
+
+
+_ADVICE = {
+    "catalog": REPAIR,
+    "alive-bits": REPAIR,
+    "keywords": REPAIR,
+    "generation-row": RESTORE,
+    "document-row": "build it anew with `ragkit rebuild --from files`",
+}
 
 
 def broken(path: Path, invariant: str, detail: str) -> IndexCorruptError:
     """The error that names an invariant of docs/format.md and what breaks it."""
-    msg = f"{path}: invariant {invariant} is broken: {detail}; build it anew with `ragkit rebuild`"
+    advice = _ADVICE.get(invariant, "build it anew with `ragkit rebuild`")
+    msg = f"{path}: invariant {invariant} is broken: {detail}; {advice}"
     return IndexCorruptError(msg, path)
 
 
 def damaged(path: Path, where: str, detail: str) -> IndexCorruptError:
     """The error for what no invariant can be told by: a value of the catalog that has no sense."""
-    msg = (
-        f"{path}/catalog.db is damaged: {where}: {detail}; `ragkit check` tells more; restore the "
-        "index from a backup, or make a new one: `ragkit index FOLDER --index NAME`"
-    )
-    return IndexCorruptError(msg, path)
-
-
-def _sqlite_error(exc: sqlite3.Error, path: Path) -> StoreError:
-    text = str(exc)
-    extended = getattr(exc, "sqlite_errorcode", 0)
-    code = extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or extended in _WRITE_FAILED:
-        return StorageFullError(_full(path), path)
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return IndexLockedError(f"{path} is locked by another program: {text}; try again", path)
-    is_garbled = text.startswith("Could not decode")  # of the module's own, without a code
-    if is_garbled or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return IndexCorruptError(
-            f"{path}/catalog.db is damaged: {text}; restore it from a backup, or make a new "
-            "one under another name: `ragkit index FOLDER --index NAME`",
-            path,
-        )
-    return StoreError(f"{path}: {text}", path)
-
-
-def _full(path: Path) -> str:
-    return (
-        f"the disk that holds {path} is full; what was committed before is intact: free some "
-        "space and run the same command again"
-    )
+    return IndexCorruptError(f"{path}/catalog.db is damaged: {where}: {detail}; {RESTORE}", path)

@@ -13,6 +13,8 @@ from ragkit.store.local.catalog import (
     BUSY_MS,
     FORMAT_VERSION,
     LOG_KEPT_BYTES,
+    SEALED,
+    check_seal,
     make_durable,
     translated,
 )
@@ -35,16 +37,28 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     """
     connection = _open(path, write=write)
     try:
-        with translated(path):
+        with translated(path, diagnose=False):
             version = _version(connection, path)
     except BaseException:
         connection.close()
         raise
     if version == FORMAT_VERSION:
-        return connection
+        return _sealed(connection, path) if write else connection
     connection.close()
     migrate(path)
     return _open(path, write=write)
+
+
+def _sealed(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """A writer's connection, whose commits would cover what is damaged: so nothing may be."""
+    try:
+        with translated(path, diagnose=False):
+            for table in SEALED:
+                check_seal(connection, path, table)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
@@ -52,7 +66,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     if not file.is_file():
         msg = f"no index at {path}; `ragkit index FOLDER` makes one"
         raise IndexNotFoundError(msg, path)
-    with translated(path):
+    with translated(path, diagnose=False):
         connection = sqlite3.connect(
             f"file:{quote(str(file))}?{'mode=rw' if write else _access(file)}",
             uri=True,

@@ -31,8 +31,9 @@ WRITER_WAIT_S = 10.0
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
     r"catalog\.db(\.new)?(-wal|-shm|-journal)?|commits|writer\.lock|\.?learned\.json(\.\w+)?"
-    r"|vectors|vectors/\d{8}\.(f16|rbq)"
+    r"|vectors|vectors/\d{8}\.(f16|rbq|ivf|new)"
 )
+VECTOR_SUFFIXES = {".f16", ".rbq", ".ivf", ".new"}
 _NOTES = "learned.json"
 _COMMITS = "commits"
 _REPLACED = ".replaced"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,8 +13,6 @@ import numpy as np
 from ragkit.store.local.disk import MissingRowsError, sync, sync_folder
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -24,7 +23,7 @@ ROW_DTYPE = np.dtype("<f2")
 
 
 class SegmentFiles:
-    """The ``.f16`` and ``.rbq`` files below one ``vectors`` folder.
+    """The ``.f16``, ``.rbq`` and ``.ivf`` files below one ``vectors`` folder.
 
     Args:
         folder: The ``vectors`` folder; it must exist for writing.
@@ -44,38 +43,54 @@ class SegmentFiles:
         """The file that holds a segment's RaBitQ codes."""
         return self.folder / f"{segment:08d}.rbq"
 
-    def map_rows(self, segment: int, rows: int) -> NDArray[np.float16]:
-        """Map a segment's committed rows: float16, shape (rows, dim), read-only.
+    def lists_path(self, segment: int) -> Path:
+        """The file that holds a full segment's inverted lists."""
+        return self.folder / f"{segment:08d}.ivf"
+
+    def open_rows(self, segment: int, rows: int) -> RowFile:
+        """Open a segment's committed rows for reading.
 
         Raises:
             MissingRowsError: The file is missing or shorter than that.
         """
-        if rows == 0:
-            return np.empty((0, self.dim), ROW_DTYPE)
-        path = self.rows_path(segment)
-        try:
-            mapped = np.memmap(path, ROW_DTYPE, "r", shape=(rows, self.dim))
-        except (FileNotFoundError, ValueError) as exc:
-            msg = f"{path.name} does not hold the {rows} rows that the catalog names"
-            raise MissingRowsError(msg) from exc
-        return np.asarray(mapped)  # the same memory; taking a row of a memmap costs ten times more
+        return RowFile(self.rows_path(segment), rows, self.dim)
 
     def read_row(self, segment: int, row: int) -> bytes:
         """Read the bytes of one committed row; fewer where the file is short or missing."""
+        return self.read_rows(segment, row, 1)
+
+    def read_rows(self, segment: int, first: int, count: int) -> bytes:
+        """Read the bytes of committed rows; fewer where the file is short or missing."""
         try:
             with self.rows_path(segment).open("rb") as file:
-                file.seek(row * self.row_bytes)
-                return file.read(self.row_bytes)
+                file.seek(first * self.row_bytes)
+                return file.read(count * self.row_bytes)
         except FileNotFoundError:
             return b""
 
-    def read_codes(self, segment: int, rows: int, code_bytes: int) -> NDArray[np.uint8] | None:
-        """Read a segment's codes, shape (rows, code_bytes); None where the file has fewer."""
+    def read_codes(self, segment: int, rows: range, code_bytes: int) -> NDArray[np.uint8] | None:
+        """Read the codes of some rows, shape (len(rows), code_bytes); None: the file has fewer."""
+        path, size = self.codes_path(segment), len(rows) * code_bytes
         try:
-            codes = np.fromfile(self.codes_path(segment), np.uint8, rows * code_bytes)
+            codes = np.fromfile(path, np.uint8, size, offset=rows.start * code_bytes)
         except FileNotFoundError:
             return None
-        return codes.reshape(rows, code_bytes) if len(codes) == rows * code_bytes else None
+        return codes.reshape(-1, code_bytes) if len(codes) == size else None
+
+    def write_lists(self, segment: int, data: bytes) -> None:
+        """Write a segment's inverted lists, in place of its codes; a reader sees all or nothing."""
+        path = self.lists_path(segment)
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        self._write(unfinished, 0, data)
+        unfinished.replace(path)
+        sync_folder(self.folder)
+        self.drop_codes(segment)
+
+    def drop_codes(self, segment: int) -> None:
+        """Delete a segment's codes, which its lists hold too."""
+        with suppress(OSError):  # Windows: a reader has it open; the next writer tries again
+            self.codes_path(segment).unlink(missing_ok=True)
 
     def write_rows(self, segment: int, first: int, rows: bytes) -> None:
         """Write rows at row number `first` and flush them to the disk.
@@ -111,20 +126,102 @@ class SegmentFiles:
         if is_new:
             sync_folder(self.folder)
 
-    def stray(self, segments: set[int]) -> Iterator[Path]:
-        """Vector files that belong to none of the given segments."""
-        for path in self.folder.glob("*.*"):
-            is_vectors = path.suffix in {".f16", ".rbq"} and path.stem.isdigit()
-            if is_vectors and int(path.stem) not in segments:
-                yield path
+
+class RowFile:
+    """A segment's committed rows, open for reading as long as the object lives.
+
+    Nothing is mapped: a file that shrinks or a disk that fails is an error, and no signal that
+    ends the process.
+
+    Args:
+        path: The file.
+        rows: How many rows the catalog names.
+        dim: Length of a row.
+
+    Raises:
+        MissingRowsError: The file is missing or shorter than that.
+    """
+
+    def __init__(self, path: Path, rows: int, dim: int) -> None:
+        self._path = path
+        self._dim = dim
+        self._row_bytes = dim * ROW_DTYPE.itemsize
+        self._rows = 0
+        try:
+            self._fd = open_for_reading(path)
+        except FileNotFoundError as exc:
+            raise self._missing(rows) from exc
+        weakref.finalize(self, os.close, self._fd)
+        self.grow(rows)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def grow(self, rows: int) -> None:
+        """Take notice of rows that were appended.
+
+        Raises:
+            MissingRowsError: The file is shorter than that.
+        """
+        if os.fstat(self._fd).st_size < rows * self._row_bytes:
+            raise self._missing(rows)
+        self._rows = rows
+
+    def block(self, first: int, end: int) -> NDArray[np.float16]:
+        """The rows from one number up to another: float16, shape (end - first, dim).
+
+        Raises:
+            MissingRowsError: The file has become shorter than that.
+        """
+        data = read_at(self._fd, (end - first) * self._row_bytes, first * self._row_bytes)
+        if len(data) != (end - first) * self._row_bytes:
+            raise self._missing(end)
+        return data.view(ROW_DTYPE).reshape(-1, self._dim)
+
+    def take(self, numbers: list[int]) -> NDArray[np.float16]:
+        """Some rows, in the order given: float16, shape (len(numbers), dim).
+
+        Raises:
+            MissingRowsError: The file has become shorter.
+        """
+        fd, size = self._fd, self._row_bytes
+        data = b"".join([_pread(fd, size, number * size) for number in numbers])
+        if len(data) != len(numbers) * size:
+            raise self._missing(self._rows)
+        return np.frombuffer(data, ROW_DTYPE).reshape(-1, self._dim)
+
+    def _missing(self, rows: int) -> MissingRowsError:
+        msg = f"{self._path.name} does not hold the {rows} rows that the catalog names"
+        return MissingRowsError(msg)
 
 
-def remove_strays(connection: sqlite3.Connection, index: Path) -> None:
-    """Delete vector files of segments that were never committed or no longer exist."""
-    segments = {i for (i,) in connection.execute("SELECT id FROM segments")}
-    for path in SegmentFiles(index / "vectors", 0).stray(segments):
-        with suppress(OSError):  # Windows: a reader maps it still; the next writer tries again
-            path.unlink()
+_READ_BYTES = 1 << 24  # at a time; Linux gives no more than 2 GB
+
+if hasattr(os, "pread"):
+    _pread = os.pread
+else:  # Windows
+
+    def _pread(fd: int, size: int, offset: int, /) -> bytes:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.read(fd, size)
+
+
+def open_for_reading(path: Path) -> int:
+    """A descriptor of a file, for `read_at`; the caller closes it."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+
+def read_at(fd: int, size: int, offset: int) -> NDArray[np.uint8]:
+    """Read bytes at a place in a file; fewer where it ends before."""
+    data = np.empty(size, np.uint8)
+    done = 0
+    while done < size:
+        part = _pread(fd, min(size - done, _READ_BYTES), offset + done)
+        if not part:
+            return data[:done]
+        data[done : done + len(part)] = np.frombuffer(part, np.uint8)
+        done += len(part)
+    return data
 
 
 def encode_rows(vectors: Vectors) -> tuple[bytes, list[int]]:

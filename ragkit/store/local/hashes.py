@@ -4,30 +4,74 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ragkit.records import make_doc_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ragkit.records import Page
 
-DOCUMENT_BYTES = 16
+ROW_BYTES = 16
 CHUNK_BYTES = 12
+LIFE_BYTES = 8
 
 HASHED = (
-    "doc_id", "root", "path", "title", "kind", "encoding", "size_bytes", "mtime_ns", "file_sha256",
-    "chars", "first_chunk", "chunks", "metadata", "origin", "born",
+    "build", "doc_id", "root", "path", "title", "kind", "encoding", "size_bytes", "mtime_ns",
+    "file_sha256", "chars", "first_chunk", "chunks", "pages", "pages_without_text", "metadata",
+    "origin", "born",
 )  # fmt: skip
-"""The columns of a document's row that its hash covers, in this order."""
+"""The columns of a document's row that `row_hash` covers, in this order."""
+
+GENERATION = ("id", "build", "command", "started_at", "finished_at", "state", "report")
+"""The columns of a generation that its hash covers, in this order."""
 
 
 def make_doc_hash(values: Sequence[object]) -> bytes:
-    """The hash of a document's row, 16 bytes.
+    """The hash of what never changes in a document's row, 16 bytes.
 
     Args:
         values: Of the columns `HASHED`, as they are stored.
     """
-    return sha256(_joined(values)).digest()[:DOCUMENT_BYTES]
+    return sha256(_joined(values)).digest()[:ROW_BYTES]
+
+
+def make_life_hash(row_hash: bytes, stale: str | None, died: int | None) -> bytes:
+    """The hash of what changes in a document's row, 8 bytes."""
+    return sha256(_joined((row_hash.hex(), stale, died))).digest()[:LIFE_BYTES]
+
+
+def is_whole_document(row: Mapping[str, Any]) -> bool:
+    """Whether a document's row is what its hashes say, and its id that of root and path."""
+    row_hash = row["row_hash"]
+    return bool(
+        isinstance(row_hash, bytes)
+        and make_doc_hash([row[name] for name in HASHED]) == row_hash
+        and make_life_hash(row_hash, row["stale"], row["died"]) == row["life_hash"]
+        and make_doc_id(row["root"], row["path"]) == row["doc_id"]
+    )
+
+
+def make_generation_hash(values: Sequence[object]) -> bytes:
+    """The hash of a generation's row, 16 bytes.
+
+    Args:
+        values: Of the columns `GENERATION`, as they are stored.
+    """
+    return sha256(_joined(values)).digest()[:ROW_BYTES]
+
+
+def make_seal(rows: Iterable[Sequence[object]]) -> bytes:
+    """The hash of a whole table, 16 bytes.
+
+    Args:
+        rows: All its values, ordered by the first column.
+    """
+    made = sha256()
+    for row in rows:
+        made.update(_joined(row) + b"\0")
+    return made.digest()[:ROW_BYTES]
 
 
 def make_row_hash(chunk_id: str, page: int | None, heading: str, pages: str) -> bytes:

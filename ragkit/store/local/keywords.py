@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MAX_TERMS = 32
 FREQUENT_MIN, FREQUENT_MOST = 500, 20_000
 FREQUENT_SHARE = 0.1
+MOST_KNOWN = 10_000  # terms whose frequency is kept
 BM25_K1 = 1.2  # FTS5's constants, https://www.sqlite.org/fts5.html#the_bm25_function
 BM25_LEAST_IDF = 1e-6
 
@@ -31,7 +32,12 @@ def query_phrases(question: str) -> list[str]:
 
 
 def select_terms(
-    connection: sqlite3.Connection, table: str, terms: list[str], *, chunks: int
+    connection: sqlite3.Connection,
+    table: str,
+    terms: list[str],
+    *,
+    chunks: int,
+    known: dict[str, int] | None = None,
 ) -> tuple[list[str], float]:
     """Keep the terms worth searching for, and tell the highest BM25 score in reach.
 
@@ -46,6 +52,8 @@ def select_terms(
         table: The build's keyword index.
         terms: As `query_phrases` gives them.
         chunks: How many chunks it holds.
+        known: In how many chunks a term occurs, where that was counted before since the last
+            commit; what is counted now is added.
 
     Returns:
         The terms, rarest first, and the score that a chunk full of them would come near to. Terms
@@ -53,7 +61,12 @@ def select_terms(
     """
     limit = min(max(FREQUENT_MIN, int(chunks * FREQUENT_SHARE)), FREQUENT_MOST)
     count = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"  # noqa: S608 -- ours
-    frequency = {t: connection.execute(count, (t, limit)).fetchone()[0] for t in terms}
+    frequency = {} if known is None else known
+    if len(frequency) > MOST_KNOWN:
+        frequency.clear()
+    for term in terms:
+        if term not in frequency:
+            (frequency[term],) = connection.execute(count, (term, limit)).fetchone()
     present = [t for t in terms if frequency[t] > 0]
     rare = [t for t in present if frequency[t] < limit]
     kept = sorted(rare or present, key=lambda t: frequency[t])[:MAX_TERMS]

@@ -17,13 +17,22 @@ from ragkit.store.local.catalog import (
     BUSY_MS,
     FORMAT_VERSION,
     TABLES,
+    VALUE_ERRORS,
     damaged,
     keywords_table,
     parsed,
     scalars,
     translated,
+    write_seals,
 )
-from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
+from ragkit.store.local.hashes import (
+    GENERATION,
+    HASHED,
+    make_doc_hash,
+    make_generation_hash,
+    make_life_hash,
+    make_row_hash,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +41,13 @@ _log = logging.getLogger(__name__)
 
 _CHANGED = ("head", "generations", "documents", "pages", "chunks", "segments")
 _KEPT = {"manifest", "vectors", "embedding_cache"}
-_MADE = {"first_chunk", "origin"}
+_MADE = {"build", "first_chunk", "origin", "pages", "pages_without_text"}
 _BUILD = 1
 
 _COPIES = (
     "INSERT INTO head SELECT 1, commits, 1 FROM old_head",
-    "INSERT INTO generations SELECT id, 1, command, started_at, finished_at, state, report "
-    "FROM old_generations",
+    "INSERT INTO generations SELECT id, 1, command, started_at, finished_at, state, report, "
+    "generation_hash(id, 1, command, started_at, finished_at, state, report) FROM old_generations",
     "INSERT INTO pages SELECT document, number, char_start, char_end FROM old_pages",
     "INSERT INTO segments SELECT id, 1, dim, rows, centre, NULL, NULL, alive FROM old_segments",
     """
@@ -67,7 +76,7 @@ def migrate(path: Path) -> None:
         )
         raise FormatVersionError(msg, path)
     with (
-        translated(path),
+        translated(path, diagnose=False),
         disk.writer_lock(path, "migrate", wait_s=disk.WRITER_WAIT_S),
         closing(sqlite3.connect(path / "catalog.db", isolation_level=None)) as connection,
     ):
@@ -79,13 +88,17 @@ def migrate(path: Path) -> None:
             connection.execute("ROLLBACK")
             return
         _log.warning("%s: bringing the index to format %d, once.", path, FORMAT_VERSION)
-        _to_format_2(connection, path)
+        try:
+            _to_format_2(connection, path)
+        except VALUE_ERRORS as exc:
+            raise damaged(path, "a value has no sense", str(exc)) from exc
         connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
         connection.execute("COMMIT")
 
 
 def _to_format_2(connection: sqlite3.Connection, path: Path) -> None:
     connection.create_function("row_hash", 4, make_row_hash, deterministic=True)
+    connection.create_function("generation_hash", len(GENERATION), _generation_hash)
     for table in _CHANGED:
         connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
     connection.execute("DROP INDEX IF EXISTS documents_living")
@@ -99,8 +112,13 @@ def _to_format_2(connection: sqlite3.Connection, path: Path) -> None:
     for statement in _COPIES:
         connection.execute(statement)
     _take_over_documents(connection, path)
+    write_seals(connection)
     for table in _CHANGED:
         connection.execute(f"DROP TABLE old_{table}")
+
+
+def _generation_hash(*values: object) -> bytes:
+    return make_generation_hash(values)
 
 
 def _take_over_manifest(connection: sqlite3.Connection, path: Path) -> None:
@@ -108,7 +126,8 @@ def _take_over_manifest(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("DELETE FROM manifest WHERE key IN ('embedder', 'splitter')")
     connection.execute("INSERT INTO manifest VALUES ('id', ?)", (json.dumps(uuid4().hex),))
     connection.execute(
-        "INSERT INTO builds VALUES (?, ?, ?, ?, 'living')",
+        "INSERT INTO builds SELECT ?, ?, ?, ?, 'living', count(*) FROM old_documents "
+        "WHERE died IS NULL",
         (_BUILD, manifest["embedder"], manifest["splitter"], datetime.now(UTC).isoformat()),
     )
     row = connection.execute(
@@ -126,17 +145,23 @@ def _take_over_documents(connection: sqlite3.Connection, path: Path) -> None:
     documents = connection.execute(
         f"SELECT id, stale, died, {', '.join(columns)}, "  # noqa: S608 -- names of columns
         "(SELECT min(c.id) FROM old_chunks c WHERE c.document = d.id) AS first_chunk, "
-        "(SELECT max(c.id) - min(c.id) + 1 FROM old_chunks c WHERE c.document = d.id) "
+        "(SELECT max(c.id) - min(c.id) + 1 FROM old_chunks c WHERE c.document = d.id), "
+        "(SELECT count(*) FROM pages p WHERE p.document = d.id), "
+        "(SELECT json_group_array(number) FROM (SELECT number FROM pages p "
+        "WHERE p.document = d.id AND p.char_start = p.char_end ORDER BY number)) "
         "FROM old_documents d"
     ).fetchall()
-    for row_id, stale, died, *values, first, reach in documents:
+    for row_id, stale, died, *values, first, reach, pages, blank in documents:
         document = dict(zip(columns, values, strict=True))
         if (reach or 0) != document["chunks"]:
             raise damaged(path, "chunks", f"those of {document['path']} are not all there")
-        document |= {"first_chunk": first or 1, "origin": "file"}
+        document |= {
+            "build": _BUILD, "first_chunk": first or 1, "origin": "file", "pages": pages,
+            "pages_without_text": json.dumps(json.loads(blank)),
+        }  # fmt: skip
         row_hash = make_doc_hash([document[name] for name in HASHED])
-        stored = {"id": row_id, "build": _BUILD, "stale": stale, "died": died, **document}
-        stored["row_hash"] = row_hash
+        stored = {"id": row_id, "stale": stale, "died": died, **document}
+        stored |= {"row_hash": row_hash, "life_hash": make_life_hash(row_hash, stale, died)}
         connection.execute(
             f"INSERT INTO documents ({','.join(stored)}) VALUES ({','.join('?' * len(stored))})",  # noqa: S608 -- names of columns
             tuple(stored.values()),

@@ -6,9 +6,7 @@ What is served is checked by the hashes of its rows.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import fields
-from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
@@ -17,21 +15,22 @@ from ragkit.records import (
     DocumentInfo,
     Hit,
     Page,
+    SourceRules,
     copy_fields,
     failed_pages,
     make_chunk_id,
-    make_doc_id,
     reading_notes,
 )
-from ragkit.store.local.catalog import broken, parsed
-from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash
+from ragkit.store.local.catalog import broken, check_seal, parsed
+from ragkit.store.local.hashes import HASHED, is_whole_document, make_row_hash
+from ragkit.store.local.history import account_of, generation_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ragkit.protocols import SearchRequest
+    from ragkit.records import Decision
 
 _HITS = """
 SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
@@ -40,14 +39,16 @@ SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
                SELECT p.number, p.char_start, p.char_end FROM pages p
                WHERE p.document = c.document AND p.char_start < min(p.char_end, c.char_end)
                  AND p.char_end > c.char_start ORDER BY p.number)) ELSE '[]' END,
-       c.document
+       c.died, c.document
 FROM json_each(?) j JOIN chunks c ON c.id = j.value
 """
 
-_HASHED = (
-    f"SELECT id, row_hash, {', '.join(HASHED)} FROM documents "  # noqa: S608 -- names of columns
-    "WHERE id IN (SELECT value FROM json_each(?))"
-)
+DOCUMENT_COLUMNS = ("id", *HASHED, "row_hash", "stale", "died", "life_hash")
+_DOCUMENTS = f"SELECT {', '.join(DOCUMENT_COLUMNS)} FROM documents"  # noqa: S608 -- names of columns
+_SERVED = f"{_DOCUMENTS} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 -- as above
+# NOT INDEXED: a damaged index would show a document as it was, or not at all.
+_LIVING = f"{_DOCUMENTS} NOT INDEXED WHERE build = ? AND died IS NULL ORDER BY path, root"
+_EVER = f"{_DOCUMENTS} WHERE build = ? ORDER BY path, root"
 
 _CHUNKS_AT = """
 SELECT c.id FROM documents d
@@ -66,24 +67,18 @@ WHERE d.build = ?1 AND d.doc_id = ?2 AND d.file_sha256 = ?3 AND d.died IS NULL A
 ORDER BY abs(n.id - c.id), n.id
 """
 
-_DOCUMENTS = """
-SELECT doc_id, root, path, title, kind, encoding, size_bytes, mtime_ns, file_sha256, chunks, stale,
-       metadata,
-       (SELECT count(*) FROM pages p WHERE p.document = d.id) AS pages,
-       (SELECT json_group_array(number) FROM pages p
-        WHERE p.document = d.id AND p.char_start = p.char_end) AS pages_without_text
-FROM documents d
-WHERE build = ?1 AND died IS NULL AND (?2 IS NULL OR root = ?2) ORDER BY path, root
+_MISSED = """
+SELECT 1 FROM documents d NOT INDEXED
+WHERE d.build = ? AND d.died IS NULL AND d.id IS NOT (
+    SELECT e.id FROM documents e INDEXED BY documents_living
+    WHERE e.build = d.build AND e.doc_id = d.doc_id AND e.died IS NULL)
+LIMIT 1
 """
 
 _WAITING = """
 SELECT p.chunk, p.key FROM pending p
 JOIN chunks c ON c.id = p.chunk JOIN documents d ON d.id = c.document
 WHERE d.build = ?1 AND p.chunk > ?2 ORDER BY p.chunk LIMIT ?3
-"""
-
-_RUNS = """
-SELECT id, command, started_at, finished_at, state, report FROM generations ORDER BY id DESC
 """
 
 _SIZES = """
@@ -98,43 +93,67 @@ FROM documents WHERE build = ?1 AND died IS NULL
 """
 
 
-def fetch_hits(connection: sqlite3.Connection, path: Path, chunks: Sequence[int]) -> dict[int, Hit]:
+def fetch_hits(
+    connection: sqlite3.Connection,
+    path: Path,
+    chunks: Sequence[int],
+    *,
+    as_of: int | None = None,
+) -> dict[int, Hit]:
     """Read chunks by their row ids; ranks and scores are the caller's to fill in.
 
+    Args:
+        connection: To the catalog.
+        path: The index folder.
+        chunks: Row ids.
+        as_of: The generation at which they are to be alive; None: now.
+
     Raises:
-        IndexCorruptError: What would be served is not what its hashes say.
+        IndexCorruptError: What would be served is not what its hashes say, or is not alive.
     """
     rows = connection.execute(_HITS, (json.dumps(list(chunks)),)).fetchall()
     if len(rows) != len(set(chunks)):
         raise broken(path, "vector-owner", "a row belongs to a chunk that does not exist")
-    documents = _checked_documents(connection, path, {row[-1] for row in rows})
+    ids = sorted({row[-1] for row in rows})
+    served = checked_documents(connection.execute(_SERVED, (json.dumps(ids),)), path)
+    documents = {document["id"]: document for document in served}
+    if len(documents) != len(ids):
+        raise broken(path, "document-row", "a chunk belongs to a document that does not exist")
+    for document in documents.values():
+        if not _is_alive(document, as_of):
+            raise broken(path, "alive-bits", f"a chunk of {document['path']} is not alive")
     return {row[0]: _hit(row, documents, path) for row in rows}
 
 
-def _checked_documents(
-    connection: sqlite3.Connection, path: Path, ids: set[int]
-) -> dict[int, dict[str, Any]]:
-    found = {}
-    for row_id, stored, *values in connection.execute(_HASHED, (json.dumps(sorted(ids)),)):
-        document = dict(zip(HASHED, values, strict=True))
-        if make_doc_hash(values) != stored or not is_named_rightly(document):
+def _is_alive(document: Mapping[str, Any], as_of: int | None) -> bool:
+    born, died = document["born"], document["died"]
+    if as_of is None:
+        return died is None
+    return bool(born <= as_of and (died is None or died > as_of))
+
+
+def checked_documents(rows: Iterable[Sequence[Any]], path: Path) -> Iterator[dict[str, Any]]:
+    """Documents by their columns, each held against its hashes.
+
+    Args:
+        rows: Of the columns `DOCUMENT_COLUMNS`.
+        path: The index folder.
+
+    Raises:
+        IndexCorruptError: A row is not what was written.
+    """
+    for row in rows:
+        document = dict(zip(DOCUMENT_COLUMNS, row, strict=True))
+        if not is_whole_document(document):
             raise broken(path, "document-row", f"the row of {document['path']} was changed")
-        found[row_id] = document
-    if len(found) != len(ids):
-        raise broken(path, "document-row", "a chunk belongs to a document that does not exist")
-    return found
-
-
-def is_named_rightly(document: Mapping[str, Any]) -> bool:
-    """Whether a document's id is the hash of its root and path."""
-    return bool(document["doc_id"] == make_doc_id(document["root"], document["path"]))
+        yield document
 
 
 def _hit(row: tuple[Any, ...], documents: Mapping[int, Mapping[str, Any]], path: Path) -> Hit:
-    row_id, start, end, page, heading, text, stored, pages, document = row
+    row_id, start, end, page, heading, text, stored, pages, died, document = row
     d = documents[document]
     chunk_id = make_chunk_id(d["doc_id"], start, end, text)
-    if make_row_hash(chunk_id, page, heading, pages) != stored:
+    if make_row_hash(chunk_id, page, heading, pages) != stored or died != d["died"]:
         raise broken(path, "chunk-row", f"a chunk of {d['path']} was changed")
     if not d["first_chunk"] <= row_id < d["first_chunk"] + d["chunks"]:
         raise broken(path, "chunk-row", f"a chunk is not among those of {d['path']}")
@@ -176,28 +195,32 @@ def document_content(
     ).fetchone()
     if row is None:
         return None
-    d = _checked_documents(connection, path, {row[0]})[row[0]]
+    (d,) = checked_documents(connection.execute(_SERVED, (json.dumps(row),)), path)
     places = connection.execute(
         "SELECT id, ordinal, tokens FROM chunks WHERE id >= ? AND id < ? ORDER BY id",
         (d["first_chunk"], d["first_chunk"] + d["chunks"]),
     ).fetchall()
-    if len(places) != d["chunks"]:
+    if [ordinal for _, ordinal, _ in places] != list(range(d["chunks"])):
         raise broken(path, "document-row", f"chunks of {d['path']} are not there")
     hits = fetch_hits(connection, path, [chunk for chunk, *_ in places])
     chunks = [
         copy_fields(hits[chunk], Chunk, ordinal=ordinal, tokens=tokens)
         for chunk, ordinal, tokens in places
     ]
-    pages = connection.execute(
+    rows = connection.execute(
         "SELECT number, char_start, char_end FROM pages WHERE document = ? ORDER BY number", row
     )
+    pages = tuple(Page(*place) for place in rows)
     given = {f.name for f in fields(Document)} & d.keys()
     document = Document(
         text=_joined(chunks, d["chars"]),
-        pages=tuple(Page(*place) for place in pages),
+        pages=pages,
         metadata=parsed(d["metadata"], dict, path, "documents.metadata"),
-        **{name: d[name] for name in given - {"metadata"}},
+        **{name: d[name] for name in given - {"metadata", "pages", "pages_without_text"}},
     )
+    blank = json.dumps(document.pages_without_text)
+    if (len(pages), blank) != (d["pages"], d["pages_without_text"]):
+        raise broken(path, "document-row", f"pages of {d['path']} are not those that it had")
     return document, chunks
 
 
@@ -212,57 +235,88 @@ def _joined(chunks: Sequence[Chunk], chars: int) -> str:
     return "".join([*parts, " " * (chars - end)])
 
 
-def filtered_documents(
-    connection: sqlite3.Connection, build: int, request: SearchRequest
-) -> list[tuple[int, int]]:
-    """The chunks of the documents that a request may find, as ranges of row ids, half-open."""
-    alive = (
-        "died IS NULL" if request.as_of is None else "born <= ?2 AND (died IS NULL OR died > ?2)"
-    )
-    rows = connection.execute(
-        f"SELECT first_chunk, chunks, path, kind FROM documents WHERE build = ?1 AND {alive} "  # noqa: S608 -- ours
-        "ORDER BY first_chunk",
-        (build, request.as_of) if request.as_of is not None else (build,),
-    )
-    paths = [re.compile(translate(glob)) for glob in request.filter.paths]
-    kinds = set(request.filter.kinds)
-    return [
-        (first, first + chunks)
-        for first, chunks, path, kind in rows
-        if (not kinds or kind in kinds) and (not paths or any(p.match(path) for p in paths))
-    ]
-
-
-def living_documents(
-    connection: sqlite3.Connection, path: Path, build: int, *, root: str | None
+def stored_documents(
+    connection: sqlite3.Connection, path: Path, build: int, *, ever: bool, whole_only: bool
 ) -> list[DocumentInfo]:
-    """The documents of the newest commit by path, of one root or of all."""
-    return [_info(row, path) for row in _rows(connection, _DOCUMENTS, build, root)]
+    """The documents by path; see `ragkit.protocols.VectorStore.documents`.
+
+    Raises:
+        IndexCorruptError: The row of one is not what was written, or one is missing; not with
+            `whole_only`, which leaves it out.
+    """
+    rows = connection.execute(_EVER if ever else _LIVING, (build,))
+    if whole_only:
+        named = (dict(zip(DOCUMENT_COLUMNS, row, strict=True)) for row in rows)
+        return [_info(document, path) for document in named if is_whole_document(document)]
+    found = [*checked_documents(rows, path)]
+    living = sum(document["died"] is None for document in found)
+    (count,) = connection.execute("SELECT documents FROM builds WHERE id = ?", (build,)).fetchone()
+    if living != count:
+        raise broken(path, "document-row", f"{living} of {count} documents are there")
+    return [_info(document, path) for document in found]
 
 
-def _info(row: dict[str, Any], path: Path) -> DocumentInfo:
-    metadata = parsed(row.pop("metadata"), dict, path, "documents.metadata")
-    blank = parsed(row.pop("pages_without_text"), list, path, "pages")
+def _info(d: dict[str, Any], path: Path) -> DocumentInfo:
+    metadata = parsed(d["metadata"], dict, path, "documents.metadata")
+    blank = parsed(d["pages_without_text"], list, path, "documents.pages_without_text")
+    shared = {f.name: d[f.name] for f in fields(DocumentInfo) if f.name in d}
     return DocumentInfo(
-        **row,
-        pages_without_text=tuple(blank),
-        failed_pages=failed_pages(metadata),
-        notes=reading_notes(metadata),
+        **shared
+        | {
+            "pages_without_text": tuple(blank),
+            "failed_pages": failed_pages(metadata),
+            "notes": reading_notes(metadata),
+        }
     )
 
 
 def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
-    """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
-    return [run | {"report": _report(run["report"], path)} for run in _rows(connection, _RUNS)]
+    """The generations, newest first; see `ragkit.protocols.VectorStore.runs`.
+
+    Raises:
+        IndexCorruptError: The row of one is not what was written.
+    """
+    return [
+        run | {"report": account_of(run["report"], path)}
+        for run in generation_rows(connection, path)
+    ]
 
 
-def _report(text: str | None, path: Path) -> dict[str, Any] | None:
-    return None if text is None else parsed(text, dict, path, "generations.report")
+def asked_sources(connection: sqlite3.Connection, path: Path) -> list[str]:
+    """The folders and files that ingests were asked for, sorted.
+
+    Raises:
+        IndexCorruptError: They are not those that were written.
+    """
+    check_seal(connection, path, "sources")
+    return [source for (source,) in connection.execute("SELECT path FROM sources ORDER BY path")]
 
 
-def asked_sources(connection: sqlite3.Connection) -> list[str]:
-    """The folders and files that ingests were asked for, sorted."""
-    return [path for (path,) in connection.execute("SELECT path FROM sources ORDER BY path")]
+def check_living(connection: sqlite3.Connection, path: Path, build: int) -> None:
+    """See that each living document is found by its id, before one is put in another's place.
+
+    Raises:
+        IndexCorruptError: SQLite's index is not that of its table.
+    """
+    if connection.execute(_MISSED, (build,)).fetchone():
+        raise broken(path, "catalog", "the index documents_living is not that of its table")
+
+
+def read_rules(connection: sqlite3.Connection, path: Path) -> dict[str, SourceRules]:
+    """Which files of each source count."""
+    rows = connection.execute("SELECT path, include, exclude FROM sources ORDER BY path")
+    return {
+        source: SourceRules(
+            tuple(parsed(include, list, path, "sources.include")),
+            tuple(parsed(exclude, list, path, "sources.exclude")),
+        )
+        for source, include, exclude in rows
+    }
+
+
+def read_decisions(connection: sqlite3.Connection) -> dict[str, Decision]:
+    """What was decided by hand, by location."""
+    return dict(connection.execute("SELECT location, what FROM decisions ORDER BY location"))
 
 
 def newest_generation(connection: sqlite3.Connection, build: int) -> int:
@@ -287,12 +341,5 @@ def read_commits(connection: sqlite3.Connection) -> int:
 
 def sizes(connection: sqlite3.Connection, build: int) -> dict[str, int]:
     """The counts of `ragkit.protocols.StoreStats`, by their names there."""
-    return _rows(connection, _SIZES, build)[0]
-
-
-def _rows(
-    connection: sqlite3.Connection, query: str, *values: str | int | None
-) -> list[dict[str, Any]]:
-    cursor = connection.execute(query, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
+    cursor = connection.execute(_SIZES, (build,))
+    return dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.errors import IndexChangedError, IndexMismatchError, StoreError
-from ragkit.store.local.catalog import read_build, reading
+from ragkit.errors import IndexChangedError, IndexMismatchError
+from ragkit.store.local.catalog import broken, read_build, reading
 from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.history import require_searchable
 from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
 from ragkit.store.local.queries import fetch_hits
 from ragkit.store.local.snapshot import Snapshot
 from ragkit.store.ranking import ranked_hits
+from ragkit.system import DaemonPool, defer_interrupt
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
     from ragkit.store.local.catalog import Build
+    from ragkit.store.local.findable import Findable
 
+LISTED_CHUNKS = 20_000  # fewer that may be found are given to the keyword index as a list
+SPARE = 1.5  # times as many chunks as are expected to be needed
+SMALL = 0.01
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
 
 
@@ -44,6 +50,12 @@ class Reader:
         self._path = path
         self._build = build
         self._snapshot: Snapshot | None = None
+        self._pool = DaemonPool(1)
+
+    def close(self) -> None:
+        """Let go of what was read."""
+        self._snapshot = None
+        self._pool.close()
 
     def search(self, request: SearchRequest) -> list[Hit]:
         """See `ragkit.protocols.VectorStore.search`."""
@@ -54,7 +66,7 @@ class Reader:
                     snapshot = self._current()
                     self._check(request, snapshot.build)
                     snapshot.refresh()
-                    found = _Found(request, self._connection, self._path, snapshot)
+                    found = _Found(request, self._connection, self._path, snapshot, self._pool)
                     return ranked_hits(request, found)
             except MissingRowsError:
                 self._snapshot = None
@@ -81,18 +93,8 @@ class Reader:
                     f"{build.dim}: it was built with another embedder"
                 )
                 raise IndexMismatchError(msg, self._path, stored=str(build.dim), given=given)
-        self._check_generation(request.as_of, build.id)
-
-    def _check_generation(self, as_of: int | None, build: int) -> None:
-        if as_of is None:
-            return
-        row = self._connection.execute(
-            "SELECT 1 FROM generations WHERE id = ? AND build = ? AND state = 'closed'",
-            (as_of, build),
-        ).fetchone()
-        if row is None:
-            msg = f"{self._path} has no closed generation {as_of} to search"
-            raise StoreError(msg, self._path)
+        if request.as_of is not None:
+            require_searchable(self._connection, self._path, build.id, request.as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class _Found:
     connection: sqlite3.Connection
     path: Path
     snapshot: Snapshot
+    pool: DaemonPool
 
     @property
     def _table(self) -> str:
@@ -111,13 +114,32 @@ class _Found:
     def nearest(self, count: int) -> dict[int, float]:
         if self.request.vector is None:
             return {}
-        allowed = self.snapshot.allowed(self.request)
-        return self.snapshot.nearest(self.request.vector, count, allowed)
+        findable = self.snapshot.findable(self.request)
+        found = self.snapshot.candidates(self.request.vector, count, findable)
+        return self.snapshot.named(found, count)
+
+    def both(self, count: int) -> tuple[dict[int, float], tuple[dict[int, float], float]]:
+        vector = self.request.vector
+        if vector is None or not self.snapshot.has_codes:
+            return self.nearest(count), self.matching(count)
+        findable = self.snapshot.findable(self.request)
+        # Rows are looked for in a thread that reads no catalog: SQLite works for one at a time.
+        found = self.pool.submit(lambda: self.snapshot.candidates(vector, count, findable))
+        try:
+            matching = self.matching(count)
+        finally:
+            with defer_interrupt():
+                found.exception()  # it must not go on while the next search begins
+        return self.snapshot.named(found.result(), count), matching
 
     def matching(self, count: int) -> tuple[dict[int, float], float]:
         terms = query_phrases(self.request.text)
         chosen, reach = select_terms(
-            self.connection, self._table, terms, chunks=self.snapshot.chunks
+            self.connection,
+            self._table,
+            terms,
+            chunks=self.snapshot.chunks,
+            known=self.snapshot.frequencies,
         )
         found = self._matching(chosen, count)
         if found or len(chosen) == len(terms):
@@ -128,17 +150,40 @@ class _Found:
     def _matching(self, terms: Sequence[str], count: int) -> dict[int, float]:
         if not terms:
             return {}
-        query = (
-            f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? "  # noqa: S608 -- ours
-            "ORDER BY rank, rowid LIMIT ?"
-        )
-        limit = count
+        findable = self.snapshot.findable(self.request)
+        if findable is not None and findable.chunks <= LISTED_CHUNKS:
+            among = "AND +rowid IN (SELECT value FROM json_each(?))"
+            return self._best(" OR ".join(terms), count, among, findable.listed)
+        # As many more as may not be found, and some, so that one pass is mostly enough.
+        chunks = max(self.snapshot.chunks, 1)
+        living = self.snapshot.chunks - self.snapshot.dead
+        share = (living if findable is None else findable.chunks) / chunks
+        limit = count if share == 1 else int(count / max(share, SMALL) * SPARE)
         while True:
-            found = dict(self.connection.execute(query, (" OR ".join(terms), limit)))
-            visible = self.snapshot.visible(self.request, list(found))
+            found = self._best(" OR ".join(terms), limit)
+            visible = self._visible(list(found), findable)
             if len(visible) >= count or len(found) < limit:
                 return {chunk: found[chunk] for chunk in visible[:count]}
             limit *= 4
+
+    def _best(self, match: str, count: int, among: str = "", *values: str) -> dict[int, float]:
+        """The chunks that match an FTS5 query best, with their scores.
+
+        Nearly all of its time is the score of each chunk that matches: what `among` leaves out
+        costs little.
+        """
+        query = (
+            f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? {among} "  # noqa: S608 -- ours
+            "ORDER BY rank, rowid LIMIT ?"
+        )
+        return dict(self.connection.execute(query, (match, *values, count)))
+
+    def _visible(self, chunks: list[int], findable: Findable | None) -> list[int]:
+        if findable is not None:
+            ids = np.array(chunks, np.int64)
+            found: list[int] = ids[findable.has(ids)].tolist()
+            return found
+        return self.snapshot.living(chunks) if self.snapshot.dead else chunks
 
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self.request.vector is None or not chunks:
@@ -155,7 +200,19 @@ class _Found:
         return rows
 
     def hits(self, chunks: Sequence[int]) -> dict[int, Hit]:
-        return fetch_hits(self.connection, self.path, chunks)
+        self._check_owners(chunks)
+        return fetch_hits(self.connection, self.path, chunks, as_of=self.request.as_of)
+
+    def _check_owners(self, chunks: Sequence[int]) -> None:
+        """See that what was found by a vector is the chunk that the vector is of."""
+        row = self.connection.execute(
+            "SELECT 1 FROM json_each(?) j JOIN chunks c ON c.id = j.value "
+            "LEFT JOIN vectors v ON v.id = c.vector "
+            "WHERE c.vector NOT NULL AND v.chunk IS NOT c.id",
+            (json.dumps(list(chunks)),),
+        ).fetchone()
+        if row is not None:
+            raise broken(self.path, "vector-owner", "a chunk's row belongs to another one")
 
     def _vectors_of(self, chunks: Sequence[int]) -> dict[int, tuple[int, int]]:
         """For each chunk its vector's id and CRC-32, in the order given."""

@@ -43,16 +43,30 @@ class LiveRows:
     def set(self, vector: int, *, alive: bool) -> None:
         """Set or clear one row's bit."""
         segment, row = segment_and_row(vector)
+        byte, mask = row >> 3, 1 << (row & 7)
+        bits = self._bits(segment, byte + 1)
+        bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
+
+    def set_all(self, vectors: Sequence[int], *, alive: bool) -> None:
+        """Set or clear the bits of many rows."""
+        ids = np.array(vectors, np.int64)
+        for segment in np.unique(ids >> 32).tolist():
+            rows = ids[ids >> 32 == segment] & ROW_MASK
+            bits = self._bits(segment, (int(rows.max()) >> 3) + 1)
+            flags = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")
+            flags[rows] = alive
+            bits[:] = np.packbits(flags, bitorder="little").tobytes()
+
+    def _bits(self, segment: int, size: int) -> bytearray:
+        """The bits of a segment as they are to be, at least so many bytes."""
         bits = self._changed.get(segment)
         if bits is None:
             (stored,) = self._connection.execute(
                 "SELECT alive FROM segments WHERE id = ?", (segment,)
             ).fetchone()
             bits = self._changed[segment] = bytearray(stored)
-        byte, mask = row >> 3, 1 << (row & 7)
-        if byte >= len(bits):
-            bits.extend(bytes(byte + 1 - len(bits)))
-        bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
+        bits.extend(bytes(max(0, size - len(bits))))
+        return bits
 
     def flush(self) -> None:
         """Write the changed bits inside the transaction."""

@@ -1,4 +1,4 @@
-"""Similarity search over one segment's rows: all that knows FAISS.
+"""Similarity search over rows: all that knows FAISS.
 
 Small segments are scanned exactly. Larger ones are scanned by their RaBitQ codes, 15 times smaller
 than the rows, and the caller rescores the best candidates from the rows themselves.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.store.local.files import ROW_DTYPE
+from ragkit.store.local.rotation import rotated
 from ragkit.system import passive_openmp
 
 with passive_openmp():
@@ -23,45 +24,42 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Vectors
 
+    Bits = NDArray[np.uint8]
+    Found = tuple[NDArray[np.int64], Vectors]
+
 QUERY_BITS = 8  # bits a query component is quantised to; FAISS's finest
-BLOCK_ROWS = 4096  # rows decoded to float32 at a time
+BLOCK_ROWS = 512  # rows decoded to float32 at a time: they stay in the processor's cache
 SPARE = 16  # rows fetched beyond k, so that rounding and ties do not decide at the cut
+_OVER_LISTS = 1  # FAISS's parallel mode: the lists of one search on all cores
 
 
-class SegmentScan:
-    """Finds the candidates of one segment; grows as the segment does.
+def code_bytes(dim: int) -> int:
+    """Length of a row's code."""
+    return (dim + 7) // 8 + 8
+
+
+class RowScan:
+    """Finds the rows of one segment that are most similar to a query; grows as it does.
 
     Args:
         dim: Length of a vector.
-        centre: float32, shape (dim,), for a scan of codes; None for an exact scan of the rows.
     """
 
-    def __init__(self, dim: int, centre: Vectors | None) -> None:
-        self.centre = centre
-        if centre is None:
-            self._index = faiss.IndexScalarQuantizer(
-                dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-            )
-        else:
-            self._index = _rabitq(dim, centre)
+    def __init__(self, dim: int) -> None:
+        self._index = faiss.IndexScalarQuantizer(
+            dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
 
     @property
     def rows(self) -> int:
         """How many rows have been added."""
         return int(self._index.ntotal)
 
-    @property
-    def code_bytes(self) -> int:
-        """Bytes a row takes in memory."""
-        return int(self._index.code_size)
+    def add(self, rows: NDArray[np.float16]) -> None:
+        """Append rows, float16, shape (n, dim)."""
+        self._index.add_sa_codes(np.ascontiguousarray(rows, ROW_DTYPE).view(np.uint8))
 
-    def add(self, codes: NDArray[np.uint8]) -> None:
-        """Append rows (exact) or codes, uint8, shape (n, code_bytes)."""
-        self._index.add_sa_codes(np.ascontiguousarray(codes))
-
-    def nearest(
-        self, query: Vectors, k: int, allowed: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.int64], Vectors]:
+    def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
         """Find the allowed rows most similar to a query.
 
         Args:
@@ -70,14 +68,9 @@ class SegmentScan:
             allowed: uint8, one bit a row, least significant bit first.
 
         Returns:
-            Row numbers and (approximate, for codes) inner products, best first, ties by row.
-            FAISS pads short results with -1; those are dropped.
+            Row numbers and inner products, best first, ties by row.
         """
-        selector = faiss.IDSelectorBitmap(allowed)
-        if self.centre is None:
-            parameters = faiss.SearchParameters(sel=selector)
-        else:
-            parameters = faiss.RaBitQSearchParameters(sel=selector, qb=QUERY_BITS)
+        parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(allowed))
         if self.rows == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         # Of rows that tie at the cut FAISS keeps any: fetch more until the cut parts no tie.
@@ -86,30 +79,120 @@ class SegmentScan:
             count = min(max(k + SPARE, 4 * count), self.rows)
             scores, rows = self._index.search(query.reshape(1, -1), count, params=parameters)
             if count == self.rows or rows[0, -1] < 0 or scores[0, -1] < scores[0, k - 1]:
-                break
-        found = np.flatnonzero(rows[0] >= 0)
-        best = found[np.lexsort((rows[0, found], -scores[0, found]))][: k + SPARE]
-        return rows[0, best], scores[0, best]
+                return _ordered(rows[0], scores[0], k + SPARE)
 
 
-class RowEncoder:
-    """Makes the RaBitQ codes of rows for a given centre, float32, shape (dim,)."""
+class CodeScan:
+    """Finds candidates among rows by their codes: the lists of one or several segments.
 
-    def __init__(self, centre: Vectors) -> None:
-        self._index = _rabitq(len(centre), centre)
+    Rows are named by numbers that the caller gives them. A query is rotated as the codes are.
+
+    Args:
+        centres: float32, shape (lists, dim): what the codes of each list were made for.
+    """
+
+    def __init__(self, centres: Vectors) -> None:
+        self._centres = faiss.IndexFlatIP(centres.shape[1])
+        self._centres.add(np.ascontiguousarray(centres, np.float32))
+        self._index = _rabitq(self._centres)
+        self._index.parallel_mode = _OVER_LISTS
+
+    @property
+    def rows(self) -> int:
+        """How many rows have been added."""
+        return int(self._index.ntotal)
+
+    def add(self, place: int, numbers: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
+        """Append rows to a list: their numbers, and their codes, shape (n, code bytes)."""
+        if len(numbers) == 0:
+            return
+        numbers, codes = np.ascontiguousarray(numbers, np.int64), np.ascontiguousarray(codes)
+        self._index.invlists.add_entries(
+            place, len(numbers), faiss.swig_ptr(numbers), faiss.swig_ptr(codes)
+        )
+        self._index.ntotal += len(numbers)
+
+    def similarity(self, query: Vectors) -> Vectors:
+        """The inner products of a query with the lists' centres, float32, shape (lists,)."""
+        lists, dim = self._centres.ntotal, self._centres.d
+        centres = faiss.rev_swig_ptr(self._centres.get_xb(), lists * dim).reshape(lists, dim)
+        # Not `@`: waking BLAS's threads takes longer than this, and much longer on a busy machine.
+        products: Vectors = np.einsum("ij,j->i", centres, query)
+        return products
+
+    def nearest(self, query: Vectors, k: int, allowed: Bits, lists: NDArray[np.int64]) -> Found:
+        """Find the allowed rows of some lists that seem most similar to a query.
+
+        Args:
+            query: float32, shape (dim,), unit length.
+            k: Rows wanted, at least 1.
+            allowed: uint8, one bit a number, least significant bit first.
+            lists: Which to scan, each once.
+
+        Returns:
+            Numbers and estimated inner products, best first, ties by number.
+        """
+        parameters = faiss.IVFRaBitQSearchParameters(
+            nprobe=len(lists), qb=QUERY_BITS, sel=faiss.IDSelectorBitmap(allowed)
+        )
+        k = min(k, self.rows)
+        if k == 0:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        query = np.ascontiguousarray(query, np.float32)
+        lists = np.ascontiguousarray(lists, np.int64)
+        unused = np.zeros(len(lists), np.float32)  # RaBitQ takes no distance to the centres
+        scores, numbers = np.empty(k, np.float32), np.empty(k, np.int64)
+        at = faiss.swig_ptr
+        # FAISS's own wrapper for arrays takes no parameters. False: labels are the rows' numbers.
+        arguments = (at(query), k, at(lists), at(unused), at(scores), at(numbers), False)
+        self._index.search_preassigned_c(1, *arguments, parameters)
+        return _ordered(numbers, scores, k)
+
+
+class CodeEncoder:
+    """Makes the RaBitQ codes of rows for given centres, float32, shape (lists, dim)."""
+
+    def __init__(self, centres: Vectors) -> None:
+        self._centres = faiss.IndexFlatIP(centres.shape[1])
+        self._centres.add(np.ascontiguousarray(centres, np.float32))
+        self._index = _rabitq(self._centres)
 
     @property
     def code_bytes(self) -> int:
         """Length of one row's code."""
         return int(self._index.code_size)
 
+    def encode(self, rows: Vectors, lists: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Encode rows, float32 (n, dim), for the centre of each: uint8 (n, code_bytes)."""
+        rows, places = np.ascontiguousarray(rows), lists.astype(np.int64)
+        codes = np.empty((len(rows), self.code_bytes), np.uint8)
+        pointers = map(faiss.swig_ptr, (rows, places, codes))
+        self._index.encode_vectors(len(rows), *pointers)
+        return codes
+
+
+class RowEncoder:
+    """Makes the RaBitQ codes of rows for one centre.
+
+    Args:
+        centre: float32, shape (dim,), not rotated.
+        rotation: The number of the rotation of the codes; None for none.
+    """
+
+    def __init__(self, centre: Vectors, rotation: int | None = None) -> None:
+        self._rotation = rotation
+        self.centres: Vectors = rotated(centre[None], rotation)
+        self._encoder = CodeEncoder(self.centres)
+        self.code_bytes = self._encoder.code_bytes
+
     def encode(self, rows: NDArray[np.float16]) -> NDArray[np.uint8]:
         """Encode rows, float16 (n, dim), to codes, uint8 (n, code_bytes)."""
-        parts = [
-            self._index.sa_encode(rows[start : start + BLOCK_ROWS].astype(np.float32))
-            for start in range(0, len(rows), BLOCK_ROWS)
-        ]
-        return np.concatenate(parts)
+        codes = np.empty((len(rows), self.code_bytes), np.uint8)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            block = rotated(rows[start : start + BLOCK_ROWS].astype(np.float32), self._rotation)
+            place = np.zeros(len(block), np.uint8)
+            codes[start : start + len(block)] = self._encoder.encode(block, place)
+        return codes
 
 
 def centre_of(rows: NDArray[np.float16]) -> Vectors:
@@ -121,13 +204,14 @@ def centre_of(rows: NDArray[np.float16]) -> Vectors:
     return np.mean(rows, axis=0, dtype=np.float64).astype("<f4")
 
 
-def row_codes(rows: NDArray[np.float16]) -> NDArray[np.uint8]:
-    """The bytes of rows, float16 (n, dim), as an exact scan takes them: uint8 (n, 2 * dim)."""
-    return np.ascontiguousarray(rows, ROW_DTYPE).view(np.uint8)
-
-
-def _rabitq(dim: int, centre: Vectors) -> faiss.IndexRaBitQ:
-    index = faiss.IndexRaBitQ(dim, faiss.METRIC_INNER_PRODUCT)
-    # Training takes the mean of what it is given as the centre: two copies set it exactly.
-    index.train(np.stack([centre, centre]))
+def _rabitq(centres: faiss.IndexFlatIP) -> faiss.IndexIVFRaBitQ:
+    index = faiss.IndexIVFRaBitQ(centres, centres.d, centres.ntotal, faiss.METRIC_INNER_PRODUCT)
+    index.is_trained = True  # the centres are given
     return index
+
+
+def _ordered(rows: NDArray[np.int64], scores: Vectors, most: int) -> Found:
+    """Best first, ties by row. FAISS pads short results with -1; those are dropped."""
+    found = np.flatnonzero(rows >= 0)
+    best = found[np.lexsort((rows[found], -scores[found]))][:most]
+    return rows[best], scores[best]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from ragkit.store.local.catalog import Build
 
 
+_log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentSizes:
-    """When a segment is full, and from how many rows on it has codes.
+    """When a segment is full, from how many rows on it has codes, and rows a list of a full one.
 
     A full segment is a file of 200 MB at 768 dimensions: few files at a million rows, and the
     bits that a commit rewrites stay within 16 KB. From `coded` rows on a scan of codes is faster
@@ -33,6 +37,7 @@ class SegmentSizes:
 
     rows: int = 1 << 17
     coded: int = 1 << 13
+    listed: int = 1 << 9
 
 
 @dataclass(slots=True)
@@ -42,6 +47,15 @@ class _Row:
     data: bytes
     crc: int
     chunk: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Coding:
+    """How a segment's codes are made, as the catalog has it; see docs/format.md."""
+
+    centre: Vectors
+    rotation: int | None
+    checksum: int | None
 
 
 class SegmentWriter:
@@ -65,11 +79,12 @@ class SegmentWriter:
         self._sizes = sizes
         self._segment = 0
         self._rows = sizes.rows
-        self._centre: Vectors | None = None
+        self._coding: _Coding | None = None
         self._first = 0
         self._pending: list[_Row] = []
         self._bulk = Bulk(connection, "vectors", columns=3, rows=256)
         self._owned: list[tuple[int, int]] = []
+        self._listed: set[int] = set()
 
     def load(self) -> None:
         """Read the committed end; call at the beginning of a transaction."""
@@ -77,14 +92,16 @@ class SegmentWriter:
         self._owned.clear()
         self._bulk.clear()
         rows = self._connection.execute(
-            "SELECT id, rows, centre FROM segments WHERE build = ? ORDER BY id", (self._build,)
+            "SELECT id, rows, centre, rotation, codes_crc FROM segments "
+            "WHERE build = ? ORDER BY id",
+            (self._build,),
         ).fetchall()
         self._own = {row[0] for row in rows}
         if not rows:
-            self._segment, self._rows, self._centre = 0, self._sizes.rows, None
+            self._segment, self._rows, self._coding = 0, self._sizes.rows, None
         else:
-            self._segment, self._rows, centre = rows[-1]
-            self._centre = None if centre is None else np.frombuffer(centre, "<f4")
+            self._segment, self._rows, centre, *how = rows[-1]
+            self._coding = None if centre is None else _Coding(np.frombuffer(centre, "<f4"), *how)
         self._first = self._rows
 
     def has(self, vector: int) -> bool:
@@ -123,6 +140,36 @@ class SegmentWriter:
         row = self._waiting(vector) or self._stored(vector)
         return self._append_rows([_Row(row.data, row.crc)])[0]
 
+    def begin(self) -> None:
+        """Let the next row be the first of a new segment."""
+        self._next_segment()
+
+    def take_over(self, segment: int, rows: Sequence[tuple[int, int, int]]) -> list[int]:
+        """Append copies of rows of another segment that are on the disk.
+
+        Args:
+            segment: Theirs, of the same build.
+            rows: Of each its number, its CRC-32 and the chunk that owns the copy; by number.
+
+        Returns:
+            The copies' vector ids, in order.
+
+        Raises:
+            IndexCorruptError: A row is not there or does not match its checksum.
+        """
+        size, first = self._files.row_bytes, rows[0][0]
+        block = self._files.read_rows(segment, first, rows[-1][0] + 1 - first)
+        copies = [
+            _Row(block[(row - first) * size : (row - first + 1) * size], crc, chunk)
+            for row, crc, chunk in rows
+        ]
+        for copy in copies:
+            self._require_whole(copy)
+        ids: list[int] = []
+        while len(ids) < len(copies):
+            ids += self._append_rows(copies[len(ids) :])
+        return ids
+
     def own(self, vector: int, chunk: int) -> None:
         """Note that a row belongs to a chunk."""
         if row := self._waiting(vector):
@@ -147,6 +194,42 @@ class SegmentWriter:
         self._connection.executemany("UPDATE vectors SET chunk = ? WHERE id = ?", self._owned)
         self._owned.clear()
 
+    def make_lists(self) -> None:
+        """Part the codes of a full segment into lists, if one has none; call it after a commit.
+
+        One at a time: those of an older index are made over its next commits. The lists take the
+        place of the codes that were written as the segment grew.
+        """
+        if self._sizes.rows < self._sizes.coded:
+            return
+        full = self._connection.execute(
+            "SELECT id, rows FROM segments WHERE build = ? AND rows >= ? AND centre NOT NULL",
+            (self._build, self._sizes.rows),
+        ).fetchall()
+        for segment, rows in full:
+            if segment in self._listed:
+                continue
+            self._listed.add(segment)
+            if self._make_lists_of(segment, rows):
+                return
+
+    def _make_lists_of(self, segment: int, rows: int) -> bool:
+        """Make a full segment's lists; False if they are there."""
+        from ragkit.store.local.ivf import MOST_LISTS, build, open_lists
+
+        try:
+            found = open_lists(self._files.lists_path(segment), rows, self._dim)
+        except ValueError as exc:
+            _log.info("%s; they are made anew", exc)
+            found = None
+        if found is not None:
+            self._files.drop_codes(segment)  # a kill may have come between
+            return False
+        read = self._files.open_rows(segment, rows).block
+        lists = build(read, rows, min(MOST_LISTS, -(-rows // self._sizes.listed)))
+        self._files.write_lists(segment, lists.to_bytes())
+        return True
+
     def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""
         if self._rows >= self._sizes.rows:
@@ -164,7 +247,7 @@ class SegmentWriter:
             "INSERT INTO segments VALUES (NULL, ?, ?, 0, NULL, NULL, NULL, x'')",
             (self._build, self._dim),
         )
-        self._segment, self._rows, self._centre = cursor.lastrowid or 0, 0, None
+        self._segment, self._rows, self._coding = cursor.lastrowid or 0, 0, None
         self._own.add(self._segment)
         self._first = 0
 
@@ -178,29 +261,44 @@ class SegmentWriter:
     def _stored(self, vector: int) -> _Row:
         found = self._connection.execute("SELECT crc32 FROM vectors WHERE id = ?", (vector,))
         row = _Row(self._files.read_row(*segment_and_row(vector)), found.fetchone()[0])
+        self._require_whole(row)
+        return row
+
+    def _require_whole(self, row: _Row) -> None:
         if zlib.crc32(row.data) != row.crc:
             folder = self._files.folder.parent
             msg = f"{folder}: invariant row-checksum is broken; run `ragkit check` to see how far"
             raise IndexCorruptError(msg, folder)
-        return row
 
     def _write_codes(self) -> None:
-        if self._centre is None and self._rows < self._sizes.coded:
+        if self._coding is None and self._rows < self._sizes.coded:
             return
+        from ragkit.store.local.rotation import ROTATION
         from ragkit.store.local.scan import (  # small indexes never load FAISS
             RowEncoder,
             centre_of,
         )
 
-        rows = self._files.map_rows(self._segment, self._rows)
-        first = self._first
-        if self._centre is None:
-            self._centre, first = centre_of(rows), 0
-            self._connection.execute(
-                "UPDATE segments SET centre = ? WHERE id = ?",
-                (self._centre.astype("<f4").tobytes(), self._segment),
-            )
-        encoder = RowEncoder(self._centre)
+        rows = self._files.open_rows(self._segment, self._rows)
+        first, coding = self._first, self._coding
+        if coding is None:
+            coding, first = _Coding(centre_of(rows.block(0, self._rows)), ROTATION, None), 0
+        encoder = RowEncoder(coding.centre, coding.rotation)
         if not self._files.has_codes(self._segment, first, encoder.code_bytes):
             first = 0  # the file was lost: a hole would pass for codes
-        self._files.write_codes(self._segment, first, encoder.encode(rows[first:]))
+        codes = encoder.encode(rows.block(first, self._rows))
+        self._files.write_codes(self._segment, first, codes)
+        # That of an older ragkit's codes, which took none, is not known.
+        if first == 0 or coding.checksum is not None:
+            checksum = zlib.crc32(codes.data, coding.checksum or 0 if first else 0)
+            coding = replace(coding, checksum=checksum)
+        self._coding = coding
+        self._connection.execute(
+            "UPDATE segments SET centre = ?, rotation = ?, codes_crc = ? WHERE id = ?",
+            (
+                coding.centre.astype("<f4").tobytes(),
+                coding.rotation,
+                coding.checksum,
+                self._segment,
+            ),
+        )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragkit.store.local.catalog import broken
-from ragkit.store.local.files import SegmentFiles
-from ragkit.store.local.queries import filtered_documents
+from ragkit.store.local.coded import CodedSegments, Segment
+from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
+from ragkit.store.local.findable import find_findable
 from ragkit.store.local.rows import ROW_MASK
-from ragkit.store.local.scan import RowEncoder, SegmentScan, row_codes
+from ragkit.store.local.scan import RowScan
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,13 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ragkit.protocols import SearchRequest, Vectors
+    from ragkit.records import Filter
     from ragkit.store.local.catalog import Build
+    from ragkit.store.local.files import RowFile
+    from ragkit.store.local.findable import Findable
 
     Bits = dict[int, NDArray[np.uint8]]
 
-# Candidates by code that are scored again from their rows: recall@10 0.9995 with 100 against
-# 0.989 with 30.
-RESCORED = 100
+LEAST_RESCORED = 100  # candidates by code that are scored again from their rows
+MOST_RESCORED = 1000  # the same where estimates err much; see `candidates`
+RESCORED_STEP = 100
+BEST = 10  # ranks that the widening is to get right
+SPREAD = 4.0  # standard deviations that an estimate errs by at most
+KEPT_FILTERS = 8  # whose chunks are known until the next commit; a million rows take 125 KB
 
 
 class Snapshot:
@@ -40,10 +47,19 @@ class Snapshot:
         self._dim = build.dim
         self._files = SegmentFiles(path / "vectors", build.dim)
         self.chunks = 0  # living or not: all that the keyword index holds
+        self.dead = 0  # of those, the ones that died
+        self.frequencies: dict[str, int] = {}  # in how many chunks a term occurs; see `keywords`
         self._commits = -1
-        self._scans: dict[int, SegmentScan] = {}
-        self._rows: dict[int, NDArray[np.float16]] = {}
+        self._rows: dict[int, RowFile] = {}
         self._alive: Bits = {}
+        self._findable: dict[tuple[Filter, int | None], Findable] = {}
+        self._scans: dict[int, RowScan] = {}
+        self._coded = CodedSegments(self._files)
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether there are so many rows that a search scans codes."""
+        return len(self._rows) > len(self._scans)
 
     def refresh(self) -> None:
         """Follow the newest commit; reads only what was added since."""
@@ -51,110 +67,126 @@ class Snapshot:
         if commits == self._commits:
             return
         segments = self._connection.execute(
-            "SELECT id, rows, centre, alive FROM segments WHERE build = ?", (self.build.id,)
-        )
-        seen = set()
-        for segment, rows, centre, alive in segments:
-            seen.add(segment)
-            self._rows[segment] = self._files.map_rows(segment, rows)
+            "SELECT id, rows, centre, rotation, codes_crc, alive FROM segments "
+            "WHERE build = ? AND rows > 0 ORDER BY id",
+            (self.build.id,),
+        ).fetchall()
+        for gone in self._rows.keys() - {segment for segment, *_ in segments}:
+            del self._rows[gone], self._alive[gone]
+            self._scans.pop(gone, None)
+        coded = []
+        for segment, rows, centre, rotation, codes_crc, alive in segments:
+            if segment not in self._rows:
+                self._rows[segment] = self._files.open_rows(segment, rows)
+            self._rows[segment].grow(rows)
             self._alive[segment] = _bitmap(alive, rows)
-            self._extend(segment, rows, centre)
-        for gone in self._scans.keys() - seen:
-            del self._scans[gone], self._rows[gone], self._alive[gone]
-        (self.chunks,) = self._connection.execute(
-            "SELECT ifnull(sum(chunks), 0) FROM documents WHERE build = ?", (self.build.id,)
+            if centre is None:
+                self._extend(segment)
+            else:
+                self._scans.pop(segment, None)
+                mean = np.frombuffer(centre, "<f4")
+                coded.append(Segment(segment, rows, mean, rotation, codes_crc))
+        self._coded.follow(coded, self._rows)
+        self.chunks, self.dead = self._connection.execute(
+            "SELECT ifnull(sum(chunks), 0), ifnull(sum(chunks) FILTER (WHERE died NOT NULL), 0) "
+            "FROM documents WHERE build = ?",
+            (self.build.id,),
         ).fetchone()
+        self._findable.clear()
+        self.frequencies.clear()
         self._commits = commits
 
-    def _extend(self, segment: int, rows: int, centre: bytes | None) -> None:
+    def _extend(self, segment: int) -> None:
+        """Give an exact scan the rows that it lacks."""
+        rows = self._rows[segment]
         scan = self._scans.get(segment)
-        mean = None if centre is None else np.frombuffer(centre, "<f4")
-        if scan is None or (scan.centre is None) != (mean is None) or scan.rows > rows:
-            scan = self._scans[segment] = SegmentScan(self._dim, mean)
-        if scan.rows == rows:
-            return
-        fresh = self._rows[segment][scan.rows :]
-        if mean is None:
-            scan.add(row_codes(fresh))
-            return
-        codes = self._files.read_codes(segment, rows, scan.code_bytes)
-        # Codes are derived: where their file is missing or short they are made again in memory.
-        scan.add(RowEncoder(mean).encode(fresh) if codes is None else codes[scan.rows :])
+        if scan is None or scan.rows > len(rows):
+            scan = self._scans[segment] = RowScan(self._dim)
+        if scan.rows < len(rows):
+            scan.add(rows.block(scan.rows, len(rows)))
 
-    def allowed(self, request: SearchRequest) -> Bits:
-        """The rows that a request may find, as bits, a segment at a time."""
+    def findable(self, request: SearchRequest) -> Findable | None:
+        """What a request may find; None: all that lives."""
         if request.as_of is None and not request.filter:
-            return self._alive
-        ids = np.concatenate(
-            [np.empty(0, np.int64), *map(self._vectors_between, self._ranges(request))]
-        )
-        bits: Bits = {}
-        for segment, rows in self._rows.items():
-            flags = np.zeros(len(rows), np.uint8)
-            flags[ids[ids >> 32 == segment] & ROW_MASK] = 1
-            bits[segment] = np.packbits(flags, bitorder="little")
-        return bits
-
-    def _ranges(self, request: SearchRequest) -> list[tuple[int, int]]:
-        """The chunks that a request may find, as ranges of row ids; neighbours are joined."""
-        joined: list[tuple[int, int]] = []
-        for first, end in filtered_documents(self._connection, self.build.id, request):
-            if joined and joined[-1][1] == first:
-                joined[-1] = (joined[-1][0], end)
-            elif end > first:
-                joined.append((first, end))
-        return joined
-
-    def _vectors_between(self, chunks: tuple[int, int]) -> NDArray[np.int64]:
-        rows = self._connection.execute(
-            "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
-        )
-        return np.fromiter((vector for (vector,) in rows), np.int64)
-
-    def visible(self, request: SearchRequest, chunks: list[int]) -> list[int]:
-        """Those of the chunks that a request may find, in the order given."""
-        if request.as_of is None and not request.filter:
-            query = (
-                "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value "
-                "WHERE c.died IS NULL"
-            )
-            living = {i for (i,) in self._connection.execute(query, (json.dumps(chunks),))}
-            return [chunk for chunk in chunks if chunk in living]
-        ranges = self._ranges(request)
-        if not ranges:
-            return []
-        firsts, ends = np.array(ranges, np.int64).T
-        ids = np.array(chunks, np.int64)
-        places = np.searchsorted(firsts, ids, side="right") - 1
-        within = (places >= 0) & (ids < ends[np.maximum(places, 0)])
-        found: list[int] = ids[within].tolist()
+            return None
+        key = (request.filter, request.as_of)
+        found = self._findable.pop(key, None)
+        if found is None:
+            found = find_findable(self._connection, self.build.id, request, self._alive)
+        self._findable[key] = found  # the last asked for stands last
+        while len(self._findable) > KEPT_FILTERS:
+            del self._findable[next(iter(self._findable))]
         return found
 
-    def nearest(self, query: Vectors, count: int, allowed: Bits) -> dict[int, float]:
-        """The chunks nearest to a query, float32 (dim,), with their rows' exact cosines."""
-        vectors: list[NDArray[np.int64]] = []
-        approximate: list[Vectors] = []
+    def living(self, chunks: list[int]) -> list[int]:
+        """Those of the chunks that live, in the order given."""
+        query = (
+            "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value WHERE c.died IS NULL"
+        )
+        living = {i for (i,) in self._connection.execute(query, (json.dumps(chunks),))}
+        return [chunk for chunk in chunks if chunk in living]
+
+    def candidates(self, query: Vectors, count: int, findable: Findable | None) -> ScoredRows:
+        """Rows with their exact cosines, enough of them that the nearest are among them.
+
+        Those found by code are scored again in the order of their estimates. An estimate errs by
+        more for some models and texts than for others; how much is seen from those that were
+        scored. It goes on as long as the next could belong to the `BEST`.
+
+        The catalog is not read: this can run beside what reads it.
+        """
+        allowed = self._alive if findable is None else findable.bits
+        found = ScoredRows(self._dim)
         for segment, scan in self._scans.items():
-            wanted = count if scan.centre is None else max(RESCORED, 2 * count)
-            rows, scores = scan.nearest(query, wanted, allowed[segment])
-            vectors.append(rows + (segment << 32))
-            approximate.append(scores)
-        if not vectors:
-            return {}
-        candidates = np.concatenate(vectors)
-        if len(vectors) > 1:
-            best = np.argsort(-np.concatenate(approximate), kind="stable")
-            candidates = candidates[best[: max(RESCORED, 2 * count)]]
-        named = self._connection.execute(
+            rows, _ = scan.nearest(query, count, allowed[segment])
+            self._score(query, rows + (segment << 32), found)
+        least = max(LEAST_RESCORED, 2 * count)
+        for ids, estimates in self._coded.nearest(query, max(MOST_RESCORED, least), allowed):
+            before, done = len(found.ids), 0
+            while done < len(ids):
+                end = min(done + (RESCORED_STEP if done else least), len(ids))
+                self._score(query, ids[done:end], found)
+                done = end
+                errors = found.scores[before:] - estimates[:done]
+                reach = errors.mean() + SPREAD * errors.std()
+                tenth = np.sort(found.scores)[-BEST:][0]
+                if done < len(ids) and estimates[done] + reach < tenth:
+                    break
+        return found
+
+    def named(self, found: ScoredRows, count: int) -> dict[int, float]:
+        """The chunks of the best candidates with their cosines, best first, ties by row.
+
+        Raises:
+            IndexCorruptError: A row is not what the catalog says.
+        """
+        best = np.lexsort((found.ids, -found.scores))[:count]
+        ids, rows = found.ids[best].tolist(), found.rows[best]
+        named = {vector: (crc, chunk) for vector, crc, chunk in self._connection.execute(
             "SELECT v.id, v.crc32, v.chunk FROM json_each(?) j JOIN vectors v ON v.id = j.value",
-            (json.dumps(candidates.tolist()),),
-        ).fetchall()
-        if len(named) != len(candidates):
+            (json.dumps(ids),),
+        )}  # fmt: skip
+        if len(named) != len(ids):
             what = "the catalog does not name every living row"
             raise broken(self._path, "row-checksum", what)
-        exact = self.exact_scores(query, [(vector, crc) for vector, crc, _ in named])
-        order = sorted(range(len(named)), key=lambda i: (-exact[i], named[i][0]))
-        return {named[i][2]: exact[i] for i in order[:count]}
+        for vector, row in zip(ids, rows, strict=True):
+            self._check(vector, row, named[vector][0])
+        self._check_owners([(vector, named[vector][1]) for vector in ids])
+        scores = np.clip(found.scores[best], -1.0, 1.0).tolist()
+        return {named[vector][1]: score for vector, score in zip(ids, scores, strict=True)}
+
+    def _check_owners(self, found: list[tuple[int, int]]) -> None:
+        """See that each chunk is the one whose vector was found, given vector ids and chunks."""
+        own = dict(self._connection.execute(
+            "SELECT c.id, c.vector FROM json_each(?) j JOIN chunks c ON c.id = j.value",
+            (json.dumps([chunk for _, chunk in found]),),
+        ))  # fmt: skip
+        if any(own.get(chunk) != vector for vector, chunk in found):
+            raise broken(self._path, "vector-owner", "a row belongs to another chunk, or to none")
+
+    def _score(self, query: Vectors, ids: NDArray[np.int64], found: ScoredRows) -> None:
+        rows = self._read(ids)
+        found.append(ids, rows, _products(rows.astype(np.float32), query))
 
     def exact_scores(self, query: Vectors, vectors: list[tuple[int, int]]) -> list[float]:
         """Cosine similarities computed from the rows, in [-1, 1].
@@ -166,8 +198,7 @@ class Snapshot:
         Raises:
             IndexCorruptError: A row does not match its checksum.
         """
-        # Not `rows @ query`: BLAS rounds a row by its place in the matrix, and ties would break.
-        products = np.einsum("ij,j->i", self.checked_rows(vectors), query)
+        products = _products(self.checked_rows(vectors), query)
         scores: list[float] = np.clip(products, -1.0, 1.0).tolist()
         return scores
 
@@ -177,18 +208,45 @@ class Snapshot:
         Raises:
             IndexCorruptError: A row does not match its checksum.
         """
-        rows = np.empty((len(vectors), self._dim), np.float32)
-        ids = np.array([vector for vector, _ in vectors], np.int64)
-        for segment in set((ids >> 32).tolist()):
-            places = np.flatnonzero(ids >> 32 == segment)
-            found = self._rows[segment][ids[places] & ROW_MASK]  # a copy: it stays as it is checked
-            for place, row in zip(places.tolist(), found, strict=True):
-                vector, checksum = vectors[place]
-                if zlib.crc32(row) != checksum:
-                    where = f"segment {segment}, row {vector & ROW_MASK}"
-                    raise broken(self._path, "row-checksum", where)
-            rows[places] = found
+        rows = self._read(np.array([vector for vector, _ in vectors], np.int64))
+        for (vector, checksum), row in zip(vectors, rows, strict=True):
+            self._check(vector, row, checksum)
+        return rows.astype(np.float32)
+
+    def _read(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
+        """The rows of vector ids, in their order: float16, shape (n, dim)."""
+        rows = np.empty((len(ids), self._dim), ROW_DTYPE)
+        segments = ids >> 32
+        for segment in set(segments.tolist()):
+            places = np.flatnonzero(segments == segment)
+            rows[places] = self._rows[segment].take((ids[places] & ROW_MASK).tolist())
         return rows
+
+    def _check(self, vector: int, row: NDArray[np.float16], checksum: int) -> None:
+        if zlib.crc32(row.data) != checksum:
+            where = f"segment {vector >> 32}, row {vector & ROW_MASK}"
+            raise broken(self._path, "row-checksum", where)
+
+
+class ScoredRows:
+    """Vector ids, their rows and exact scores, as they are found."""
+
+    def __init__(self, dim: int) -> None:
+        self.ids = np.empty(0, np.int64)
+        self.rows = np.empty((0, dim), ROW_DTYPE)
+        self.scores = np.empty(0, np.float32)
+
+    def append(self, ids: NDArray[np.int64], rows: NDArray[np.float16], scores: Vectors) -> None:
+        """Take in more: vectors' ids, shape (n,), their rows, (n, dim), and scores, (n,)."""
+        self.ids = np.concatenate([self.ids, ids])
+        self.rows = np.concatenate([self.rows, rows])
+        self.scores = np.concatenate([self.scores, scores])
+
+
+def _products(rows: Vectors, query: Vectors) -> Vectors:
+    # Not `rows @ query`: BLAS rounds a row by its place in the matrix, and ties would break.
+    products: Vectors = np.einsum("ij,j->i", rows, query)
+    return products
 
 
 def _bitmap(alive: bytes, rows: int) -> NDArray[np.uint8]:

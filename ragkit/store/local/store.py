@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import ForeignFilesError, IndexChangedError, IndexExistsError
+from ragkit.errors import (
+    ForeignFilesError,
+    IndexChangedError,
+    IndexExistsError,
+    IndexLockedError,
+)
 from ragkit.protocols import StoreStats
-from ragkit.store.local import disk, queries
+from ragkit.records import Compaction
+from ragkit.store.local import disk, history, queries
 from ragkit.store.local.catalog import (
+    ANALYSIS,
+    check_seal,
     create,
     read_build,
     read_identity,
@@ -28,7 +38,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import SearchRequest, Vectors, Violation
-    from ragkit.records import Chunk, Document, DocumentInfo, Hit
+    from ragkit.records import (
+        Chunk,
+        Decision,
+        Document,
+        DocumentInfo,
+        Erasure,
+        Generation,
+        Hit,
+        IndexChanges,
+        SourceRules,
+    )
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.reader import Reader
     from ragkit.store.local.segments import SegmentSizes
@@ -37,7 +57,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 WAITING_A_READ = 512
-ANALYSIS = {"analysis": 2}  # how text is prepared for the keyword index, see docs/format.md
 
 LOST_COMMITS = (
     "its log was damaged and {seen} commits became {commits}: what was indexed last is not there; "
@@ -250,21 +269,55 @@ class LocalStore:
         with self._reading() as connection:
             return cached_vectors(connection, self.path, self._current(connection).dim, keys)
 
-    def documents(self, *, root: str | None = None) -> list[DocumentInfo]:
-        """The documents of the newest commit by path, of one root or of all."""
+    def documents(
+        self, *, root: str | None = None, ever: bool = False, whole_only: bool = False
+    ) -> list[DocumentInfo]:
+        """The documents by path; see `ragkit.protocols.VectorStore.documents`."""
         with self._reading() as connection:
             build = self._current(connection).id
-            return queries.living_documents(connection, self.path, build, root=root)
+            found = queries.stored_documents(
+                connection, self.path, build, ever=ever, whole_only=whole_only
+            )
+        return [document for document in found if root in (None, document.root)]
 
     def sources(self) -> list[str]:
         """The folders and files that ingests were asked for; none before the first."""
         with self._reading() as connection:
-            return queries.asked_sources(connection)
+            return queries.asked_sources(connection, self.path)
+
+    def rules(self) -> dict[str, SourceRules]:
+        """Which files of each source count; see `ragkit.protocols.VectorStore.rules`."""
+        with self._reading() as connection:
+            check_seal(connection, self.path, "sources")
+            return queries.read_rules(connection, self.path)
+
+    def decisions(self) -> dict[str, Decision]:
+        """What persons decided; see `ragkit.protocols.VectorStore.decisions`."""
+        with self._reading() as connection:
+            check_seal(connection, self.path, "decisions")
+            return queries.read_decisions(connection)
 
     def runs(self) -> list[dict[str, Any]]:
         """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
         with self._reading() as connection:
             return queries.all_runs(connection, self.path)
+
+    def log(self, limit: int | None = None) -> list[Generation]:
+        """The generations with what each changed; see `ragkit.protocols.VectorStore.log`."""
+        with self._reading() as connection:
+            return history.read_generations(connection, self.path, limit)
+
+    def diff(self, before: int, after: int | None = None) -> IndexChanges:
+        """What changed between two; see `ragkit.protocols.VectorStore.diff`."""
+        with self._reading() as connection:
+            build = self._current(connection).id
+            return history.read_difference(connection, self.path, build, (before, after))
+
+    def generation_at(self, when: datetime) -> int:
+        """The last one closed by a moment; see `ragkit.protocols.VectorStore.generation_at`."""
+        with self._reading() as connection:
+            build = self._current(connection).id
+            return history.last_closed_by(connection, self.path, build, when)
 
     def stats(self) -> StoreStats:
         """The size and state now."""
@@ -278,6 +331,49 @@ class LocalStore:
                 splitter=build.splitter,
             )
 
+    def compact(self, on_progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Give space back; see `ragkit.protocols.VectorStore.compact`."""
+        from ragkit.store.local.builds import drop_builds
+        from ragkit.store.local.compaction import compact_index
+        from ragkit.store.local.erasure import finish_erasing
+        from ragkit.store.local.segments import SegmentSizes
+
+        sizes = self._sizes or SegmentSizes()
+        with self._locked("compact", disk.WRITER_WAIT_S):
+            before = _size_bytes(self.path)
+            drop_builds(self.path)
+            dropped = compact_index(self.path, sizes, on_progress)
+            finish_erasing(self.path, sizes)
+            after = _size_bytes(self.path)
+        return Compaction(**asdict(dropped), size_bytes_before=before, size_bytes_after=after)
+
+    def erase(
+        self,
+        doc_ids: Sequence[str],
+        command: str,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Erasure:
+        """Take documents out of every generation; see `ragkit.protocols.VectorStore.erase`.
+
+        A rebuild that was left unfinished is dropped, since it may hold their text.
+        """
+        from ragkit.store.local.builds import drop_builds
+        from ragkit.store.local.erasure import erase_documents, finish_erasing
+        from ragkit.store.local.segments import SegmentSizes
+
+        with self._locked(command, disk.WRITER_WAIT_S):
+            drop_builds(self.path, unfinished=True)
+            erased = erase_documents(self.path, doc_ids, command)
+            is_complete = finish_erasing(self.path, self._sizes or SegmentSizes(), on_progress)
+        return replace(erased, is_complete=is_complete)
+
+    def backup(self, file: Path, on_progress: Callable[[int, int], None] | None = None) -> int:
+        """Write the index to one file; see `ragkit.protocols.VectorStore.backup`."""
+        from ragkit.store.local.archive import write_archive
+
+        return write_archive(self.path, file, on_progress)
+
     def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
         """A note kept in ``learned.json``, None if there is none."""
         return disk.read_notes(self.path).get(name)
@@ -286,11 +382,31 @@ class LocalStore:
         """Keep a note in ``learned.json``, if the folder can be written."""
         disk.keep_note(self.path, name, value)
 
-    def check(self, *, quick: bool = False) -> Iterator[Violation]:
+    def recover(self) -> None:
+        """Put right what a killed run left, unless a run goes on; see `VectorStore.recover`."""
+        from ragkit.store.local.builds import drop_builds
+        from ragkit.store.local.recover import has_leftovers, recover
+
+        with self._reading() as connection:
+            is_right = not has_leftovers(connection, self.path)
+        if is_right or not os.access(self.path, os.W_OK):
+            return
+        with suppress(IndexLockedError), self._locked("recover", 0.0):
+            drop_builds(self.path)
+            recover(self.path)
+
+    def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Verify the index; see `ragkit.store.local.check.check`."""
         from ragkit.store.local.check import check
 
-        yield from check(self.path, quick=quick)
+        yield from check(self.path, quick=quick, keywords=keywords)
+
+    def repair(self) -> list[Violation]:
+        """Make anew what is derived and broken; see `VectorStore.repair`."""
+        from ragkit.store.local.repair import repair
+
+        with self._locked("check --repair", disk.WRITER_WAIT_S):
+            return repair(self.path)
 
     @contextmanager
     def rebuilding(
@@ -315,6 +431,8 @@ class LocalStore:
     def close(self) -> None:
         """Release the index's files; calling it again does nothing."""
         with self._lock:
+            if self._reader is not None:
+                self._reader.close()
             self._reader = None
             self._connection.close()
 

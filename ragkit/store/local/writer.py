@@ -13,13 +13,38 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
-from ragkit.store.local.catalog import Bulk, commit, end_log, read_build, scalars, translated
+from ragkit.records import NO_RULES, SourceRules
+from ragkit.store.local.catalog import (
+    Bulk,
+    commit,
+    end_log,
+    read_build,
+    scalars,
+    seal_generation,
+    translated,
+)
 from ragkit.store.local.connections import connect
-from ragkit.store.local.files import remove_strays
-from ragkit.store.local.hashes import HASHED, make_doc_hash, make_row_hash, pages_json
-from ragkit.store.local.queries import last_generation, read_commits
+from ragkit.store.local.disk import MissingRowsError
+from ragkit.store.local.hashes import (
+    HASHED,
+    make_doc_hash,
+    make_life_hash,
+    make_row_hash,
+    pages_json,
+)
+from ragkit.store.local.history import count_changes, let_go, with_counts
+from ragkit.store.local.moving import living_below, read_moved
+from ragkit.store.local.queries import (
+    check_living,
+    last_generation,
+    read_commits,
+    read_decisions,
+    read_rules,
+)
+from ragkit.store.local.recover import recover_killed
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending
 from ragkit.store.local.segments import SegmentWriter
+from ragkit.store.relocation import is_below, moved_location
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
@@ -28,11 +53,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragkit.protocols import Vectors
-    from ragkit.records import Chunk, Document
+    from ragkit.records import Chunk, Decision, Document
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.segments import SegmentSizes
 
 _log = logging.getLogger(__name__)
+
+_MOVED_CHUNKS = 20_000  # a commit
 
 
 class _Bulks(NamedTuple):
@@ -53,6 +80,22 @@ class _Bulks(NamedTuple):
             # large ones.
             Bulk(connection, f"{build.keywords} (rowid, heading, body)", columns=3, rows=1024),
         )
+
+
+class _Changed:
+    """What a run changed, and its account."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        (self.since,) = connection.execute("SELECT ifnull(max(id), 0) FROM documents").fetchone()
+        self.retired: list[int] = []  # those of a step that was taken back are no harm
+        self.report: dict[str, Any] | None = None
+
+    def account(self, connection: sqlite3.Connection, build: int, generation: int) -> str:
+        """What is stored with the generation."""
+        counts = count_changes(
+            connection, build, generation, since=self.since, retired=self.retired
+        )
+        return with_counts(self.report, counts)
 
 
 class Writer:
@@ -92,23 +135,15 @@ class Writer:
         self._bulk = _Bulks.of(self._connection, self.build)
         try:
             with translated(path):
-                self._recover()
+                recover_killed(self._connection, path)
                 self._segments.load()
+                check_living(self._connection, path, self.build.id)
+                self._history = _Changed(self._connection)
                 self.generation = last_generation(self._connection) + 1
                 self.commits = read_commits(self._connection)
         except BaseException:
             self._connection.close()
             raise
-
-    def _recover(self) -> None:
-        """Close what a killed writer left open and remove the files it never committed."""
-        if self._connection.execute("SELECT 1 FROM generations WHERE state = 'open'").fetchone():
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.execute(
-                "UPDATE generations SET state = 'interrupted' WHERE state = 'open'"
-            )
-            self._commit()
-        remove_strays(self._connection, self._path)
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
@@ -154,7 +189,7 @@ class Writer:
         """Put a document in its older version's place; returns the row id of its first chunk."""
         self._retire(document.doc_id)
         first = self._next_chunk
-        row_id = self._insert_document(document, len(chunks))
+        row_id = self._insert_document(document, len(chunks), chars=len(document.text))
         for chunk, vector in zip(chunks, vectors, strict=True):
             self._insert_chunk(row_id, document, chunk, vector)
         return first
@@ -166,37 +201,130 @@ class Writer:
         with self._changing():
             return sum(self._retire(doc_id) for doc_id in doc_ids)
 
+    def move(self, old: str, new: str) -> int:
+        """Give documents a new place; see `ragkit.protocols.StoreWriter.move`.
+
+        Many are moved in several commits: a move that was ended goes on when it is asked for again.
+        """
+        with translated(self._path):
+            documents = living_below(self._connection, self.build.id, (old, new))
+        written = 0
+        for row_id, doc_id, place in documents:
+            with self._changing():
+                written += self._move_document(row_id, doc_id, place)
+            if written >= _MOVED_CHUNKS:
+                self.commit()
+                written = 0
+        with translated(self._path):
+            rules = read_rules(self._connection, self._path)
+            decided = read_decisions(self._connection)
+        moved = {moved_location(source, old, new): held for source, held in rules.items()}
+        self.ask_for(list(moved), moved)
+        for location, decision in decided.items():
+            if is_below(location, old):
+                self.decide([location], None)
+                self.decide([moved_location(location, old, new)], decision)
+        return len(documents)
+
+    def _move_document(self, row_id: int, doc_id: str, place: tuple[str, str]) -> int:
+        """Move one document; returns how many chunks were written."""
+        self._write_chunks()  # they may be this document's
+        moved = read_moved(self._connection, self._path, row_id, place)
+        is_there = self._connection.execute(
+            "SELECT 1 FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL",
+            (self.build.id, moved.document.doc_id),
+        ).fetchone()
+        self._retire(doc_id)
+        if is_there:
+            return 0
+        made = self._insert_document(moved.document, len(moved.chunks), chars=moved.chars)
+        for chunk, vector, key in zip(moved.chunks, moved.vectors, moved.keys, strict=True):
+            copied = None if vector is None else self._segments.copy(vector)
+            self._insert_chunk(made, moved.document, chunk, copied)
+            if copied is None and key is not None:
+                self._bulk.pending.add(self._next_chunk - 1, key)
+        if moved.stale is not None:
+            (row_hash,) = self._connection.execute(
+                "SELECT row_hash FROM documents WHERE id = ?", (made,)
+            ).fetchone()
+            self._set_life(made, row_hash, stale=moved.stale, died=None)
+        return len(moved.chunks)
+
     def mark_stale(self, doc_id: str, reason: str | None) -> None:
         """Note that a document's newer content could not be loaded; None takes it back."""
+        self._refuse_if_broken()
+        with translated(self._path):
+            stored = self._connection.execute(
+                "SELECT stale FROM documents WHERE build = ? AND doc_id = ? AND died IS NULL",
+                (self.build.id, doc_id),
+            ).fetchone()
+        if stored is None or stored[0] == reason:  # a run that changes nothing is no generation
+            return
         with self._changing():
-            self._connection.execute(
-                "UPDATE documents SET stale = ? WHERE build = ? AND doc_id = ? AND died IS NULL",
-                (reason, self.build.id, doc_id),
+            row = self._connection.execute(
+                "SELECT id, row_hash FROM documents "
+                "WHERE build = ? AND doc_id = ? AND died IS NULL",
+                (self.build.id, doc_id),
+            ).fetchone()
+            if row is not None:
+                self._set_life(*row, stale=reason, died=None)
+
+    def _set_life(
+        self, document: int, row_hash: bytes, *, stale: str | None, died: int | None
+    ) -> None:
+        self._connection.execute(
+            "UPDATE documents SET stale = ?, died = ?, life_hash = ? WHERE id = ?",
+            (stale, died, make_life_hash(row_hash, stale, died), document),
+        )
+
+    def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
+        """Note what the index is about; see `ragkit.protocols.StoreWriter.ask_for`."""
+        with translated(self._path):
+            stored = read_rules(self._connection, self._path)
+        wanted = {s: rules.get(s, stored.get(s, SourceRules())) for s in sorted(set(sources))}
+        if stored == wanted:
+            return
+        with self._changing():
+            self._connection.execute("DELETE FROM sources")
+            self._connection.executemany(
+                "INSERT INTO sources VALUES (?, ?, ?)",
+                [(s, _list_json(r.include), _list_json(r.exclude)) for s, r in wanted.items()],
             )
 
-    def ask_for(self, sources: Sequence[str]) -> None:
-        """Note the folders and files that the index is about; those noted before leave."""
-        stored = {path for (path,) in self._connection.execute("SELECT path FROM sources")}
-        if stored == set(sources):
+    def decide(self, locations: Sequence[str], decision: Decision | None) -> None:
+        """Note what a person decided; see `ragkit.protocols.StoreWriter.decide`."""
+        with translated(self._path):
+            stored = read_decisions(self._connection)
+        news = [location for location in locations if stored.get(location) != decision]
+        if not news:
             return
         with self._changing():
             self._connection.executemany(
-                "DELETE FROM sources WHERE path = ?", [(path,) for path in stored - set(sources)]
+                "DELETE FROM decisions WHERE location = ?", [(location,) for location in news]
             )
-            self._connection.executemany(
-                "INSERT INTO sources VALUES (?, '[]', '[]')",
-                [(path,) for path in sorted(set(sources) - stored)],
-            )
+            if decision:
+                self._connection.executemany(
+                    "INSERT INTO decisions VALUES (?, ?, ?)",
+                    [(location, decision, _now()) for location in news],
+                )
 
     def account(self, report: Mapping[str, Any]) -> None:
         """Keep the run's account with its generation, if it opened one."""
+        if self._has_generation:
+            with self._changing():
+                self._history.report = dict(report)
+                self._connection.execute(
+                    "UPDATE generations SET report = ? WHERE id = ?",
+                    (json.dumps(report, ensure_ascii=False), self.generation),
+                )
+                seal_generation(self._connection, self.generation)
+
+    def retain(self, *, last: int, days: int) -> int:
+        """Keep the newest generations alone; see `ragkit.protocols.StoreWriter.retain`."""
         if not self._has_generation:
-            return
+            return 0
         with self._changing():
-            self._connection.execute(
-                "UPDATE generations SET report = ? WHERE id = ?",
-                (json.dumps(report, ensure_ascii=False), self.generation),
-            )
+            return let_go(self._connection, self._path, self.generation, last=last, days=days)
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
@@ -216,6 +344,10 @@ class Writer:
             self._live.flush()
             self._commit()
         self._generation_committed = True
+        try:
+            self._segments.make_lists()
+        except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
+            _log.warning("%s: no inverted lists were made: %s", self._path, exc)
 
     def _commit(self) -> None:
         commit(self._connection, self._path)
@@ -243,8 +375,7 @@ class Writer:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """One step of the run. After one that failed halfway nothing more is committed."""
-        if self._broken:
-            raise StoreError(_broken(self._path), self._path)
+        self._refuse_if_broken()
         try:
             with translated(self._path):
                 self._begin()
@@ -252,6 +383,10 @@ class Writer:
         except BaseException:
             self._broken = True
             raise
+
+    def _refuse_if_broken(self) -> None:
+        if self._broken:
+            raise StoreError(_broken(self._path), self._path)
 
     def _roll_back(self) -> None:
         try:
@@ -267,10 +402,13 @@ class Writer:
         if not self._has_generation:
             return
         with self._changing():
+            self._write_chunks()  # they are compared
+            report = self._history.account(self._connection, self.build.id, self.generation)
             self._connection.execute(
-                "UPDATE generations SET state = ?, finished_at = ? WHERE id = ?",
-                (state, _now(), self.generation),
+                "UPDATE generations SET state = ?, finished_at = ?, report = ? WHERE id = ?",
+                (state, _now(), report, self.generation),
             )
+            seal_generation(self._connection, self.generation)
         self.commit()
 
     def _begin(self) -> None:
@@ -287,49 +425,60 @@ class Writer:
         self._next_chunk = (last or 0) + 1
         if not self._generation_committed:
             self._connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL)",
+                "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL, x'')",
                 (self.generation, self.build.id, self._command, _now()),
             )
+            seal_generation(self._connection, self.generation)
 
     def _retire(self, doc_id: str) -> int:
         row = self._connection.execute(
-            "SELECT id, first_chunk, first_chunk + chunks FROM documents "
+            "SELECT id, row_hash, stale, first_chunk, first_chunk + chunks FROM documents "
             "WHERE build = ? AND doc_id = ? AND died IS NULL",
             (self.build.id, doc_id),
         ).fetchone()
         if row is None:
             return 0
         self._write_chunks()  # they may be this document's
-        document, *chunks = row
+        document, row_hash, stale, *chunks = row
+        self._history.retired.append(document)
         vectors = self._connection.execute(
             "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", chunks
         )
         for (vector,) in vectors:
             self._live.set(vector, alive=False)
         died = self.generation
-        self._connection.execute("UPDATE documents SET died = ? WHERE id = ?", (died, document))
+        self._set_life(document, row_hash, stale=stale, died=died)
+        self._count_documents(-1)
         self._connection.execute(
             "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
         )
         self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
 
-    def _insert_document(self, document: Document, chunks: int) -> int:
+    def _count_documents(self, change: int) -> None:
+        self._connection.execute(
+            "UPDATE builds SET documents = documents + ? WHERE id = ?", (change, self.build.id)
+        )
+
+    def _insert_document(self, document: Document, chunks: int, *, chars: int) -> int:
         d = document
         values = {
             "build": self.build.id, "doc_id": d.doc_id, "root": d.root, "path": d.path,
             "title": d.title, "kind": d.kind, "encoding": d.encoding, "size_bytes": d.size_bytes,
-            "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": len(d.text),
-            "first_chunk": self._next_chunk, "chunks": chunks,
+            "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": chars,
+            "first_chunk": self._next_chunk, "chunks": chunks, "pages": len(d.pages),
+            "pages_without_text": json.dumps(d.pages_without_text),
             "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": "file",
             "born": self.generation,
         }  # fmt: skip
-        values["row_hash"] = make_doc_hash([values[name] for name in HASHED])
+        row_hash = make_doc_hash([values[name] for name in HASHED])
+        values |= {"row_hash": row_hash, "life_hash": make_life_hash(row_hash, None, None)}
         cursor = self._connection.execute(
             f"INSERT INTO documents ({','.join(values)}) VALUES ({','.join('?' * len(values))})",  # noqa: S608 -- names of columns
             tuple(values.values()),
         )
         row_id = cursor.lastrowid or 0
+        self._count_documents(1)
         self._connection.executemany(
             "INSERT INTO pages VALUES (?, ?, ?, ?)",
             [(row_id, p.number, p.start, p.end) for p in d.pages],
@@ -405,6 +554,10 @@ class Writer:
         self._bulk.chunks.write()
         self._bulk.pending.write()
         self._bulk.keywords.write()
+
+
+def _list_json(globs: Sequence[str]) -> str:
+    return json.dumps(list(globs), ensure_ascii=False)
 
 
 @lru_cache

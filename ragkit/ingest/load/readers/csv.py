@@ -4,42 +4,64 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import dataclass
 from io import StringIO
-from itertools import islice
+from itertools import chain, islice
 from statistics import mode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load.formats import Parsed
+from ragkit.ingest.load.readers.column_names import SAMPLE_ROWS, names_columns
 from ragkit.ingest.load.readers.text import decode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _DELIMITERS = ",;\t|"
 _SAMPLE_CHARS = 65_536
-_SAMPLE_ROWS = 50
-_NUMBER = re.compile(r"[\s\d.,:/%+\-€$£¥]*\d[\s\d.,:/%+\-€$£¥]*")
+_SEPARATOR = re.compile(r'\A"?sep=(.)"?[ \t]*(?:\n|\Z)', re.IGNORECASE)
+_COMMENTS = re.compile(r"\A(?:[ \t]*#[^\n]*(?:\n|\Z))+")
+_ESCAPED = re.compile(r'(?<!\\)\\"(?![,;\t|\r\n]|\Z)')
+_MOST_TITLES = 10
+_EVEN = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How a file is written: its delimiter, "" where it is of one column, and its escapes."""
+
+    delimiter: str
+    escapes: bool
 
 
 def read_csv(data: bytes, name: str) -> Parsed:
-    """Read delimiter-separated rows, one line each; empty cells are left out.
+    r"""Read delimiter-separated rows, one line each; empty cells are left out.
 
-    The first row names the columns unless one of its cells is a number. Cells without a name
-    are called ``column N``. Line ends within a cell become spaces.
+    Lines above the table (titles, ``#`` comments) stand before it; ``sep=;`` only names the
+    delimiter. The first row names the columns unless its cells tell otherwise (`names_columns`).
+    Cells without a name are called ``column N``. Line ends within a cell become spaces. A quote
+    that nothing closes is a character like any other; ``\"`` within quotes is a quote.
 
     Raises:
         LoadError: A row cannot be read; names the line.
     """
     text, encoding, metadata = decode_text(data, name)
     csv.field_size_limit(2**31 - 1)  # the module's only limit is global; ours is the file's size
-    rows = _rows(text, guess_delimiter(text), name)
-    lines = list(_lines(rows))
+    stated = _SEPARATOR.match(text)
+    text = text[stated.end() :] if stated else text
+    comments = _COMMENTS.match(text)
+    above = [line.strip(" \t#") for line in comments[0].split("\n")] if comments else []
+    text = text[comments.end() :] if comments else text
+    dialect = _Dialect(stated[1] if stated else guess_delimiter(text), bool(_ESCAPED.search(text)))
+    lines = chain(filter(None, above), _lines(_rows(text, dialect, name)))
     return Parsed("\n".join(lines), "", encoding, metadata=metadata)
 
 
 def guess_delimiter(text: str) -> str:
     """Choose the delimiter that cuts the first rows into the most columns, most evenly.
+
+    "" where none does: lines of a single column, whose commas belong to its sentences.
 
     The standard library's Sniffer was not used: it guesses letters as delimiters, and its
     regular expressions take time quadratic in the sample on unlucky quotes.
@@ -47,47 +69,154 @@ def guess_delimiter(text: str) -> str:
     sample = text[:_SAMPLE_CHARS]
     if len(text) > len(sample) and "\n" in sample:
         sample = sample[: sample.rindex("\n")]
-    return max(_DELIMITERS, key=lambda d: _evenness(sample, d))
+    best = max(_DELIMITERS, key=lambda d: _evenness(sample, d))
+    return "" if _is_one_column(sample, best) else best
 
 
 def _evenness(sample: str, delimiter: str) -> float:
-    try:
-        reader = csv.reader(StringIO(sample, newline="\n"), delimiter=delimiter)
-        widths = [len(row) for row in islice(reader, _SAMPLE_ROWS) if row]
-    except csv.Error:
-        return 0.0
+    widths = _widths(sample, delimiter)
     usual = mode(widths) if widths else 1
     return (usual - 1) * (widths.count(usual) / len(widths)) ** 2 if usual > 1 else 0.0
 
 
-def _rows(text: str, delimiter: str, name: str) -> Iterator[list[str]]:
-    reader = csv.reader(StringIO(text, newline="\n"), delimiter=delimiter)
+def _widths(sample: str, delimiter: str) -> list[int]:
     try:
-        for row in reader:
-            cells = [" ".join(cell.split()) for cell in row]
-            if any(cells):
-                yield cells
-    except csv.Error as exc:
-        msg = f"not readable as CSV at line {reader.line_num}: {exc}"
-        raise LoadError(msg, name) from exc
+        reader = csv.reader(StringIO(sample, newline="\n"), delimiter=delimiter)
+        return [len(row) for row in islice(reader, SAMPLE_ROWS) if row]
+    except csv.Error:
+        return []
+
+
+def _is_one_column(sample: str, delimiter: str) -> bool:
+    """Say whether the first line is one name, and the delimiters below it part sentences."""
+    widths = _widths(sample, delimiter)
+    if len(widths) < 2 or widths[0] > 1:
+        return False
+    if max(widths) == 1 or delimiter not in ",;":
+        return max(widths) == 1 and delimiter in sample
+    below = widths[1:]
+    if below.count(mode(below)) < _EVEN * len(below) or mode(below) == 1:
+        return not any(width > 2 and below.count(width) > 2 for width in below)
+    return not re.search(rf"{re.escape(delimiter)}(?! )", sample)
+
+
+def _rows(text: str, dialect: _Dialect, name: str) -> Iterator[list[str]]:
+    """The rows with anything in them; white space within cells is one space."""
+    for row in _raw_rows(text, dialect, name):
+        cells = [" ".join(cell.split()) for cell in row]
+        if any(cells):
+            yield cells
+
+
+def _raw_rows(text: str, dialect: _Dialect, name: str) -> Iterator[list[str]]:
+    if not dialect.delimiter:
+        yield from _one_column(text)
+    elif '"' in text and _has_odd_quotes(text, dialect):
+        yield from _tolerant_rows(text, dialect)
+    else:
+        reader = _reader(text, dialect)
+        try:
+            yield from reader
+        except csv.Error as exc:
+            msg = f"not readable as CSV at line {reader.line_num}: {exc}"
+            raise LoadError(msg, name) from exc
+
+
+def _reader(text: str, dialect: _Dialect, *, strict: bool = False) -> Any:  # noqa: ANN401 -- csv names no type
+    return csv.reader(
+        StringIO(text, newline="\n"),
+        delimiter=dialect.delimiter,
+        escapechar="\\" if dialect.escapes else None,
+        strict=strict,
+    )
+
+
+def _has_odd_quotes(text: str, dialect: _Dialect) -> bool:
+    """Say whether a row goes over lines, as a quote that nothing closes makes it, or is broken."""
+    reader = _reader(text, dialect, strict=True)
+    try:
+        return any(reader.line_num != number for number, _ in enumerate(reader, start=1))
+    except csv.Error:
+        return True
+
+
+def _one_column(text: str) -> Iterator[list[str]]:
+    for line in text.split("\n"):
+        bare = line.strip()
+        is_quoted = len(bare) > 1 and bare[0] == bare[-1] == '"'
+        yield [bare[1:-1].replace('""', '"') if is_quoted else bare]
+
+
+def _tolerant_rows(text: str, dialect: _Dialect) -> Iterator[list[str]]:
+    """Read rows some of which go over lines: by cells of several lines, or by stray quotes.
+
+    A quote opens a cell only if another closes it before a delimiter or line end, and if the lines
+    between are no whole rows by themselves.
+    """
+    mark = re.escape(dialect.delimiter)
+    inner = r'(?:[^"\\]|""|\\.)*' if dialect.escapes else r'(?:[^"]|"")*'
+    quoted = re.compile(rf'[ ]*"({inner}+)"[ ]*(?={mark}|\n|\Z)'.replace("*+", "*+"), re.DOTALL)
+    bare = re.compile(rf"[^\n{mark}]*")
+    width = mode([line.count(dialect.delimiter) for line in islice(text.split("\n"), 200)])
+    row: list[str] = []
+    position = 0
+    while position < len(text):
+        found = quoted.match(text, position)
+        if found and _holds_rows(text, found, dialect.delimiter, width):
+            found = None
+        if found:
+            cell = found[1].replace('""', '"')
+            row.append(re.sub(r'\\(["\\])', r"\1", cell) if dialect.escapes else cell)
+        else:
+            found = bare.match(text, position)
+            row.append(found[0] if found else "")
+        position = found.end() if found else len(text)
+        if position >= len(text) or text[position] == "\n":
+            yield row
+            row = []
+        position += 1
+
+
+def _holds_rows(text: str, found: re.Match[str], delimiter: str, width: int) -> bool:
+    """Say whether the lines that a quoted cell touches are each a row of the usual width."""
+    if "\n" not in found[1] or not width:
+        return False
+    begin = text.rfind("\n", 0, found.start()) + 1
+    end = text.find("\n", found.end())
+    lines = text[begin : end if end >= 0 else len(text)].split("\n")
+    return all(line.count(delimiter) == width for line in lines)
 
 
 def _lines(rows: Iterator[list[str]]) -> Iterator[str]:
-    first = next(rows, [])
-    header = [] if any(_NUMBER.fullmatch(cell) for cell in first) else first
-    body = _chain(first, rows) if not header else rows
-    empty = True
-    for row in body:
-        empty = False
-        yield "; ".join(f"{_column(header, i)}: {cell}" for i, cell in enumerate(row) if cell)
-    if empty and header:
+    sample = list(islice(rows, SAMPLE_ROWS + 1 + _MOST_TITLES))
+    titles = _count_titles(sample)
+    for row in sample[:titles]:
+        yield " ".join(filter(None, row))
+    sample = sample[titles:]
+    if not sample:
+        return
+    first, below = sample[0], sample[1:]
+    if not names_columns(first, below):
+        header, body = [], chain(sample, rows)
+    else:
+        header, body = first, chain(below, rows)
+    if header and not below:
         yield "; ".join(cell for cell in header if cell)
+    yield from _explained(header, body)
 
 
-def _chain(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
-    if first:
-        yield first
-    yield from rest
+def _count_titles(rows: list[list[str]]) -> int:
+    """Count the rows above a table that hold one cell of text each."""
+    filled = [sum(map(bool, row)) for row in rows]
+    if len(rows) < 3 or mode(filled) < 2:
+        return 0
+    count = next((i for i, number in enumerate(filled) if number > 1), 0)
+    return count if count <= _MOST_TITLES and filled[count] >= mode(filled) - 1 else 0
+
+
+def _explained(header: list[str], body: Iterable[list[str]]) -> Iterator[str]:
+    for row in body:
+        yield "; ".join(f"{_column(header, i)}: {cell}" for i, cell in enumerate(row) if cell)
 
 
 def _column(header: list[str], index: int) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load.formats import Parsed
@@ -15,15 +16,35 @@ if TYPE_CHECKING:
 # Objects are kept as tuples of pairs, so that repeated keys are not lost.
 _Object: TypeAlias = tuple[tuple[str, Any], ...]
 
+# Numbers stay the text that they are in the file.
+_DECODER = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple
+)
+_SPACE = re.compile(r"[ \t\n\r]*+")
+_LINE_REST = re.compile(r"[ \t\r,]*+(?:\n|\Z)")
+_MOST_ATTEMPTS = 200
+"""Lines that begin a value of several lines and do not end one, up to which it is tried."""
+
+_BROKEN_SHOWN = 3
+
 
 def read_json(data: bytes, name: str) -> Parsed:
     """Read one JSON value; the elements of a top-level array stand in paragraphs.
+
+    A file of several values one after the other is read as JSON Lines are.
 
     Raises:
         LoadError: The text is not JSON; names line and column.
     """
     text, encoding, metadata = decode_text(data, name)
-    value = _parse(text, name)
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as exc:
+        if exc.msg != "Extra data":
+            raise _invalid(exc, name) from exc
+        return read_jsonl(data, name)
+    except RecursionError as exc:
+        raise _too_deep(name) from exc
     records = (
         [_record(item, f"[{i}]", name) for i, item in enumerate(value)]
         if isinstance(value, list)
@@ -33,31 +54,76 @@ def read_json(data: bytes, name: str) -> Parsed:
 
 
 def read_jsonl(data: bytes, name: str) -> Parsed:
-    """Read one JSON value a line; blank lines are passed over.
+    """Read one JSON value after the other, on a line each or over several.
+
+    A line that is not JSON costs that line only: ``metadata["notes"]`` names it.
 
     Raises:
-        LoadError: A line is not JSON; names line and column.
+        LoadError: Most lines are not JSON; names the first and its column.
     """
     text, encoding, metadata = decode_text(data, name)
-    records = [
-        _record(_parse(line, name, number), "", name)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.strip()
-    ]
+    values, broken = _values(text, name)
+    if len(broken) > len(values):
+        raise _invalid(broken[0].error, name, broken[0].line)
+    if broken:
+        notes = [f"line {b.line} is not valid JSON and was left out: {b.error.msg}" for b in broken]
+        more = len(notes) - _BROKEN_SHOWN
+        metadata["notes"] = [*metadata.get("notes", ()), *notes[:_BROKEN_SHOWN]]
+        if more > 0:
+            metadata["notes"].append(f"{more} more lines are not valid JSON and were left out")
+    records = [_record(value, "", name) for value in values]
     return Parsed("\n\n".join(records), "", encoding, metadata=metadata)
 
 
-def _parse(text: str, name: str, line: int = 0) -> Any:  # noqa: ANN401 -- any JSON value
-    """Parse one value; numbers stay the text that they are in the file."""
+class _Broken(NamedTuple):
+    line: int
+    error: json.JSONDecodeError
+
+
+def _values(text: str, name: str) -> tuple[list[Any], list[_Broken]]:
+    """All values of a text, and the lines that belong to none."""
+    values: list[Any] = []
+    broken: list[_Broken] = []
+    position, line, counted, attempts = 0, 1, 0, 0
+    while (position := _end(_SPACE, text, position)) < len(text):
+        line, counted = line + text.count("\n", counted, position), position
+        stop = text.find("\n", position)
+        stop = len(text) if stop < 0 else stop
+        try:
+            value, end = _DECODER.raw_decode(text[position:stop])
+            end += position
+        except json.JSONDecodeError as exc:
+            error, value, end = exc, None, -1
+            if text[position] in "{[" and attempts < _MOST_ATTEMPTS:
+                value, end = _of_several_lines(text, position)
+                attempts += end < 0
+        except RecursionError as exc:
+            raise _too_deep(name) from exc
+        if end < 0:
+            broken.append(_Broken(line, error))
+            position = stop
+        else:
+            values.append(value)
+            position = _end(_LINE_REST, text, end) if _LINE_REST.match(text, end) else end
+    return values, broken
+
+
+def _of_several_lines(text: str, position: int) -> tuple[Any, int]:
+    """A value that goes on behind its first line, and where it ends; -1 if there is none."""
     try:
-        return json.loads(
-            text, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple
-        )
-    except json.JSONDecodeError as exc:
-        msg = f"not valid JSON at line {line or exc.lineno}, column {exc.colno}: {exc.msg}"
-        raise LoadError(msg, name) from exc
-    except RecursionError as exc:
-        raise _too_deep(name) from exc
+        return _DECODER.raw_decode(text, position)
+    except (json.JSONDecodeError, RecursionError):
+        return None, -1
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    return found.end() if found else position
+
+
+def _invalid(exc: json.JSONDecodeError, name: str, line: int = 0) -> LoadError:
+    msg = f"not valid JSON at line {line or exc.lineno}, column {exc.colno}: {exc.msg}"
+    return LoadError(msg, name)
 
 
 def _record(value: Any, path: str, name: str) -> str:  # noqa: ANN401 -- any JSON value

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
+from ragkit.ingest.load.encoding import decode
 from ragkit.ingest.load.formats import Parsed, normalise
-from ragkit.ingest.load.readers.pdf_hidden import visible_text
+from ragkit.ingest.load.readers.document_titles import clean_title
+from ragkit.ingest.load.readers.page_furniture import goes_on, without_furniture
+from ragkit.ingest.load.readers.pdf_content import MARK, Box, read_page
+from ragkit.ingest.load.readers.pdf_fields import fields_and_notes
+from ragkit.ingest.load.readers.pdf_hidden import unseen_texts
+from ragkit.ingest.load.readers.pdf_layout import Line, page_text, top_lines
 from ragkit.records import Page
 
 if TYPE_CHECKING:
-    from pypdf import PdfReader
+    from pypdf import PageObject, PdfReader
 
 PAGE_BREAK = "\n\n"
+_GOING_ON = "\n"
+_MOSTLY = 0.5  # share of a page's letters in fonts that do not tell them, which makes it unreadable
+_APART = 1.8  # of the height of the lines: how far a running head stands above them
+
+
+@dataclass
+class _PageText:
+    """A page's text; how much of it nobody sees; what else is told of it."""
+
+    text: str = ""
+    hidden: int = 0
+    top: tuple[Line, Line] | None = None
+    is_unreadable: bool = False
+    is_partly_unreadable: bool = False
 
 
 def read_pdf(data: bytes, name: str) -> Parsed:
-    """Read a PDF; its pages are joined by a blank line.
+    """Read a PDF; its pages are joined by a blank line, or a line end where a sentence goes on.
 
-    A page whose content cannot be read counts as a page without text, and
-    ``metadata["failed_pages"]`` maps its number to the reason. Text that nobody sees is left out
-    (`visible_text`), and ``metadata["hidden"]`` counts it.
+    Running heads and feet stand in the text once, page numbers not at all. The values of a form
+    and the notes of a page stand at its end. A page whose content cannot be read counts as a page
+    without text, and ``metadata["failed_pages"]`` maps its number to the reason. Text that nobody
+    sees is left out (`unseen_texts`), and ``metadata["hidden"]`` counts it. So is text in a font
+    that does not tell its letters, which is noted.
 
     Raises:
         LoadError: The file is encrypted, broken, or none of its pages can be read.
@@ -30,23 +53,25 @@ def read_pdf(data: bytes, name: str) -> Parsed:
 
     try:
         reader = _open(data, name)
-        texts, failed, hidden = _texts(reader)
-        title = reader.metadata.title if reader.metadata else None
+        pages, failed = _read_pages(reader)
+        title = _title(reader)
     except DependencyError as exc:
         msg = f"is encrypted in a way that needs another package: {exc}"
         raise LoadError(msg, name) from exc
     except (PyPdfError, OSError, ValueError, KeyError, AttributeError, TypeError) as exc:
         msg = f"not a readable PDF: {exc}"
         raise LoadError(msg, name) from exc
-    if failed and len(failed) == len(texts):
+    if failed and len(failed) == len(pages):
         number, reason = next(iter(failed.items()))
         msg = f"no page can be read; page {number}: {reason}"
         raise LoadError(msg, name)
     metadata: dict[str, Any] = {"failed_pages": failed} if failed else {}
-    if hidden:
+    if hidden := sum(page.hidden for page in pages):
         metadata["hidden"] = hidden
-    pages = tuple(_pages(texts))
-    return Parsed(PAGE_BREAK.join(texts), _title(title), None, pages, metadata)
+    if notes := _notes(pages):
+        metadata["notes"] = notes
+    text, places = _whole(pages)
+    return Parsed(text, title, None, places, metadata)
 
 
 def _open(data: bytes, name: str) -> PdfReader:
@@ -59,32 +84,114 @@ def _open(data: bytes, name: str) -> PdfReader:
     return reader
 
 
-def _texts(reader: PdfReader) -> tuple[list[str], dict[str, str], int]:
-    """Read all pages: their texts, why pages failed, how much of the texts nobody sees."""
-    texts: list[str] = []
-    hidden = 0
+def _read_pages(reader: PdfReader) -> tuple[list[_PageText], dict[str, str]]:
+    """Read all pages, and tell why pages failed."""
+    pages: list[_PageText] = []
     failed: dict[str, str] = {}
+    off = _switched_off(reader)
     for number in range(1, len(reader.pages) + 1):
         try:
-            text, unseen = visible_text(reader.pages[number - 1])
+            page = _read(reader.pages[number - 1], off)
         except MemoryError:
             raise
         except Exception as exc:  # noqa: BLE001 -- pypdf fails on odd pages in any manner
-            text, unseen, failed[str(number)] = "", 0, f"{type(exc).__name__}: {exc}"
-        texts.append(normalise(text).strip())
-        hidden += unseen
-    return texts, failed, hidden
+            page, failed[str(number)] = _PageText(), f"{type(exc).__name__}: {exc}"
+        pages.append(page)
+    return pages, failed
 
 
-def _pages(texts: list[str]) -> list[Page]:
-    pages: list[Page] = []
-    start = 0
+def _read(page: PageObject, off: frozenset[int]) -> _PageText:
+    notes = read_page(page, off)
+    beside = fields_and_notes(page)
+    if isinstance(notes, str):
+        return _PageText("\n".join([normalise(notes).strip(), *beside]).strip())
+    unseen = unseen_texts(notes, Box(*(float(n) for n in page.cropbox)))
+    seen = [shown for i, shown in enumerate(notes.shown) if i not in unseen]
+    known = [shown for shown in seen if shown.font is None or shown.font.tells_letters]
+    lost = sum(len(s.text.strip()) for s in seen) - sum(len(s.text.strip()) for s in known)
+    total = sum(len(shown.text.strip()) for shown in seen)
+    if lost > _MOSTLY * total:
+        return _PageText("\n".join(beside), len(unseen), is_unreadable=True)
+    text = normalise(page_text(known)).replace(MARK, "").strip()
+    return _PageText(
+        "\n".join([text, *beside]).strip(),
+        len(unseen),
+        top_lines(known),
+        is_partly_unreadable=lost > 0,
+    )
+
+
+def _switched_off(reader: PdfReader) -> frozenset[int]:
+    """The ids of the layers that are switched off when the file is opened."""
+    catalog: Any = reader.trailer["/Root"].get_object()
+    properties = catalog.get("/OCProperties")
+    if properties is None:
+        return frozenset()
+    properties = properties.get_object()
+    standard = properties.get("/D")
+    standard = standard.get_object() if standard is not None else {}
+    off = _ids(standard, "/OFF")
+    if str(standard.get("/BaseState", "/ON")) == "/OFF":
+        off |= _ids(properties, "/OCGs") - _ids(standard, "/ON")
+    return frozenset(off)
+
+
+def _ids(container: Any, key: str) -> set[int]:  # noqa: ANN401 -- pypdf's dictionaries
+    found = container.get(key)
+    items = found.get_object() if found is not None else ()
+    return {item.idnum for item in items if hasattr(item, "idnum")}
+
+
+def _notes(pages: list[_PageText]) -> list[str]:
+    notes: list[str] = []
+    for is_whole, numbers in (
+        (True, [i for i, page in enumerate(pages, 1) if page.is_unreadable]),
+        (False, [i for i, page in enumerate(pages, 1) if page.is_partly_unreadable]),
+    ):
+        if numbers:
+            which = f"page{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+            have = "have" if len(numbers) > 1 else "has"
+            what = "no readable text" if is_whole else "some text that cannot be read"
+            notes.append(f"{which} {have} {what}: a font does not tell its letters")
+    return notes
+
+
+def _whole(pages: list[_PageText]) -> tuple[str, tuple[Page, ...]]:
+    """Join the texts of pages; with the place of each."""
+    texts = without_furniture([page.text for page in pages])
+    for i in range(1, len(pages)):
+        texts[i] = _without_head(texts[i - 1], texts[i], pages[i].top)
+    parts: list[str] = []
+    places: list[Page] = []
+    start, before = 0, ""
     for number, text in enumerate(texts, start=1):
-        pages.append(Page(number, start, start + len(text)))
-        start += len(text) + len(PAGE_BREAK)
-    return pages
+        if number > 1:
+            parts.append(_GOING_ON if goes_on(before, text) else PAGE_BREAK)
+            start += len(parts[-1])
+        parts.append(text)
+        places.append(Page(number, start, start + len(text)))
+        start, before = start + len(text), text
+    return "".join(parts), tuple(places)
 
 
-def _title(title: object) -> str:
-    text = str(title or "").strip()
-    return "" if text.lower() in ("untitled", "title") else text
+def _without_head(before: str, text: str, top: tuple[Line, Line] | None) -> str:
+    """Move a line that stands apart above a sentence which goes on to the end of its page."""
+    first, _, rest = text.partition("\n")
+    if top is None or not rest or " ".join(first.split()) != top[0].text:
+        return text
+    is_apart = top[0].y - top[1].y > _APART * max(top[0].height, top[1].height)
+    if not is_apart or goes_on(before, first) or not goes_on(before, rest.lstrip()):
+        return text
+    return f"{rest.lstrip()}{PAGE_BREAK}{first}"
+
+
+def _title(reader: PdfReader) -> str:
+    title = reader.metadata.get("/Title") if reader.metadata else None
+    title = title.get_object() if title is not None else None
+    raw = getattr(title, "original_bytes", None)
+    if isinstance(title, bytes):
+        raw = bytes(title)
+    # A title without a byte order mark should be in PDFDocEncoding, and often is in any other.
+    if raw and not raw.isascii() and not raw.startswith((b"\xfe\xff", b"\xff\xfe")):
+        return clean_title(decode(raw).text)
+    return clean_title(str(title or ""))

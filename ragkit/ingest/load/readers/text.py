@@ -11,8 +11,16 @@ from ragkit.ingest.load.formats import Parsed, normalise
 from ragkit.text.markdown import heading_text
 
 _TITLE_WINDOW = 20_000  # characters in which a title is looked for
-_FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_TITLE = re.compile(r"^title[ \t]*:(.*\S.*)$", re.MULTILINE | re.IGNORECASE)
+_FRONT_MATTER = re.compile(
+    r"(?:---[ \t]*\n(?P<yaml>.*?)\n(?:---|\.\.\.)|\+\+\+[ \t]*\n(?P<toml>.*?)\n\+\+\+)"
+    r"[ \t]*(?:\n|\Z)",
+    re.DOTALL,
+)
+_FRONT_TITLE = re.compile(
+    r"^title[ \t]*:[ \t]*(?P<value>[^\n]*)(?P<more>(?:\n[ \t]+[^\n]*|\n(?=\n*[ \t]))*)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_BLOCK_SCALAR = re.compile(r"[>|][-+\d]*[ \t]*(?:#.*)?")
 _FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 _ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
 _SETEXT = re.compile(r"^ {0,3}(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*$", re.MULTILINE)
@@ -37,31 +45,54 @@ def decode_text(
 
     Returns:
         The text, its encoding, and metadata: ``replacement_characters`` counts U+FFFD, which
-        stands where bytes did not fit the encoding, if there are any.
+        stands where bytes did not fit the encoding, and ``notes`` tell what is not certain, if
+        there is anything.
 
     Raises:
         UnsupportedFormatError: The bytes are no text.
     """
-    text, encoding = decode(data, declared)
+    text, encoding, doubt = decode(data, declared)
     if looks_binary(data, encoding):
         msg = "looks binary or in an unknown encoding: not the text that its name promises"
         raise UnsupportedFormatError(msg, name)
     broken = text.count("\ufffd")
-    return normalise(text), encoding, {"replacement_characters": broken} if broken else {}
+    metadata: dict[str, Any] = {"replacement_characters": broken} if broken else {}
+    if doubt:
+        metadata["notes"] = [doubt]
+    return normalise(text), encoding, metadata
 
 
 def markdown_title(text: str) -> str:
     """Return the title of a Markdown text, or ""."""
     head = text[:_TITLE_WINDOW]
     front = _FRONT_MATTER.match(head)
-    if front and (found := _FRONT_TITLE.search(front.group(1))):
-        return found.group(1).strip("\"' \t")
+    if front and (title := _front_title(front)):
+        return title
     body = head[front.end() :] if front else head
     if "```" in body or "~~~" in body:
         body = _FENCE.sub("", body)
     hashed = _ATX.search(body)
     found = _SETEXT.search(body, 0, hashed.start() if hashed else len(body)) or hashed
     return heading_text(found.group(1)) if found else ""
+
+
+def _front_title(front: re.Match[str]) -> str:
+    """The title that front matter names: in TOML, or in YAML, where it may go over lines."""
+    if front["toml"] is not None:
+        import tomllib  # 5 ms that files without TOML need not pay
+
+        try:
+            title = tomllib.loads(front["toml"]).get("title", "")
+        except tomllib.TOMLDecodeError:
+            return ""
+        return " ".join(title.split()) if isinstance(title, str) else ""
+    found = _FRONT_TITLE.search(front["yaml"])
+    if not found:
+        return ""
+    value = found["value"].strip()
+    if _BLOCK_SCALAR.fullmatch(value):
+        value = ""
+    return " ".join(f"{value} {found['more']}".split()).strip("\"' \t")
 
 
 def rst_title(text: str) -> str:

@@ -1,0 +1,122 @@
+"""``ragkit compact``, ``backup``, ``restore``, ``move``: what keeps an index in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ragkit.cli.options import (
+    IndexName,
+    Json,
+    Quiet,
+    Settings,
+    complete_index,
+    configured,
+    open_pipeline,
+)
+from ragkit.cli.output import print_json, size_text
+from ragkit.cli.progress import work_progress
+from ragkit.text.visible import visible
+
+
+def compact(
+    index: IndexName = "",
+    quiet: Quiet = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Give back the space of what no run that is kept can see any more.
+
+    The settings history.last and history.days say which are kept. Questions are answered
+    meanwhile. After Ctrl-C, or a kill, the next `ragkit compact` goes on.
+    """
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag, work_progress("compact", quiet=quiet or json) as show:
+        done = rag.compact(on_progress=show)
+    if json:
+        print_json(done)
+        return
+    before, after = size_text(done.size_bytes_before), size_text(done.size_bytes_after)
+    typer.echo(
+        f"{done.documents} versions of documents, {done.chunks} passages taken out; "
+        f"{before} before, {after} now"
+    )
+
+
+def backup(
+    index: Annotated[
+        str,
+        typer.Argument(
+            metavar="INDEX", help="The index: its name, or its path.", autocompletion=complete_index
+        ),
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, e.g. ix.tar.")],
+    quiet: Quiet = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Write an index, with all runs that are kept, to one file, also while it is being written.
+
+    The file is a plain tar with a SHA-256 of everything in it. A file that is there already is
+    not replaced.
+    """
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag, work_progress("backup", quiet=quiet or json) as show:
+        written = rag.backup(file, on_progress=show)
+        path = rag.path
+    if json:
+        print_json({"index": str(path), "file": str(file), "size_bytes": written})
+    else:
+        typer.echo(f"{visible(str(path))} is in {visible(str(file))}, {size_text(written)}")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ragkit backup` wrote.")],
+    index: Annotated[
+        str,
+        typer.Option("--index", "-i", metavar="NAME|PATH", help="The new index; else as before."),
+    ] = "",
+    quiet: Quiet = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Make an index of a backup. An index that is there already is not replaced.
+
+    It gets its name when everything was read and every hash was right.
+    """
+    from ragkit.pipeline import Pipeline
+
+    config, _ = configured(settings)
+    with work_progress("restore", quiet=quiet or json) as show:
+        rag = Pipeline.restore(file, index, config, on_progress=show)
+    with rag:
+        documents, path = rag.stats().documents, rag.path
+    if json:
+        print_json({"index": str(path), "documents": documents})
+    else:
+        typer.echo(f"Index {visible(str(path))} has {documents} documents")
+
+
+def move(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="Where the folder or file was.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Where it is now.")],
+    index: IndexName = "",
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Tell the index that a folder or file was renamed, or lies elsewhere now.
+
+    Its documents keep their passages and vectors; nothing is read, and no model is asked.
+    """
+    config, _ = configured(settings)
+    with open_pipeline(index, config) as rag:
+        moved = rag.move(old, new)
+    if json:
+        print_json({"moved": moved})
+    else:
+        typer.echo(f"{moved} documents moved to {visible(str(new))}")
+
+
+COMMANDS = {"compact": compact, "backup": backup, "restore": restore, "move": move}

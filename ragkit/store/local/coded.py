@@ -1,0 +1,250 @@
+"""The segments that are scanned by their codes, as one search over all their lists.
+
+Codes are derived, and each is checked once, when it is read: where they are damaged they are made
+again in memory from the rows, so that a search finds what it should, and a warning tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.store.local.ivf import ListsFile, open_lists
+from ragkit.store.local.rotation import rotated
+from ragkit.store.local.scan import CodeScan, RowEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ragkit.protocols import Vectors
+    from ragkit.store.local.files import RowFile, SegmentFiles
+
+    Bits = dict[int, NDArray[np.uint8]]
+    Found = tuple[NDArray[np.int64], Vectors]
+
+_log = logging.getLogger(__name__)
+
+PIECE_ROWS = 1 << 14  # of a segment without lists: each core scans some of its pieces
+
+DAMAGED = (
+    "%s: the codes of segment %d are damaged (%s): they are made again for this search, which "
+    "takes longer; `ragkit check` tells more"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment with codes, as the catalog names it; see docs/format.md.
+
+    Args:
+        id: Its id.
+        rows: How many rows it has.
+        centre: float32, shape (dim,): the mean of its first rows.
+        rotation: The number of the rotation of its codes; None for none.
+        codes_crc: CRC-32 of its codes; None if it was not taken.
+    """
+
+    id: int
+    rows: int
+    centre: Vectors
+    rotation: int | None
+    codes_crc: int | None
+
+
+class CodedSegments:
+    """What a reader holds of the segments that have codes.
+
+    Args:
+        files: The index's vector files.
+    """
+
+    def __init__(self, files: SegmentFiles) -> None:
+        self._files = files
+        self._known: set[tuple[int, bool]] = set()
+        self._groups: list[_Group] = []
+
+    def follow(self, segments: Sequence[Segment], rows: Mapping[int, RowFile]) -> None:
+        """Take in the rows that were added; all anew where a segment came, went or got lists.
+
+        Args:
+            segments: Those that have a centre, by id. Only the last can have grown.
+            rows: The rows of each, for codes whose file is missing or damaged.
+        """
+        known = {(s.id, self._files.lists_path(s.id).exists()) for s in segments}
+        if known != self._known:
+            parts = [self._part(segment, rows[segment.id]) for segment in segments]
+            self._groups = [
+                _Group([part for part in parts if part.rotation == rotation])
+                for rotation in dict.fromkeys(part.rotation for part in parts)
+            ]
+            self._known = known
+        for segment in segments:
+            for group in self._groups:
+                group.grow(segment)
+
+    def _part(self, segment: Segment, rows: RowFile) -> _Listed | _Open:
+        path = self._files.lists_path(segment.id)
+        try:
+            lists = open_lists(path, segment.rows, self._files.dim)
+            if lists is None and not self._files.codes_path(segment.id).exists():
+                # A writer may just have put the lists in the place of the codes.
+                lists = open_lists(path, segment.rows, self._files.dim)
+        except (OSError, ValueError) as exc:
+            _log.warning(DAMAGED, self._files.folder.parent, segment.id, exc)
+            lists = None
+        return _Open(segment, rows, self._files) if lists is None else _Listed(segment, rows, lists)
+
+    def nearest(self, query: Vectors, k: int, allowed: Bits) -> Iterator[Found]:
+        """The vector ids that seem most similar to a query, and their estimated cosines.
+
+        Best first, apart for segments that are coded otherwise: their estimates err otherwise.
+
+        Args:
+            query: float32, shape (dim,), unit length.
+            k: How many are wanted of each.
+            allowed: The rows that may be found, as bits, a segment at a time.
+        """
+        for group in self._groups:
+            yield group.nearest(query, k, allowed)
+
+
+class _Listed:
+    """A full segment: its codes lie in inverted lists, of which a search scans some."""
+
+    def __init__(self, segment: Segment, rows: RowFile, lists: ListsFile) -> None:
+        self.segment = segment
+        self.rotation: int | None = lists.rotation
+        self.centres = lists.centres
+        self.probes = lists.probes
+        self._rows = rows
+        self._lists = lists
+        self._is_told = False
+
+    def read(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """The rows of one list, and their codes."""
+        codes = self._lists.codes(place)
+        if codes is None:
+            if not self._is_told:
+                path = self._lists.path
+                _log.warning(
+                    DAMAGED, path.parent.parent, self.segment.id, f"{path.name} was changed"
+                )
+            self._is_told = True
+            codes = self._lists.encoded(place, self._rows)
+        return self._lists.numbers(place), codes
+
+
+class _Open:
+    """A segment without inverted lists: every search scans all its codes, in pieces."""
+
+    def __init__(self, segment: Segment, rows: RowFile, files: SegmentFiles) -> None:
+        self.segment = segment
+        self.rotation = segment.rotation
+        self._encoder = RowEncoder(segment.centre, segment.rotation)
+        pieces = max(1, segment.rows // PIECE_ROWS)
+        self.centres: Vectors = np.repeat(self._encoder.centres, pieces, axis=0)
+        self._rows = rows
+        self._files = files
+        self._done = 0
+        self._crc = 0
+
+    def read(self, segment: Segment) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
+        """The rows that are new, as pieces: its number, the rows, and their codes."""
+        if segment.rows == self._done:
+            return
+        fresh = range(self._done, segment.rows)
+        codes = self._checked(segment, fresh)
+        if codes is None:
+            codes = self._encoder.encode(self._rows.block(fresh.start, fresh.stop))
+        last = len(self.centres) - 1
+        start = fresh.start
+        while start < fresh.stop:
+            piece = min(start // PIECE_ROWS, last)
+            end = fresh.stop if piece == last else min((piece + 1) * PIECE_ROWS, fresh.stop)
+            part = slice(start - fresh.start, end - fresh.start)
+            yield piece, np.arange(start, end), codes[part]
+            start = end
+        self._done = segment.rows
+
+    def _checked(self, segment: Segment, fresh: range) -> NDArray[np.uint8] | None:
+        """The stored codes of new rows; None: they are to be made again."""
+        codes = self._files.read_codes(segment.id, fresh, self._encoder.code_bytes)
+        path = self._files.codes_path(segment.id)
+        before, self._crc = self._crc, segment.codes_crc or 0
+        if codes is None:
+            if not path.exists():
+                return None  # lists may just have taken its place; `check` tells where they did not
+            reason = f"{path.name} is too short"
+        elif segment.codes_crc is None or zlib.crc32(codes.data, before) == segment.codes_crc:
+            return codes
+        else:
+            reason = f"{path.name} was changed"
+        _log.warning(DAMAGED, self._files.folder.parent, segment.id, reason)
+        return None
+
+
+class _Group:
+    """Segments of one rotation, which one search scans. It numbers their rows in one row."""
+
+    def __init__(self, parts: Sequence[_Listed | _Open]) -> None:
+        self._scan = CodeScan(np.concatenate([part.centres for part in parts]))
+        self._rotation = parts[0].rotation
+        self._parts = parts
+        counts = [len(part.centres) for part in parts]
+        self._places = np.cumsum([0, *counts[:-1]])  # of each segment's first list
+        # The number of each segment's row 0: the bits of a segment begin with a byte.
+        sizes = [8 * -(-part.segment.rows // 8) for part in parts]
+        self._firsts = np.cumsum([0, *sizes[:-1]])
+        self._rows = sum(part.segment.rows for part in parts)
+        self._segments = np.array([part.segment.id for part in parts], np.int64)
+        self._unread = np.repeat([isinstance(part, _Listed) for part in parts], counts)
+        self._always = np.flatnonzero(~self._unread)
+        self._probes = sum(part.probes for part in parts if isinstance(part, _Listed))
+
+    def grow(self, segment: Segment) -> None:
+        """Add the rows of a segment without inverted lists that are new."""
+        # It is the last segment: no other's numbers follow those of its rows.
+        for part, first, place in zip(self._parts, self._firsts, self._places, strict=True):
+            if isinstance(part, _Open) and part.segment.id == segment.id:
+                for piece, numbers, codes in part.read(segment):
+                    self._scan.add(int(place) + piece, int(first) + numbers, codes)
+        self._rows = max(self._rows, self._scan.rows)
+
+    def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
+        """See `CodedSegments.nearest`."""
+        query = rotated(query[None], self._rotation)[0]
+        bits = np.concatenate([allowed[segment] for segment in self._segments.tolist()])
+        lists = self._chosen(query, bits)
+        for place in lists[self._unread[lists]].tolist():
+            self._read(place)
+        found, scores = self._scan.nearest(query, k, bits, lists)
+        slots = np.searchsorted(self._firsts, found, side="right") - 1
+        return self._segments[slots] << 32 | found - self._firsts[slots], scores
+
+    def _read(self, place: int) -> None:
+        slot = int(np.searchsorted(self._places, place, side="right")) - 1
+        part = self._parts[slot]
+        if isinstance(part, _Listed):
+            numbers, codes = part.read(place - int(self._places[slot]))
+            self._scan.add(place, int(self._firsts[slot]) + numbers, codes)
+            self._unread[place] = False
+
+    def _chosen(self, query: Vectors, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The lists to scan.
+
+        The fewer rows may be found, the further from the question the nearest of them are, and
+        the more lists hold them; and the less it costs to scan a list.
+        """
+        similarity = self._scan.similarity(query)
+        similarity[self._always] = np.inf
+        found = max(1, int.from_bytes(bits.tobytes()).bit_count())
+        probes = self._probes * max(1.0, self._rows / found) ** 0.5
+        count = min(len(similarity), math.ceil(probes) + len(self._always))
+        return np.argsort(-similarity)[:count]

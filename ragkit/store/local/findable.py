@@ -1,0 +1,149 @@
+"""The chunks that a filter and a generation leave to be found, as chunks and as rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.store.local.rows import ROW_MASK
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from numpy.typing import NDArray
+
+    from ragkit.protocols import SearchRequest
+
+    Numbers = NDArray[np.int64]
+    Bits = dict[int, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Findable:
+    """What a request may find.
+
+    Args:
+        firsts: int64, shape (n,): where ranges of chunks begin, ascending; they do not touch.
+        ends: Where they end, half-open.
+        bits: The rows of these chunks, as bits, a segment at a time.
+    """
+
+    firsts: Numbers
+    ends: Numbers
+    bits: Bits
+
+    def has(self, chunks: Numbers) -> NDArray[np.bool_]:
+        """Which chunks are among them: bool, of the chunks' shape."""
+        if not len(self.firsts):
+            return np.zeros(len(chunks), np.bool_)
+        places = np.searchsorted(self.firsts, chunks, side="right") - 1
+        within: NDArray[np.bool_] = (places >= 0) & (chunks < self.ends[np.maximum(places, 0)])
+        return within
+
+    @property
+    def chunks(self) -> int:
+        """How many they are."""
+        return int((self.ends - self.firsts).sum())
+
+    @cached_property
+    def listed(self) -> str:
+        """Each of them, as JSON."""
+        ranges = zip(self.firsts.tolist(), self.ends.tolist(), strict=True)
+        return json.dumps([chunk for first, end in ranges for chunk in range(first, end)])
+
+
+def find_findable(
+    connection: sqlite3.Connection, build: int, request: SearchRequest, alive: Bits
+) -> Findable:
+    """What a request may find of a build.
+
+    The rows of fewest chunks are looked up: of those that may be found, or of those that tell
+    them from the living ones.
+
+    Args:
+        connection: Within a read transaction.
+        build: The build.
+        request: Its filter and its generation count.
+        alive: The rows of living chunks, as bits, a segment at a time.
+    """
+    firsts, counts, lives, asked = _documents(connection, build, request).T
+    ends = firsts + counts
+    wanted = asked == 1
+    left, entered = (lives == 1) & ~wanted, (lives == 0) & wanted
+    bits = {segment: part.copy() for segment, part in alive.items()}
+    if counts[left | entered].sum() < counts[wanted].sum():
+        _mark(bits, _vectors(connection, firsts[left], ends[left]), on=False)
+        _mark(bits, _vectors(connection, firsts[entered], ends[entered]), on=True)
+    else:
+        for part in bits.values():
+            part[:] = 0
+        _mark(bits, _vectors(connection, firsts[wanted], ends[wanted]), on=True)
+    return Findable(*_joined(firsts[wanted], ends[wanted]), bits)
+
+
+def _documents(connection: sqlite3.Connection, build: int, request: SearchRequest) -> Numbers:
+    """First chunk, number of chunks, whether it lives, whether it may be found: int64, (n, 4)."""
+    parameters: list[str | int] = []
+
+    def given(value: str | int) -> str:
+        parameters.append(value)
+        return f"?{len(parameters)}"
+
+    lives = f"build = {given(build)} AND died IS NULL"
+    asked = lives
+    if request.as_of is not None:
+        then = given(request.as_of)
+        asked = f"build = ?1 AND born <= {then} AND (died IS NULL OR died > {then})"
+    chosen = asked
+    if request.filter.paths:
+        globs = [f"path GLOB {given(glob)}" for glob in request.filter.paths if "[" not in glob]
+        # What stands in brackets SQLite reads otherwise.
+        patterns = [re.compile(translate(glob)) for glob in request.filter.paths if "[" in glob]
+        if patterns:
+            connection.create_function(
+                "path_matches", 1, lambda path: any(p.match(path) for p in patterns)
+            )
+            globs.append("path_matches(path)")
+        chosen += f" AND ({' OR '.join(globs)})"
+    if request.filter.kinds:
+        chosen += f" AND kind IN ({', '.join(map(given, request.filter.kinds))})"
+    rows = connection.execute(
+        f"SELECT first_chunk, chunks, {lives}, {chosen} FROM documents "  # noqa: S608 -- ours
+        f"WHERE chunks > 0 AND ({lives} OR {asked}) ORDER BY first_chunk",
+        parameters,
+    ).fetchall()
+    return np.fromiter(chain.from_iterable(rows), np.int64, 4 * len(rows)).reshape(-1, 4)
+
+
+def _vectors(connection: sqlite3.Connection, firsts: Numbers, ends: Numbers) -> Numbers:
+    """The vectors of ranges of chunks."""
+    ids: list[tuple[int]] = []
+    for bounds in zip(*(part.tolist() for part in _joined(firsts, ends)), strict=True):
+        ids += connection.execute(
+            "SELECT vector FROM chunks WHERE id >= ? AND id < ? AND vector NOT NULL", bounds
+        ).fetchall()
+    return np.fromiter(chain.from_iterable(ids), np.int64, len(ids))
+
+
+def _joined(firsts: Numbers, ends: Numbers) -> tuple[Numbers, Numbers]:
+    """Ranges in order, with those that touch made one."""
+    if not len(firsts):
+        return firsts, ends
+    apart = firsts[1:] != ends[:-1]
+    return firsts[np.r_[True, apart]], ends[np.r_[apart, True]]
+
+
+def _mark(bits: Bits, vectors: Numbers, *, on: bool) -> None:
+    """Set or clear the bits of vectors."""
+    segments = vectors >> 32
+    for segment in set(segments.tolist()):
+        flags = np.unpackbits(bits[segment], bitorder="little")
+        flags[vectors[segments == segment] & ROW_MASK] = on
+        bits[segment] = np.packbits(flags, bitorder="little")

@@ -1,0 +1,268 @@
+"""The inverted lists of a full segment: what lets a search scan a part of its codes.
+
+The rows are parted by their nearest of a few hundred centres, and a search scans the lists whose
+centres are most similar to the question. How many of them that takes is measured on the segment's
+own rows when the lists are made. They are derived: without them all codes are scanned.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import weakref
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.store.local.files import open_for_reading, read_at
+from ragkit.store.local.rotation import ROTATION, rotated
+from ragkit.store.local.scan import CodeEncoder, code_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ragkit.protocols import Vectors
+    from ragkit.store.local.files import RowFile
+
+    Rows = NDArray[np.float16]
+    Members = NDArray[np.uint8]
+
+_log = logging.getLogger(__name__)
+
+MOST_LISTS = 256  # a row's list is one byte
+SAMPLE = 40  # rows a list that the centres are made of
+TURNS = 6  # of k-means; more changed nothing that was measured
+BLOCK_ROWS = 512  # rows rotated and compared at a time: they stay in the processor's cache
+RUN = 16  # rows of the sample that stand side by side
+ASKED = 128  # rows that ask for their neighbours, to find how many lists to scan
+NEIGHBOURS = 10
+COVERED = 0.995  # of those neighbours, within the lists that are scanned
+
+_HEAD = struct.Struct("<8s6I")
+_SIZES = struct.Struct("<5I")
+_MAGIC = b"ragkivf1"
+
+
+@dataclass(frozen=True, slots=True)
+class InvertedLists:
+    """The codes of a segment, parted into lists.
+
+    Args:
+        centres: float16, shape (lists, dim), rotated.
+        members: uint8, shape (rows,): the list of each row.
+        codes: uint8, shape (rows, code bytes), by list and in a list by row.
+        probes: Lists to scan for a recall of `COVERED` where no row is filtered out.
+        rotation: The number of the rotation.
+    """
+
+    centres: Rows
+    members: Members
+    codes: NDArray[np.uint8]
+    probes: int
+    rotation: int
+
+    def to_bytes(self) -> bytes:
+        """What the file ``ID.ivf`` holds; docs/format.md states it."""
+        (lists, dim), rows = self.centres.shape, len(self.members)
+        ends = np.cumsum(np.bincount(self.members, minlength=lists))
+        checksums = [zlib.crc32(part.tobytes()) for part in np.split(self.codes, ends[:-1])]
+        body = self.centres.astype("<f2").tobytes() + np.array(checksums, "<u4").tobytes()
+        body += self.members.tobytes()
+        sizes = (rows, dim, lists, self.probes, self.rotation)
+        checksum = zlib.crc32(body, zlib.crc32(_SIZES.pack(*sizes)))
+        return _HEAD.pack(_MAGIC, *sizes, checksum) + body + self.codes.tobytes()
+
+
+class ListsFile:
+    """The inverted lists of a segment on the disk. Codes are read when a search scans their list.
+
+    Use `open_lists`.
+
+    Args:
+        path: The file.
+        descriptor: Of the open file, which this closes at its end.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        weakref.finalize(self, os.close, descriptor)
+        self.path = path
+        self._fd = descriptor
+        self.rows, self.dim, lists, self.probes, self.rotation, body = self._read_head()
+        first, second = 2 * lists * self.dim, (2 * self.dim + 4) * lists
+        self._centres: Rows = body[:first].copy().view("<f2").reshape(lists, self.dim)
+        self._checksums: list[int] = body[first:second].view("<u4").tolist()
+        self.members: Members = body[second:].copy()
+        counts = np.bincount(self.members, minlength=lists)
+        self._firsts = np.cumsum(counts) - counts
+        self._offset = _HEAD.size + len(body)
+
+    def _read_head(self) -> tuple[int, int, int, int, int, NDArray[np.uint8]]:
+        head = read_at(self._fd, _HEAD.size, 0).tobytes()
+        if len(head) < _HEAD.size:
+            raise ValueError(self._damage("it is too short"))
+        magic, rows, dim, lists, probes, rotation, checksum = _HEAD.unpack(head)
+        size = (2 * dim + 4) * lists + rows
+        whole = _HEAD.size + size + rows * code_bytes(dim)
+        if magic != _MAGIC or lists > MOST_LISTS or os.fstat(self._fd).st_size < whole:
+            raise ValueError(self._damage("it is not what was written"))
+        body = read_at(self._fd, size, _HEAD.size)
+        sizes = _SIZES.pack(rows, dim, lists, probes, rotation)
+        if zlib.crc32(body.data, zlib.crc32(sizes)) != checksum or rotation != ROTATION:
+            raise ValueError(self._damage("its checksum is another"))
+        return rows, dim, lists, min(probes, lists), rotation, body
+
+    def _damage(self, what: str) -> str:
+        return f"{self.path} is damaged: {what}"
+
+    @property
+    def centres(self) -> Vectors:
+        """float32, shape (lists, dim)."""
+        return self._centres.astype(np.float32)
+
+    def numbers(self, place: int) -> NDArray[np.int64]:
+        """The rows of a list, in order."""
+        return np.flatnonzero(self.members == place)
+
+    def codes(self, place: int) -> NDArray[np.uint8] | None:
+        """The codes of a list's rows, uint8 (n, code bytes); None: they are damaged."""
+        size = code_bytes(self.dim)
+        count = len(self.numbers(place))
+        try:
+            data = read_at(self._fd, count * size, self._offset + int(self._firsts[place]) * size)
+        except OSError as exc:
+            _log.info("%s: %s", self.path, exc)
+            return None
+        is_whole = len(data) == count * size and zlib.crc32(data.data) == self._checksums[place]
+        return data.reshape(-1, size) if is_whole else None
+
+    def encoded(self, place: int, rows: RowFile) -> NDArray[np.uint8]:
+        """The codes of a list's rows, made anew.
+
+        Raises:
+            MissingRowsError: The rows are not there.
+        """
+        numbers = self.numbers(place)
+        turned = rotated(rows.take(numbers.tolist()).astype(np.float32), self.rotation)
+        return CodeEncoder(self.centres).encode(turned, self.members[numbers])
+
+
+def open_lists(path: Path, rows: int, dim: int) -> ListsFile | None:
+    """Open a segment's inverted lists; None if there are none for so many rows.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    try:
+        descriptor = open_for_reading(path)
+    except FileNotFoundError:
+        return None
+    lists = ListsFile(path, descriptor)
+    return lists if (lists.rows, lists.dim) == (rows, dim) else None
+
+
+def build(read: Callable[[int, int], Rows], rows: int, lists: int) -> InvertedLists:
+    """Part a full segment into lists; see benchmarks/scale.py for what it costs and gives.
+
+    Args:
+        read: Gives the rows from one number up to another, float16 (n, dim).
+        rows: How many there are, at least 1.
+        lists: How many lists to make, at most `MOST_LISTS` and `rows`.
+    """
+    random = np.random.Generator(np.random.PCG64(rows))
+    centres = _centres(_sample(read, rows, max(lists * SAMPLE, lists), random), lists)
+    encoder = CodeEncoder(centres)
+    asked = _sample(read, rows, ASKED, random)
+    neighbours = _Neighbours(asked)
+    members = np.empty(rows, np.uint8)
+    codes = np.empty((rows, encoder.code_bytes), np.uint8)
+    for first in range(0, rows, BLOCK_ROWS):
+        block = rotated(read(first, min(first + BLOCK_ROWS, rows)).astype(np.float32))
+        here = slice(first, first + len(block))
+        members[here] = _nearest(block, centres)
+        codes[here] = encoder.encode(block, members[here])
+        neighbours.add(first, block)
+    probes = _probes(asked @ centres.T, members[neighbours.rows])
+    order = np.argsort(members, kind="stable")
+    return InvertedLists(centres.astype("<f2"), members, codes[order], probes, ROTATION)
+
+
+def _sample(
+    read: Callable[[int, int], Rows], rows: int, count: int, random: np.random.Generator
+) -> Vectors:
+    """Up to `count` rotated rows from all over the segment, in runs of a few: a read each."""
+    starts = random.permutation(-(-rows // RUN))[: -(-count // RUN)] * RUN
+    taken = [read(start, min(start + RUN, rows)) for start in np.sort(starts).tolist()]
+    return rotated(np.concatenate(taken).astype(np.float32))
+
+
+def _centres(sample: Vectors, lists: int) -> Vectors:
+    """k-means: float32 (lists, dim), rounded to what float16 holds."""
+    centres = sample[np.linspace(0, len(sample) - 1, lists).astype(int)].copy()
+    for _ in range(TURNS):
+        members = _nearest(sample, centres)
+        counts = np.bincount(members, minlength=lists)
+        filled = np.flatnonzero(counts)
+        grouped = sample[np.argsort(members, kind="stable")]
+        firsts = (np.cumsum(counts) - counts)[filled]
+        centres[filled] = np.add.reduceat(grouped, firsts) / counts[filled, None]
+    rounded: Vectors = centres.astype(np.float16).astype(np.float32)
+    return rounded
+
+
+def _nearest(rows: Vectors, centres: Vectors) -> Members:
+    """The list of each row, uint8."""
+    half = 0.5 * np.einsum("ij,ij->i", centres, centres)
+    members: Members = np.argmax(rows @ centres.T - half, axis=1).astype(np.uint8)
+    return members
+
+
+def _probes(similarity: Vectors, members: Members) -> int:
+    """How many lists to scan so that they hold `COVERED` of the neighbours.
+
+    Args:
+        similarity: Of those who ask to the centres, shape (asked, lists).
+        members: The lists of each one's neighbours, shape (asked, neighbours).
+    """
+    place = np.argsort(np.argsort(-similarity, axis=1), axis=1)
+    needed = np.take_along_axis(place, members.astype(np.int64), axis=1)
+    return int(np.quantile(needed, COVERED, method="higher")) + 1
+
+
+class _Neighbours:
+    """The nearest rows of each one who asks, without the very nearest, which is itself."""
+
+    def __init__(self, asked: Vectors) -> None:
+        self._asked = asked
+        self._scores = np.empty((len(asked), 0), np.float32)
+        self._rows = np.empty((len(asked), 0), np.int64)
+
+    def add(self, first: int, block: Vectors) -> None:
+        scores = self._asked @ block.T
+        full = self._scores.shape[1] > NEIGHBOURS
+        least = self._scores[:, -1:] if full else np.float32(-np.inf)
+        # Few blocks hold a nearer row than those found before.
+        asks = np.flatnonzero((scores > least).any(axis=1))
+        if not len(asks):
+            return
+        merged = np.hstack([self._scores[asks], scores[asks]])
+        numbers = np.arange(first, first + len(block))
+        rows = np.hstack([self._rows[asks], np.broadcast_to(numbers, scores[asks].shape)])
+        best = np.argsort(-merged, axis=1)[:, : NEIGHBOURS + 1]
+        kept = [np.take_along_axis(part, best, axis=1) for part in (merged, rows)]
+        if full:
+            self._scores[asks], self._rows[asks] = kept
+        else:  # everyone asks
+            self._scores, self._rows = kept
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        return self._rows[:, 1:]
