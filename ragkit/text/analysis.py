@@ -30,6 +30,7 @@ _TERM = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 # Line ends ---------------------------------------------------------------------------------------
 
 _UNSPACED_CJK = script_class("han") + script_class("kana") + "ー"
+_LINE_HYPHEN = re.compile(r"[-‐\u00ad][ \t]*\n")
 _BROKEN_WORD = re.compile(r"([^\W\d_]+)[-‐][ \t]*\n[ \t]*([^\W\d_A-Z]\w*)")
 _SOFT_BREAK = re.compile(r"\u00ad[ \t]*\n[ \t]*")
 _SPACED = re.compile(
@@ -92,7 +93,7 @@ def index_text(text: str) -> str:
     >>> index_text("navi-\ngation")
     'navi-\ngation navigation'
     """
-    if "\n" in text:
+    if _LINE_HYPHEN.search(text):
         text = _BROKEN_WORD.sub(r"\g<0> \1\2", _SOFT_BREAK.sub("", text))
     if text.isascii():
         return visible(text)

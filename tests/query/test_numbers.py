@@ -199,6 +199,10 @@ def test_a_month_is_a_figure_only_beside_a_day_or_a_year(
         ("The rent doubled.", "The rent tripled.", True),
         ("He was the second son.", "He was the third son, for two years.", True),
         ("这是首次会议。", "这是第一次会议。", False),
+        ("酿成五死。", "酿成四死。", True),
+        ("他生于四川。", "他是四川人。", False),
+        ("有一名会员。", "有0名会员，一般如此。", True),
+        ("这是一部小说。", "这部小说很长。", False),
         ("占百分之十。", "占百分之二十，共十人。", True),
     ],
 )
@@ -211,3 +215,9 @@ def test_the_same_in_another_unit_is_named() -> None:
     held = AnalysedText("Notice is 84 days, the way 5000 metres, 3 years.")
     named = [("5 km", "5000 metres"), ("12 weeks", "84 days")]
     assert conversions(AnalysedText(said), held) == named
+
+
+@pytest.mark.parametrize("held", ["总人口为三十。", "总人口为三点五。", "总人口为三万。"])
+def test_a_quotation_does_not_cut_a_number(held: str) -> None:
+    assert judge("总人口为三。", [Evidence(held)]).status == "unsupported"
+    assert judge(held, [Evidence(f"据统计，{held}")]).status == "quoted"

@@ -81,6 +81,8 @@ def test_english_sentence_gets_its_status(sentence: str, status: str) -> None:
         ("通知期为四个月，自季度末起算[1]。", "unsupported"),
         ("加班费予以支付[1]。", "unsupported"),
         ("食堂每天供应1200份餐[1]。", "supported"),
+        ("1200份[1]。", "supported"),
+        ("3个月[1]。", "supported"),
     ],
 )
 def test_chinese_sentence_gets_its_status(sentence: str, status: str) -> None:

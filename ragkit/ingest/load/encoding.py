@@ -58,7 +58,10 @@ _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _NAMES = {"cp950": "big5", "cp932": "shift_jis", "cp949": "euc_kr"}
 _DOUBTFUL_BITS = 6.0
 """A rival that costs at most this much more than the winner, and gives another text, is told."""
-_SAMPLE_BYTES = 16_384
+_SAMPLE_BYTES, _FIRST_SAMPLE_BYTES = 16_384, 1_024
+_RULED_OUT = 1.3
+"""A candidate that costs so many times the best one on a first look is not looked at again."""
+
 _GIT_WINDOW = 8_000  # git calls a file binary if a NUL is among its first 8,000 bytes
 _LEAD_IN = 40  # bytes of context kept before the first byte beyond ASCII
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
@@ -224,15 +227,33 @@ def _detect(data: bytes) -> tuple[str, str]:
     sample = _sample(data)
     # Both halves of a wide unit differ from an ASCII text's only by chance: whole units only.
     names = [n for n in _CANDIDATES if n not in _WIDE or len(data) % 2 == 0]
-    head = data[:_SAMPLE_BYTES]
-    texts = {n: _decode_part(head if n in _WIDE else sample, n) for n in names}
-    costs = {n: _CANDIDATES[n] + _bits(texts[n]) + _foreign_bits(texts[n], n) for n in names}
+    if len(sample) > _FIRST_SAMPLE_BYTES:
+        names = _likely(data, sample, names)
+    texts = {n: _sampled(data, sample, n, _SAMPLE_BYTES) for n in names}
+    costs = {n: _cost(texts[n], n) for n in names}
     best, *others = sorted(names, key=lambda n: costs[n])
     if best not in _OF_MARKS:
         return best, ""
     most = costs[best] + _DOUBTFUL_BITS
     near = (n for n in others if n in _OF_MARKS and costs[n] <= most)
     return best, next((n for n in near if texts[n] != texts[best]), "")
+
+
+def _likely(data: bytes, sample: bytes, names: list[str]) -> list[str]:
+    """The candidates that a first short look does not rule out."""
+    costs = {n: _cost(_sampled(data, sample, n, _FIRST_SAMPLE_BYTES), n) for n in names}
+    most = min(costs.values()) * _RULED_OUT
+    return [n for n in names if costs[n] <= most]
+
+
+def _sampled(data: bytes, sample: bytes, name: str, most: int) -> str:
+    part = (data if name in _WIDE else sample)[:most]
+    is_whole = len(part) < most
+    return codecs.getincrementaldecoder(name)("replace").decode(part, is_whole)
+
+
+def _cost(text: str, name: str) -> float:
+    return _CANDIDATES[name] + _bits(text) + _foreign_bits(text, name)
 
 
 def _foreign_bits(text: str, name: str) -> float:

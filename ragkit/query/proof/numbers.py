@@ -102,16 +102,15 @@ def without_figures(text: AnalysedText) -> str:
 
 
 def _without_figures(text: AnalysedText) -> str:
+    return _replaced(text, " ")
+
+
+def _replaced(text: AnalysedText, stand_in: str) -> str:
     reading = text.once(_reading)
     composed = reading.text
     for start, end in sorted(reading.figures.spans, reverse=True):
-        composed = f"{composed[:start]} {composed[end:]}"
+        composed = f"{composed[:start]}{stand_in}{composed[end:]}"
     return composed
-
-
-def stated_figures(text: AnalysedText) -> set[Quantity]:
-    """The figures that a text states; a date's parts are none of them."""
-    return text.once(read_figures).stated
 
 
 def compared_terms(text: AnalysedText) -> frozenset[str]:
@@ -123,7 +122,9 @@ def _compared_terms(text: AnalysedText) -> frozenset[str]:
     figures = text.once(read_figures)
     values = {f.value for f in figures.stated}
     values |= {Fraction(part) for date in figures.dates for part in date if part}
-    return frozenset(content_terms(without_figures(text))) | {str(value) for value in values}
+    # In Chinese it stays a character, so that 十点 shares its pair with 10点关闭.
+    bare = _replaced(text, "〇" if text.is_cjk else " ")
+    return frozenset(content_terms(bare)) | {str(value) for value in values}
 
 
 def is_figure(word: str, text: AnalysedText) -> bool:
@@ -149,13 +150,20 @@ def figures_missing(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     True
     """
     said, held = sentence.once(read_figures), evidence.once(read_figures)
-    is_one = Fraction(1) in {f.value for f in held.stated if f.unit != _SHARE} | held.loose
+    values = {f.value for f in held.stated if f.unit != _SHARE} | held.loose
+    is_one = Fraction(1) in values
     return (
         any(not _is_held(figure, held) for figure in said.stated)
         or any(not _is_dated(date, held) for date in said.dates)
         or (not is_one and not said.single <= held.articles)
         or any(word in _others(held) for value, word in said.counted if value == 1)
+        # A lone 五 may be half of a word, which then stands in the evidence too.
+        or not {value for value in said.loose if value > 1} <= values | _of_dates(held)
     )
+
+
+def _of_dates(held: Figures) -> set[Fraction]:
+    return {Fraction(part) for date in held.dates for part in date if part}
 
 
 def _others(held: Figures) -> set[str]:
@@ -282,7 +290,7 @@ _HALVED = frozenset(("年", "岁", "小时", "天", "周"))
 _HALF_BEHIND = re.compile("半(?![个数年天])")
 """It adds half a unit: 一年半."""
 _MONTHS_A_YEAR, _LONGEST_MONTH = 12, 31
-_CLASSIFIER = re.compile(f"个?([{CLASSIFIERS}])")
+_CLASSIFIER = re.compile(f"\\s?个?([{CLASSIFIERS}])")
 _NEXT_WORD = re.compile(r"[a-z]+")
 _ARTICLE = re.compile(r"\b(?:an?|per|each|every|single|sole|only)\s+([a-z]+(?:\s[a-z]+)?)")
 _COUNTED = re.compile(r"[\s-]?[^\W\d_]")
@@ -489,11 +497,10 @@ class _Reading:
     def _is_one(self, numeral: Numeral, *, is_counted: bool) -> bool:
         """Take what may be an article, and what may be no number: one manager, 一部, 一般."""
         figures, value = self.figures, numeral.value
-        if numeral.is_weak and (count := _CLASSIFIER.match(self.text, numeral.end)):
+        count = _CLASSIFIER.match(self.text, numeral.end)
+        if count:
             figures.counted.add((value, count[1]))
-            is_loose = value == 1
-        else:
-            is_loose = numeral.is_weak and not is_counted
+        is_loose = numeral.is_weak and (value == 1 if count else not is_counted)
         if is_loose:
             figures.loose.add(value)
             return True

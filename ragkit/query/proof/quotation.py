@@ -10,6 +10,11 @@ from ragkit.text.scripts import is_cjk
 if TYPE_CHECKING:
     from ragkit.query.proof.analysed import AnalysedText
 
+_NUMERALS = frozenset(
+    "0123456789〇零一二三四五六七八九十百千万亿萬億两兩壹贰叁肆伍陆柒捌玖拾佰仟点點"
+)
+"""Between two of these a number may go on: 三 is not quoted from 三十."""
+
 MIN_QUOTED_WORDS = 3
 """Shortest verbatim text that is called a quotation: words, or pairs of CJK characters."""
 
@@ -70,4 +75,6 @@ def _parted(folded: str, at: int) -> bool:
     before, after = folded[at - 1 : at] if at else "", folded[at : at + 1]
     if not before or not after or " " in (before, after):
         return True
+    if _NUMERALS.issuperset((before, after)):
+        return False
     return (is_cjk(before) or is_cjk(after)) and not (before.isdigit() and after == ".")

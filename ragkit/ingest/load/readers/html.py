@@ -41,6 +41,7 @@ _BLOCKS = frozenset(
 _LINES = frozenset(
     ("li", "dt", "dd", "caption", "figcaption", "details", "summary", "tr", "td", "th", "option")
 )
+_WHOLE = ("math", "select")  # what is in them is part of one piece of text
 _SHIFTS = {"sup": 1, "sub": -1}
 _UNSAID_INPUTS = frozenset(("hidden", "password", "submit", "reset", "button", "image", "file"))
 _FILE_NAME = re.compile(r"[^/]*\S\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)", re.IGNORECASE)
@@ -158,22 +159,32 @@ class _Page:
         from lxml import etree
 
         walk: Any = etree.iterwalk(root, events=("start", "end"))
-        own = self._hidden.own
+        left_out: Element | None = None
         for event, element in walk:
-            left_out = self._is_left_out(element)
-            if event == "start":
-                if left_out or self._is_one_piece(element):
+            if event == "end":
+                if element is not left_out and element.tag in _MARKED:
+                    self._close(element)
+                if element.tail and element is not root:
+                    self._add_tail(element)
+            elif self._is_left_out(element):
+                left_out = element
+                walk.skip_subtree()
+                self._struck += self._is_said_no_more(element)
+            else:
+                self._begin(element)
+                if element.tag in _WHOLE:
                     walk.skip_subtree()
-                    self._struck += self._is_said_no_more(element)
-                if not left_out:
-                    self._open(element)
-                    if element not in own and not self._is_one_piece(element):
-                        self._add(element.text)
-                continue
-            if not left_out:
-                self._close(element)
-            if element is not root and element.getparent() not in own:
-                self._add(element.tail)
+
+    def _begin(self, element: Element) -> None:
+        if element.tag in _MARKED:
+            self._open(element)
+        if element.tag not in _WHOLE and element not in self._hidden.own:
+            self._add(element.text)
+
+    def _add_tail(self, element: Element) -> None:
+        own = self._hidden.own
+        if not own or element.getparent() not in own:
+            self._add(element.tail)
 
     def notes(self) -> list[str]:
         """What the user is told of the page."""
@@ -200,9 +211,6 @@ class _Page:
     def _is_said_no_more(self, element: Element) -> bool:
         is_struck = _is_struck(element) and element not in self._hidden.whole
         return is_struck and any(str(text).strip() for text in element.itertext())
-
-    def _is_one_piece(self, element: Element) -> bool:
-        return element.tag in ("math", "select")
 
     def _open(self, element: Element) -> None:
         tag = element.tag
@@ -344,3 +352,9 @@ _PIECES: dict[str, Callable[[Element], str]] = {
     "math": _formula,
 }
 """Elements that are one piece of text, made of their attributes or of all that is in them."""
+
+_MARKED = (
+    frozenset(("table", "td", "th", "br", *_SHIFTS, *_HEADINGS, *_PIECES))
+    | _PARAGRAPHS | _BLOCKS | _LINES
+)  # fmt: skip
+"""Elements that do more than hold text."""

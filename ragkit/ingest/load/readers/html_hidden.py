@@ -99,12 +99,29 @@ def find_hidden(root: _Element) -> HiddenParts:
     is what lies behind a text that is placed over others, if there are pictures.
     """
     hidden = HiddenParts()
-    if not root.xpath(_CANDIDATES):
+    candidates = cast("list[_Element]", root.xpath(_CANDIDATES))
+    if not any(map(_may_hide, candidates)):
         return hidden
     styled = root.find(".//style") is not None or bool(root.xpath("//link[@rel='stylesheet']"))
     pictures = bool(root.xpath(_PICTURES))
     _walk(root, _Look(behind=None if styled else _PAGE), hidden, pictures=pictures)
     return hidden
+
+
+def _may_hide(element: _Element) -> bool:
+    """Say whether an element could hide anything: most styles only set margins and borders."""
+    style = element.get("style")
+    other = len(element.attrib) > 1 or style is None
+    return (style is not None and _HIDING.search(style) is not None) or (
+        other and not _HARMLESS.issuperset(map(str, element.attrib))
+    )
+
+
+_HIDING = re.compile(
+    r"display|visib|opac|font-size|color|background|transform|clip|overflow|-\d{3}|text-indent",
+    re.IGNORECASE,
+)
+_HARMLESS = frozenset(("style", "class", "id", "align", "width", "height", "title", "lang", "dir"))
 
 
 def _walk(root: _Element, look: _Look, hidden: HiddenParts, *, pictures: bool) -> None:

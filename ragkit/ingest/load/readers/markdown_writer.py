@@ -198,4 +198,4 @@ def _literal(body: str) -> str:
 
 
 def _tidy(raw: str) -> str:
-    return _MANY_SPACES.sub(" ", raw).strip(" ")
+    return (_MANY_SPACES.sub(" ", raw) if "  " in raw else raw).strip(" ")
