@@ -127,8 +127,3 @@ def _carry(store: VectorStore, old: str, new: str, history: HistorySettings) -> 
         moved = writer.move(old, new)
         writer.retain(**asdict(history))
     return moved
-
-
-def missing_sources(sources: Iterable[str]) -> list[str]:
-    """What was indexed before and is not there now."""
-    return [source for source in sources if not os.path.lexists(source)]

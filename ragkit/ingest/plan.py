@@ -262,7 +262,10 @@ def _begun(
 
 def _gone(target: _Target, error: LoadError) -> _Found:
     reason = str(error).removeprefix(f"{target.path}: ")
-    told = f"{reason}; its documents were kept: `ragkit remove` takes them out"
+    told = (
+        f"{reason}; its documents were kept: if it was moved, `ragkit move OLD NEW`; if it is gone "
+        "for good, `ragkit remove` takes them out"
+    )
     entry = WalkEntry(target.path, "", "unreadable", told)
     return _Found(entry, target.root, target.source, target.location)
 

@@ -18,7 +18,7 @@ from ragkit.errors import (
     ModelUnavailableError,
 )
 from ragkit.ingest.load import Formats
-from ragkit.ingest.moved import absolute, find_moves, follow_moves, missing_sources
+from ragkit.ingest.moved import absolute, find_moves, follow_moves
 from ragkit.ingest.plan import (
     NO_CHOICES,
     Choices,
@@ -27,7 +27,7 @@ from ragkit.ingest.plan import (
     make_plan,
     planned_report,
 )
-from ragkit.records import FileOutcome, SourceRules
+from ragkit.records import SourceRules
 from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store
 
@@ -166,11 +166,8 @@ class _Update:
         setup = self._setup
         _check_splitter(setup)
         sources = indexed_sources(setup.store) if setup.store else []
-        missing = [] if self._paths else missing_sources(sources)
-        if len(missing) == len(sources):  # nothing is left to update: that is an error
-            missing = []
-        plan = make_plan(
-            [Path(p) for p in self._paths or sources if p not in missing],
+        return make_plan(
+            [Path(p) for p in self._paths or sources],
             setup.store.documents() if setup.store else [],
             setup.config.load,
             formats=setup.formats,
@@ -178,7 +175,6 @@ class _Update:
             prune=self._prune,
             choices=self._choices(),
         )
-        return replace(plan, unreadable=[*plan.unreadable, *map(_missing_source, missing)])
 
     def _choices(self) -> Choices:
         """What was chosen by hand, with what this run changes of it."""
@@ -212,14 +208,6 @@ class _Update:
             report = _carry_out(plan, store, writer, self._setup)
         keep_calibration(store, self._setup.models.embedder_of)
         return report
-
-
-def _missing_source(source: str) -> FileOutcome:
-    reason = (
-        "is not there; its documents were kept: if it was moved, `ragkit move OLD NEW`; if it is "
-        "gone for good, `ragkit remove` takes them out"
-    )
-    return FileOutcome(source, reason)
 
 
 def _carry_out(

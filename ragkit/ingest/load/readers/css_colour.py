@@ -66,6 +66,6 @@ def _computed(space: str, parts: list[tuple[str, str]]) -> Colour | None:
         hue, saturation, lightness = numbers[0] / 360, numbers[1] / 100, numbers[2] / 100
         numbers = [255 * n for n in colorsys.hls_to_rgb(hue, lightness, saturation)]
     elif parts[0][1]:
-        numbers = [n * 2.55 for n in numbers]
+        numbers = [n * 255 / 100 for n in numbers]
     red, green, blue = numbers
     return Colour(red, green, blue, opacity)
