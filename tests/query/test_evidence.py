@@ -14,7 +14,7 @@ from ragkit.pipeline import Pipeline
 from ragkit.query.answer_kinds import holds_kind, kind_expected
 from ragkit.query.evidence import FEATURES, THRESHOLD, evidence, has_evidence, measures
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.records import HitRanks
+from ragkit.records import Hit, HitRanks
 from ragkit.store.calibration import NO_CALIBRATION, Calibration, Scale
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PERIOD = "The notice period is three months."
 ASKED = AnalysedText("How long is the notice period?")
 
 
-def found(text: str, score: float | None = None, background: float | None = None) -> list[object]:
+def found(text: str, score: float | None = None, background: float | None = None) -> list[Hit]:
     return [hit(1, 0, len(text), text, score=score, ranks=HitRanks(background=background))]
 
 

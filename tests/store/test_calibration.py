@@ -16,9 +16,10 @@ from ragkit.pipeline import Pipeline
 from ragkit.store.calibration import PROBES, Scale, calibrated, is_due, read_calibration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from ragkit.protocols import Vectors
+    from ragkit.protocols import Embedder, Vectors
 
 OWN = {
     "leave.md": "# Leave\n\nEvery employee has thirty days of paid holiday in a calendar year.\n",
@@ -38,7 +39,7 @@ class WordEmbedder(HashEmbedder):
         super().__init__(dim=256, digest=digest)
         self.asked: list[str] = []
 
-    def embed_documents(self, texts: list[str]) -> Vectors:  # type: ignore[override]  # a list will do
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
         return np.stack([self._sum(text) for text in texts])
 
     def embed_query(self, text: str) -> Vectors:
@@ -118,7 +119,12 @@ def test_a_rebuild_with_another_embedder_is_measured_for_it(tmp_path: Path) -> N
     with Pipeline(tmp_path / "index", Config(), embedder=WordEmbedder("words-2")) as rag:
         rag.rebuild()
         kept = read_calibration(rag.store)
-        assert kept == calibrated(rag.store, rag.embedder)
+        assert kept == calibrated(rag.store, embedder_of(rag))
+
+
+def embedder_of(rag: Pipeline) -> Embedder:
+    assert rag.embedder is not None
+    return rag.embedder
 
 
 class Silent(WordEmbedder):
@@ -147,7 +153,7 @@ def test_a_damaged_note_counts_as_none(tmp_path: Path) -> None:
 
 def test_a_scale_is_kept_as_it_was_measured(tmp_path: Path) -> None:
     with opened(tmp_path, WordEmbedder()) as rag:
-        again = calibrated(rag.store, rag.embedder)
+        again = calibrated(rag.store, embedder_of(rag))
         assert read_calibration(rag.store) == again
         assert isinstance(again.scales["aa"], Scale)
 
