@@ -242,7 +242,7 @@ class AnswerSettings:
     think: bool = setting(False, "Let a reasoning model think first.")  # noqa: FBT003 -- a default
     min_evidence: float = setting(
         -1.0,
-        "Evidence in [0, 1] below which no answer is given; -1: calibrated for the embedder.",
+        "Evidence in [0, 1] below which no answer is given; -1: calibrated on the index.",
         least=-1,
         most=1,
     )

@@ -12,6 +12,7 @@ from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.scope import fitting_settings
 from ragkit.query.search import retrieve
+from ragkit.store.calibration import read_calibration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
     hits = rag.search(question.text)
     search_s = time.perf_counter() - started
     ranked = _deepened(question, rag, hits, documents)
-    asked, name = AnalysedText(question.text), rag.store.embedder.get("name", "")
+    asked, calibration = AnalysedText(question.text), read_calibration(rag.store)
     minimum = rag.config.answer.min_evidence
     trial = Trial(
         id=question.id,
@@ -77,8 +78,8 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
         answerable=question.answerable,
         documents=tuple(dict.fromkeys(hit.path for hit in ranked)),
         evidence=tuple(map(_fingerprint, hits)),
-        certainty=evidence(asked, hits, name),
-        refused=not has_evidence(asked, hits, embedder=name, minimum=minimum),
+        certainty=evidence(asked, hits, calibration),
+        refused=not has_evidence(asked, hits, calibration=calibration, minimum=minimum),
         search_s=search_s,
         values=dict(passage_values(question, ranked)),
     )

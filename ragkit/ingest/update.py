@@ -28,6 +28,7 @@ from ragkit.ingest.plan import (
     planned_report,
 )
 from ragkit.records import SourceRules
+from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
@@ -204,7 +205,9 @@ class _Update:
                 plan = self.plan()
                 if plan.is_current and not store.stats().waiting:
                     return self.told(plan, dry_run=False)
-            return _carry_out(plan, store, writer, self._setup)
+            report = _carry_out(plan, store, writer, self._setup)
+        keep_calibration(store, self._setup.models.embedder_of)
+        return report
 
 
 def _carry_out(
@@ -418,7 +421,9 @@ def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> In
             )
             plan = _plan_from_files(setup, guard, fresh)
         with fresh.writing("rebuild") as writer:
-            return _carry_out(plan, fresh, writer, setup, older=store)
+            report = _carry_out(plan, fresh, writer, setup, older=store)
+        keep_calibration(fresh, setup.models.embedder_of)
+        return report
 
 
 def _plan_from_text(store: VectorStore, fresh: VectorStore) -> Plan:

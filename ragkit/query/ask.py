@@ -14,6 +14,7 @@ from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.search import search
+from ragkit.query.small_talk import small_talk, talk_reply
 from ragkit.query.token_calibration import learn_tokens
 from ragkit.query.window import NO_TURNS, ChatTurns
 from ragkit.records import Answer, Found, copy_fields
@@ -39,11 +40,17 @@ def ask(
     """
     searched = AnalysedText(turns.searched or question)
     settings = engine.config.answer
+    if (talk := small_talk(question)) is not None:
+        blank = _refusal(engine, question, (), as_of=scope.as_of, searched="")
+        text = talk_reply(talk, question, engine.store.documents())
+        yield from _ending(replace(blank, text=text, refused=False))
+        return
 
     hits = search(engine, searched.text, scope)
     answer = _refusal(engine, question, hits, as_of=scope.as_of, searched=turns.searched)
 
-    if not has_evidence(searched, hits, embedder=answer.embedder, minimum=settings.min_evidence):
+    calibration, minimum = engine.calibration, settings.min_evidence
+    if not has_evidence(searched, hits, calibration=calibration, minimum=minimum):
         yield from _ending(answer)
         return
 

@@ -1,32 +1,40 @@
 """Do the passages speak about the question at all? Asked before any model is.
 
-The measure of a passage is the larger of two: how near it is in meaning (its cosine, normalised by
-the range known for the embedder; for a question in another script its lead over the passages
-ranked 10 to 40), and which share of the question's content terms it holds. Either may speak for a
-question: legal questions of laymen share few words with the statute that answers them. A passage
-that speaks against the question, or lacks a name or figure of it, counts less. The best of the
-first three passages decides; docs/proof.md has the figures.
+A question is measured by a few features (`FEATURES`): how near the best passages are in meaning,
+as the index's calibration scales it; how much of the question, rare terms counting more, stands in
+one passage and in one of its sentences with its neighbours; whether its names and figures stand
+there, whether the kind of answer that it expects does, and whether something speaks against it.
 
-What speaks against a question is looked for in English only: there were no Chinese near misses to
-measure it on, and it refused 24 in 1,000 laymen's legal questions. For an embedder without a known
-range only a question of which no passage holds a single term is refused.
+Logistic regressions read them. Whether the documents are about the question's subject is told by
+one for passages in its own script, by one for the other script, where only nearness tells
+anything, and by one for words alone: for an index without vectors, and for an embedder that cannot
+tell. Whether a passage on the subject answers is told by one more, for English questions only:
+there were no Chinese near misses to fit it on. The lower of the two decides, each measured by how
+far it lies between the threshold, which keeps 99 in 100 questions of its script that have an
+answer, and their median. The weights stand in ``evidence.json`` with what they were fitted on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import json
+import math
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Literal
 
+from ragkit.query.answer_kinds import content_of, holds_kind, kind_expected
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.query.proof.entities import names_missing
+from ragkit.query.proof.entities import find_names, names_missing
 from ragkit.query.proof.negation import denies
 from ragkit.query.proof.numbers import figures_missing
-from ragkit.text.words import share_covered
+from ragkit.store.calibration import NO_CALIBRATION
+from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ragkit.records import Hit
+    from ragkit.store.calibration import Calibration, Scale
 
 THRESHOLD = 0.4
 """Evidence below which no answer is given."""
@@ -34,155 +42,232 @@ THRESHOLD = 0.4
 BEST = 3
 """How many passages, best first, may speak for a question."""
 
-DENIED = 0.5
-"""What is left of a passage's measure if the question is about the opposite."""
-
-LACKING = 0.85
-"""What is left of it if a passage of the same script lacks a name or figure of the question."""
-
 MIXED = 0.1
 """CJK in a passage (`ragkit.text.words.cjk_share`) from which a CJK question is as near to it as
 to a page in CJK: twelve Chinese questions about other subjects were 0.84 to 0.87 near to manuals
 with a tenth to a half, and 0.82 to 0.83 to Chinese pages."""
 
+LONGEST = 1200
+"""Characters of a question that are compared; what follows is no question any more."""
 
-@dataclass(frozen=True, slots=True)
-class CosineRange:
-    """Cosines of an embedder, or leads, that mean nothing (``low``) and certainty (``high``)."""
+_RARE = 0.02
+"""Share of the passages that a term is taken to stand in if it is none of the common ones."""
 
-    low: float
-    high: float
+_FIGURE_LENGTH = 2
 
-    def normalise(self, cosine: float) -> float:
-        """Bring a cosine to [0, 1]: 0 at or below the range, 1 at or above it."""
-        return min(1.0, max(0.0, (cosine - self.low) / (self.high - self.low)))
+_BEHIND = 4
+"""Place, from 0, of the passage that the best one is compared with."""
 
+Head = Literal["same", "cross", "words", "answer"]
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """The ranges of an embedder's cosines by the language of question and passage.
-
-    ``chinese``: a Chinese question on a passage in ideographs; ``same``: any other pair of one
-    script; ``into_cjk`` and ``out_of_cjk``: ideographs, kana or hangul on the passage's side only
-    and (but for less than `MIXED`) on the question's side only. Of these two the cosines say
-    little, and are used only if the index is too small for a background; ``lead`` is the range
-    of a passage's lead over it (as the WIG of Zhou and Croft, SIGIR 2007, compares scores with the
-    collection's). With 120 questions a set on eight indexes, those about other subjects had a lead
-    of 0.02 to 0.03 (median), those with an answer 0.05; the AUC of the lead is 0.94 and 0.95, of
-    the cosine 0.74 and 0.57.
-    """
-
-    chinese: CosineRange
-    same: CosineRange
-    into_cjk: CosineRange
-    out_of_cjk: CosineRange
-    lead: CosineRange
-
-
-CALIBRATIONS = {
-    "multilingual-e5-small-q4": Calibration(
-        chinese=CosineRange(0.84, 0.92),
-        same=CosineRange(0.78, 0.87),
-        into_cjk=CosineRange(0.70, 0.77),
-        out_of_cjk=CosineRange(0.72, 0.79),
-        lead=CosineRange(0.01, 0.045),
+FEATURES: dict[Head, tuple[str, ...]] = {
+    "same": ("near", "lead", "share", "window", "terms"),
+    "cross": ("near", "lead", "gap", "names"),
+    "words": ("share", "window", "terms", "names"),
+    "answer": (
+        *("opposite", "lacks", "heaviest", "names", "kind_missing", "terms", "share", "lead"),
     ),
 }
-"""By the embedder's name; chosen by ``benchmarks/evidence.py``."""
+"""What each model looks at, by the names of the measures that `measures` gives."""
+
+_STEEP = 2.0
+"""Evidence is `THRESHOLD` where a question is just kept, 0.83 at the median of those kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What one passage says for a question, and whether it speaks against it.
-
-    ``nearness`` is its cosine, normalised, 0 if there is none; ``share`` the share of the
-    question's content terms that it holds. It ``is_opposite`` to a question about what it denies,
-    and ``lacks_entity`` if it lacks a name or figure of the question.
-    """
-
-    nearness: float
-    share: float
-    is_opposite: bool
-    lacks_entity: bool
-
-    def value(self, denied: float = DENIED, lacking: float = LACKING) -> float:
-        """The measure, in [0, 1]; what is left of it if the passage speaks against."""
-        left = denied if self.is_opposite else lacking if self.lacks_entity else 1.0
-        return max(self.nearness, self.share) * left
-
-
-def evidence(question: AnalysedText, hits: Sequence[Hit], embedder: str = "") -> float:
+def evidence(
+    question: AnalysedText, hits: Sequence[Hit], calibration: Calibration = NO_CALIBRATION
+) -> float:
     """Measure how far passages speak about a question.
 
     Args:
         question: As searched for.
         hits: Best first; possibly none.
-        embedder: The name of the embedder that the scores come from.
+        calibration: The index's.
 
     Returns:
-        Evidence in [0, 1]; 0 without hits. If neither measure can judge (other script and
-        unknown embedder) it is 1: the model decides.
+        Evidence in [0, 1]; 0 without hits, or for a question without a single word.
     """
-    best = hits[:BEST]
-    if not best:
+    found = measures(question, hits, calibration)
+    if not found:
         return 0.0
-    calibration = CALIBRATIONS.get(embedder)
-    if calibration is not None and any(h.score is not None for h in best):
-        return max(measure(question, hit, calibration).value() for hit in best)
-    texts = [AnalysedText(hit.text) for hit in best]
-    if question.is_cjk != texts[0].is_cjk or not question.terms:
-        return 1.0
-    return 0.0 if all(question.terms.isdisjoint(text.terms) for text in texts) else 1.0
-
-
-def measure(question: AnalysedText, hit: Hit, calibration: Calibration) -> Measure:
-    """Measure one passage for a question as searched for."""
-    text = AnalysedText(hit.text)
-    is_opposite = not question.is_cjk and denies(question, text)
-    return Measure(
-        _nearness(question, hit, text, calibration),
-        share_covered(question.terms, text.terms),
-        is_opposite,
-        not is_opposite and _lacks_entity(question, hit, text),
-    )
+    script = "c" if question.is_cjk else "a"
+    margin = max(margin_of(head, measured, script) for head, measured in found)
+    kept = math.log(THRESHOLD / (1 - THRESHOLD))
+    return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, kept + _STEEP * margin))))
 
 
 def has_evidence(
-    question: AnalysedText, hits: Sequence[Hit], *, embedder: str = "", minimum: float = -1.0
+    question: AnalysedText,
+    hits: Sequence[Hit],
+    *,
+    calibration: Calibration = NO_CALIBRATION,
+    minimum: float = -1.0,
 ) -> bool:
     """Tell whether the question is worth asking; see `AnswerSettings.min_evidence`.
 
     Args:
         question: As searched for.
         hits: Best first; none is no evidence, whatever the minimum.
-        embedder: The name of the embedder that the scores come from.
+        calibration: The index's.
         minimum: In [0, 1]; negative: the calibrated threshold.
     """
     needed = THRESHOLD if minimum < 0 else minimum
-    return bool(hits) and evidence(question, hits, embedder) >= needed
+    return bool(hits) and evidence(question, hits, calibration) >= needed
+
+
+def margin_of(head: Head, measured: Mapping[str, float], script: str) -> float:
+    """How far a question lies above the threshold, 1 at the median of those that have an answer.
+
+    Args:
+        head: The model that tells whether the documents are about its subject.
+        measured: As `measures` gives it.
+        script: Of the question, ``a`` or ``c``.
+    """
+    subject = _scaled(head, measured, script)
+    if head == "cross" or script == "c":
+        return subject
+    return min(subject, _scaled("answer", measured, script))
+
+
+def _scaled(head: Head, measured: Mapping[str, float], script: str) -> float:
+    model = _models()[head]
+    logit = sum(weight * measured.get(name, 0.0) for name, weight in model["weights"].items())
+    least, median = model["ends"][script]
+    return float((model["intercept"] + logit - least) / (median - least))
+
+
+def measures(
+    question: AnalysedText, hits: Sequence[Hit], calibration: Calibration
+) -> list[tuple[Head, dict[str, float]]]:
+    """Measure a question by the best passages in its own script, and by those in the other.
+
+    Returns:
+        The model for each of the two that there is, with the measures that it looks at.
+    """
+    if not question.words:
+        return []
+    asked = question if len(question.text) <= LONGEST else AnalysedText(question.text[:LONGEST])
+    sides: dict[str, list[tuple[Hit, AnalysedText]]] = {"same": [], "cross": []}
+    for hit in hits[:BEST]:
+        text = AnalysedText(hit.text)
+        sides["same" if _is_same(asked, text) else "cross"].append((hit, text))
+    own, other = ("c", "a") if asked.is_cjk else ("a", "c")
+    found: list[tuple[Head, dict[str, float]]] = []
+    for side, passages in sides.items():
+        if not passages:
+            continue
+        scale = calibration.scales.get(own + (own if side == "same" else other))
+        near = _nearness([hit for hit, _ in passages], hits, scale)
+        said = _words(asked, passages, calibration)
+        head: Head = "words" if near is None else "same" if side == "same" else "cross"
+        found.append((head, said if near is None else said | near))
+    return found
+
+
+def _is_same(question: AnalysedText, text: AnalysedText) -> bool:
+    # A few kana make a Chinese passage look Japanese, a question hardly ever has any.
+    return text.cjk_share >= MIXED if question.is_cjk else not text.is_cjk
 
 
 def _nearness(
-    question: AnalysedText, hit: Hit, text: AnalysedText, calibration: Calibration
-) -> float:
-    """Normalise a passage's cosine; 0 if it is not known."""
-    if hit.score is None:
-        return 0.0
-    if not question.is_cjk and text.is_cjk:
-        cosines = calibration.into_cjk
-    elif question.is_cjk and text.cjk_share < MIXED:
-        cosines = calibration.out_of_cjk
-    else:  # a few kana make a Chinese passage look Japanese, a question hardly ever has any
-        cosines = calibration.chinese if question.language == "zh" else calibration.same
-        return cosines.normalise(hit.score)
-    if hit.ranks.background is None:
-        return cosines.normalise(hit.score)
-    return calibration.lead.normalise(hit.score - hit.ranks.background)
+    found: Sequence[Hit], hits: Sequence[Hit], scale: Scale | None
+) -> dict[str, float] | None:
+    """How near the best passage is, 0 as what is foreign, 1 as a sentence of its own.
+
+    ``near`` is its cosine, ``lead`` that over the background, ``gap`` that over the fifth
+    passage found. In an index too small for them the cosine stands for both.
+    """
+    scores = [hit.score for hit in found if hit.score is not None]
+    if scale is None or not scores:
+        return None
+    best, width = max(scores), scale.high - scale.low
+    near = _bounded((best - scale.low) / width)
+    background = found[0].ranks.background
+    others = sorted((hit.score for hit in hits if hit.score is not None), reverse=True)
+    if background is None or len(others) <= _BEHIND:
+        return {"near": near, "lead": near, "gap": near}
+    lead = (best - background - scale.lead_low) / (scale.lead_high - scale.lead_low)
+    return {
+        "near": near,
+        "lead": _bounded(lead),
+        "gap": _bounded((best - others[_BEHIND]) / width),
+    }
 
 
-def _lacks_entity(question: AnalysedText, hit: Hit, text: AnalysedText) -> bool:
-    if question.is_cjk != text.is_cjk:  # names are written in other letters there
+def _bounded(value: float) -> float:
+    return max(-1.0, min(2.0, value))
+
+
+def _words(
+    question: AnalysedText,
+    passages: Sequence[tuple[Hit, AnalysedText]],
+    calibration: Calibration,
+) -> dict[str, float]:
+    """What the words of the passage say that holds most of the question in one place."""
+    weights = {term: _weight(term, calibration) for term in content_of(question)}
+    found = []
+    for hit, text in passages:
+        whole = AnalysedText("\n".join([hit.title, *hit.heading, hit.text]))
+        found.append((_held(weights, whole.terms), *_best_window(weights, text), whole))
+    share, window, place, whole = max(found, key=lambda one: one[0] + one[1])
+    missing = [weight for term, weight in weights.items() if term not in whole.terms]
+    kind = kind_expected(question)
+    is_opposite = not question.is_cjk and denies(question, whole)
+    return {
+        "share": share,
+        "window": window,
+        "heaviest": max(missing, default=0.0) / max(weights.values(), default=1.0),
+        "names": _names_held(question, place),
+        "opposite": float(is_opposite),
+        "lacks": float(not is_opposite and _lacks_entity(question, whole)),
+        "kind_missing": float(kind is not None and not holds_kind(kind, question, place)),
+        "terms": math.log1p(len(weights)),
+    }
+
+
+def _weight(term: str, calibration: Calibration) -> float:
+    """How much a term carries: the logarithm of how seldom passages have it."""
+    return -math.log(min(0.9, max(_RARE, calibration.common.get(term, _RARE))))
+
+
+def _held(weights: Mapping[str, float], terms: frozenset[str]) -> float:
+    total = sum(weights.values())
+    return sum(w for term, w in weights.items() if term in terms) / total if total else 0.0
+
+
+def _best_window(weights: Mapping[str, float], text: AnalysedText) -> tuple[float, AnalysedText]:
+    """The sentence, with its neighbours, that holds most of the question, and how much."""
+    spans = sentences(text.text)
+    if len(spans) <= 1:
+        return _held(weights, text.terms), text
+    said = [AnalysedText(text.text[start:end]).terms for start, end in spans]
+    shares = [
+        _held(weights, terms)
+        + 0.5 * _held(weights, frozenset().union(*said[max(0, i - 1) : i + 2]))
+        for i, terms in enumerate(said)
+    ]
+    best = shares.index(max(shares))
+    start, end = spans[max(0, best - 1)][0], spans[min(len(spans) - 1, best + 1)][1]
+    return shares[best] / 1.5, AnalysedText(text.text[start:end])
+
+
+def _names_held(question: AnalysedText, place: AnalysedText) -> float:
+    """The share of the question's names, years and figures in a place; 1 if it has none."""
+    names = set(question.uncapitalised.once(find_names))
+    names |= {w for w in question.words if w.isdigit() and len(w) >= _FIGURE_LENGTH}
+    return len(names & place.terms) / len(names) if names else 1.0
+
+
+def _lacks_entity(question: AnalysedText, said: AnalysedText) -> bool:
+    if question.is_cjk != said.is_cjk:  # names are written in other letters there
         return False
-    said = AnalysedText("\n".join([hit.title, *hit.heading, hit.text]))
     asked = question.uncapitalised  # its first word may be no name
     return names_missing(asked, said) or figures_missing(asked, said)
+
+
+@cache
+def _models() -> dict[str, Any]:
+    """The weights of ``evidence.json``, which names their source."""
+    text = files("ragkit.query").joinpath("evidence.json").read_text("utf-8")
+    models: dict[str, Any] = json.loads(text)["models"]
+    return models

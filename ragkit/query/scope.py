@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import ConfigError
 from ragkit.records import NO_FILTER, Filter
+from ragkit.store.calibration import read_calibration
 
 if TYPE_CHECKING:
     from ragkit.config import Config, SearchSettings
     from ragkit.models.choose import Models
     from ragkit.protocols import ChatModel, Embedder, VectorStore
+    from ragkit.store.calibration import Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,11 @@ class QueryEngine:
     def search_embedder(self) -> Embedder | None:
         """What embeds a question for the search; None in mode ``keyword``, which needs none."""
         return None if self.search_settings.mode == "keyword" else self.embedder
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the index's scores mean, as it keeps it."""
+        return read_calibration(self.store)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,12 +205,13 @@ class _Trace:
 
     def _without_evidence(self, hits: Sequence[Hit]) -> str:
         asked, minimum = AnalysedText(self._question), self._engine.config.answer.min_evidence
-        name = self._engine.store.embedder.get("name", "")
-        if has_evidence(asked, hits, embedder=name, minimum=minimum):
+        calibration = self._engine.calibration
+        if has_evidence(asked, hits, calibration=calibration, minimum=minimum):
             return ""
         needed = minimum if minimum >= 0 else THRESHOLD
+        found = evidence(asked, hits, calibration)
         return (
-            f"the passages speak about the question with {evidence(asked, hits, name):.2f}, and "
+            f"the passages speak about the question with {found:.2f}, and "
             f"{needed:.2f} is asked for before an answer is given; lower answer.min_evidence to try"
         )
 

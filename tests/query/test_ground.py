@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ragkit.query.context import build_context
-from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
 from ragkit.query.prompt import passage_block
-from ragkit.query.proof.analysed import AnalysedText
-from ragkit.records import Context, Hit, HitRanks
+from ragkit.records import Context, Hit
 from ragkit.text.tokens import estimate_tokens
 
 DOCUMENT = (
@@ -161,104 +159,3 @@ def test_context_keeps_budget_exact_text_and_accounts_for_each_hit(
         d.chunk_id for d in context.dropped
     ]
     assert set(named) == {h.chunk_id for h in hits}
-
-
-ASKED = AnalysedText("How long is the notice period of an apprentice?")
-
-
-@pytest.mark.parametrize(
-    ("score", "text", "expected"),
-    [
-        (0.87, "Cats sleep a lot.", 1.0),
-        (0.78, "Cats sleep a lot.", 0.0),
-        (0.825, "Cats sleep a lot.", 0.5),
-        (0.70, "An apprentice has a short notice period.", 0.75),
-        (0.80, "学徒的通知期为三个月。", 1.0),
-    ],
-)
-def test_evidence_is_the_larger_of_nearness_and_words(
-    score: float, text: str, expected: float
-) -> None:
-    found = [hit(1, 0, len(text), text, score=score)]
-    assert evidence(ASKED, found, "multilingual-e5-small-q4") == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Cats sleep a lot.", 1.0),
-        ("Cats (猫) sleep a lot: sixteen hours of a day and often more.", 1.0),
-        ("useradd 名称: creates a new user with a home", 0.25),
-        ("猫睡得很多。", 0.25),
-    ],
-)
-def test_a_mixed_passage_is_near_a_chinese_question_as_a_chinese_one(
-    text: str, expected: float
-) -> None:
-    found = [hit(1, 0, len(text), text, score=0.86)]
-    said = evidence(AnalysedText("通知期有多长？"), found, "multilingual-e5-small-q4")
-    assert said == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("question", "text", "expected"),
-    [
-        ("Is the notice period long?", "The notice period is long.", 1.0),
-        ("Is the notice period not long?", "The notice period is long.", 0.5),
-        ("Is the notice period long in Berlin?", "The notice period is long.", 0.85),
-        ("Was the notice period long in 2019?", "The notice period is long.", 0.85),
-        ("Is the notice period not long in Berlin?", "The notice period is long.", 0.5),
-        ("Is the notice period long in Berlin?", "通知期很长。", 1.0),
-        ("通知期长吗？", "通知期很长。", 1.0),
-        ("学徒的通知期长吗？", "通知期很长。", 0.85),
-        ("通知期不长吗？", "通知期很长。", 1.0),
-    ],
-)
-def test_a_passage_that_speaks_against_the_question_is_less_evidence(
-    question: str, text: str, expected: float
-) -> None:
-    found = [hit(1, 0, len(text), text, score=0.95)]
-    assert evidence(AnalysedText(question), found, "multilingual-e5-small-q4") == pytest.approx(
-        expected
-    )
-
-
-@pytest.mark.parametrize(
-    ("question", "text", "background", "expected"),
-    [
-        ("通知期有多长？", "The notice period is three months.", None, 1.0),
-        ("通知期有多长？", "The notice period is three months.", 0.75, 1.0),
-        ("通知期有多长？", "The notice period is three months.", 0.7725, 0.5),
-        ("通知期有多长？", "The notice period is three months.", 0.795, 0.0),
-        ("How long is the notice period?", "通知期为三个月。", 0.7725, 0.5),
-        ("How long is it?", "The notice period is three months.", 0.795, 2 / 9),
-        ("通知期有多长？", "试用期为三个月。", 0.7, 0.0),
-    ],
-)
-def test_across_scripts_a_passage_must_lead_the_others(
-    question: str, text: str, background: float | None, expected: float
-) -> None:
-    found = [hit(1, 0, 9, text, score=0.8, ranks=HitRanks(background=background))]
-    said = evidence(AnalysedText(question), found, "multilingual-e5-small-q4")
-    assert said == pytest.approx(expected)
-
-
-def test_a_title_holds_names_too() -> None:
-    found = [hit(1, 0, 9, "It is long.", score=0.95, title="Notice in Berlin")]
-    assert evidence(AnalysedText("Is it long in Berlin?"), found, "multilingual-e5-small-q4") == 1.0
-
-
-def test_unknown_embedder_refuses_only_where_no_word_is_shared() -> None:
-    assert evidence(ASKED, [hit(1, 0, 9, "Cats sleep.", score=0.9)], "other") == 0
-    assert evidence(ASKED, [hit(1, 0, 9, "A period.", score=0.1)], "other") == 1
-    assert evidence(ASKED, [hit(1, 0, 9, "通知期为三个月", score=0.1)], "other") == 1
-
-
-def test_evidence_gate_honours_its_minimum() -> None:
-    found = [hit(1, 0, 10, "Cats sleep a lot.", score=0.825)]
-    known = "multilingual-e5-small-q4"
-    assert THRESHOLD < 0.5
-    assert has_evidence(ASKED, found, embedder=known)
-    assert not has_evidence(ASKED, found, embedder=known, minimum=0.6)
-    assert has_evidence(ASKED, found, embedder=known, minimum=0.0)
-    assert not has_evidence(ASKED, [], embedder=known, minimum=0.0)

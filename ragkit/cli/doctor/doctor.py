@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ragkit.config import Config
     from ragkit.protocols import StoreStats
+    from ragkit.store.calibration import Calibration
 
 LOW_DISK_BYTES = 1 << 30
 _SERVER_TIMEOUT_S = 10.0  # for what takes no time on a server that works
@@ -121,6 +122,7 @@ def _about_indexes(config: Config) -> Iterator[Finding]:
 
 
 def _index_health(path: Path) -> Finding:
+    from ragkit.store.calibration import read_calibration
     from ragkit.store.open import check_index, open_store
 
     what = f"index {path.name}"
@@ -128,6 +130,7 @@ def _index_health(path: Path) -> Finding:
         problems = check_index(path, quick=True)
         with closing(open_store(path)) as store:
             stats = store.stats()
+            calibration = read_calibration(store)
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
     size = f"{stats.documents} documents, {stats.chunks} passages, {_vectors(stats)}"
@@ -140,11 +143,28 @@ def _index_health(path: Path) -> Finding:
         return Finding(what, "note", f"{size}, {stats.waiting} without a vector", todo)
     if stats.stale:
         return Finding(what, "note", f"{size}, {stats.stale} stale", "`ragkit list` names them")
+    if stats.embedder and (found := _judged_by_words(stats.chunks, calibration)):
+        return Finding(what, "note", f"{size}; {found[0]}", found[1])
     return Finding(what, "ok", size)
 
 
 def _vectors(stats: StoreStats) -> str:
     return str(stats.embedder["name"]) if stats.embedder else "no vectors"
+
+
+def _judged_by_words(chunks: int, calibration: Calibration) -> tuple[str, str] | None:
+    """Which questions of an index are refused by their words alone, and what to do; None: none."""
+    if not chunks:
+        return None
+    if not calibration.chunks:
+        todo = "`ragkit rebuild` measures it; no text is embedded again"
+        return "not measured yet: words alone decide what is refused", todo
+    if not calibration.scales:
+        return "its embedder's scores do not tell what is foreign: words alone decide", ""
+    if not calibration.crosses:
+        found = "its embedder does not relate Chinese and English"
+        return f"{found}: questions in another script are decided by words alone", ""
+    return None
 
 
 def _disk(config: Config) -> Finding:
