@@ -266,6 +266,7 @@ def test_what_no_model_writes_word_by_word_is_streamed_at_once(
 def test_settings_are_read_where_the_commands_read_them(
     tmp_path: Path, docs: Path, ollama: OllamaServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     write_files(tmp_path, {"ragkit.toml": '[models]\nbackend = "ollama"\n[search]\nk = 1\n'})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OLLAMA_HOST", ollama.url)

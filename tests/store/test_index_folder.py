@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -206,3 +207,20 @@ def test_an_empty_log_that_a_reader_left_means_nothing(tmp_path: Path) -> None:
     assert check_index(index) == []
     with opened(index) as rag:
         assert len(rag.documents()) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+def test_only_its_owner_can_read_a_new_index(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    index = tmp_path / "index"
+    with opened(index) as rag:
+        rag.index(docs)
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in index.rglob("*")}
+    folders = {"index": stat.S_IMODE(index.stat().st_mode), "vectors": modes.pop("vectors")}
+    assert folders == {"index": 0o700, "vectors": 0o700}
+    assert set(modes.values()) == {0o600}, modes
+
+    index.chmod(0o755)  # somebody's wish, which is kept
+    with opened(index) as rag:
+        rag.index(docs)
+    assert stat.S_IMODE(index.stat().st_mode) == 0o755

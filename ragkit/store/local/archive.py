@@ -228,7 +228,7 @@ def restore_archive(
     _refuse_if_there(path)
     made = path.with_name(f".{path.name}.restoring")
     with translated(path):
-        made.mkdir(parents=True, exist_ok=True)
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
         with disk.writer_lock(made, "restore", wait_s=disk.WRITER_WAIT_S):
             if foreign := disk.foreign_files(made):
                 msg = f"{made} holds {disk.in_short(foreign)}, which is not ragkit's: move it away"

@@ -138,6 +138,7 @@ def create(
     with translated(path):
         for left_over in path.glob(file.name + "*"):
             left_over.unlink()
+        file.touch(mode=0o600)  # SQLite gives its log the same mode
         connection = sqlite3.connect(file, isolation_level=None)
         try:
             make_durable(connection)

@@ -140,7 +140,7 @@ def write_counter(index: Path, commits: int) -> None:
     count = commits.to_bytes(8, "little")
     data = _COUNTER.pack(commits, zlib.crc32(count))
     try:
-        fd = os.open(index / _COMMITS, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        fd = os.open(index / _COMMITS, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
             os.write(fd, data)
         finally:
@@ -187,7 +187,7 @@ def writer_lock(folder: Path, command: str, *, wait_s: float) -> Iterator[None]:
         IndexLockedError: Another process held it all the time; the message says which.
     """
     path = folder / "writer.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + wait_s
         while True:

@@ -111,7 +111,7 @@ class SegmentFiles:
 
     def _write(self, path: Path, offset: int, data: bytes) -> None:
         is_new = not path.exists()
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         try:
             if os.lseek(fd, 0, os.SEEK_END) < offset:
                 msg = f"{path.name} ends before byte {offset}, where the next row belongs"

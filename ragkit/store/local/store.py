@@ -138,7 +138,8 @@ class LocalStore:
                     "an index needs a folder of its own: name one that is empty or not there yet"
                 )
                 raise ForeignFilesError(msg, path)
-            (path / "vectors").mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)  # an index holds the whole text
+            (path / "vectors").mkdir(mode=0o700, exist_ok=True)
             with disk.writer_lock(path, "create", wait_s=disk.WRITER_WAIT_S):
                 if (path / "catalog.db").exists():
                     msg = f"there is an index at {path} already"
