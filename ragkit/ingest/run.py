@@ -235,6 +235,8 @@ class Ingest:
                     self._store_document(self._next(), is_whole=True)
                 self._commits.commit_if_due()
             self._account.builder.embedded = self._texts.embedded
+            if self._account.texts_total:
+                self._account.show()
 
     def _store_waiting(self) -> None:
         """Store the words of documents whose vectors are not there yet."""
@@ -288,13 +290,13 @@ class Ingest:
     def _embed_all(self) -> bool:
         """Send what waits; returns whether documents had to be added again, which wait now."""
         doubtful: set[str] = set()
-        total = self._store.stats().waiting + self._texts.embedded
+        self._account.texts_total = self._store.stats().waiting + self._texts.embedded
+        self._account.show()
         for group in _grouped(self._store.waiting(), GROUP):
             doubtful |= self._send(group)
             self._take()
             while self._texts.is_full and self._texts.is_on:
                 self._take(wait_s=TAKE_APART_S)
-                self._account.show(waiting=total - self._texts.embedded)
             if not self._texts.is_on:
                 break
         self._take(rest=True)
@@ -358,6 +360,7 @@ class _Account:
         self._files_done = 0
         self._bytes_done = 0
         self._path = ""
+        self.texts_total = 0  # once all files are read: with a vector, and waiting for one
         self.is_shown = True
         self._on_progress = on_progress
 
@@ -382,7 +385,7 @@ class _Account:
         self._path = path
         self.show()
 
-    def show(self, *, waiting: int = 0) -> None:
+    def show(self) -> None:
         """Show how far the run is."""
         if not self.is_shown:
             return
@@ -395,7 +398,7 @@ class _Account:
                 self.bytes_total,
                 self.builder.embedded,
                 self._path,
-                waiting,
+                max(self.texts_total - self.builder.embedded, 0),
                 self.builder.chunks,
             )
         )
