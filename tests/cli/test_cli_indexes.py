@@ -10,7 +10,7 @@ from commands import Shell, write_files
 if TYPE_CHECKING:
     from pathlib import Path
 
-EMBEDDED = ("--backend", "embedded")
+NONE = ("--embedder", "none")
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def test_each_folder_gets_an_index_of_its_own_in_the_users_data_folder(
 ) -> None:
     data = tmp_path / "work/.local/ragkit/indexes"
 
-    first = shell("index", "docs", *EMBEDDED)
-    shell("index", "mail", *EMBEDDED)
-    shell("index", tmp_path / "other/docs", *EMBEDDED)  # the same name, another folder
+    first = shell("index", "docs", *NONE)
+    shell("index", "mail", *NONE)
+    shell("index", tmp_path / "other/docs", *NONE)  # the same name, another folder
 
     assert f"Index {data / 'docs'}" in first.err
     assert names(shell) == {"docs": 2, "docs-2": 1, "mail": 1}
@@ -54,8 +54,8 @@ def test_each_folder_gets_an_index_of_its_own_in_the_users_data_folder(
 
 
 def test_what_lies_in_an_indexed_folder_updates_its_index(shell: Shell) -> None:
-    shell("index", "docs", *EMBEDDED)
-    shell("index", "mail", *EMBEDDED)
+    shell("index", "docs", *NONE)
+    shell("index", "mail", *NONE)
     write_files(shell.folder, {"docs/sub/more.md": "Pets are allowed.", "mail/x.md": "Good day."})
 
     shell("index", "docs/sub")
@@ -69,7 +69,7 @@ def test_what_lies_in_an_indexed_folder_updates_its_index(shell: Shell) -> None:
 
 
 def test_a_folder_that_was_moved_stays_in_its_index(shell: Shell) -> None:
-    shell("index", "docs", *EMBEDDED)
+    shell("index", "docs", *NONE)
     (shell.folder / "docs").rename(shell.folder / "papers")
 
     run = shell("index", "papers")
@@ -80,16 +80,16 @@ def test_a_folder_that_was_moved_stays_in_its_index(shell: Shell) -> None:
 
 
 def test_a_projects_own_folder_is_taken_if_an_index_lies_there(shell: Shell) -> None:
-    shell("index", "docs", *EMBEDDED, RAGKIT_INDEXES="indexes")
+    shell("index", "docs", *NONE, RAGKIT_INDEXES="indexes")
     assert names(shell) == {"docs": 2}
     assert (shell.folder / "indexes/docs/catalog.db").is_file()
-    shell("index", "mail", *EMBEDDED)
+    shell("index", "mail", *NONE)
     assert (shell.folder / "indexes/mail/catalog.db").is_file()
 
 
 def test_which_index_is_meant_is_asked_and_can_be_chosen(shell: Shell) -> None:
-    shell("index", "docs", *EMBEDDED)
-    shell("index", "mail", *EMBEDDED)
+    shell("index", "docs", *NONE)
+    shell("index", "mail", *NONE)
 
     asked = shell("search", "--mode", "keyword", "heating", code=10).err
     assert "docs, mail; name one with `--index NAME`, or" in asked
@@ -105,7 +105,7 @@ def test_which_index_is_meant_is_asked_and_can_be_chosen(shell: Shell) -> None:
 
 
 def test_delete_asks_and_leaves_what_is_not_the_indexs_own(shell: Shell, tmp_path: Path) -> None:
-    shell("index", "docs", *EMBEDDED)
+    shell("index", "docs", *NONE)
     index = tmp_path / "work/.local/ragkit/indexes/docs"
     write_files(index, {"thesis.txt": "mine"})
 
@@ -121,7 +121,7 @@ def test_delete_asks_and_leaves_what_is_not_the_indexs_own(shell: Shell, tmp_pat
 
 
 def test_a_damaged_index_is_listed_with_its_reason_and_can_be_deleted(shell: Shell) -> None:
-    shell("index", "docs", *EMBEDDED)
+    shell("index", "docs", *NONE)
     index = shell.folder / ".local/ragkit/indexes/docs"
     (index / "catalog.db").write_bytes(b"no database" * 1000)
 
@@ -131,7 +131,7 @@ def test_a_damaged_index_is_listed_with_its_reason_and_can_be_deleted(shell: She
 
 
 def test_a_damaged_index_is_not_passed_over_for_a_new_one(shell: Shell) -> None:
-    shell("index", "docs", *EMBEDDED)
+    shell("index", "docs", *NONE)
     (shell.folder / ".local/ragkit/indexes/docs/catalog.db").write_bytes(b"no database" * 1000)
 
     assert "catalog.db is damaged" in shell("index", "docs", code=12).err

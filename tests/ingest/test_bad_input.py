@@ -70,7 +70,11 @@ def settings_for(server: OllamaServer) -> Config:
         (("search", "x", "--k", "0"), 2, "'--k'"),
         (("search", "x", "--as-of", "77"), 1, "has no closed generation 77"),
         (("index", "docs", "--embedder", "nope", "-i", "new"), 13, "try: ragkit models pull nope"),
-        (("ask", "Who?", "--chat", "nope"), 13, "try: ragkit models pull nope"),
+        (
+            ("ask", "What of rail?", "--chat", "nope"),
+            13,
+            "try: ragkit models pull nope",
+        ),
         (("ask", "What of rail?", "--chat", "gguf:none.gguf"), 13, "none.gguf"),
     ],
 )

@@ -344,10 +344,11 @@ class Writer:
             self._live.flush()
             self._commit()
         self._generation_committed = True
-        try:
-            self._segments.make_lists()
-        except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
-            _log.warning("%s: no inverted lists were made: %s", self._path, exc)
+        with translated(self._path):
+            try:
+                self._segments.make_lists()
+            except (OSError, MissingRowsError) as exc:  # they are derived: a search goes without
+                _log.warning("%s: no inverted lists were made: %s", self._path, exc)
 
     def _commit(self) -> None:
         commit(self._connection, self._path)
