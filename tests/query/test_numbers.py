@@ -99,8 +99,9 @@ def test_another_number_is_never_supported(
     assert verdict.status == "unsupported"
 
 
-@settings(max_examples=300, deadline=None)
-@given(NUMBERS, st.sampled_from(SPELLED), st.data())
+# Without 1: "one" is a pronoun too, and not every text that has it states a figure.
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(NUMBERS.filter(lambda n: n != 1), st.sampled_from(SPELLED), st.data())
 def test_the_same_number_is_supported_in_any_spelling(
     n: int, spelled: tuple[list[Callable[[int], str]], str], data: st.DataObject
 ) -> None:

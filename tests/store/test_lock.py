@@ -165,6 +165,8 @@ def test_an_index_in_a_folder_that_cannot_be_written_is_read(*, in_use: bool) ->
         log = store.path / "catalog.db-wal"
         assert (log.exists() and log.stat().st_size > 0) == in_use
         names = sorted(p.name for p in store.path.iterdir())
+        for file in store.path.rglob("*"):  # its owner lets others read it
+            file.chmod(0o755 if file.is_dir() else 0o644)
         store.path.chmod(0o555)
         run = subprocess.run(
             [sys.executable, "-c", READ_ONLY, store.path],
