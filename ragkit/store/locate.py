@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,9 +168,9 @@ def _has_moved(path: Path, wanted: Sequence[Path]) -> bool:
         files = [(Path(d.root, d.path), d.size_bytes) for d in store.documents()]
     for source in gone:
         below = [(f.relative_to(source), size) for f, size in files if source in f.parents]
-        for place in (place for w in wanted for place in (w, w / source.name)):
-            there = sum(_has_size(place / name, size) for name, size in below)
-            if below and 2 * there >= len(below):
+        places = chain.from_iterable((w, w / source.name) for w in wanted)
+        for place in places if below else ():
+            if 2 * sum(_has_size(place / name, size) for name, size in below) >= len(below):
                 return True
     return False
 
