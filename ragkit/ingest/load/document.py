@@ -10,6 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.load.content import (
+    NOT_TEXT,
+    gunzip,
+    has_suffix,
+    is_gzipped,
+    kind_by_content,
+)
 from ragkit.ingest.load.formats import no_reader
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
 from ragkit.records import Document, make_doc_id
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
 
     from ragkit.config import LoadSettings
-    from ragkit.ingest.load.formats import Parsed, Structure
+    from ragkit.ingest.load.formats import Format, Parsed, Structure
     from ragkit.ingest.load.parser import Parser
 
 T = TypeVar("T")
@@ -59,10 +66,18 @@ def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Par
     folder = root_folder(root)
     relative = relative_path(path, folder)
     row = parser.formats.find(relative)
-    if row is None:
+    if row is None and has_suffix(relative):
         raise UnsupportedFormatError(no_reader(relative), path)
-    data, mark = _read(path, int(settings.max_file_mb * 1_000_000))
-    parsed = parser.parse(row.kind, data, printable(str(path)))
+    most_bytes, name = int(settings.max_file_mb * 1_000_000), printable(str(path))
+    data, mark = _read(path, most_bytes)
+    is_told = row is not None
+    row = row or _by_content(data, parser, name)
+    if is_gzipped(relative):
+        data = gunzip(data, most_bytes, name)
+    parsed = parser.parse(row.kind, data, name)
+    if not is_told:
+        told = f"its name has no suffix: it was read as {row.kind}, which its content is"
+        parsed.metadata["notes"] = [*parsed.metadata.get("notes", ()), told]
     root_text = printable(folder.as_posix())
     return Document(
         doc_id=make_doc_id(root_text, relative),
@@ -171,6 +186,15 @@ def _consistent(path: Path, read: Callable[[BufferedReader, int], T]) -> tuple[T
             return result, after
     msg = "changes while it is read"
     raise LoadError(msg, path)
+
+
+def _by_content(data: bytes, parser: Parser, name: str) -> Format:
+    """The format of a file whose name tells none."""
+    kind = kind_by_content(data)
+    row = parser.formats.of_kind(kind) if kind else None
+    if row is None:
+        raise UnsupportedFormatError(NOT_TEXT, name)
+    return row
 
 
 def _title(parsed: Parsed, structure: Structure, relative: str) -> str:

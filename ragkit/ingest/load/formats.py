@@ -22,6 +22,8 @@ from ragkit.records import Page, reading_notes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ragkit.ingest.load.members import Member
+
 Reader: TypeAlias = Callable[[bytes, str], "Parsed"]
 Structure = Literal["plain", "markdown", "rst", "code", "rows"]
 """How headings, lists and tables are written in a text, which the splitter goes by."""
@@ -40,6 +42,8 @@ class Parsed:
     ``title`` is empty and ``encoding`` None if the file names none; ``pages`` hold offsets in
     ``text``, in order. ``metadata`` are JSON values, kept with the document; of these, ``notes``
     are sentences on what is wrong with the file (see `ragkit.records.reading_notes`).
+    ``members`` are the files in the file, such as a mail's attachments, which are documents of
+    their own.
     """
 
     text: str
@@ -47,6 +51,7 @@ class Parsed:
     encoding: str | None = None
     pages: tuple[Page, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +162,18 @@ FORMATS = (
     ),
     # The parsers of these can hang, crash or eat memory.
     Format("pdf", _suffixes("pdf"), f"{_READERS}.pdf:read_pdf"),
-    Format("docx", _suffixes("docx"), f"{_READERS}.docx:read_docx", "markdown"),
+    Format("docx", _suffixes("docx docm dotx dotm"), f"{_READERS}.docx:read_docx", "markdown"),
+    Format(
+        "pptx",
+        _suffixes("pptx pptm ppsx ppsm potx potm"),
+        f"{_READERS}.pptx:read_pptx",
+        "markdown",
+    ),
+    Format("odt", _suffixes("odt ott"), f"{_READERS}.odf:read_odt", "markdown"),
+    Format("odp", _suffixes("odp otp"), f"{_READERS}.odf:read_odp", "markdown"),
+    Format("epub", _suffixes("epub"), f"{_READERS}.epub:read_epub", "markdown"),
+    Format("eml", _suffixes("eml"), f"{_READERS}.mail:read_eml", "markdown"),
+    Format("mbox", _suffixes("mbox"), f"{_READERS}.mail:read_mbox", "markdown", names=("mbox",)),
     Format("html", _suffixes("html htm xhtml"), f"{_READERS}.html:read_html", "markdown"),
 )
 
@@ -212,8 +228,15 @@ class Formats:
             >>> rows = map(Formats().find, ("notes/Plan.MD", "Makefile", "photo.png"))
             >>> [row and row.kind for row in rows]
             ['markdown', 'code', None]
+
+        A packed file is of the format of what is packed: ``log.txt.gz`` is text.
         """
         base = posixpath.basename(name).lower()
+        found = self._find(base)
+        inner = base.removesuffix(".gz")
+        return self._find(inner) if found is None and "." in inner.strip(".") else found
+
+    def _find(self, base: str) -> Format | None:
         stem, dot, suffix = base.rpartition(".")
         key = f"*.{suffix}" if dot and stem else base
         if key not in self._by_key:
