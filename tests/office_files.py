@@ -24,7 +24,10 @@ _ODF_SPACES = " ".join(
         "office": "office", "text": "text", "table": "table", "draw": "drawing", "style": "style",
         "presentation": "presentation", "svg": "svg-compatible", "manifest": "manifest",
     }.items()
-) + ' xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xlink="http://www.w3.org/1999/xlink"'  # fmt: skip
+)  # fmt: skip
+_ODF_SPACES += (
+    ' xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xlink="http://www.w3.org/1999/xlink"'
+)
 
 
 def archive(parts: Mapping[str, str | bytes]) -> bytes:
@@ -195,3 +198,95 @@ def epub(
     }
     made |= {f"OEBPS/{name}": page for name, page in chapters.items() if page}
     return archive({**made, **(parts or {})})
+
+
+def xlsx(
+    sheets: Mapping[str, Sequence[Sequence[str | float]]],
+    *,
+    formats: Sequence[str] = (),
+    styles: Mapping[str, int] | None = None,
+    merged: Sequence[str] = (),
+    hidden: Sequence[str] = (),
+    parts: Mapping[str, str | bytes] | None = None,
+) -> bytes:
+    """A workbook, written part by part.
+
+    Args:
+        sheets: The rows of each sheet by its name; "" is a cell that is not there.
+        formats: Codes of number formats; the cells of style 1 have the first.
+        styles: The style of a cell of the first sheet, by its name, e.g. ``B2``.
+        merged: Ranges of the first sheet, e.g. ``A1:B1``.
+        hidden: The names of hidden sheets.
+        parts: More parts.
+    """
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"'
+        f"{' state=' + chr(34) + 'hidden' + chr(34) if name in hidden else ''}/>"
+        for i, name in enumerate(sheets, start=1)
+    )
+    codes = "".join(f'<numFmt numFmtId="{163 + i}" formatCode="{code}"/>'
+                    for i, code in enumerate(formats, start=1))  # fmt: skip
+    looks = "".join(f'<xf numFmtId="{163 + i}"/>' for i in range(1, len(formats) + 1))
+    made: dict[str, str | bytes] = {
+        "_rels/.rels": relations({"r": ("officeDocument", "xl/workbook.xml")}),
+        "xl/workbook.xml": f'<workbook {space} xmlns:r="{_TYPES}"><sheets>{listed}</sheets>'
+        "</workbook>",
+        "xl/_rels/workbook.xml.rels": relations(
+            {f"r{i}": ("worksheet", f"worksheets/sheet{i}.xml") for i in range(1, len(sheets) + 1)}
+        ),
+        "xl/styles.xml": f"<styleSheet {space}><numFmts>{codes}</numFmts><cellXfs>"
+        f'<xf numFmtId="0"/>{looks}</cellXfs></styleSheet>',
+    }
+    for i, rows in enumerate(sheets.values(), start=1):
+        looked = styles or {} if i == 1 else {}
+        data = ""
+        for r, row in enumerate(rows, start=1):
+            cells = (_cell(r, c, value, looked) for c, value in enumerate(row) if value != "")
+            data += f'<row r="{r}">{"".join(cells)}</row>'
+        joined = "".join(f'<mergeCell ref="{reference}"/>' for reference in merged if i == 1)
+        made[f"xl/worksheets/sheet{i}.xml"] = (
+            f"<worksheet {space}><sheetData>{data}</sheetData>"
+            f"{f'<mergeCells>{joined}</mergeCells>' if joined else ''}</worksheet>"
+        )
+    return archive({**made, **(parts or {})})
+
+
+def _cell(row: int, column: int, value: str | float, styles: Mapping[str, int]) -> str:
+    place = f"{chr(65 + column)}{row}"
+    style = f' s="{styles[place]}"' if place in styles else ""
+    if isinstance(value, str):
+        return f'<c r="{place}"{style} t="inlineStr"><is><t>{value}</t></is></c>'
+    return f'<c r="{place}"{style}><v>{value}</v></c>'
+
+
+def xlsb(name: str, rows: Sequence[Sequence[str | float]]) -> bytes:
+    """A binary workbook of one sheet, record by record (MS-XLSB)."""
+
+    def record(kind: int, data: bytes = b"") -> bytes:
+        head = bytes([kind]) if kind < 128 else bytes([kind & 127 | 128, kind >> 7])
+        size = len(data)
+        return head + bytes([size & 127 | (128 if size > 127 else 0)]) + (
+            bytes([size >> 7]) if size > 127 else b""
+        ) + data  # fmt: skip
+
+    def text(value: str) -> bytes:
+        return struct.pack("<I", len(value)) + value.encode("utf-16-le")
+
+    def cell(column: int, value: str | float) -> bytes:
+        place = struct.pack("<II", column, 0)
+        if isinstance(value, str):
+            return record(6, place + text(value))
+        return record(5, place + struct.pack("<d", value))
+
+    body = record(148, struct.pack("<4I", 0, len(rows) - 1, 0, len(rows[0]) - 1)) + record(145)
+    for number, row in enumerate(rows):
+        body += record(0, struct.pack("<I", number) + bytes(21))
+        body += b"".join(cell(column, value) for column, value in enumerate(row))
+    sheet = record(156, struct.pack("<II", 0, 1) + text("r1") + text(name))
+    return archive({
+        "_rels/.rels": relations({"r": ("officeDocument", "xl/workbook.bin")}),
+        "xl/workbook.bin": record(131) + record(143) + sheet + record(144) + record(157),
+        "xl/_rels/workbook.bin.rels": relations({"r1": ("worksheet", "worksheets/sheet1.bin")}),
+        "xl/worksheets/sheet1.bin": record(129) + body + record(146) + record(130),
+    })  # fmt: skip

@@ -32,7 +32,7 @@ def test_a_packed_file_is_of_the_kind_of_what_is_packed(tmp_path: Path) -> None:
     assert (found.kind, found.text, found.title) == ("text", "Tide\nlow\n", "harbour.LOG")
     rows = load(tmp_path / "a.csv.gz", gzip.compress(b"craft,fee\nyacht,12\n"))
     assert (rows.kind, rows.text) == ("csv", "craft: yacht; fee: 12")
-    with pytest.raises(UnsupportedFormatError, match="no reader for .gz"):
+    with pytest.raises(UnsupportedFormatError, match=r"no reader for \.gz"):
         load(tmp_path / "photo.xyz.gz", gzip.compress(b"x"))
 
 

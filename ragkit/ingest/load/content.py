@@ -36,7 +36,7 @@ def is_gzipped(path: str) -> bool:
 
 
 def kind_by_content(head: bytes) -> str | None:
-    """The kind of a file without a suffix: ``text``, ``code`` (a script), ``mbox``, or None.
+    r"""The kind of a file without a suffix: ``text``, ``code`` (a script), ``mbox``, or None.
 
     Only what is plainly text counts: UTF-8 with white space in it and without control characters,
     and no key or certificate, which nobody wants to find by a search.
@@ -44,7 +44,7 @@ def kind_by_content(head: bytes) -> str | None:
     Args:
         head: Its first `HEAD_BYTES` bytes.
 
-    >>> [kind_by_content(h) for h in (b"To do:\\n", b"#!/bin/sh\\n", b"\\x7fELF", b"token")]
+    >>> [kind_by_content(h) for h in (b"To do: x", b"#! /bin/sh", b"\x7fELF x", b"token")]
     ['text', 'code', None, None]
     """
     head = head[:HEAD_BYTES].removeprefix(b"\xef\xbb\xbf")

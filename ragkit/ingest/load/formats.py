@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ragkit.ingest.load.members import Member
 
 Reader: TypeAlias = Callable[[bytes, str], "Parsed"]
-Structure = Literal["plain", "markdown", "rst", "code", "rows"]
+Structure = Literal["plain", "markdown", "rst", "code", "rows", "sheets"]
 """How headings, lists and tables are written in a text, which the splitter goes by."""
 
 GROUP = "ragkit.readers"
@@ -169,6 +169,11 @@ FORMATS = (
         f"{_READERS}.pptx:read_pptx",
         "markdown",
     ),
+    Format(
+        "xlsx", _suffixes("xlsx xlsm xltx xltm xlsb"), f"{_READERS}.sheets:read_sheets", "sheets"
+    ),
+    Format("xls", _suffixes("xls xlt"), f"{_READERS}.sheets:read_sheets", "sheets"),
+    Format("ods", _suffixes("ods ots"), f"{_READERS}.sheets:read_sheets", "sheets"),
     Format("odt", _suffixes("odt ott"), f"{_READERS}.odf:read_odt", "markdown"),
     Format("odp", _suffixes("odp otp"), f"{_READERS}.odf:read_odp", "markdown"),
     Format("epub", _suffixes("epub"), f"{_READERS}.epub:read_epub", "markdown"),

@@ -26,13 +26,13 @@ class Member:
 
 
 class MemberNames:
-    """Gives each member a name of its own that is a sound relative path.
+    r"""Gives each member a name of its own that is a sound relative path.
 
     Args:
         prefix: What all names begin with.
 
     >>> names = MemberNames("7/")
-    >>> [names.take(n) for n in ("a.pdf", "A.pdf", "../b\\\\c.txt", "x!/y.md", "")]
+    >>> [names.take(n) for n in ("a.pdf", "A.pdf", "../b\\c.txt", "x!/y.md", "")]
     ['7/a.pdf', '7/A (2).pdf', '7/b/c.txt', '7/x!_y.md', '7/unnamed']
     """
 

@@ -167,10 +167,8 @@ class _OdfFile:
         self._parts = ZipParts(data, name, label)
         self._name, self._label = name, label
         manifest = self._parts.xml_if_any("META-INF/manifest.xml")
-        if (
-            manifest is not None
-            and next(manifest.iter(_MANIFEST + "encryption-data"), None) is not None
-        ):
+        locks = manifest.iter(_MANIFEST + "encryption-data") if manifest is not None else ()
+        if any(True for _ in locks):
             msg = "is encrypted: it opens with a password only"
             raise LoadError(msg, name)
         self._content = self._parts.xml("content.xml")
@@ -479,7 +477,10 @@ _OPENINGS: dict[str, Callable[[_OdfStory, Element], bool]] = {
     _SVG + "desc": _OdfStory.write_alternative,
     _TABLE + "table": _OdfStory.open_table,
     _TABLE + "table-cell": _OdfStory.open_cell,
-} | dict.fromkeys((_TEXT + "s", _TEXT + "tab", _TEXT + "line-break"), _OdfStory.write_spaces)
+    _TEXT + "s": _OdfStory.write_spaces,
+    _TEXT + "tab": _OdfStory.write_spaces,
+    _TEXT + "line-break": _OdfStory.write_spaces,
+}
 _CLOSINGS: dict[str, Callable[[_OdfStory, Element], None]] = {
     _TEXT + "h": _OdfStory.close_paragraph,
     _TEXT + "p": _OdfStory.close_paragraph,
