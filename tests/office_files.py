@@ -39,10 +39,13 @@ def archive(parts: Mapping[str, str | bytes]) -> bytes:
     return target.getvalue()
 
 
-def rewritten(data: bytes, change: Callable[[str], str]) -> bytes:
-    """An archive whose parts were changed."""
+def rewritten(
+    data: bytes, change: Callable[[str], str], more: Mapping[str, str | bytes] | None = None
+) -> bytes:
+    """An archive whose parts were changed, with more of them."""
     with zipfile.ZipFile(BytesIO(data)) as made:
-        return archive({n: change(made.read(n).decode()) for n in made.namelist()})
+        changed = {n: change(made.read(n).decode()) for n in made.namelist()}
+    return archive({**changed, **(more or {})})
 
 
 def bomb(name: str, megabytes: int, parts: Mapping[str, str | bytes] | None = None) -> bytes:

@@ -13,6 +13,7 @@ from ragkit.cli.options import (
     IndexName,
     Json,
     NewEmbedder,
+    PasswordFile,
     Quiet,
     Settings,
     configured,
@@ -63,6 +64,7 @@ def index(
     forget_removed: Annotated[
         bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
     ] = False,
+    password_file: PasswordFile = None,
     quiet: Quiet = False,
     files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
     json: Json = False,
@@ -76,7 +78,7 @@ def index(
     """
     from ragkit.records import SourceRules
 
-    config, _ = configured_embedder(settings, embedder, backend)
+    config, _ = configured_embedder(settings, embedder, backend, load__password_file=password_file)
     given = (tuple(include or ()), tuple(exclude or ()))
     rules = SourceRules(*given) if include is not None or exclude is not None else None
     named = bool(embedder or backend)
@@ -240,6 +242,7 @@ def rebuild(
             help="The stored text (if only the model changes), or the files, read again.",
         ),
     ] = None,
+    password_file: PasswordFile = None,
     quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
@@ -252,7 +255,9 @@ def rebuild(
     """
     from ragkit.models.choose import as_built
 
-    config, sources = configured_embedder(settings, embedder, backend)
+    config, sources = configured_embedder(
+        settings, embedder, backend, load__password_file=password_file
+    )
     with open_pipeline(index, config) as rag, ingest_progress(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)

@@ -57,7 +57,8 @@ def test_every_kind_of_workbook_is_read_whatever_its_name_says() -> None:
 def _odf_value(value: str | float) -> str:
     if isinstance(value, str):
         return f'office:value-type="string"><text:p>{value}</text:p></table:table-cell>'
-    return f'office:value-type="float" office:value="{value}"><text:p>{value}</text:p></table:table-cell>'
+    text = f"<text:p>{value}</text:p></table:table-cell>"
+    return f'office:value-type="float" office:value="{value}">{text}'
 
 
 def test_an_old_workbook_is_read_with_its_dates_and_merged_cells() -> None:

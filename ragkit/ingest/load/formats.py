@@ -176,8 +176,12 @@ FORMATS = (
     Format("ods", _suffixes("ods ots"), f"{_READERS}.sheets:read_sheets", "sheets"),
     Format("odt", _suffixes("odt ott"), f"{_READERS}.odf:read_odt", "markdown"),
     Format("odp", _suffixes("odp otp"), f"{_READERS}.odf:read_odp", "markdown"),
+    Format("rtf", _suffixes("rtf"), f"{_READERS}.rtf:read_rtf", "markdown"),
+    Format("doc", _suffixes("doc dot"), f"{_READERS}.old_office:read_doc", "markdown"),
+    Format("ppt", _suffixes("ppt pps pot"), f"{_READERS}.old_office:read_ppt", "markdown"),
     Format("epub", _suffixes("epub"), f"{_READERS}.epub:read_epub", "markdown"),
     Format("eml", _suffixes("eml"), f"{_READERS}.mail:read_eml", "markdown"),
+    Format("msg", _suffixes("msg"), f"{_READERS}.msg:read_msg", "markdown"),
     Format("mbox", _suffixes("mbox"), f"{_READERS}.mail:read_mbox", "markdown", names=("mbox",)),
     Format("html", _suffixes("html htm xhtml"), f"{_READERS}.html:read_html", "markdown"),
 )

@@ -156,7 +156,8 @@ def head_lines(headers: Mapping[str, str], attached: Iterable[str] = ()) -> list
     lines = [f"# {headers.get('Subject', _UNTITLED)}", ""]
     lines += [f"{key}: {headers[key]}" for key in _SHOWN if key in headers]
     names = ", ".join(attached)
-    return [*lines, *([f"Attachments: {names}"] if names else []), ""]
+    lines += [f"Attachments: {names}"] if names else []
+    return [*lines, ""] if lines[-1] else lines
 
 
 # Text -------------------------------------------------------------------------------------------

@@ -53,6 +53,11 @@ class MarkdownWriter:
         """True within a table cell."""
         return self._cell is not None
 
+    @property
+    def in_table(self) -> bool:
+        """True while a table is open."""
+        return bool(self._tables)
+
     def add(self, text: str, shift: int = 0) -> None:
         """Append inline text; ``shift`` is 1 if it stands raised, -1 if lowered."""
         if not text:

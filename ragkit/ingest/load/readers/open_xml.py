@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load.readers.document_titles import clean_title
+from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
 from ragkit.ingest.load.readers.zip_parts import DAMAGE, OLE, ZipParts, parse_xml
 
 if TYPE_CHECKING:
@@ -59,9 +60,13 @@ class OpenXmlPackage:
     """
 
     def __init__(self, data: bytes, name: str, *, label: str, main: str) -> None:
-        if data.startswith(OLE[:4]):
-            old = label[:3].lower()
-            msg = f"is encrypted, or an old .{old} file under the name of a .{label.lower()}"
+        if is_encrypted_package(data):
+            data = decrypted(data, name)
+        elif data.startswith(OLE[:4]):
+            msg = (
+                f"is an old .{label[:3].lower()} file under the name of a .{label.lower()}, or an "
+                "encrypted one that is damaged"
+            )
             raise LoadError(msg, name)
         self.missing: list[str] = []
         self._parts = ZipParts(data, name, label)

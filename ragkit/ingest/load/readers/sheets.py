@@ -12,11 +12,12 @@ from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.column_names import SAMPLE_ROWS, names_columns
 from ragkit.ingest.load.readers.csv import count_titles, explained_lines
 from ragkit.ingest.load.readers.document_titles import clean_title
+from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
 from ragkit.ingest.load.readers.markdown_writer import literal_line
 from ragkit.ingest.load.readers.number_formats import NumberFormat, WorkbookFormats, cell_key
 from ragkit.ingest.load.readers.ods_cells import OdsSheet, read_ods_cells
 from ragkit.ingest.load.readers.page_texts import PageTexts
-from ragkit.ingest.load.readers.zip_parts import OLE, ZipParts
+from ragkit.ingest.load.readers.zip_parts import ZipParts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _ZIP = b"PK\x03\x04"
 _UNPACKED = (".xml", ".bin", ".rels")
-_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _DURATION = re.compile(r"PT(\d+)H(\d\d)M(\d\d)(?:[.,]\d+)?S")
 _LONGEST_FILL = 300
@@ -48,14 +48,17 @@ def read_sheets(data: bytes, name: str) -> Parsed:
     Raises:
         LoadError: The file is encrypted, broken, or would unpack to too much.
     """
-    parts = _checked(data, name)
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
+    if is_encrypted_package(data):
+        data = decrypted(data, name)
+    parts = _checked(data, name)
     try:
-        book = CalamineWorkbook.from_filelike(BytesIO(data))
+        try:
+            book = CalamineWorkbook.from_filelike(BytesIO(data))
+        except PasswordError:
+            book = CalamineWorkbook.from_filelike(BytesIO(decrypted(data, name)))
         return _read(book, _Looks(parts), _title(parts))
-    except PasswordError as exc:
-        raise _encrypted(name) from exc
     except (CalamineError, OSError, ValueError) as exc:
         msg = f"not a readable spreadsheet: {exc}"
         raise LoadError(msg, name) from exc
@@ -69,13 +72,7 @@ def _checked(data: bytes, name: str) -> ZipParts | None:
             if part.endswith(_UNPACKED):
                 parts.allow(part)
         return parts
-    if data.startswith(OLE[:4]) and _ENCRYPTED_PACKAGE in data:
-        raise _encrypted(name)
     return None
-
-
-def _encrypted(name: str) -> LoadError:
-    return LoadError("is encrypted: it opens with a password only", name)
 
 
 def _title(parts: ZipParts | None) -> str:
