@@ -18,6 +18,7 @@ from ragkit.errors import (
     ModelUnavailableError,
 )
 from ragkit.ingest.load import Formats
+from ragkit.ingest.load.members import container_of
 from ragkit.ingest.moved import absolute, find_moves, follow_moves
 from ragkit.ingest.plan import (
     NO_CHOICES,
@@ -380,7 +381,8 @@ def accept_files(store: VectorStore, paths: Sequence[str | Path], *, undo: bool 
 
 
 def _with_parents(path: Path) -> set[Path]:
-    return {path, *path.parents}
+    within = container_of(path.as_posix())
+    return {path, *path.parents, *(_with_parents(Path(within[0])) if within else ())}
 
 
 def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> IndexReport:

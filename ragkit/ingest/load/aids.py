@@ -25,11 +25,13 @@ class ReadingAids:
         passwords: Tried on encrypted files, in order; never shown.
         libreoffice: The path of the program, "" if there is none.
         timeout_s: How long the reader may take.
+        most_bytes: What a file may hold.
     """
 
     passwords: tuple[str, ...] = field(default=(), repr=False)
     libreoffice: str = ""
     timeout_s: float = 120.0
+    most_bytes: int = 100_000_000
 
     @classmethod
     def of(cls, settings: LoadSettings) -> ReadingAids:
@@ -40,7 +42,8 @@ class ReadingAids:
         """
         found = shutil.which(settings.libreoffice) if settings.libreoffice else None
         passwords = read_passwords(settings.password_file) if settings.password_file else ()
-        return cls(passwords, found or "", settings.parse_timeout_s)
+        most_bytes = int(settings.max_file_mb * 1_000_000)
+        return cls(passwords, found or "", settings.parse_timeout_s, most_bytes)
 
     def packed(self) -> dict[str, Any]:
         """As `unpacked` takes it."""

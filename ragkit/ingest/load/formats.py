@@ -183,6 +183,8 @@ FORMATS = (
     Format("eml", _suffixes("eml"), f"{_READERS}.mail:read_eml", "markdown"),
     Format("msg", _suffixes("msg"), f"{_READERS}.msg:read_msg", "markdown"),
     Format("mbox", _suffixes("mbox"), f"{_READERS}.mail:read_mbox", "markdown", names=("mbox",)),
+    Format("zip", _suffixes("zip"), f"{_READERS}.archives:read_zip"),
+    Format("tar", _suffixes("tar tgz tbz2 txz"), f"{_READERS}.archives:read_tar"),
     Format("html", _suffixes("html htm xhtml"), f"{_READERS}.html:read_html", "markdown"),
 )
 

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import unicodedata
 from dataclasses import dataclass
 
 MARK = "!/"
 """What parts the path of a file from that of a document in it: ``mail.eml!/a.pdf``."""
+
+ARCHIVES = ("zip", "tar")
+"""The kinds of files that hold nothing but files."""
+
+ARCHIVE_LEFT_OUT = "an archive: the setting load.archives=true has its files read"
+MOST_MEMBERS = 10_000
+"""Files that all files within one file may be together."""
+
+DEEPEST_MEMBER = 3
+"""Files that may lie within each other below a file."""
+
+_OUTER = re.compile(r"(.*?(?:[^/!]\.[^/.!]+|(?:\A|/)mbox))!(?:/(.*))?", re.DOTALL | re.IGNORECASE)
+
+
+def container_of(path: str) -> tuple[str, str] | None:
+    """Part the path of a document within a file; None for that of a file.
+
+    >>> container_of("in/mail.eml!/a.zip!/b.txt"), container_of("in/mail.eml")
+    (('in/mail.eml', 'a.zip!/b.txt'), None)
+    """
+    if MARK not in path:
+        return None
+    found = _OUTER.fullmatch(path)
+    return (found[1], found[2]) if found and found[2] else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +43,13 @@ class Member:
         name: Its path in there, from `MemberNames`.
         data: Its bytes.
         reason: Why it cannot be had; "" if it can.
+        is_unwanted: Whether it is left out, and nothing is wrong with it.
     """
 
     name: str
     data: bytes = b""
     reason: str = ""
+    is_unwanted: bool = False
 
 
 class MemberNames:

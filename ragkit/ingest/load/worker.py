@@ -82,7 +82,7 @@ def _set_alarm(seconds: float) -> None:
 def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Parse one file; whatever goes wrong becomes a reply."""
     try:
-        with with_aids(ReadingAids.unpacked(header["aids"])):
+        with with_aids(ReadingAids.unpacked(header.get("aids", {}))):
             return pack_parsed(read_with(header["reader"], body, header["name"]))
     except UnsupportedFormatError as exc:
         return _failure("unsupported", str(exc))

@@ -136,9 +136,15 @@ def parse_xml(raw: bytes) -> _Element:
     try:
         return etree.fromstring(raw, parser)
     except etree.XMLSyntaxError as exc:
-        if "memory" in str(exc).lower():
+        if ran_out_of_memory(exc):
             raise MemoryError from exc
         raise
+
+
+def ran_out_of_memory(exc: Exception) -> bool:
+    """Whether libxml2 had no memory left, of which it may say nothing at all."""
+    said = str(exc).lower()
+    return "memory" in said or said.startswith("unknown error")
 
 
 def part_path(base: str, reference: str) -> str:
