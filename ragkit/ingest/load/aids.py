@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
@@ -40,7 +39,9 @@ class ReadingAids:
         Raises:
             ConfigError: The file of passwords cannot be read.
         """
-        found = shutil.which(settings.libreoffice) if settings.libreoffice else None
+        from shutil import which  # which brings what unpacks archives
+
+        found = which(settings.libreoffice) if settings.libreoffice else None
         passwords = read_passwords(settings.password_file) if settings.password_file else ()
         most_bytes = int(settings.max_file_mb * 1_000_000)
         return cls(passwords, found or "", settings.parse_timeout_s, most_bytes)

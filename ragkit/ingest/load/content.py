@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import posixpath
 import re
-import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -75,6 +73,9 @@ def gunzip(data: bytes, most_bytes: int, name: str) -> bytes:
     Raises:
         LoadError: It is damaged, or holds more than `most_bytes`.
     """
+    import gzip  # with zlib, for the few files that need them
+    import zlib
+
     try:
         with gzip.GzipFile(fileobj=BytesIO(data)) as file:
             unpacked = file.read(most_bytes + 1)
