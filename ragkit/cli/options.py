@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from ragkit.cli.terminal import clean
 from ragkit.errors import ConfigError, IndexMismatchError
+from ragkit.records import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,27 @@ def complete_index(begun: str) -> list[str]:
     return [path.name for path in find_indexes(folder) if path.name.startswith(begun)]
 
 
+def complete_mode(begun: str) -> list[str]:
+    """The modes of search that begin so."""
+    return [mode for mode in get_args(Mode) if mode.startswith(begun)]
+
+
+def complete_kind(begun: str) -> list[str]:
+    """The kinds of documents that begin so, those of installed readers too."""
+    from ragkit.ingest.load.formats import FORMATS, Formats
+
+    kinds = [*(row.kind for row in FORMATS), *Formats().installed]
+    return [kind for kind in kinds if kind.startswith(begun)]
+
+
+def complete_backend(begun: str) -> list[str]:
+    """The places that vectors come from that begin so."""
+    from ragkit.config import ModelSettings
+
+    backends = get_args(get_type_hints(ModelSettings)["backend"])
+    return [backend for backend in backends if backend.startswith(begun)]
+
+
 IndexName = Annotated[
     str,
     typer.Option(
@@ -59,7 +81,11 @@ NewEmbedder = Annotated[
 ]
 Backend = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Where vectors come from: auto, ollama, openai or embedded."),
+    typer.Option(
+        metavar="NAME",
+        help="Where vectors come from: auto, ollama, openai or embedded.",
+        autocompletion=complete_backend,
+    ),
 ]
 Moment = Annotated[
     str, typer.Argument(metavar="GENERATION|DATE", help="A run of `ragkit log`, or a day or time.")
@@ -83,7 +109,13 @@ K = Annotated[
     int | None, typer.Option("--k", "-k", min=1, metavar="N", help="How many passages to find.")
 ]
 SearchMode = Annotated[
-    str | None, typer.Option("--mode", metavar="MODE", help="dense, keyword or hybrid.")
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="MODE",
+        help="dense, keyword or hybrid.",
+        autocompletion=complete_mode,
+    ),
 ]
 Paths = Annotated[
     list[str],
@@ -91,7 +123,12 @@ Paths = Annotated[
 ]
 Kinds = Annotated[
     list[str],
-    typer.Option("--kind", metavar="KIND", help="Only documents of a kind, e.g. pdf; repeatable."),
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Only documents of a kind, e.g. pdf; repeatable.",
+        autocompletion=complete_kind,
+    ),
 ]
 Chat = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`.")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ragkit.ingest.texts import Embedding
     from ragkit.models.choose import Models
     from ragkit.protocols import StoreWriter, VectorStore
-    from ragkit.records import DocumentInfo, Erasure, IndexReport
+    from ragkit.records import DocumentInfo, Erasure, Estimate, IndexReport
 
 RebuildSource: TypeAlias = Literal["text", "files"]
 """What an index is built anew from: the text that it holds, or the files."""
@@ -193,7 +193,20 @@ class _Update:
             planned_report(plan),
             dry_run=dry_run,
             generation=store.generation() if store else 0,
+            estimate=self._estimate(plan) if dry_run else None,
             seconds=round(time.monotonic() - self._started, 3),
+        )
+
+    def _estimate(self, plan: Plan) -> Estimate:
+        from ragkit.ingest.estimate import estimated_work  # only a dry run needs it
+
+        setup = self._setup
+        return estimated_work(
+            plan,
+            setup.store,
+            location=setup.location,
+            models=setup.config.models,
+            formats=setup.formats,
         )
 
     def carry_out(self, store: VectorStore, plan: Plan, *, seen: int) -> IndexReport:
