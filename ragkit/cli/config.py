@@ -58,7 +58,7 @@ def trust(
     from ragkit.config import FILE_NAME, Config, config_home, read_settings
     from ragkit.trust import guarded, set_trust
 
-    file = folder / FILE_NAME
+    file = folder.absolute() / FILE_NAME
     if undo:
         set_trust(file, config_home(), trusted=False)
         typer.echo(f"{file.resolve()} is not trusted")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.protocols import StoreStats
-    from ragkit.records import Erasure, IndexReport
+    from ragkit.records import Erasure, IndexReport, SourceRules
 
 SOME_FAILED = 3
 
@@ -40,31 +40,42 @@ Given = Annotated[
 ]
 
 
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Only tell what would be done, and about how long it would take."
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
+]
+ForgetRemoved = Annotated[
+    bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
+]
+Files = Annotated[bool, typer.Option("--files", help="Name every file in the report.")]
+
+
 def index(
     paths: Given = None,
     index: IndexName = "",
     embedder: NewEmbedder = None,
     backend: Backend = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be done.")
-    ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
-    ] = False,
-    forget_removed: Annotated[
-        bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
-    ] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    dry_run: DryRun = False,
+    prune: Prune = False,
+    forget_removed: ForgetRemoved = False,
     quiet: Quiet = False,
-    files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
+    files: Files = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -74,11 +85,7 @@ def index(
     Words can be searched at once, while vectors are still being made; what is missing of them is
     made by the next run. --include and --exclude are kept with the folder.
     """
-    from ragkit.records import SourceRules
-
     config, _ = configured_embedder(settings, embedder, backend)
-    given = (tuple(include or ()), tuple(exclude or ()))
-    rules = SourceRules(*given) if include is not None or exclude is not None else None
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not (dry_run or quiet):
@@ -88,7 +95,7 @@ def index(
                 *(paths or ()),
                 prune=prune,
                 dry_run=dry_run,
-                rules=rules,
+                rules=_rules(include, exclude),
                 forget_removed=forget_removed,
                 on_progress=show,
             )
@@ -97,6 +104,15 @@ def index(
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         say(_nothing_to_index(report, paths or []))
         raise typer.Exit(1)
+
+
+def _rules(include: list[str] | None, exclude: list[str] | None) -> SourceRules | None:
+    """Which files count from now on; None: as was said before."""
+    from ragkit.records import SourceRules
+
+    if include is None and exclude is None:
+        return None
+    return SourceRules(tuple(include or ()), tuple(exclude or ()))
 
 
 def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:

@@ -37,7 +37,10 @@ def complete_index(begun: str) -> list[str]:
     from ragkit.config import load_config
     from ragkit.store.locate import find_indexes, indexes_folder
 
-    folder = indexes_folder(load_config()[0].indexes)
+    try:
+        folder = indexes_folder(load_config()[0].indexes)
+    except ConfigError:  # told by the command itself; a message would stand in the line one types
+        return []
     return [path.name for path in find_indexes(folder) if path.name.startswith(begun)]
 
 

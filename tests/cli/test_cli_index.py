@@ -68,12 +68,20 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
     planned = shell("index", "docs", "--dry-run")
     assert planned.out.splitlines() == [
         "Would be: 3 added",
+        "About 3 passages, judged by the sizes of files; how long that takes is unknown, since no run "
+        "was measured here yet",
         "  added      leave.md",
         "  added      notice.md",
         "  added      sub/travel.txt",
     ]
     assert not (shell.folder / "indexes").exists()
     assert ollama.requests == []
+
+    assert shell("index", "docs", "--dry-run", "--json").json["estimate"] == {
+        "passages": 3,
+        "seconds": None,
+        "basis": "",
+    }
 
     first = shell("index", "docs")
     assert first.out.startswith("3 added\n3 passages written, 3 embedded, ")
