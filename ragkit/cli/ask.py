@@ -25,7 +25,7 @@ from ragkit.cli.options import (
     restriction,
 )
 from ragkit.cli.output import print_answer, print_json, say, say_waiting, skipped_in_short
-from ragkit.cli.progress import shown_until_first
+from ragkit.cli.progress import shown_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +52,7 @@ def ask(
 ) -> None:
     """Answer a question from the documents, with citations, or say that they do not say."""
     from ragkit.cli.stream import print_answer_stream
+    from ragkit.protocols import ThinkingDelta
 
     config, _ = configured(
         settings,
@@ -61,7 +62,10 @@ def ask(
     )
     with open_pipeline(index, config) as rag:
         events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind))
-        shown = shown_until_first(events, "Searching and reading …")
+        # Reasoning is not shown: the spinner stays until the answer itself begins.
+        shown = shown_until(
+            events, "Searching and reading …", lambda event: not isinstance(event, ThinkingDelta)
+        )
         answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
         unread = unread_files(rag.store.runs()) if answer.refused and not json else []

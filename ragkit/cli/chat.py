@@ -29,6 +29,7 @@ from ragkit.cli.options import (
     restriction,
 )
 from ragkit.cli.output import (
+    counted,
     place,
     print_doubtful,
     print_orders,
@@ -36,7 +37,7 @@ from ragkit.cli.output import (
     print_sources,
     say,
 )
-from ragkit.cli.progress import shown_until_first
+from ragkit.cli.progress import shown_until
 from ragkit.cli.talk import Command, talk
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class IndexSession:
 
     def __init__(self, rag: Pipeline, conversation: Conversation, *, explain: bool) -> None:
         stats = rag.stats()
-        self.greeting = f"{rag.path.name}, {stats.documents} documents."
+        self.greeting = f"{rag.path.name}, {counted(stats.documents, 'document')}."
         self.commands = (
             Command(
                 "/sources",
@@ -150,7 +151,7 @@ class IndexSession:
         from ragkit.cli.stream import print_answer_stream  # with its records, 30 ms of an import
 
         with closing(self._conversation.stream(text)) as events:
-            answer = print_answer_stream(shown_until_first(events, "Searching and reading …"))
+            answer = print_answer_stream(shown_until(events, "Searching and reading …"))
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)

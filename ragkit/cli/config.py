@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.options import Json, Settings, configured
-from ragkit.cli.output import print_json
+from ragkit.cli.output import print_json, say
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def config(
         "you work in."
     )
     for name in sorted(_unknown_variables()):
-        typer.echo(f"ragkit: there is no setting for {name}; it does nothing", err=True)
+        say(f"ragkit: there is no setting for {name}; it does nothing")
 
 
 def trust(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from ragkit.cli.terminal import tell
 from ragkit.text.visible import escaped, visible
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _plain(value: object) -> object:
 
 def say(text: str) -> None:
     """Tell the person something that is not a result."""
-    typer.echo(visible(text), err=True)
+    tell(visible(text))
 
 
 def on_terminal() -> bool:

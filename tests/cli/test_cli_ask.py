@@ -12,8 +12,9 @@ import make_files
 import pytest
 from commands import CLOSED, Shell, write_files
 from hash_embedder import HashEmbedder
-from ollama_double.server import OllamaServer, Reply
+from ollama_double.server import Fault, OllamaServer, Reply
 from packages import need
+from terminal import at_terminal
 
 from ragkit.config import AnswerSettings, Config
 from ragkit.pipeline import Pipeline
@@ -30,6 +31,7 @@ FILES: dict[str, str | bytes] = {
     "合同.md": "# 解除合同\n\n通知期为三个月。年假为三十个工作日。\n",
     "plan.pdf": make_files.pdf(["", "Pensions are paid monthly by the fund."]),
 }
+STAFF = "The notice period is three months for permanent staff."
 QUESTION = "How long is the notice period for permanent staff?"
 
 
@@ -77,6 +79,24 @@ def test_answer_streams_and_names_its_sources(shell: Shell) -> None:
     assert "  embedder  nomic-embed-text:latest" in receipt
     assert "  answer by llama3.2:latest" in receipt
     assert run.err == ""
+
+
+def test_a_terminal_shows_that_an_answer_is_being_made_until_it_begins(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    world[1].faults.append(Fault("/api/chat", delay_s=0.4))
+    world[1].script(Reply(("<think>They ask for it.</think>", f"{STAFF} [1]")))
+
+    with at_terminal(shell, "ask", QUESTION, TERM="xterm") as terminal:
+        before = terminal.wait_for(STAFF)
+        code, after = terminal.end()
+
+    assert code == 0
+    assert before.count("Searching and reading …") >= 2  # it moves
+    assert "They ask" not in before
+    assert "\x1b[2K" in before[before.rindex("Searching") :]  # its line is wiped
+    assert "Searching" not in after
+    assert after.startswith(" [1]\n\nSources\n  [1] notice.md")
 
 
 @pytest.mark.parametrize(
