@@ -122,6 +122,8 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
             f"ragkit: no file to index in {where}; `ragkit index --files` tells why "
             f"{len(report.skipped)} were skipped"
         )
+    if not paths:
+        return "ragkit: no file to index: the index has no folder yet, or it is empty; name one"
     return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 

@@ -16,7 +16,7 @@ from ragkit.cli.options import (
     configured,
     open_pipeline,
 )
-from ragkit.cli.output import print_json, size_text
+from ragkit.cli.output import counted, print_json, size_text
 from ragkit.cli.progress import work_progress
 from ragkit.text.visible import visible
 
@@ -40,7 +40,7 @@ def compact(
         return
     before, after = size_text(done.size_bytes_before), size_text(done.size_bytes_after)
     typer.echo(
-        f"{done.documents} versions of documents, {done.chunks} passages taken out; "
+        f"{counted(done.documents, 'old document')}, {counted(done.chunks, 'passage')} taken out; "
         f"{before} before, {after} now"
     )
 
@@ -96,7 +96,7 @@ def restore(
     if json:
         print_json({"index": str(path), "documents": documents})
     else:
-        typer.echo(f"Index {visible(str(path))} has {documents} documents")
+        typer.echo(f"Index {visible(str(path))} has {counted(documents, 'document')}")
 
 
 def move(
@@ -116,7 +116,7 @@ def move(
     if json:
         print_json({"moved": moved})
     else:
-        typer.echo(f"{moved} documents moved to {visible(str(new))}")
+        typer.echo(f"{counted(moved, 'document')} moved to {visible(str(new))}")
 
 
 COMMANDS = {"compact": compact, "backup": backup, "restore": restore, "move": move}

@@ -68,8 +68,8 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
     planned = shell("index", "docs", "--dry-run")
     assert planned.out.splitlines() == [
         "Would be: 3 added",
-        "About 3 passages, judged by the sizes of files; how long that takes is unknown, since no run "
-        "was measured here yet",
+        "About 3 passages, judged by the sizes of files; how long that takes is unknown, since no "
+        "run was measured here yet",
         "  added      leave.md",
         "  added      notice.md",
         "  added      sub/travel.txt",
