@@ -21,6 +21,7 @@ from ragkit.cli.options import (
     Settings,
     configured,
     moment,
+    nothing_to_find,
     open_pipeline,
     restriction,
 )
@@ -68,6 +69,7 @@ def ask(
         )
         answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
+        reason = nothing_to_find(rag, path, kind) if answer.refused else ""
         unread = unread_files(rag.store.runs()) if answer.refused and not json else []
     if json:
         print_json(answer)
@@ -76,6 +78,8 @@ def ask(
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
+    if reason:
+        say(f"({reason})")
     if unread:
         kinds = skipped_in_short(unread)
         say(f"(not read in these folders: {kinds}; `ragkit index --files` names them)")

@@ -47,7 +47,9 @@ def config(
 
 
 def trust(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds ragkit.toml.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The folder that holds ragkit.toml.")
+    ] = Path(),
     undo: Annotated[bool, typer.Option("--undo", help="Trust the file no longer.")] = False,
 ) -> None:
     """Take the settings of a folder's ragkit.toml that decide where text goes or what is run.

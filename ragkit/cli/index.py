@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,10 +22,12 @@ from ragkit.cli.options import (
 )
 from ragkit.cli.output import print_json, print_report, say, say_waiting
 from ragkit.cli.progress import ingest_progress, work_progress
+from ragkit.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ragkit.pipeline import Pipeline
     from ragkit.protocols import StoreStats
     from ragkit.records import Erasure, IndexReport, SourceRules
 
@@ -90,7 +93,7 @@ def index(
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not (dry_run or quiet):
             say(f"Index {rag.path}")
-        with ingest_progress(quiet=quiet or json) as show:
+        with ingest_progress(quiet=quiet or json) as show, _way_without_a_model(rag):
             report = rag.index(
                 *(paths or ()),
                 prune=prune,
@@ -104,6 +107,17 @@ def index(
     if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         say(_nothing_to_index(report, paths or []))
         raise typer.Exit(1)
+
+
+@contextmanager
+def _way_without_a_model(rag: Pipeline) -> Iterator[None]:
+    """Add to the error of a server that does not answer what a new index can do without one."""
+    try:
+        yield
+    except ModelUnavailableError as exc:
+        if not rag.exists:
+            exc.add_note("`--embedder none` indexes the words alone; vectors can be added later")
+        raise
 
 
 def _rules(include: list[str] | None, exclude: list[str] | None) -> SourceRules | None:
@@ -153,7 +167,8 @@ def _finish(
 
 def accept(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files that cannot be read.")
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files, or their names as the report tells them."),
     ],
     index: IndexName = "",
     undo: Annotated[bool, typer.Option("--undo", help="Let them be failures again.")] = False,
@@ -165,7 +180,9 @@ def accept(
     """
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        rag.accept(*paths, undo=undo)
+        accepted = rag.accept(*paths, undo=undo)
+    for path in accepted:
+        typer.echo(f"{path} {'is a failure again' if undo else 'is accepted as it is'}")
 
 
 def remove(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
@@ -28,7 +29,10 @@ def _question(text: str) -> str:
 
 
 Question = Annotated[
-    str, typer.Argument(help="A question or words, in any language.", callback=_question)
+    str,
+    typer.Argument(
+        metavar="QUESTION", help="A question or words, in any language.", callback=_question
+    ),
 ]
 
 
@@ -258,6 +262,17 @@ def _is_day(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def nothing_to_find(rag: Pipeline, paths: Sequence[str], kinds: Sequence[str]) -> str:
+    """Why no document is within a search's restriction; "" if one is."""
+    documents = rag.documents() if paths or kinds else []
+    there = sorted({document.kind for document in documents})
+    if missing := [kind for kind in kinds if kind not in there]:
+        return f"no document is of the kind {', '.join(missing)}; there are: {', '.join(there)}"
+    if paths and not any(fnmatchcase(d.path, glob) for d in documents for glob in paths):
+        return f"no document's path matches {' or '.join(paths)}; `ragkit list` names all"
+    return ""
 
 
 def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:

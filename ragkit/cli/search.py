@@ -19,15 +19,22 @@ from ragkit.cli.options import (
     Settings,
     configured,
     moment,
+    nothing_to_find,
     open_pipeline,
     restriction,
 )
 from ragkit.cli.output import print_hits, print_json, print_table, say, say_waiting, shortened
 
 SHOWN = 5
-Expected = Annotated[
+Document = Annotated[
     str,
-    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
+    typer.Argument(
+        metavar="[PATH[:PAGE]]",
+        help="The document that should answer, as `ragkit list` names it, or a page of it.",
+    ),
+]
+Expected = Annotated[
+    str, typer.Option(metavar="PATH[:PAGE]", help="Another way to name the document.")
 ]
 Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
 WithAnswer = Annotated[
@@ -53,17 +60,19 @@ def search(
     with open_pipeline(index, config) as rag:
         hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind))
         say_waiting(rag.stats())
+        reason = "" if hits else nothing_to_find(rag, path, kind)
     if json:
         print_json(hits)
         return
     print_hits(hits, explain=explain)
     if not hits:
-        say("Nothing found.")
+        say(f"Nothing found: {reason}" if reason else "Nothing found.")
 
 
 def why_not(
     question: Question,
-    expect: Expected,
+    document: Document = "",
+    expect: Expected = "",
     text: Words = "",
     answer: WithAnswer = False,
     index: IndexName = "",
@@ -75,15 +84,18 @@ def why_not(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell at which stage a passage that should answer a question was lost."""
+    if bool(document) == bool(expect):
+        msg = "name the document that should answer, once"
+        raise typer.BadParameter(msg, param_hint="PATH")
     config, _ = configured(settings, search__mode=mode, search__k=k)
-    document, page = _place(expect)
+    document, page = _place(document or expect)
     with open_pipeline(index, config) as rag:
         try:
             told = rag.why_not(
                 question, document, page=page, text=text, answer=answer, **restriction(path, kind)
             )
         except ValueError as exc:
-            raise typer.BadParameter(str(exc), param_hint="--expect") from exc
+            raise typer.BadParameter(str(exc), param_hint="PATH") from exc
     if json:
         print_json(told)
         return

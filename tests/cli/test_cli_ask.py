@@ -186,6 +186,19 @@ def test_a_window_without_room_for_any_passage_is_not_called_too_little_evidence
     assert "answer by nobody: none of what was found fits the window (answer.num_ctx)" in explained
 
 
+def test_a_restriction_that_no_document_is_within_is_told(shell: Shell) -> None:
+    kind = shell("search", "--mode", "keyword", "--kind", "docx", "notice")
+    path = shell("search", "--mode", "keyword", "--path", "*.zip", "notice")
+    asked = shell("ask", "--extractive", "--mode", "keyword", "--kind", "docx", QUESTION)
+
+    told = "no document is of the kind docx; there are: markdown, pdf, text"
+    assert kind.err == f"Nothing found: {told}\n"
+    assert path.err == (
+        "Nothing found: no document's path matches *.zip; `ragkit list` names all\n"
+    )
+    assert f"({told})\n" in asked.err
+
+
 def test_a_question_without_any_hit_is_said_to_have_found_nothing(shell: Shell) -> None:
     explained = shell("ask", QUESTION, "--explain", "--path", "no-such-file.md").out
     assert "answer by nobody: nothing was found" in explained
