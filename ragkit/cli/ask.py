@@ -19,6 +19,7 @@ from ragkit.cli.options import (
     Question,
     SearchMode,
     Settings,
+    Where,
     configured,
     moment,
     nothing_to_find,
@@ -46,6 +47,7 @@ def ask(
     ] = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     as_of: AsOf = None,
     explain: Explain = False,
     json: Json = False,
@@ -62,7 +64,7 @@ def ask(
         answer__strict=strict,
     )
     with open_pipeline(index, config) as rag:
-        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind))
+        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
         # Reasoning is not shown: the spinner stays until the answer itself begins.
         shown = shown_until(
             events, "Searching and reading …", lambda event: not isinstance(event, ThinkingDelta)
