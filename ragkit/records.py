@@ -513,7 +513,7 @@ class IndexReport:
     ``without_text`` names the documents that hold no text at all, e.g. scans. ``notes`` say
     what is wrong with files that are in the index nevertheless, and of which the embedder refused
     a text. ``embedded`` counts texts that got a vector, ``reused`` those found in the cache.
-    ``estimate`` is what a dry run tells of the work.
+    ``estimate`` is what a dry run tells of the work; any other run has none.
     """
 
     added: tuple[str, ...] = ()
@@ -533,9 +533,13 @@ class IndexReport:
     embedded: int = 0
     reused: int = 0
     generation: int = 0
-    dry_run: bool = False
     seconds: float = 0.0
     estimate: Estimate | None = None
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether it tells what would be done: nothing was written."""
+        return self.estimate is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,13 @@ def chat(
     model: ModelName = None,
     extractive: Extractive = False,
     plain: Annotated[
-        bool, typer.Option("--plain", help="With the model itself; no document is looked at.")
+        bool, typer.Option("--plain", help="Talk with the model itself; look at no document.")
     ] = False,
     system: Annotated[
         str,
         typer.Option(
             metavar="TEXT",
-            help="System text; with --plain in place of the model's own, else besides the rules.",
+            help="System text, besides ragkit's rules; with --plain it replaces the model's own.",
         ),
     ] = "",
     option: Options = [],  # noqa: B006 -- typer copies it
@@ -72,9 +72,9 @@ def chat(
     explain: Explain = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Talk about the documents of an index. `/help` lists what can be said besides.
+    """Talk about the documents of an index. `/help` lists the commands.
 
-    Questions may lean on those before them; every answer has its sources. Ctrl-C stops an answer,
+    A question may refer to earlier ones; every answer has its sources. Ctrl-C stops an answer,
     Ctrl-D ends the conversation; nothing of it is kept unless it is saved. If standard input is
     no terminal, each of its lines is a turn. `--option` goes with `--plain` only.
     """

@@ -52,10 +52,10 @@ def trust(
     ] = Path(),
     undo: Annotated[bool, typer.Option("--undo", help="Trust the file no longer.")] = False,
 ) -> None:
-    """Take the settings of a folder's ragkit.toml that decide where text goes or what is run.
+    """Trust a folder's ragkit.toml: take its settings on where text goes and what is run, too.
 
-    They are passed over otherwise, since a folder may come from anybody. A file that changes is
-    trusted no longer.
+    Without trust these are passed over, since a folder may come from anybody. A file that changes
+    must be trusted again.
     """
     from ragkit.config import FILE_NAME, Config, config_home, read_settings
     from ragkit.trust import guarded, set_trust

@@ -94,20 +94,23 @@ Gate = Annotated[
 ]
 Save = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Keep what was found and answered.", callback=_writable),
+    typer.Option(
+        metavar="FILE", help="Save what was found and answered, for --against.", callback=_writable
+    ),
 ]
 Against = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Tell what has changed since --save.")
+    Path | None, typer.Option(metavar="FILE", help="Tell what has changed since that --save.")
 ]
 Plot = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Draw the figures: .png or .svg.", callback=_picture),
 ]
 Small = Annotated[
-    bool, typer.Option("--small", help="Only the questions that the set marks as its sample.")
+    bool, typer.Option("--small", help="Ask only the questions that the set marks as its sample.")
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, help="Only so many questions, from all of the set.")
+    int | None,
+    typer.Option(metavar="N", min=1, help="Ask only so many questions, from all of the set."),
 ]
 Work = Annotated[
     Path | None,

@@ -45,11 +45,11 @@ Given = Annotated[
 
 Include = Annotated[
     list[str] | None,
-    typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
+    typer.Option(metavar="GLOB", help="Index only files that match, now and later; repeatable."),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
+    typer.Option(metavar="GLOB", help="Leave out files that match, now and later; repeatable."),
 ]
 DryRun = Annotated[
     bool,
@@ -84,9 +84,9 @@ def index(
 ) -> None:
     """Index folders and files, or bring the index up to date with them.
 
-    Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
-    Words can be searched at once, while vectors are still being made; what is missing of them is
-    made by the next run. --include and --exclude are kept with the folder.
+    Unchanged files cost nothing; a changed file replaces its passages; a deleted file disappears.
+    Words can be searched at once, while vectors are still being made; the next run makes those
+    that are missing. --include and --exclude are kept with the folder.
     """
     config, _ = configured_embedder(settings, embedder, backend)
     named = bool(embedder or backend)
@@ -156,7 +156,7 @@ def _finish(
     if json:
         from ragkit.records import to_json
 
-        print_json(to_json(report) | {"waiting": waiting})
+        print_json(to_json(report) | {"dry_run": report.dry_run, "waiting": waiting})
     elif some_failed or not quiet:
         print_report(report, verbose=files)
         if stats:
@@ -272,7 +272,8 @@ def rebuild(
             "--from",
             metavar="text|files",
             callback=_source,
-            help="The stored text (if only the model changes), or the files, read again.",
+            help="Build from the stored text, if only the model changes, or from the files, read "
+            "again.",
         ),
     ] = None,
     quiet: Quiet = False,

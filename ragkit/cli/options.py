@@ -12,7 +12,6 @@ import typer
 
 from ragkit.cli.terminal import clean
 from ragkit.errors import ConfigError, IndexMismatchError
-from ragkit.records import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +53,8 @@ def complete_index(begun: str) -> list[str]:
 
 def complete_mode(begun: str) -> list[str]:
     """The modes of search that begin so."""
+    from ragkit.records import Mode
+
     return [mode for mode in get_args(Mode) if mode.startswith(begun)]
 
 
@@ -87,7 +88,7 @@ NewEmbedder = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Embedding model of the server, or `none`: an index that is searched by words.",
+        help="Embedding model on the server; `none`: search by words alone.",
     ),
 ]
 Backend = Annotated[

@@ -37,10 +37,12 @@ Document = Annotated[
 Expected = Annotated[
     str, typer.Option(metavar="PATH[:PAGE]", help="Another way to name the document.")
 ]
-Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
+Words = Annotated[
+    str, typer.Option(metavar="WORDS", help="Words of the passage that should answer.")
+]
 WithAnswer = Annotated[
     bool,
-    typer.Option("--answer", help="If it was given, answer too, and tell if it was used."),
+    typer.Option("--answer", help="Answer too, and tell if the passage was used."),
 ]
 
 

@@ -191,7 +191,6 @@ class _Update:
         store = self._setup.store
         return replace(
             planned_report(plan),
-            dry_run=dry_run,
             generation=store.generation() if store else 0,
             estimate=self._estimate(plan) if dry_run else None,
             seconds=round(time.monotonic() - self._started, 3),
