@@ -41,26 +41,14 @@ def ingest_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 def _ingest_step(step: Progress, seconds: float) -> _Step:
-    """How far an ingest is: by passages if vectors are made, which take the time, else by bytes."""
-    read = step.bytes_done / max(step.bytes_total, 1)
-    done, total = step.bytes_done, step.bytes_total
-    left = seconds * (1 - read) / read if read else None
-    if step.makes_vectors:
-        done = step.texts_embedded + step.texts_reused
-        total = done + step.texts_waiting if step.texts_waiting else _texts_total(step, read, done)
-        if step.texts_embedded:
-            left = max(left or 0.0, (total - done) * seconds / step.texts_embedded)
-        elif (
-            step.texts_waiting or step.texts_reused < step.texts_read
-        ):  # how fast the model is has yet to be seen
-            left = None
+    """How far an ingest is, so many seconds after its start."""
+    done, total = _ingest_work(step)
     files = f"{step.files_done}/{step.files_total} files"
     label = f"{done}/{total} passages" if step.texts_waiting else files
+    rate = step.texts_embedded / max(seconds, 1e-3)
     columns = {
-        "rate": f"{step.texts_embedded / max(seconds, 1e-3):.1f} passages/s"
-        if step.texts_embedded
-        else "",
-        "left": "" if left is None else f"about {duration_text(left)} left",
+        "rate": f"{rate:.1f} passages/s" if rate else "",
+        "left": _ingest_left(step, total - done, seconds),
     }
     parts = [label, f"{done / max(total, 1):.0%}", *columns.values()]
     line = ", ".join(part for part in parts if part)
@@ -69,20 +57,48 @@ def _ingest_step(step: Progress, seconds: float) -> _Step:
     )
 
 
-def _texts_total(step: Progress, read: float, done: int) -> int:
-    """How many passages there will be, by those of the bytes that are read; 0: not known."""
-    return max(round(step.texts_read / read), done) if read else 0
+def _ingest_work(step: Progress) -> tuple[int, int]:
+    """What is done, and of how much: passages if vectors are made, which take the time, else bytes.
+
+    While files are read, how many passages there will be is judged by those of the bytes so far.
+    """
+    if not step.makes_vectors:
+        return step.bytes_done, step.bytes_total
+    done = step.texts_embedded + step.texts_reused
+    if step.texts_waiting:
+        return done, done + step.texts_waiting
+    read = _share_read(step)
+    return done, max(round(step.texts_read / read), done) if read else 0
+
+
+def _ingest_left(step: Progress, undone: int, seconds: float) -> str:
+    """How long it takes yet, in words; "" while nothing tells."""
+    if step.files_done == step.files_total and undone <= 0:
+        return "finishing"  # it is measured which questions to refuse
+    read = _share_read(step)
+    left = seconds * (1 - read) / read if read else None
+    if step.texts_embedded:
+        left = max(left or 0.0, undone * seconds / step.texts_embedded)
+    elif step.makes_vectors and (step.texts_waiting or step.texts_reused < step.texts_read):
+        left = None  # how fast the model is has yet to be seen
+    return "" if left is None else f"about {duration_text(left)} left"
+
+
+def _share_read(step: Progress) -> float:
+    return step.bytes_done / max(step.bytes_total, 1)
 
 
 def _ingest_columns() -> tuple[ProgressColumn, ...]:
-    from rich.progress import BarColumn, TextColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.table import Column
 
     one_line = Column(no_wrap=True, overflow="ellipsis")
     return (
+        SpinnerColumn(),  # a batch of passages may take a minute, in which nothing else moves
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
         TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[left]}"),
         TextColumn("{task.fields[path]}", markup=False, table_column=one_line),

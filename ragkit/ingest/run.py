@@ -238,7 +238,12 @@ class Ingest:
                 while self._waiting and self._waiting[0].texts_needed <= self._texts.back:
                     self._store_document(self._next(), is_whole=True)
                 self._commits.commit_if_due()
-            self._account.show()
+            self._show()
+
+    def _show(self) -> None:
+        """Show how far the run is, with the file whose passages are with the model."""
+        self._account.path = self._texts.at_work or self._account.path
+        self._account.show()
 
     def _store_waiting(self) -> None:
         """Store the words of documents whose vectors are not there yet."""
@@ -296,7 +301,7 @@ class Ingest:
         self._account.show()
         for group in _grouped(self._store.waiting(), GROUP):
             doubtful |= self._send(group)
-            self._account.show()
+            self._show()
             self._take()
             while self._texts.is_full and self._texts.is_on:
                 self._take(wait_s=TAKE_APART_S)
@@ -324,7 +329,6 @@ class Ingest:
                 doubtful.add(hit.doc_id)
             else:
                 self._texts.send([key], [text], hit.path)
-                self._account.path = hit.path
         return doubtful
 
     def _add_again(self, doc_ids: set[str]) -> bool:
