@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -91,7 +92,7 @@ def index(
     config, _ = configured_embedder(settings, embedder, backend)
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
-        if not (dry_run or quiet):
+        if not (dry_run or quiet) and all(map(os.path.lexists, paths or ())):
             say(f"Index {rag.path}")
         with ingest_progress(quiet=quiet or json) as show, _way_without_a_model(rag):
             report = rag.index(
