@@ -70,6 +70,8 @@ def words(text: str) -> list[str]:
     """
     found: list[str] = []
     folded = simplified(compose(visible(join_lines(text))))
+    if folded.isascii():
+        return [word.replace(",", "") for word in _word().findall(folded)]
     for word in _word().findall(folded):
         if is_cjk(word):
             found.extend(bigrams(word))
@@ -138,7 +140,9 @@ def stem(word: str) -> str:
     >>> stem("notices"), stem("notice"), stem("ending"), stem("is"), stem("2019")
     ('notic', 'notic', 'end', 'is', '2019')
     """
-    if not (word.isascii() and word.isalpha()) or word.endswith("ss"):
+    if not word.endswith(_SUFFIXES) or word.endswith("ss"):
+        return word
+    if not (word.isascii() and word.isalpha()):
         return word
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
@@ -175,6 +179,8 @@ def cjk_share(text: str) -> float:
     One ideograph weighs as much as one word, so that a foreign term does not decide. A text
     without either has none.
     """
-    cjk = len(script("cjk").findall(text))
+    cjk = 0 if text.isascii() else len(script("cjk").findall(text))
+    if not cjk:
+        return 0.0
     others = sum(not (w[0].isdigit() or is_cjk(w)) for w in _word().findall(text))
-    return cjk / (cjk + others) if cjk else 0.0
+    return cjk / (cjk + others)
