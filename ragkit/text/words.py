@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.raising import unraise
 from ragkit.text.scripts import is_cjk, join_lines, script, script_class
 from ragkit.text.visible import visible
@@ -109,7 +110,7 @@ _ENGLISH_WORDS = """
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 """Function and question words. Negations are handled apart and do not belong here."""
 
-_CHINESE = re.compile(
+_CHINESE = late_pattern(
     "什么时候|是不是|为什么|怎么样|有没有|是否|什么|多少|哪些|哪里|哪个|哪位|哪种|哪年|怎么|怎样|如何|为何"
     "|多久|几个|请问|以及|一个|[的了是在吗呢吧啊哪谁何]"
 )
