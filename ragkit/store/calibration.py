@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import ModelError
 from ragkit.protocols import SearchRequest
+from ragkit.system import DaemonPool
 from ragkit.text.sentences import sentences
 from ragkit.text.words import cjk_share, content_terms
 
@@ -62,6 +63,7 @@ _LEAST_OWN, _CHUNKS_A_SENTENCE = 12, 8
 """A small index gives fewer sentences: for a model in this process one takes as long as a chunk of
 the same length, and the measurement is not to take longer than the ingest."""
 
+_AT_ONCE = 4
 _REACH_CHARS = 8000
 _NEAR, _DEPTH = 8, 41
 """How many hits are read first, and at most: to read and check them takes most of the time."""
@@ -186,11 +188,15 @@ def calibrated(store: VectorStore, embedder: Embedder) -> Calibration:
         embedder: Its own; errors are those of `Embedder.embed_query`.
     """
     chunks = _sampled(store)
-    foreign = {s: [embedder.embed_query(pair[i]) for pair in PROBES] for i, s in enumerate("ac")}
+    said = _own_sentences(chunks)
+    asked = [pair[i] for i in (0, 1) for pair in PROBES] + [sentence for _, sentence in said]
+    vectors = _embedded(asked, embedder)
+    count = len(PROBES)
+    foreign = {"a": vectors[:count], "c": vectors[count : 2 * count]}
     probes = {s: [_Found(store, vector) for vector in foreign[s]] for s in "ac"}
     own: dict[str, list[tuple[float, float | None]]] = {"a": [], "c": []}
-    for chunk, sentence in _own_sentences(chunks):
-        found = _Found(store, embedder.embed_query(sentence))
+    for (chunk, sentence), vector in zip(said, vectors[2 * count :], strict=True):
+        found = _Found(store, vector)
         hit = found.first(partial(_is_chunk, chunk.chunk_id)) or found.hits[-1]
         own[script_of(sentence)].append(_with_lead(hit.score or 0.0, found.hits))
     skill, crosses = _crossing(foreign["a"], foreign["c"])
@@ -239,6 +245,15 @@ def _own_sentences(chunks: Sequence[Hit]) -> list[tuple[Hit, str]]:
 def _is_fitting(sentence: str) -> bool:
     least, most = _SENTENCE_CHARS[script_of(sentence)]
     return least <= len(sentence) <= most and "\n\n" not in sentence
+
+
+def _embedded(texts: Sequence[str], embedder: Embedder) -> list[Vectors]:
+    """The vectors of questions, several asked for at once, since a server takes some time."""
+    pool = DaemonPool(_AT_ONCE)
+    try:
+        return pool.map(embedder.embed_query, texts)
+    finally:
+        pool.close()
 
 
 def _is_chunk(chunk_id: str, hit: Hit) -> bool:
