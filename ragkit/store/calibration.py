@@ -196,7 +196,7 @@ def calibrated(store: VectorStore, embedder: Embedder) -> Calibration:
     probes = {s: [_Found(store, vector) for vector in foreign[s]] for s in "ac"}
     own: dict[str, list[tuple[float, float | None]]] = {"a": [], "c": []}
     for (chunk, sentence), vector in zip(said, vectors[2 * count :], strict=True):
-        found = _Found(store, vector)
+        found = _Found(store, vector, least=_DEPTH)
         hit = found.first(partial(_is_chunk, chunk.chunk_id)) or found.hits[-1]
         own[script_of(sentence)].append(_with_lead(hit.score or 0.0, found.hits))
     skill, crosses = _crossing(foreign["a"], foreign["c"])
@@ -261,11 +261,11 @@ def _is_chunk(chunk_id: str, hit: Hit) -> bool:
 
 
 class _Found:
-    """What a question finds, best first: the nearest few, and more once they are asked for."""
+    """What a question finds, best first: the `least` nearest, and more once they are asked for."""
 
-    def __init__(self, store: VectorStore, vector: Vectors) -> None:
+    def __init__(self, store: VectorStore, vector: Vectors, *, least: int = _NEAR) -> None:
         self._store, self._vector = store, vector
-        self._depth = 0
+        self._least, self._depth = least, 0
         self.hits: list[Hit] = []
 
     def first(self, is_meant: Callable[[Hit], bool]) -> Hit | None:
@@ -274,7 +274,7 @@ class _Found:
             found = next(filter(is_meant, self.hits), None)
             if found is not None or self._depth == _DEPTH or len(self.hits) < self._depth:
                 return found
-            self._depth = _DEPTH if self._depth else _NEAR
+            self._depth = _DEPTH if self._depth else self._least
             self.hits = self._search()
 
     def _search(self) -> list[Hit]:
