@@ -39,32 +39,36 @@ Given = Annotated[
     ),
 ]
 
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Remove documents even if over half of a folder is gone.")
+]
+ForgetRemoved = Annotated[
+    bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
+]
+Files = Annotated[bool, typer.Option("--files", help="Name every file in the report.")]
+
 
 def index(
     paths: Given = None,
     index: IndexName = "",
     embedder: NewEmbedder = None,
     backend: Backend = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be done.")
-    ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
-    ] = False,
-    forget_removed: Annotated[
-        bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
-    ] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    dry_run: DryRun = False,
+    prune: Prune = False,
+    forget_removed: ForgetRemoved = False,
     quiet: Quiet = False,
-    files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
+    files: Files = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
