@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def planned_report(plan: Plan) -> IndexReport:
     """What an ingest of the plan would report if every file could be loaded; for a dry run."""
-    return replace(_report(plan, plan.load, []), dry_run=True)
+    return _report(plan, plan.load, [])
 
 
 class _Reading(NamedTuple):
