@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         DocumentInfo,
         Dropped,
         Erasure,
+        Estimate,
         FileOutcome,
         Filter,
         Found,
@@ -102,6 +103,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Chunk",
     "FileOutcome",
     "IndexReport",
+    "Estimate",
     "DocumentInfo",
     "SourceRules",
     # embed and chat: what a model of your own has to offer

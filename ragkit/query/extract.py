@@ -11,7 +11,6 @@ answer contains the reference. Embedding the sentence before it along with each 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from ragkit.query.proof.places import Place
 from ragkit.query.proof.support import Evidence, judge
 from ragkit.records import Sentence
 from ragkit.text.injection import spans_without
+from ragkit.text.patterns import late_pattern
 from ragkit.text.statements import statements
 from ragkit.text.words import content_terms, words
 
@@ -54,19 +54,19 @@ and more seldom the answer. With no other term than the question's it is left ou
 _FIRST = 1.0
 """What the score is raised by in the first passage, half as much in the second, and so on."""
 
-_RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
+_RULE = late_pattern(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
 """The line below the names of a Markdown table's columns."""
 
-_HEADING = re.compile(r"#{1,6}(?:[ \t]|\Z)")
+_HEADING = late_pattern(r"#{1,6}(?:[ \t]|\Z)")
 
-_QUESTION = re.compile(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?？][*_ ]*")
+_QUESTION = late_pattern(r"\W{0,9}(?:\d+[.)] )?(?:[^.?!。？！\n]|[.!](?=\S))*[?？][*_ ]*")
 """A line that is one question."""
 
 LONGEST_ANSWER = 200
 """Characters up to which an answer is quoted from its beginning on."""
 
-_REFERENCES = re.compile(rf"(?:{MARK}\s*)+")
-_LAST_REFERENCE = re.compile(rf"\s*{MARK}\Z")
+_REFERENCES = late_pattern(rf"(?:{MARK}\s*)+")
+_LAST_REFERENCE = late_pattern(rf"\s*{MARK}\Z")
 
 _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "！”", "；）")
 """How what is said in whole sentences ends."""

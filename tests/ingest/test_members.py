@@ -15,14 +15,15 @@ from office_files import archive, with_password_bit
 
 from ragkit.config import Config
 from ragkit.errors import LoadError
+from ragkit.ingest.choices import upwards
 from ragkit.ingest.load.aids import ReadingAids, with_aids
 from ragkit.ingest.load.formats import read_with
 from ragkit.ingest.load.frames import pack_parsed, unpack_parsed
 from ragkit.ingest.load.members import Member
 from ragkit.ingest.load.readers.archives import read_tar, read_zip
 from ragkit.ingest.load.readers.mail import read_eml
-from ragkit.ingest.plan import _upwards
 from ragkit.pipeline import Pipeline
+from ragkit.records import SourceRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +175,20 @@ def test_what_was_removed_by_hand_stays_out(corpus: Corpus) -> None:
     )  # fmt: skip
 
 
+def test_rules_of_a_folder_hold_within_files(corpus: Corpus) -> None:
+    corpus.write("m.eml", mail("m", {"a.txt": b"text", "b.csv": b"x,y\n1,2\n"}))
+    corpus.write("other.md", b"other")
+    rules = SourceRules(include=("*.eml",), exclude=("*.csv",))
+    report = corpus.index(rules=rules)
+    assert report.added == ("m.eml", "m.eml!/a.txt")
+    assert {o.path: o.reason for o in report.skipped} == {
+        "m.eml!/b.csv": "left out by --exclude",
+        "other.md": "not among the included",
+    }
+    later = SourceRules(exclude=("*.txt",))
+    assert corpus.index(rules=later).removed == ("m.eml!/a.txt",)
+
+
 def test_members_that_a_moved_or_killed_run_lost_are_read_again(corpus: Corpus) -> None:
     corpus.write("a.zip", archive({"n.md": "# Notes", "o.md": "# Others"}))
     corpus.index()
@@ -191,7 +206,7 @@ def test_a_single_file_that_was_indexed_does_not_become_its_folder(corpus: Corpu
     corpus.write("other.md", b"other")
     corpus.rag.index(corpus.folder / "m.eml")
     assert set(corpus.rag.index().unchanged) == {"m.eml", "m.eml!/a.txt"}
-    assert list(_upwards("/d/m.eml!/a/b.txt")) == [
+    assert list(upwards("/d/m.eml!/a/b.txt")) == [
         "/d/m.eml!/a/b.txt", "/d/m.eml!/a", "/d/m.eml!", "/d/m.eml", "/d",
     ]  # fmt: skip
 

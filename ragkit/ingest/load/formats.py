@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ragkit.errors import LoadError
 from ragkit.records import Page, reading_notes
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +32,7 @@ Structure = Literal["plain", "markdown", "rst", "code", "rows", "sheets"]
 GROUP = "ragkit.readers"
 """The entry points under which installed packages offer a `Format` each."""
 
-_IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w+")
+_IMPORT_PATH = late_pattern(r"\w+(\.\w+)*:\w+")
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +71,7 @@ class Format:
             of `ragkit.config.LoadSettings`.
         keeps_lines: Whether the text has the lines of the file, so that a line can be named.
         names: Whole names of files without a suffix, e.g. ``("makefile",)``.
+        about: What of its files is read, in a sentence or two, for people who choose what to index.
 
     Raises:
         ValueError: A suffix has no dot, a reader is no path of an import, or there is no such
@@ -83,6 +85,7 @@ class Format:
     sandboxed: bool = True
     keeps_lines: bool = False
     names: tuple[str, ...] = ()
+    about: str = ""
 
     def __post_init__(self) -> None:
         wrong = [s for s in self.suffixes if not re.fullmatch(r"\.[^./]+", s)]
@@ -125,6 +128,8 @@ FORMATS = (
             "readme license licence copying notice authors changes changelog contributing install "
             "news todo version"
         ),
+        about="The text as it stands. The encoding is told from the bytes: UTF-8, UTF-16, GB18030, "
+        "Big5, Shift JIS, EUC-KR, the Windows code pages and others.",
     ),
     Format(
         "markdown",
@@ -133,8 +138,18 @@ FORMATS = (
         "markdown",
         sandboxed=False,
         keeps_lines=True,
+        about="The text as it stands, without comments, which no reader of the page sees. "
+        "Passages are cut at headings.",
     ),
-    Format("rst", _suffixes("rst rest"), _TEXT, "rst", sandboxed=False, keeps_lines=True),
+    Format(
+        "rst",
+        _suffixes("rst rest"),
+        _TEXT,
+        "rst",
+        sandboxed=False,
+        keeps_lines=True,
+        about="The text as it stands. Passages are cut at headings.",
+    ),
     Format(
         "code",
         _suffixes(
@@ -152,40 +167,165 @@ FORMATS = (
             "makefile dockerfile containerfile jenkinsfile gemfile rakefile procfile vagrantfile "
             "brewfile justfile"
         ),
-    ),
-    Format("csv", _suffixes("csv tsv tab"), f"{_READERS}.csv:read_csv", "rows", sandboxed=False),
-    Format(
-        "json", _suffixes("json geojson"), f"{_READERS}.json:read_json", "rows", sandboxed=False
+        about="The source as it stands. Passages are cut at blank lines, best between functions.",
     ),
     Format(
-        "jsonl", _suffixes("jsonl ndjson"), f"{_READERS}.json:read_jsonl", "rows", sandboxed=False
+        "csv",
+        _suffixes("csv tsv tab"),
+        f"{_READERS}.csv:read_csv",
+        "rows",
+        sandboxed=False,
+        about="Each row as a line of `column: value`. Delimiter and header are told from the file.",
+    ),
+    Format(
+        "json",
+        _suffixes("json geojson"),
+        f"{_READERS}.json:read_json",
+        "rows",
+        sandboxed=False,
+        about="Each value as a line of `path: value`, each record as a paragraph.",
+    ),
+    Format(
+        "jsonl",
+        _suffixes("jsonl ndjson"),
+        f"{_READERS}.json:read_jsonl",
+        "rows",
+        sandboxed=False,
+        about="As `json`, for a file with a record on each line. A broken line is noted, and the "
+        "others are read.",
     ),
     # The parsers of these can hang, crash or eat memory.
-    Format("pdf", _suffixes("pdf"), f"{_READERS}.pdf:read_pdf"),
-    Format("docx", _suffixes("docx docm dotx dotm"), f"{_READERS}.docx:read_docx", "markdown"),
+    Format(
+        "pdf",
+        _suffixes("pdf"),
+        f"{_READERS}.pdf:read_pdf",
+        about="The text of each page, with columns, tables and the values of forms; answers name "
+        "the page. Scans have no text: their pages are named, and nothing of them can be found.",
+    ),
+    Format(
+        "docx",
+        _suffixes("docx docm dotx dotm"),
+        f"{_READERS}.docx:read_docx",
+        "markdown",
+        about="What Word shows: headings, lists, tables, notes, comments, headers and footers. "
+        "Hidden and struck-out text is left out.",
+    ),
+    Format(
+        "doc",
+        _suffixes("doc dot"),
+        f"{_READERS}.old_office:read_doc",
+        "markdown",
+        about="As `docx`, through an installed LibreOffice; skipped with a hint without one.",
+    ),
     Format(
         "pptx",
         _suffixes("pptx pptm ppsx ppsm potx potm"),
         f"{_READERS}.pptx:read_pptx",
         "markdown",
+        about="The slides in their order, each a page: titles, points, tables, charts, notes and "
+        "comments. Hidden slides are left out and told.",
     ),
     Format(
-        "xlsx", _suffixes("xlsx xlsm xltx xltm xlsb"), f"{_READERS}.sheets:read_sheets", "sheets"
+        "ppt",
+        _suffixes("ppt pps pot"),
+        f"{_READERS}.old_office:read_ppt",
+        "markdown",
+        about="As `pptx`, through an installed LibreOffice; skipped with a hint without one.",
     ),
-    Format("xls", _suffixes("xls xlt"), f"{_READERS}.sheets:read_sheets", "sheets"),
-    Format("ods", _suffixes("ods ots"), f"{_READERS}.sheets:read_sheets", "sheets"),
-    Format("odt", _suffixes("odt ott"), f"{_READERS}.odf:read_odt", "markdown"),
-    Format("odp", _suffixes("odp otp"), f"{_READERS}.odf:read_odp", "markdown"),
-    Format("rtf", _suffixes("rtf"), f"{_READERS}.rtf:read_rtf", "markdown"),
-    Format("doc", _suffixes("doc dot"), f"{_READERS}.old_office:read_doc", "markdown"),
-    Format("ppt", _suffixes("ppt pps pot"), f"{_READERS}.old_office:read_ppt", "markdown"),
-    Format("epub", _suffixes("epub"), f"{_READERS}.epub:read_epub", "markdown"),
-    Format("eml", _suffixes("eml"), f"{_READERS}.mail:read_eml", "markdown"),
-    Format("msg", _suffixes("msg"), f"{_READERS}.msg:read_msg", "markdown"),
-    Format("mbox", _suffixes("mbox"), f"{_READERS}.mail:read_mbox", "markdown", names=("mbox",)),
-    Format("zip", _suffixes("zip"), f"{_READERS}.archives:read_zip"),
-    Format("tar", _suffixes("tar tgz tbz2 txz"), f"{_READERS}.archives:read_tar"),
-    Format("html", _suffixes("html htm xhtml"), f"{_READERS}.html:read_html", "markdown"),
+    Format(
+        "xlsx",
+        _suffixes("xlsx xlsm xltx xltm xlsb"),
+        f"{_READERS}.sheets:read_sheets",
+        "sheets",
+        about="Each row as `column: value`, each sheet a page below its name. Dates are ISO 8601, "
+        "numbers as their cells show them. Hidden sheets are left out and told.",
+    ),
+    Format(
+        "xls",
+        _suffixes("xls xlt"),
+        f"{_READERS}.sheets:read_sheets",
+        "sheets",
+        about="As `xlsx`; numbers are plain.",
+    ),
+    Format(
+        "ods",
+        _suffixes("ods ots"),
+        f"{_READERS}.sheets:read_sheets",
+        "sheets",
+        about="As `xlsx`; percentages and amounts as their cells show them.",
+    ),
+    Format(
+        "odt",
+        _suffixes("odt ott"),
+        f"{_READERS}.odf:read_odt",
+        "markdown",
+        about="What LibreOffice shows: headings, lists, tables, formulas, notes and comments.",
+    ),
+    Format(
+        "odp",
+        _suffixes("odp otp"),
+        f"{_READERS}.odf:read_odp",
+        "markdown",
+        about="The slides, each a page, with their notes. Hidden slides are left out and told.",
+    ),
+    Format(
+        "rtf",
+        _suffixes("rtf"),
+        f"{_READERS}.rtf:read_rtf",
+        "markdown",
+        about="Headings, tables, lists and footnotes, without hidden text. Needs the extra "
+        "`office`.",
+    ),
+    Format(
+        "epub",
+        _suffixes("epub"),
+        f"{_READERS}.epub:read_epub",
+        "markdown",
+        about="The chapters in reading order, each a page, without cover and table of contents.",
+    ),
+    Format(
+        "eml",
+        _suffixes("eml"),
+        f"{_READERS}.mail:read_eml",
+        "markdown",
+        about="Sender, receivers, date, subject and text of a mail. Its attachments are documents "
+        "of their own.",
+    ),
+    Format(
+        "msg",
+        _suffixes("msg"),
+        f"{_READERS}.msg:read_msg",
+        "markdown",
+        about="As `eml`, from Outlook. Needs the extra `office`.",
+    ),
+    Format(
+        "mbox",
+        _suffixes("mbox"),
+        f"{_READERS}.mail:read_mbox",
+        "markdown",
+        names=("mbox",),
+        about="Many mails, each a page.",
+    ),
+    Format(
+        "zip",
+        _suffixes("zip"),
+        f"{_READERS}.archives:read_zip",
+        about="With `load.archives=true`: the list of its files, which are documents of their own.",
+    ),
+    Format(
+        "tar",
+        _suffixes("tar tgz tbz2 txz"),
+        f"{_READERS}.archives:read_tar",
+        about="As `zip`, packed or not.",
+    ),
+    Format(
+        "html",
+        _suffixes("html htm xhtml"),
+        f"{_READERS}.html:read_html",
+        "markdown",
+        about="What a browser shows: headings, lists, tables. Scripts and hidden parts are left "
+        "out.",
+    ),
 )
 
 SANDBOXED = tuple(row.kind for row in FORMATS if row.sandboxed)

@@ -13,6 +13,8 @@ from ragkit.store.local.catalog import (
     BUSY_MS,
     FORMAT_VERSION,
     LOG_KEPT_BYTES,
+    LOG_LONG_BYTES,
+    PAGE_BYTES,
     SEALED,
     check_seal,
     make_durable,
@@ -63,7 +65,9 @@ def _sealed(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     file = path / "catalog.db"
-    if not file.is_file():
+    with translated(path, diagnose=False):
+        is_there = file.is_file()
+    if not is_there:
         msg = f"no index at {path}; `ragkit index FOLDER` makes one"
         raise IndexNotFoundError(msg, path)
     with translated(path, diagnose=False):
@@ -79,6 +83,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
                 make_durable(connection)
                 connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
                 connection.execute("PRAGMA cache_size = -32768")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_LONG_BYTES // PAGE_BYTES}")
             else:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
                 connection.execute("PRAGMA query_only = ON")
