@@ -17,6 +17,7 @@ from ragkit.ingest.load.readers.html import read_html
 from ragkit.ingest.load.readers.markdown_writer import literal_line
 from ragkit.ingest.load.readers.page_texts import PageTexts, numbered
 from ragkit.ingest.load.readers.text import decode_text
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ _SHOWN = ("From", "To", "Cc", "Date")
 _SIGNS = frozenset(("from", "to", "date", "subject", "received", "message-id", "return-path"))
 _BOM = b"\xef\xbb\xbf"
 _LEADING = re.compile(r" {0,3}(?! )")
-_ENVELOPE = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]*\d\d?:\d\d[^\n]*\n")
+_ENVELOPE = late_pattern(rb"From [^\n]*\d\d?:\d\d[^\n]*\n")
 """How a message of a mailbox begins: behind a blank line, with a time in it, which prose lacks."""
 
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
@@ -88,7 +89,7 @@ def read_mbox(data: bytes, name: str) -> Parsed:
 
 def _messages(data: bytes, name: str) -> Iterator[bytes]:
     """The messages of a mailbox, each without the line that begins it."""
-    starts = list(_ENVELOPE.finditer(data))
+    starts = list(_envelopes(data))
     if not starts or data[: starts[0].start()].strip():
         msg = "is no mailbox: it does not begin with `From ` and a time"
         raise UnsupportedFormatError(msg, name)
@@ -96,6 +97,19 @@ def _messages(data: bytes, name: str) -> Iterator[bytes]:
     for start, end in zip(starts, ends, strict=True):
         raw = data[start.end() : end]
         yield _QUOTED_FROM.sub(rb"\1", raw) if b"\n>" in raw else raw
+
+
+def _envelopes(data: bytes) -> Iterator[re.Match[bytes]]:
+    """The lines that begin messages; a mailbox is too large to be searched by a pattern."""
+    place = 0
+    while place >= 0:
+        before = data[max(0, place - 3) : place]
+        if place == 0 or before.endswith((b"\n\n", b"\n\r\n")):
+            found = _ENVELOPE.match(data, place)
+            if found:
+                yield found
+        place = data.find(b"\nFrom ", place)
+        place += 1 if place >= 0 else 0
 
 
 def _parsed(data: bytes) -> EmailMessage:
