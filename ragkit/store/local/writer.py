@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
 from ragkit.records import NO_RULES, SourceRules
+from ragkit.store.local.cache import cache_checksum, point_cache
 from ragkit.store.local.catalog import (
     Bulk,
     commit,
@@ -73,7 +74,7 @@ class _Bulks(NamedTuple):
     @classmethod
     def of(cls, connection: sqlite3.Connection, build: Build) -> _Bulks:
         return cls(
-            Bulk(connection, "embedding_cache", columns=2, rows=256),
+            Bulk(connection, "embedding_cache", columns=3, rows=256, verb="REPLACE"),
             Bulk(connection, "chunks", columns=13, rows=128),
             Bulk(connection, "pending", columns=2, rows=256),
             # FTS5 writes out what it holds whenever a statement of several rows begins: few and
@@ -334,12 +335,9 @@ class Writer:
             self._segments.flush()
             for key, vector in self._new.items():
                 if key not in self._moved:
-                    self._bulk.cache.add(key, vector)
+                    self._bulk.cache.add(key, vector, cache_checksum(key, vector))
             self._bulk.cache.write()
-            self._connection.executemany(
-                "UPDATE embedding_cache SET vector = ? WHERE key = ?",
-                [(vector, key) for key, vector in self._moved.items()],
-            )
+            point_cache(self._connection, self._moved.items())
             self._write_chunks()
             self._live.flush()
             self._commit()
