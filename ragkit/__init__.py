@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         CitationError,
         ConfigError,
         EmbeddingFailedError,
+        FilterError,
         ForeignFilesError,
         FormatVersionError,
         IndexChangedError,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         Chunk,
         Citation,
         Compaction,
+        Condition,
         Context,
         Document,
         DocumentChange,
@@ -122,6 +124,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Erasure",
     "SearchRequest",
     "Filter",
+    "Condition",
     "Hit",
     "HitRanks",
     # ground and answer
@@ -161,6 +164,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "StorageFullError",
     "UnsupportedByStoreError",
     "CitationError",
+    "FilterError",
 ]
 
 # Where the names live, light modules first: the pipeline is loaded for nothing else.

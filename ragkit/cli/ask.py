@@ -19,6 +19,7 @@ from ragkit.cli.options import (
     Question,
     SearchMode,
     Settings,
+    Where,
     configured,
     moment,
     open_pipeline,
@@ -45,6 +46,7 @@ def ask(
     ] = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     as_of: AsOf = None,
     explain: Explain = False,
     json: Json = False,
@@ -60,7 +62,7 @@ def ask(
         answer__strict=strict,
     )
     with open_pipeline(index, config) as rag:
-        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind))
+        events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
         shown = shown_until_first(events, "Searching and reading …")
         answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None

@@ -24,6 +24,7 @@ from ragkit.cli.options import (
     Paths,
     SearchMode,
     Settings,
+    Where,
     configured,
     open_pipeline,
     restriction,
@@ -66,6 +67,7 @@ def chat(
     think: Think = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     explain: Explain = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -85,7 +87,7 @@ def chat(
 
     config, _ = configured(settings, models__chat=named, search__mode=mode, answer__think=think)
     with open_pipeline(index, config) as rag:
-        conversation = rag.chat(system=system, k=k, **restriction(path, kind))
+        conversation = rag.chat(system=system, k=k, **restriction(path, kind, where))
         talk(IndexSession(rag, conversation, explain=explain))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from ragkit.config import Config
     from ragkit.pipeline import Pipeline
+    from ragkit.records import Condition, Operator
+
+_CONDITION = re.compile(r"\s*([^<>=]*[^<>=\s])\s*(<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
 
 
 def _question(text: str) -> str:
@@ -92,6 +96,15 @@ Paths = Annotated[
 Kinds = Annotated[
     list[str],
     typer.Option("--kind", metavar="KIND", help="Only documents of a kind, e.g. pdf; repeatable."),
+]
+Where = Annotated[
+    list[str],
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only documents whose metadata are so: 'author=Chen', 'year=2023|2024', "
+        "'date>=2024-03'; repeatable, all must hold.",
+    ),
 ]
 Chat = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`.")
@@ -220,8 +233,30 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def restriction(paths: Sequence[str], kinds: Sequence[str]) -> Mapping[str, Any]:
+def restriction(
+    paths: Sequence[str], kinds: Sequence[str], where: Sequence[str] = ()
+) -> Mapping[str, Any]:
     """The ``restrict`` argument of a search, from its options."""
     from ragkit.records import Filter
 
-    return {"restrict": Filter(tuple(paths), tuple(kinds))}
+    return {"restrict": Filter(tuple(paths), tuple(kinds), tuple(map(_condition, where)))}
+
+
+def _condition(text: str) -> Condition:
+    """What ``author=Chen|Lee`` stands for."""
+    from ragkit.records import Condition
+
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        msg = f"--where {text!r}: expected FIELD=VALUE, or <, <=, > or >= in place of ="
+        raise ConfigError(msg)
+    name, value = found[1], found[3]
+    operator: Operator = found[2]  # type: ignore[assignment]  # the pattern has these alone
+    if operator == "=" and "|" in value:
+        return Condition(name, "in", tuple(_scalar(part.strip()) for part in value.split("|")))
+    return Condition(name, operator, _scalar(value))
+
+
+def _scalar(text: str) -> str | bool:
+    """A value as it was typed; as a number it is compared with numbers all the same."""
+    return text == "true" if text in ("true", "false") else text

@@ -17,6 +17,7 @@ from ragkit.cli.options import (
     Question,
     SearchMode,
     Settings,
+    Where,
     configured,
     moment,
     open_pipeline,
@@ -43,6 +44,7 @@ def search(
     mode: SearchMode = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     as_of: AsOf = None,
     explain: Explain = False,
     json: Json = False,
@@ -51,7 +53,7 @@ def search(
     """Find the passages that speak about a question. No chat model is asked."""
     config, _ = configured(settings, search__mode=mode)
     with open_pipeline(index, config) as rag:
-        hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind))
+        hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
         say_waiting(rag.stats())
     if json:
         print_json(hits)
@@ -71,6 +73,7 @@ def why_not(
     mode: SearchMode = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -80,7 +83,12 @@ def why_not(
     with open_pipeline(index, config) as rag:
         try:
             told = rag.why_not(
-                question, document, page=page, text=text, answer=answer, **restriction(path, kind)
+                question,
+                document,
+                page=page,
+                text=text,
+                answer=answer,
+                **restriction(path, kind, where),
             )
         except ValueError as exc:
             raise typer.BadParameter(str(exc), param_hint="--expect") from exc
@@ -95,8 +103,8 @@ def why_not(
     for s in told.standings[:SHOWN]:
         ranks = ["-" if rank is None else str(rank) for rank in (s.rank, s.dense, s.keyword)]
         cosine = "-" if s.score is None else f"{s.score:.3f}"
-        where = ("-" if s.page is None else str(s.page), f"{s.start}-{s.end}")
-        rows.append((*ranks, cosine, *where, shortened(s.text, 50)))  # type: ignore[arg-type]  # seven texts
+        place_in = ("-" if s.page is None else str(s.page), f"{s.start}-{s.end}")
+        rows.append((*ranks, cosine, *place_in, shortened(s.text, 50)))  # type: ignore[arg-type]  # seven texts
     typer.echo()
     print_table(rows)
     if len(told.standings) > SHOWN:
