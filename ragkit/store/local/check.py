@@ -18,7 +18,7 @@ from sqlite_utils import Database
 from ragkit.errors import FormatVersionError, IndexCorruptError
 from ragkit.protocols import Violation
 from ragkit.records import make_chunk_id
-from ragkit.store.local.cache import wrong_entries
+from ragkit.store.local.cache_entries import wrong_entries
 from ragkit.store.local.catalog import (
     ADDED,
     SEALED,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexCorruptError
 from ragkit.store.local.builds import allow_shrinking, delete_documents, free_pages
-from ragkit.store.local.cache import point_cache
+from ragkit.store.local.cache_entries import point_cache
 from ragkit.store.local.catalog import ANALYSIS, Bulk, commit, end_log, read_build, translated
 from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ragkit.errors import FormatVersionError, IndexCorruptError, IndexNotFoundError
-from ragkit.store.local.cache import add_cache_checksums
+from ragkit.store.local.cache_entries import add_cache_checksums
 from ragkit.store.local.catalog import (
     APPLICATION_ID,
     BUSY_MS,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.local.cache import wrong_entries
+from ragkit.store.local.cache_entries import wrong_entries
 from ragkit.store.local.catalog import (
     KEYWORDS,
     Bulk,

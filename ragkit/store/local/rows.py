@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.local.cache import cache_checksum, has_cache_checksums
+from ragkit.store.local.cache_entries import cache_checksum, has_cache_checksums
 from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
 from ragkit.records import NO_RULES, SourceRules
-from ragkit.store.local.cache import cache_checksum, point_cache
+from ragkit.store.local.cache_entries import cache_checksum, point_cache
 from ragkit.store.local.catalog import (
     Bulk,
     commit,
