@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         DocumentInfo,
         Dropped,
         Erasure,
+        Estimate,
         FileOutcome,
         Filter,
         Found,
@@ -100,6 +101,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Chunk",
     "FileOutcome",
     "IndexReport",
+    "Estimate",
     "DocumentInfo",
     "SourceRules",
     # embed and chat: what a model of your own has to offer

@@ -489,6 +489,21 @@ class FileOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an ingest is thought to cost before it runs.
+
+    Attributes:
+        passages: To be made, from the sizes of files; of PDF files that says little.
+        seconds: That it takes; None: nothing was measured on this machine that it could rest on.
+        basis: The earlier run whose pace the seconds rest on, for people; empty if there is none.
+    """
+
+    passages: int
+    seconds: float | None = None
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
     """The account of one ingest: every file is in exactly one of the tuples of paths.
 
@@ -498,6 +513,7 @@ class IndexReport:
     ``without_text`` names the documents that hold no text at all, e.g. scans. ``notes`` say
     what is wrong with files that are in the index nevertheless, and of which the embedder refused
     a text. ``embedded`` counts texts that got a vector, ``reused`` those found in the cache.
+    ``estimate`` is what a dry run tells of the work; any other run has none.
     """
 
     added: tuple[str, ...] = ()
@@ -517,8 +533,13 @@ class IndexReport:
     embedded: int = 0
     reused: int = 0
     generation: int = 0
-    dry_run: bool = False
     seconds: float = 0.0
+    estimate: Estimate | None = None
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether it tells what would be done: nothing was written."""
+        return self.estimate is not None
 
 
 @dataclass(frozen=True, slots=True)
