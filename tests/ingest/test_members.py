@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import make_files
 import pytest
+from hash_embedder import HashEmbedder
 from office_files import archive, with_password_bit
 
 from ragkit.config import Config
@@ -309,3 +310,17 @@ def test_members_pass_between_processes_as_they_are() -> None:
     parsed = read_eml(made, "m.eml")
     assert unpack_parsed(*pack_parsed(parsed)) == parsed
     assert parsed.members == (Member("a.bin", bytes(range(256))), Member("b.txt", b""))
+
+
+def test_members_have_vectors_and_an_unchanged_one_sends_no_text(tmp_path: Path) -> None:
+    embedder = HashEmbedder()
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    rag = Pipeline.open(tmp_path / "index", Config(), embedder=embedder)
+    (docs / "m.eml").write_bytes(mail("m", {"a.txt": b"Yacht", "b.txt": b"Ferry"}))
+    assert rag.index(docs).added == ("m.eml", "m.eml!/a.txt", "m.eml!/b.txt")
+    assert rag.stats().waiting == 0
+    sent = len(embedder.sent)
+    (docs / "m.eml").write_bytes(mail("m", {"a.txt": b"Yacht", "b.txt": b"Barge"}))
+    assert set(rag.index(docs).changed) == {"m.eml", "m.eml!/b.txt"}
+    assert embedder.sent[sent:] == ["Barge"]
