@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         ChatModel,
         ChatRequest,
         Embedder,
+        QuotedDelta,
         Reranker,
         SearchRequest,
         StoreStats,
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
         Receipt,
         Sentence,
         SourceRules,
+        Span,
         to_json,
     )
     from ragkit.verify.answers import SentenceCheck, Verification
@@ -106,6 +108,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ChatMessage",
     "ChatRequest",
     "TextDelta",
+    "QuotedDelta",
     "ThinkingDelta",
     "ChatDone",
     "Reranker",
@@ -130,6 +133,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Context",
     "Citation",
     "Sentence",
+    "Span",
     "Found",
     "Receipt",
     "Answer",
