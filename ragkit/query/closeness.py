@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["words", "meaning"]
 
-_BY_WORDS = ("share", "window", "passage", "kind", "length")
+_BY_WORDS = ("share", "window", "under", "passage", "kind", "length")
 
 FEATURES: dict[Stage, tuple[str, ...]] = {"words": _BY_WORDS, "meaning": (*_BY_WORDS, "near")}
 """What each stage looks at, by the names of the measures that `measured` gives."""
@@ -54,9 +54,9 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
 
     Returns:
         For each: ``share`` of the question's terms that it holds, in [0, 1], rare ones counting
-        more; ``window``, the same of what is shown with it; ``passage``, 1 for the first, 1/2 for
-        the second, and so on; ``kind``, whether it holds the kind of thing that the question asks
-        for; ``length``, its terms beyond the question's, in [0, 1]; ``fragment``, whether it is no
+        more; ``window``, the same of what is shown with it; ``under``, the same of it below its
+        title and headings; ``passage``, 1 for the first, 1/2 for the second, and so on; ``kind``,
+        whether it holds the kind of thing that the question asks for; ``length``, its terms beyond the question's, in [0, 1]; ``fragment``, whether it is no
         sentence.
     """
     asked = content_of(question)
@@ -73,6 +73,7 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
             {
                 "share": _share(asked & own, weights),
                 "window": _share(asked & (own | set(content_terms(quotable.around))), weights),
+                "under": _share(asked & (own | set(content_terms(quotable.above))), weights),
                 "passage": 1 / quotable.number,
                 "kind": float(kinds.get(said, False)),
                 "length": min(1.0, math.log1p(len(own - asked)) / math.log1p(_LONG)),

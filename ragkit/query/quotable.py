@@ -8,7 +8,7 @@ say nothing at all: badges, copyright lines, navigation, front matter, page numb
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -102,6 +102,7 @@ class Quotable:
         said: Its words with those of its columns or lead-in, as it is compared with a question.
         lent: Words that stand for it: of the question or heading that it answers.
         around: The words of what is shown with it.
+        above: The title and the headings of its passage.
         is_whole: It ends as a sentence does, or answers the question above it.
     """
 
@@ -114,6 +115,7 @@ class Quotable:
     columns: str = ""
     lent: str = ""
     around: str = ""
+    above: str = ""
     is_whole: bool = True
 
 
@@ -123,6 +125,7 @@ _ENDS = (*".!;。！；…", '."', ".”", ".)", "。”", "。」", "。）", "
 
 def quotables(passage: Passage) -> Iterator[Quotable]:
     """List what can be quoted of a passage, in order; nothing that tells a model what to reply."""
+    above = "\n".join((passage.title, *passage.heading))
     for begin, stop in spans_without(passage.text):
         parts = list(_parts(passage, begin, stop))
         for at, part in enumerate(parts):
@@ -133,7 +136,7 @@ def quotables(passage: Passage) -> Iterator[Quotable]:
             else:
                 continue
             if found is not None:
-                yield found
+                yield replace(found, above=above)
 
 
 def _parts(passage: Passage, begin: int, stop: int) -> Iterator[Part]:
