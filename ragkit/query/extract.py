@@ -118,11 +118,23 @@ def extract(question: AnalysedText, context: Context, embedder: Embedder | None)
             wide = _widened(chosen[same[0]], one)
             if wide.shown[1] - wide.shown[0] <= LONGEST_SHOWN:
                 chosen[same[0]] = wide
+        elif any(_holds(context, other, one) for other in chosen):
+            continue  # a report may say the same in two sections
         elif len(chosen) == MOST:
             break
         else:
             chosen.append(one)
     return chosen
+
+
+def _holds(context: Context, shown: Quotable, one: Quotable) -> bool:
+    """Whether a sentence stands, word for word, in what is shown already."""
+    texts = [
+        context.passages[q.number - 1].text[start:end]
+        for q, (start, end) in ((shown, shown.shown), (one, (one.start, one.end)))
+    ]
+    whole, said = (" ".join(text.split()) for text in texts)
+    return said in whole
 
 
 def _says_more(one: Quotable, question: AnalysedText) -> bool:

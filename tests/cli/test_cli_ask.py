@@ -239,7 +239,9 @@ def test_without_a_chat_server_the_best_sentences_are_quoted(
 
     assert "No Ollama server answers at http://127.0.0.1:9: using the embedded model" in made.err
     assert run.err == ""  # an index of the embedded model needs no server
-    assert run.out.startswith("The notice period is three months for permanent staff. [1]\n")
+    said = "»The notice period is three months for permanent staff.«"
+    assert run.out.startswith(f"Closest passages (no chat model)\n\n{said}")
+    assert run.out.count("three months for permanent staff") == 1  # its source is named, not quoted
     assert "nothing answers at http://127.0.0.1:9" in named.err  # a named model is not replaced
 
 

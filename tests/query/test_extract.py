@@ -540,3 +540,12 @@ def test_sources_are_numbered_in_the_order_of_the_text_and_a_place_has_one_numbe
     found = quote(blank, AnalysedText(blank.question), context(*texts), None)
     assert found.text == f"{said[0]} [1]\n\n{said[1]} [2]"
     assert [c.heading[-1] for c in found.citations] == ["Leaving", "More"]
+
+
+def test_what_is_shown_already_is_not_quoted_again_from_another_section() -> None:
+    said = "The late fee is 5 dollars a day. Staff pay half of the late fee."
+    texts = (said, f"Something else is said first.\n\n## Again\n\n{said}")
+    blank = refuse("Who pays half of the late fee?", SOURCE, AnswerSettings())
+    found = quote(blank, AnalysedText(blank.question), context(*texts), None)
+    assert found.text.count("Staff pay half") == 1
+    assert found.text.count("5 dollars") == 1

@@ -138,7 +138,8 @@ def _is_row(line: str) -> bool:
 
 
 def _cells(line: str) -> str:
-    return " · ".join(filter(None, (cell.strip() for cell in line.split("|"))))
+    cells = " · ".join(filter(None, (cell.strip() for cell in line.split("|"))))
+    return cells.replace(": · ", ": ").replace("： · ", "：")
 
 
 def drop_unsupported(text: str, sentences: Sequence[Sentence]) -> str:
