@@ -64,7 +64,7 @@ def ask(
 
     started = time.perf_counter()
     if model is None:
-        yield from _ending(quote(answer, searched, context, engine.embedder), started)
+        yield from _ending(quote(answer, searched, context, engine.remembering), started)
         return
     reply = yield from stream_answer(question, context, model, settings, turns=turns)
 

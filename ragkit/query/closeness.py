@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from functools import cache
 from importlib.resources import files
@@ -22,6 +23,7 @@ from ragkit.text.words import content_terms
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set
 
+    from ragkit.query.answer_kinds import Kind
     from ragkit.query.quotable import Quotable
 
 Stage = Literal["words", "meaning"]
@@ -35,6 +37,9 @@ FRAGMENT = 1.5
 """What the score of a field, a row or a line of code is lowered by: it has the names of a question,
 and more seldom the answer. Set by hand: what the weights are fitted on has sentences only."""
 
+_PLACED = re.compile(
+    r"位[于於]|坐落|地处|境内|分布|出生[于於在]|在[^，。；]{1,12}[省市县区州国岛湖海山河镇村路街]"
+)
 _LONG = 40
 """Terms from which a sentence counts as no longer."""
 
@@ -54,10 +59,10 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
 
     Returns:
         For each: ``share`` of the question's terms that it holds, in [0, 1], rare ones counting
-        more; ``window``, the same of what is shown with it; ``under``, the same of it below its
+        more; ``window``, the same of what is shown with it; ``under``, the same of it with its
         title and headings; ``passage``, 1 for the first, 1/2 for the second, and so on; ``kind``,
-        whether it holds the kind of thing that the question asks for; ``length``, its terms beyond the question's, in [0, 1]; ``fragment``, whether it is no
-        sentence.
+        whether it holds the kind of thing that the question asks for; ``length``, its terms
+        beyond the question's, in [0, 1]; ``fragment``, whether it is no sentence.
     """
     asked = content_of(question)
     held = [frozenset(content_terms(f"{q.lent} {q.said}")) for q in quotables]
@@ -68,7 +73,7 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
     for quotable, own in zip(quotables, held, strict=True):
         said = quotable.said
         if expected is not None and said not in kinds:
-            kinds[said] = holds_kind(expected, question, AnalysedText(said))
+            kinds[said] = _holds(expected, question, AnalysedText(said))
         told.append(
             {
                 "share": _share(asked & own, weights),
@@ -81,6 +86,13 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
             }
         )
     return told
+
+
+def _holds(kind: Kind, question: AnalysedText, text: AnalysedText) -> bool:
+    """As `holds_kind`; a place in Chinese is told by what stands before or behind it."""
+    if kind == "place" and text.is_cjk:
+        return _PLACED.search(text.simplified) is not None
+    return holds_kind(kind, question, text)
 
 
 def _rarity(asked: Set[str], held: Sequence[Set[str]]) -> dict[str, float]:

@@ -34,9 +34,10 @@ on what the ranker is fitted on, 3 and 4 showed the answer to 0.935 and 0.945 of
 questions, with 0.92 and 0.90 of the citations in the documents that answer."""
 
 LONGEST_SHOWN = 1000
-"""Characters up to which quotations that overlap are made one; beyond, the lower one is left."""
+"""Characters up to which quotations that overlap are made one, half of that for a question in CJK;
+beyond, the lower one is left out."""
 
-EMBEDDED = 4
+EMBEDDED = 3
 """Sentences that are embedded where words tell little; the embedder is what takes time."""
 
 TELLING = 0.3
@@ -106,29 +107,43 @@ def extract(question: AnalysedText, context: Context, embedder: Embedder | None)
     """
     if len(question.text) > LONGEST_QUESTION:
         question = AnalysedText(question.text[:LONGEST_QUESTION])
-    distinct: dict[str, Quotable] = {}
-    for passage in context.passages:
-        for one in quotables(passage):
-            distinct.setdefault(f"{one.lent}{one.said}", one)
-    found = [q for q in distinct.values() if q.is_whole or _says_more(q, question)]
+    longest = LONGEST_SHOWN // 2 if question.is_cjk else LONGEST_SHOWN
     chosen: list[Quotable] = []
-    for one in _ranked(question, found, embedder):
-        same = [i for i, other in enumerate(chosen) if _overlap(one, other)]
-        if same:
-            wide = _widened(chosen[same[0]], one)
-            if wide.shown[1] - wide.shown[0] <= LONGEST_SHOWN:
-                chosen[same[0]] = wide
-        elif any(_holds(context, other, one) for other in chosen):
-            continue  # a report may say the same in two sections
+    for one in _ranked(question, _found(question, context), embedder):
+        wide, apart = _joined(one, chosen)
+        if len(apart) < len(chosen):
+            if wide.shown[1] - wide.shown[0] <= longest:
+                at = next(i for i, other in enumerate(chosen) if other not in apart)
+                chosen = [*apart[:at], wide, *apart[at:]]
         elif len(chosen) == MOST:
             break
-        else:
+        elif not any(_holds(context, other, one) for other in chosen):
             chosen.append(one)
     return chosen
 
 
+def _found(question: AnalysedText, context: Context) -> list[Quotable]:
+    """All that can be quoted, each text once; no fragment that only repeats the question."""
+    distinct: dict[str, Quotable] = {}
+    for passage in context.passages:
+        for one in quotables(passage):
+            distinct.setdefault(f"{one.lent}{one.said}", one)
+    return [q for q in distinct.values() if q.is_whole or _says_more(q, question)]
+
+
+def _joined(one: Quotable, chosen: Sequence[Quotable]) -> tuple[Quotable, list[Quotable]]:
+    """One more made one with what it overlaps, the best of them marked; and what is apart."""
+    wide, apart = one, list(chosen)
+    while touched := [other for other in apart if _overlap(wide, other)]:
+        apart = [other for other in apart if other not in touched]
+        starts, ends = zip(wide.shown, *(other.shown for other in touched), strict=True)
+        wide = replace(wide, shown=(min(starts), max(ends)))
+    best = next((other for other in chosen if other not in apart), one)
+    return replace(best, shown=wide.shown), apart
+
+
 def _holds(context: Context, shown: Quotable, one: Quotable) -> bool:
-    """Whether a sentence stands, word for word, in what is shown already."""
+    """Whether a sentence is shown already, as a report may say the same in two sections."""
     texts = [
         context.passages[q.number - 1].text[start:end]
         for q, (start, end) in ((shown, shown.shown), (one, (one.start, one.end)))
@@ -168,12 +183,6 @@ def _overlap(one: Quotable, other: Quotable) -> bool:
         and one.shown[0] < other.shown[1]
         and other.shown[0] < one.shown[1]
     )
-
-
-def _widened(one: Quotable, other: Quotable) -> Quotable:
-    """One of two that overlap, with all that either is shown with."""
-    shown = (min(one.shown[0], other.shown[0]), max(one.shown[1], other.shown[1]))
-    return replace(one, shown=shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -549,3 +549,18 @@ def test_what_is_shown_already_is_not_quoted_again_from_another_section() -> Non
     found = quote(blank, AnalysedText(blank.question), context(*texts), None)
     assert found.text.count("Staff pay half") == 1
     assert found.text.count("5 dollars") == 1
+
+
+def test_quotations_that_come_to_overlap_are_one() -> None:
+    said = [f"Rule {n} of the late fee is short." for n in "ABCDEFGH"]
+    blank = refuse("What is rule C or rule F or rule D of the late fee?", SOURCE, AnswerSettings())
+    found = quote(blank, AnalysedText(blank.question), context(" ".join(said)), None)
+    assert len(found.sentences) == 1
+    assert all(found.text.count(sentence) == 1 for sentence in said[1:7])
+
+
+def test_a_chinese_question_for_a_place_is_answered_by_a_sentence_that_names_one() -> None:
+    text = "太浩湖最长处约三十五公里。湖边有很多松树。太浩湖位于加州和内华达州的边界上。"
+    blank = refuse("太浩湖在哪里？", SOURCE, AnswerSettings())
+    found = quote(blank, AnalysedText(blank.question), context(text), None)
+    assert closest(found)[0] == "太浩湖位于加州和内华达州的边界上。"
