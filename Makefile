@@ -12,11 +12,11 @@ QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
 QUESTION_NOT := "Which engine did the Wright brothers build?"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage lint types docs fmt bench attacks quality picture clean
+.PHONY: help install demo test test-real coverage lint types docs fmt bench attacks quality picture clean
 .PHONY: crash powerloss corruption faults machine
 
 help: ## Print this help
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,8 +44,11 @@ demo: $(VENV)/demo ## Index the shipped corpora; ask in English, in Chinese, and
 	@echo
 	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) $(QUESTION_NOT)
 
-test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the whole test suite
+test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the test suite, but for what takes long
 	$(BIN)/python -m pytest --numprocesses auto
+
+test-real: $(VENV)/dev ## The tests that take long: kills at every step, damage of every column
+	$(BIN)/python -m pytest --numprocesses auto -m long
 
 coverage: $(VENV)/dev ## The test suite, and how much of ragkit it runs: pyproject.toml has the floor
 	$(BIN)/python -m pytest --numprocesses auto --cov
@@ -59,12 +62,12 @@ types: $(VENV)/dev ## Types
 	$(BIN)/mypy
 
 docs: $(VENV)/dev ## Check that the generated parts of the docs are current
-	$(BIN)/cog --check docs/cli.md docs/settings.md
+	$(BIN)/cog --check docs/cli.md docs/settings.md docs/formats.md
 
 fmt: $(VENV)/dev ## Format the code and write the generated parts of the docs
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/cog -r docs/cli.md docs/settings.md
+	$(BIN)/cog -r docs/cli.md docs/settings.md docs/formats.md
 
 bench: $(VENV)/dev ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python benchmarks/run.py

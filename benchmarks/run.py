@@ -29,7 +29,7 @@ from harness import HERE, REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCRIPTS = ("helptime", "update", "kill", "ingest", "memory", "servers", "search")
+SCRIPTS = ("helptime", "update", "kill", "ingest", "memory", "servers", "search", "log_size")
 HEADER = (
     "| what | at most | measured | floor | ragkit | met |\n| --- | --- | --- | --- | --- | --- |\n"
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         CitationError,
         ConfigError,
         EmbeddingFailedError,
+        FilterError,
         ForeignFilesError,
         FormatVersionError,
         IndexChangedError,
@@ -62,12 +63,14 @@ if TYPE_CHECKING:
         Chunk,
         Citation,
         Compaction,
+        Condition,
         Context,
         Document,
         DocumentChange,
         DocumentInfo,
         Dropped,
         Erasure,
+        Estimate,
         FileOutcome,
         Filter,
         Found,
@@ -100,6 +103,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Chunk",
     "FileOutcome",
     "IndexReport",
+    "Estimate",
     "DocumentInfo",
     "SourceRules",
     # embed and chat: what a model of your own has to offer
@@ -125,6 +129,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Erasure",
     "SearchRequest",
     "Filter",
+    "Condition",
     "Hit",
     "HitRanks",
     # ground and answer
@@ -165,6 +170,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "StorageFullError",
     "UnsupportedByStoreError",
     "CitationError",
+    "FilterError",
 ]
 
 # Where the names live, light modules first: the pipeline is loaded for nothing else.

@@ -23,6 +23,7 @@
     │   ├── FormatVersionError     written by a newer ragkit
     │   ├── StorageFullError       the disk is full or the quota is used up
     │   └── UnsupportedByStoreError  this kind of store cannot do it
+    ├── FilterError                a condition on a field that no document has
     └── CitationError              an answer cites a passage that was not given
 """
 
@@ -175,6 +176,10 @@ class StorageFullError(StoreError):
 
 class UnsupportedByStoreError(StoreError):
     """This kind of store cannot do what was asked; the message says what else to do."""
+
+
+class FilterError(RagkitError):
+    """A search is restricted by a field that no document has; the message names those there are."""
 
 
 class CitationError(RagkitError):

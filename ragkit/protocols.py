@@ -410,6 +410,9 @@ class VectorStore(Protocol):
     def commits(self) -> int:
         """A number that goes up with each commit, by whichever process."""
 
+    def fields(self) -> tuple[str, ...]:
+        """The names of all fields of metadata that a `Condition` can ask for, in order."""
+
     def writing(self, command: str) -> AbstractContextManager[StoreWriter]:
         """Begin a run that changes the store; one generation.
 
@@ -427,6 +430,7 @@ class VectorStore(Protocol):
         In mode ``dense`` hits are ordered by cosine similarity, ties by age.
 
         Raises:
+            FilterError: The filter names a field that no document has.
             IndexMismatchError: The vector's length is not the index's.
             IndexChangedError: The index was rebuilt with another embedder than the request's.
             IndexCorruptError: A row or a text does not match its checksum.

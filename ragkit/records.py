@@ -6,14 +6,34 @@ Records hold plain values only, so each converts to JSON with :func:`to_json`.
 
 from __future__ import annotations
 
+import operator
+import re
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+
+from ragkit.errors import FilterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Mode = Literal["dense", "keyword", "hybrid"]
 SentenceStatus = Literal["quoted", "supported", "unsupported", "uncited"]
+Scalar: TypeAlias = str | int | float | bool
+Operator = Literal["=", "<", "<=", ">", ">=", "in"]
+
+MODIFIED = "modified"
+"""The field that each document of a file has: when the file was changed, e.g. 2026-03-31T14:05."""
+
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ].*)?)?)?")
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "in": operator.eq,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +135,16 @@ def _times(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
 
 
+def modified_text(mtime_ns: int) -> str:
+    """The value of `MODIFIED` for a time in nanoseconds.
+
+    Examples:
+        >>> modified_text(1_774_965_900_000_000_000)
+        '2026-03-31T14:05:00'
+    """
+    return datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC).isoformat()[:19]
+
+
 def make_doc_id(root: str, path: str) -> str:
     """The id of a document, 32 hex digits: it names root and relative path."""
     import hashlib  # 3 ms that importing the records need not pay
@@ -150,19 +180,95 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """What a search is restricted to. Empty tuples restrict nothing.
+class Condition:
+    """What a field of a document's metadata must be.
 
-    ``paths`` are shell globs over the document's relative path (``*`` crosses ``/``);
-    ``kinds`` are document kinds such as ``pdf``.
+    A field that has a list meets it if one of the items does. A number is compared with numbers,
+    and with texts as it is written; case counts. Of a date as much is compared as was given, so
+    that ``date <= 2024-03`` holds on all days of March. The field `MODIFIED` is the time of the
+    document's file, in UTC.
+
+    Args:
+        field: The field's name.
+        operator: How it is compared.
+        value: With what; for ``in`` a tuple, of which one must be equal.
+
+    Raises:
+        ValueError: There is no such operator, or a value is no text, number or bool.
+
+    Examples:
+        >>> Condition("date", "<=", "2024-03").is_met_by("2024-03-31")
+        True
+        >>> Condition("year", "in", (2023, 2024)).is_met_by("2023")
+        True
+    """
+
+    field: str
+    operator: Operator
+    value: Scalar | tuple[Scalar, ...]
+
+    def __post_init__(self) -> None:
+        values = self.value if isinstance(self.value, tuple) else (self.value,)
+        if self.operator not in _COMPARED:
+            msg = f"the operator {self.operator!r} is none of {', '.join(_COMPARED)}"
+            raise ValueError(msg)
+        if isinstance(self.value, tuple) is not (self.operator == "in"):
+            msg = "a tuple of values goes with the operator 'in', and only with that"
+            raise ValueError(msg)
+        for value in values:
+            if not isinstance(value, (str, int, float)):
+                msg = f"a field is compared with a text, a number or a bool, not with {value!r}"
+                raise ValueError(msg)  # noqa: TRY004 -- one error for all that is wrong with it
+
+    def is_met_by(self, found: Scalar) -> bool:
+        """Say whether a field's value, or an item of it, is what is asked for."""
+        values = self.value if isinstance(self.value, tuple) else (self.value,)
+        compared = _COMPARED[self.operator]
+        return any(compared(*pair) for pair in (_alike(found, v) for v in values) if pair)
+
+
+def _alike(found: Scalar, wanted: Scalar) -> tuple[Any, Any] | None:
+    """Two values in a form in which they compare, None if there is none."""
+    text = str(wanted).lower() if isinstance(wanted, bool) else str(wanted)
+    if isinstance(found, str):
+        both_dates = _DATE.fullmatch(found) and _DATE.fullmatch(text)
+        return (found[: len(text)] if both_dates else found), text
+    try:
+        return float(found), float(wanted)
+    except (ValueError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a search is restricted to. Empty tuples restrict nothing; what is given must all hold.
+
+    ``paths`` are shell globs over the document's relative path (``*`` crosses ``/``), of which one
+    must match; ``kinds`` are document kinds such as ``pdf``; ``where`` are conditions on metadata.
     """
 
     paths: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    where: tuple[Condition, ...] = ()
 
     def __bool__(self) -> bool:
         """True where it restricts anything."""
-        return bool(self.paths or self.kinds)
+        return bool(self.paths or self.kinds or self.where)
+
+    def require_fields(self, known: Iterable[str]) -> None:
+        """Refuse a condition on a field that is not known.
+
+        Raises:
+            FilterError: There is one; the message names the known ones.
+        """
+        known = sorted(known)
+        for condition in self.where:
+            if condition.field not in known:
+                msg = (
+                    f"no document has the field {condition.field!r}; "
+                    f"the fields of this index: {', '.join(known)}"
+                )
+                raise FilterError(msg)
 
 
 NO_FILTER = Filter()
@@ -394,6 +500,21 @@ class FileOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an ingest is thought to cost before it runs.
+
+    Attributes:
+        passages: To be made, from the sizes of files; of PDF files that says little.
+        seconds: That it takes; None: nothing was measured on this machine that it could rest on.
+        basis: The earlier run whose pace the seconds rest on, for people; empty if there is none.
+    """
+
+    passages: int
+    seconds: float | None = None
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
     """The account of one ingest: every file is in exactly one of the tuples of paths.
 
@@ -403,6 +524,7 @@ class IndexReport:
     ``without_text`` names the documents that hold no text at all, e.g. scans. ``notes`` say
     what is wrong with files that are in the index nevertheless, and of which the embedder refused
     a text. ``embedded`` counts texts that got a vector, ``reused`` those found in the cache.
+    ``estimate`` is what a dry run tells of the work; any other run has none.
     """
 
     added: tuple[str, ...] = ()
@@ -422,8 +544,13 @@ class IndexReport:
     embedded: int = 0
     reused: int = 0
     generation: int = 0
-    dry_run: bool = False
     seconds: float = 0.0
+    estimate: Estimate | None = None
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether it tells what would be done: nothing was written."""
+        return self.estimate is not None
 
 
 @dataclass(frozen=True, slots=True)

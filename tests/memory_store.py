@@ -25,8 +25,10 @@ from ragkit.errors import (
 )
 from ragkit.protocols import StoreStats, Violation
 from ragkit.records import (
+    MODIFIED,
     NO_RULES,
     Compaction,
+    Condition,
     DocumentChange,
     DocumentInfo,
     Erasure,
@@ -199,6 +201,10 @@ class MemoryStore:
     def commits(self) -> int:
         return self._contents.commits
 
+    def fields(self) -> tuple[str, ...]:
+        versions = self._contents.versions
+        return tuple(sorted({MODIFIED}.union(*(v.document.metadata for v in versions))))
+
     @contextmanager
     def writing(self, command: str) -> Iterator[_MemoryWriter]:
         shared = self._open
@@ -221,6 +227,7 @@ class MemoryStore:
         if request.embedder is not None and request.embedder != self.embedder:
             msg = f"{self.location} has another embedder; embed the question anew"
             raise IndexChangedError(msg, self.location)
+        request.filter.require_fields(self.fields())
         dim = self.embedder.get("dim", 0)
         if request.vector is not None and request.vector.shape != (dim,):
             given, stored = str(request.vector.shape[-1]), str(dim)
@@ -408,6 +415,16 @@ class MemoryStore:
         return [version for version in self._contents.versions if version.lives(None)]
 
 
+def _meets(document: Document, condition: Condition) -> bool:
+    """Compare with what the document itself says, without any index of fields."""
+    if condition.field == MODIFIED:
+        then = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=document.mtime_ns // 10**9)
+        return condition.is_met_by(then.strftime("%Y-%m-%dT%H:%M:%S"))
+    value = document.metadata.get(condition.field, [])
+    values: list[Any] = value if isinstance(value, list) else [value]
+    return any(condition.is_met_by(v) for v in values if isinstance(v, (str, int, float)))
+
+
 class _Scan:
     """What one request finds; satisfies `ragkit.store.ranking.Candidates`."""
 
@@ -420,6 +437,7 @@ class _Scan:
             if version.lives(request.as_of)
             and (not chosen.kinds or version.info.kind in chosen.kinds)
             and (not chosen.paths or any(fnmatchcase(version.info.path, g) for g in chosen.paths))
+            and all(_meets(version.document, condition) for condition in chosen.where)
             for i in version.chunks
         ]
 

@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import faiss
 import numpy as np
 import pytest
 from campaigns.known import OPEN
@@ -228,13 +229,15 @@ class StoreMachine(RuleBasedStateMachine):
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
             child = os.fork()
         if child == 0:
+            faiss.omp_set_num_threads(1)  # the library's threads are not in a fork: it would crash
             try:
                 rag = self._opened()
                 sys.setprofile(Tripwire(str(self.index), at))
                 work(rag)
             finally:
                 os.kill(os.getpid(), signal.SIGKILL)
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
         self._settle()
 
     def _settle(self) -> None:

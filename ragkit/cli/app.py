@@ -39,6 +39,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.StorageFullError: 1,
     errors.UnsupportedByStoreError: 1,
     errors.CitationError: 1,
+    errors.FilterError: 2,
 }
 
 

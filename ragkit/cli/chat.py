@@ -24,11 +24,13 @@ from ragkit.cli.options import (
     Paths,
     SearchMode,
     Settings,
+    Where,
     configured,
     open_pipeline,
     restriction,
 )
 from ragkit.cli.output import (
+    counted,
     place,
     print_doubtful,
     print_orders,
@@ -36,7 +38,7 @@ from ragkit.cli.output import (
     print_sources,
     say,
 )
-from ragkit.cli.progress import shown_until_first
+from ragkit.cli.progress import shown_until
 from ragkit.cli.talk import Command, talk
 
 if TYPE_CHECKING:
@@ -53,25 +55,26 @@ def chat(
     model: ModelName = None,
     extractive: Extractive = False,
     plain: Annotated[
-        bool, typer.Option("--plain", help="With the model itself; no document is looked at.")
+        bool, typer.Option("--plain", help="Talk with the model itself; look at no document.")
     ] = False,
     system: Annotated[
         str,
         typer.Option(
             metavar="TEXT",
-            help="System text; with --plain in place of the model's own, else besides the rules.",
+            help="System text, besides ragkit's rules; with --plain it replaces the model's own.",
         ),
     ] = "",
     option: Options = [],  # noqa: B006 -- typer copies it
     think: Think = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     explain: Explain = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Talk about the documents of an index. `/help` lists what can be said besides.
+    """Talk about the documents of an index. `/help` lists the commands.
 
-    Questions may lean on those before them; every answer has its sources. Ctrl-C stops an answer,
+    A question may refer to earlier ones; every answer has its sources. Ctrl-C stops an answer,
     Ctrl-D ends the conversation; nothing of it is kept unless it is saved. If standard input is
     no terminal, each of its lines is a turn. `--option` goes with `--plain` only.
     """
@@ -85,7 +88,7 @@ def chat(
 
     config, _ = configured(settings, models__chat=named, search__mode=mode, answer__think=think)
     with open_pipeline(index, config) as rag:
-        conversation = rag.chat(system=system, k=k, **restriction(path, kind))
+        conversation = rag.chat(system=system, k=k, **restriction(path, kind, where))
         talk(IndexSession(rag, conversation, explain=explain))
 
 
@@ -120,7 +123,7 @@ class IndexSession:
 
     def __init__(self, rag: Pipeline, conversation: Conversation, *, explain: bool) -> None:
         stats = rag.stats()
-        self.greeting = f"{rag.path.name}, {stats.documents} documents."
+        self.greeting = f"{rag.path.name}, {counted(stats.documents, 'document')}."
         self.commands = (
             Command(
                 "/sources",
@@ -150,7 +153,7 @@ class IndexSession:
         from ragkit.cli.stream import print_answer_stream  # with its records, 30 ms of an import
 
         with closing(self._conversation.stream(text)) as events:
-            answer = print_answer_stream(shown_until_first(events, "Searching and reading …"))
+            answer = print_answer_stream(shown_until(events, "Searching and reading …"))
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)

@@ -17,22 +17,32 @@ from ragkit.cli.options import (
     Question,
     SearchMode,
     Settings,
+    Where,
     configured,
     moment,
+    nothing_to_find,
     open_pipeline,
     restriction,
 )
 from ragkit.cli.output import print_hits, print_json, print_table, say, say_waiting, shortened
 
 SHOWN = 5
-Expected = Annotated[
+Document = Annotated[
     str,
-    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
+    typer.Argument(
+        metavar="[PATH[:PAGE]]",
+        help="The document that should answer, as `ragkit list` names it, or a page of it.",
+    ),
 ]
-Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
+Expected = Annotated[
+    str, typer.Option(metavar="PATH[:PAGE]", help="Another way to name the document.")
+]
+Words = Annotated[
+    str, typer.Option(metavar="WORDS", help="Words of the passage that should answer.")
+]
 WithAnswer = Annotated[
     bool,
-    typer.Option("--answer", help="If it was given, answer too, and tell if it was used."),
+    typer.Option("--answer", help="Answer too, and tell if the passage was used."),
 ]
 
 
@@ -43,6 +53,7 @@ def search(
     mode: SearchMode = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     as_of: AsOf = None,
     explain: Explain = False,
     json: Json = False,
@@ -51,19 +62,21 @@ def search(
     """Find the passages that speak about a question. No chat model is asked."""
     config, _ = configured(settings, search__mode=mode)
     with open_pipeline(index, config) as rag:
-        hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind))
+        hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
         say_waiting(rag.stats())
+        reason = "" if hits else nothing_to_find(rag, path, kind)
     if json:
         print_json(hits)
         return
     print_hits(hits, explain=explain)
     if not hits:
-        say("Nothing found.")
+        say(f"Nothing found: {reason}" if reason else "Nothing found.")
 
 
 def why_not(
     question: Question,
-    expect: Expected,
+    document: Document = "",
+    expect: Expected = "",
     text: Words = "",
     answer: WithAnswer = False,
     index: IndexName = "",
@@ -71,19 +84,28 @@ def why_not(
     mode: SearchMode = None,
     path: Paths = [],  # noqa: B006 -- typer copies it
     kind: Kinds = [],  # noqa: B006 -- typer copies it
+    where: Where = [],  # noqa: B006 -- typer copies it
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell at which stage a passage that should answer a question was lost."""
+    if bool(document) == bool(expect):
+        msg = "name the document that should answer, once"
+        raise typer.BadParameter(msg, param_hint="PATH")
     config, _ = configured(settings, search__mode=mode, search__k=k)
-    document, page = _place(expect)
+    document, page = _place(document or expect)
     with open_pipeline(index, config) as rag:
         try:
             told = rag.why_not(
-                question, document, page=page, text=text, answer=answer, **restriction(path, kind)
+                question,
+                document,
+                page=page,
+                text=text,
+                answer=answer,
+                **restriction(path, kind, where),
             )
         except ValueError as exc:
-            raise typer.BadParameter(str(exc), param_hint="--expect") from exc
+            raise typer.BadParameter(str(exc), param_hint="PATH") from exc
     if json:
         print_json(told)
         return
@@ -95,8 +117,8 @@ def why_not(
     for s in told.standings[:SHOWN]:
         ranks = ["-" if rank is None else str(rank) for rank in (s.rank, s.dense, s.keyword)]
         cosine = "-" if s.score is None else f"{s.score:.3f}"
-        where = ("-" if s.page is None else str(s.page), f"{s.start}-{s.end}")
-        rows.append((*ranks, cosine, *where, shortened(s.text, 50)))  # type: ignore[arg-type]  # seven texts
+        place_in = ("-" if s.page is None else str(s.page), f"{s.start}-{s.end}")
+        rows.append((*ranks, cosine, *place_in, shortened(s.text, 50)))  # type: ignore[arg-type]  # seven texts
     typer.echo()
     print_table(rows)
     if len(told.standings) > SHOWN:

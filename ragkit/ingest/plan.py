@@ -421,7 +421,7 @@ def _hash(file: Path) -> str | None:
 
 def planned_report(plan: Plan) -> IndexReport:
     """What an ingest of the plan would report if every file could be loaded; for a dry run."""
-    return replace(_report(plan, plan.load, []), dry_run=True)
+    return _report(plan, plan.load, [])
 
 
 class _Reading(NamedTuple):

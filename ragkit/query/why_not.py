@@ -184,7 +184,7 @@ class _Trace:
         """The stage of the search or the answer that lost the wanted chunks, and why."""
         engine, restrict = self._engine, self._restrict
         if restrict and not _holds_any(self._hits(restrict, k=DEEPEST), wanted):
-            return "filtered", "the document does not pass the given --path or --kind"
+            return "filtered", "the document does not pass the given --path, --kind or --where"
         hits = search(engine, self._question, Scope(restrict=restrict))
         if not _holds_any(hits, wanted):
             places = {(hit.start, hit.end) for hit in wanted.values()}

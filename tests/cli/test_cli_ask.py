@@ -12,8 +12,9 @@ import make_files
 import pytest
 from commands import CLOSED, Shell, write_files
 from hash_embedder import HashEmbedder
-from ollama_double.server import OllamaServer, Reply
+from ollama_double.server import Fault, OllamaServer, Reply
 from packages import need
+from terminal import at_terminal
 
 from ragkit.config import AnswerSettings, Config
 from ragkit.pipeline import Pipeline
@@ -30,6 +31,7 @@ FILES: dict[str, str | bytes] = {
     "合同.md": "# 解除合同\n\n通知期为三个月。年假为三十个工作日。\n",
     "plan.pdf": make_files.pdf(["", "Pensions are paid monthly by the fund."]),
 }
+STAFF = "The notice period is three months for permanent staff."
 QUESTION = "How long is the notice period for permanent staff?"
 
 
@@ -77,6 +79,24 @@ def test_answer_streams_and_names_its_sources(shell: Shell) -> None:
     assert "  embedder  nomic-embed-text:latest" in receipt
     assert "  answer by llama3.2:latest" in receipt
     assert run.err == ""
+
+
+def test_a_terminal_shows_that_an_answer_is_being_made_until_it_begins(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    world[1].faults.append(Fault("/api/chat", delay_s=0.4))
+    world[1].script(Reply(("<think>They ask for it.</think>", f"{STAFF} [1]")))
+
+    with at_terminal(shell, "ask", QUESTION, TERM="xterm") as terminal:
+        before = terminal.wait_for(STAFF)
+        code, after = terminal.end()
+
+    assert code == 0
+    assert before.count("Searching and reading …") >= 2  # it moves
+    assert "They ask" not in before
+    assert "\x1b[2K" in before[before.rindex("Searching") :]  # its line is wiped
+    assert "Searching" not in after
+    assert after.startswith(" [1]\n\nSources\n  [1] notice.md")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +184,19 @@ def test_a_window_without_room_for_any_passage_is_not_called_too_little_evidence
     explained = shell("ask", QUESTION, "--explain", "--set", narrow, *extra).out
 
     assert "answer by nobody: none of what was found fits the window (answer.num_ctx)" in explained
+
+
+def test_a_restriction_that_no_document_is_within_is_told(shell: Shell) -> None:
+    kind = shell("search", "--mode", "keyword", "--kind", "docx", "notice")
+    path = shell("search", "--mode", "keyword", "--path", "*.zip", "notice")
+    asked = shell("ask", "--extractive", "--mode", "keyword", "--kind", "docx", QUESTION)
+
+    told = "no document is of the kind docx; there are: markdown, pdf, text"
+    assert kind.err == f"Nothing found: {told}\n"
+    assert path.err == (
+        "Nothing found: no document's path matches *.zip; `ragkit list` names all\n"
+    )
+    assert f"({told})\n" in asked.err
 
 
 def test_a_question_without_any_hit_is_said_to_have_found_nothing(shell: Shell) -> None:

@@ -87,7 +87,7 @@ def test_markdown_comments_are_left_out_and_lines_stay_lines(text: str, shown: s
 
 
 def test_markdown_with_a_hundred_thousand_open_marks_takes_no_time() -> None:
-    text = "~~~a\n```b\n<!-- `c\n" * 30_000
+    text = "~~~a\n```b\n<!-- `c\n" * 30_000  # it took ten seconds when each looked to the end
     assert read_markdown(text.encode(), "a.md").text == text
 
 

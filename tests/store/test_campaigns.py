@@ -20,9 +20,9 @@ pytestmark = pytest.mark.skipif(bool(shim.why_not()), reason=shim.why_not())
 _CASES = ("create", "index", "compact", "backup", "restore", "erase")
 _STRUCK = (word for case in _CASES for word in ("--only", case))
 SHORT = {
-    "crash": (*_STRUCK, "--count", "24"),
+    "crash": (*_STRUCK, "--count", "12"),
     "powerloss": ("--only", "index", "--only", "remove", "--count", "24"),
-    "corruption": ("--only", "rich", "--count", "10"),
+    "corruption": ("--only", "rich", "--count", "8"),
     "faults": ("--only", "index", "--count", "8"),
 }
 

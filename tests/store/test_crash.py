@@ -114,6 +114,7 @@ def assert_complete(index: Path) -> None:
     assert check_index(index) == []
 
 
+@pytest.mark.long
 def test_killed_before_any_step_the_index_is_right_and_a_rerun_completes(
     worker: Worker, folder: Path
 ) -> None:

@@ -160,7 +160,10 @@ def told(sound: Path) -> dict[str, Any]:
     return said(sound)
 
 
-@pytest.mark.parametrize("kind", ["other", "null", "text", "blob"])
+@pytest.mark.parametrize(
+    "kind",
+    ["other", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("null", "text", "blob"))],
+)
 @pytest.mark.parametrize("table", sorted({column.partition(".")[0] for column in columns()}))
 def test_a_damaged_value_is_told_or_does_no_harm(
     sound: Path, told: dict[str, Any], tmp_path: Path, table: str, kind: str

@@ -120,6 +120,7 @@ def test_a_migration_keeps_texts_and_rows_and_happens_once(
 STATEMENTS = re.compile("ALTER|CREATE|INSERT|UPDATE|DELETE|DROP|COMMIT|PRAGMA user_version =")
 
 
+@pytest.mark.long
 def test_a_migration_killed_before_any_statement_leaves_one_format_or_the_other(
     tmp_path: Path,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -354,7 +354,10 @@ def scalars(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str | int | floa
     """The values of metadata that a filter can compare: a name and a scalar, one a list's item."""
     for name, value in metadata.items():
         for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, (str, int, float)):
+            if isinstance(item, int) and not -(2**63) <= item < 2**63:
+                with suppress(OverflowError):  # larger than any number that is compared
+                    yield name, float(item)
+            elif isinstance(item, (str, int, float)):
                 yield name, item
 
 

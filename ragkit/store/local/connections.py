@@ -63,7 +63,9 @@ def _sealed(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     file = path / "catalog.db"
-    if not file.is_file():
+    with translated(path, diagnose=False):
+        is_there = file.is_file()
+    if not is_there:
         msg = f"no index at {path}; `ragkit index FOLDER` makes one"
         raise IndexNotFoundError(msg, path)
     with translated(path, diagnose=False):

@@ -6,20 +6,24 @@ import json
 import re
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.records import MODIFIED, modified_text
+from ragkit.store.local.queries import read_fields
 from ragkit.store.local.rows import ROW_MASK
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from ragkit.protocols import SearchRequest
+    from ragkit.records import Condition, Filter
 
     Numbers = NDArray[np.int64]
     Bits = dict[int, NDArray[np.uint8]]
@@ -90,6 +94,8 @@ def find_findable(
 
 def _documents(connection: sqlite3.Connection, build: int, request: SearchRequest) -> Numbers:
     """First chunk, number of chunks, whether it lives, whether it may be found: int64, (n, 4)."""
+    if request.filter.where:
+        request.filter.require_fields(read_fields(connection))
     parameters: list[str | int] = []
 
     def given(value: str | int) -> str:
@@ -101,25 +107,44 @@ def _documents(connection: sqlite3.Connection, build: int, request: SearchReques
     if request.as_of is not None:
         then = given(request.as_of)
         asked = f"build = ?1 AND born <= {then} AND (died IS NULL OR died > {then})"
-    chosen = asked
-    if request.filter.paths:
-        globs = [f"path GLOB {given(glob)}" for glob in request.filter.paths if "[" not in glob]
-        # What stands in brackets SQLite reads otherwise.
-        patterns = [re.compile(translate(glob)) for glob in request.filter.paths if "[" in glob]
-        if patterns:
-            connection.create_function(
-                "path_matches", 1, lambda path: any(p.match(path) for p in patterns)
-            )
-            globs.append("path_matches(path)")
-        chosen += f" AND ({' OR '.join(globs)})"
-    if request.filter.kinds:
-        chosen += f" AND kind IN ({', '.join(map(given, request.filter.kinds))})"
+    chosen = f"{asked}{_conditions(connection, request.filter, given)}"
     rows = connection.execute(
         f"SELECT first_chunk, chunks, {lives}, {chosen} FROM documents "  # noqa: S608 -- ours
         f"WHERE chunks > 0 AND ({lives} OR {asked}) ORDER BY first_chunk",
         parameters,
     ).fetchall()
     return np.fromiter(chain.from_iterable(rows), np.int64, 4 * len(rows)).reshape(-1, 4)
+
+
+def _conditions(connection: sqlite3.Connection, chosen: Filter, given: Callable[[str], str]) -> str:
+    """What a filter adds to the conditions on a row of documents; `given` binds a value."""
+    added = ""
+    if chosen.paths:
+        globs = [f"path GLOB {given(glob)}" for glob in chosen.paths if "[" not in glob]
+        # What stands in brackets SQLite reads otherwise.
+        patterns = [re.compile(translate(glob)) for glob in chosen.paths if "[" in glob]
+        if patterns:
+            connection.create_function(
+                "path_matches", 1, lambda path: any(p.match(path) for p in patterns)
+            )
+            globs.append("path_matches(path)")
+        added += f" AND ({' OR '.join(globs)})"
+    if chosen.kinds:
+        added += f" AND kind IN ({', '.join(map(given, chosen.kinds))})"
+    for number, condition in enumerate(chosen.where):
+        meets = f"meets_{number}"
+        if condition.field == MODIFIED:
+            connection.create_function(meets, 1, partial(_was_modified, condition))
+            added += f" AND {meets}(mtime_ns)"
+        else:
+            connection.create_function(meets, 1, condition.is_met_by)
+            documents = "SELECT document FROM fields WHERE name ="
+            added += f" AND id IN ({documents} {given(condition.field)} AND {meets}(value))"
+    return added
+
+
+def _was_modified(condition: Condition, mtime_ns: int) -> bool:
+    return condition.is_met_by(modified_text(mtime_ns))
 
 
 def _vectors(connection: sqlite3.Connection, firsts: Numbers, ends: Numbers) -> Numbers:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
+    MODIFIED,
     Chunk,
     Document,
     DocumentInfo,
@@ -337,6 +339,17 @@ def read_commits(connection: sqlite3.Connection) -> int:
     """How many commits the index has seen."""
     (commits,) = connection.execute("SELECT commits FROM head").fetchone()
     return int(commits)
+
+
+def read_fields(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The names of the fields of metadata, and `MODIFIED`, in order."""
+    # From one name to the next by the key, instead of through all values of each.
+    names = connection.execute(
+        "WITH RECURSIVE names (name) AS (SELECT min(name) FROM fields UNION ALL SELECT "
+        "(SELECT min(name) FROM fields WHERE name > names.name) FROM names WHERE name NOT NULL) "
+        "SELECT name FROM names WHERE name NOT NULL"
+    )
+    return tuple(sorted({MODIFIED, *chain.from_iterable(names)}))
 
 
 def sizes(connection: sqlite3.Connection, build: int) -> dict[str, int]:

@@ -179,6 +179,11 @@ class LocalStore:
         with self._reading() as connection:
             return queries.read_commits(connection)
 
+    def fields(self) -> tuple[str, ...]:
+        """The names of all fields; see `ragkit.protocols.VectorStore.fields`."""
+        with self._reading() as connection:
+            return queries.read_fields(connection)
+
     @contextmanager
     def writing(self, command: str, *, wait_s: float = disk.WRITER_WAIT_S) -> Iterator[Writer]:
         """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""

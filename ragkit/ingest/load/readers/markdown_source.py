@@ -47,19 +47,22 @@ def _may_hide(text: str) -> bool:
 
 def _shown(text: str, *, is_mdx: bool) -> tuple[str, int, int]:
     """Leave out what is not shown; with how many comments and struck-out texts there were."""
+    closings = _Closings(text)
     parts: list[str] = []
     hidden = struck = position = copied = 0
-    unclosed: set[str] = set()
     while found := _TOKEN.search(text, position):
         position, kind = found.end(), found.lastgroup
-        if kind in ("fence", "ticks"):
-            position = _code_end(text, found, unclosed)
+        if kind == "fence":
+            position = closings.of_fence(found["fence"], position)
+            continue
+        if kind == "ticks":
+            position = closings.of_ticks(found["ticks"], position)
             continue
         if kind in _CLOSINGS:
-            close = text.find(_CLOSINGS[kind], position) if kind != "mdx" or is_mdx else -1
-            if close < 0:
+            close = closings.of_comment(_CLOSINGS[kind], position) if kind != "mdx" or is_mdx else 0
+            if not close:
                 continue
-            position = close + len(_CLOSINGS[kind])
+            position = close
         parts += (text[copied : found.start()], "\n" * text.count("\n", found.start(), position))
         copied = position
         hidden += kind != "struck"
@@ -67,18 +70,46 @@ def _shown(text: str, *, is_mdx: bool) -> tuple[str, int, int]:
     return "".join((*parts, text[copied:])), hidden, struck
 
 
-def _code_end(text: str, opening: re.Match[str], unclosed: set[str]) -> int:
-    """Where the code that a fence or ticks begin ends; behind the marks if nothing closes it."""
-    mark = opening["fence"] or opening["ticks"]
-    if mark in unclosed:
-        return opening.end()
-    if opening["fence"]:
+class _Closings:
+    """Where what a mark opens is closed, for marks in the order of the text.
+
+    What closes nothing is looked for once, so that a text of open marks alone takes no longer.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._unclosed: set[str] = set()
+        self._paragraph_end = 0
+        self._lone_ticks: set[str] = set()  # of the paragraph
+
+    def of_comment(self, closing: str, start: int) -> int:
+        """Behind the closing mark; 0 if there is none."""
+        close = -1 if closing in self._unclosed else self._text.find(closing, start)
+        if close < 0:
+            self._unclosed.add(closing)
+            return 0
+        return close + len(closing)
+
+    def of_fence(self, mark: str, start: int) -> int:
+        """Behind the closing fence; where the text goes on if there is none."""
+        if mark in self._unclosed:
+            return start
         closing = re.compile(rf"^ {{0,3}}{mark}[`~]*[ \t]*$", re.MULTILINE)
-        found = closing.search(text, opening.end())
-        if found is None:
-            unclosed.add(mark)
-        return found.end() if found else opening.end()
-    end = _PARAGRAPH_END.search(text, opening.end())
-    closing = re.compile(rf"(?<!`){mark}(?!`)")
-    found = closing.search(text, opening.end(), end.start() if end else len(text))
-    return found.end() if found else opening.end()
+        if found := closing.search(self._text, start):
+            return found.end()
+        self._unclosed.add(mark)
+        return start
+
+    def of_ticks(self, mark: str, start: int) -> int:
+        """Behind the closing ticks of the paragraph; where the text goes on if there are none."""
+        if start > self._paragraph_end:
+            end = _PARAGRAPH_END.search(self._text, start)
+            self._paragraph_end = end.start() if end else len(self._text)
+            self._lone_ticks.clear()
+        if mark in self._lone_ticks:
+            return start
+        closing = re.compile(rf"(?<!`){mark}(?!`)")
+        if found := closing.search(self._text, start, self._paragraph_end):
+            return found.end()
+        self._lone_ticks.add(mark)
+        return start

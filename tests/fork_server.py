@@ -1,0 +1,135 @@
+"""A process that has loaded ``ragkit`` and becomes its commands: a fork for each, as real as one
+that starts from nothing, a third of a second cheaper.
+
+What runs in a fork is `ragkit.cli.app.main` as ``python -m ragkit`` runs it, with the words, the
+folder, the environment and the streams of the command; the interpreter ends as it always ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import pkgutil
+import select
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_NOT_LOADED = ("ragkit.__main__", "ragkit.evaluate", "ragkit.models.local")
+_MOST_BYTES = 1 << 18  # of a request: words, folder and environment
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command to run: its words, where, and with which variables."""
+
+    words: Sequence[str]
+    folder: str
+    variables: Mapping[str, str]
+
+
+class ForkServer:
+    """Starts the server when the first command needs it; one command runs at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def run(self, request: Request, limit_s: float) -> tuple[int, str, str]:
+        """Run a command to its end.
+
+        Returns:
+            Its exit code (that of a signal is negative), its standard output and error.
+
+        Raises:
+            subprocess.TimeoutExpired: It took longer; it was killed.
+        """
+        message = json.dumps([request.words, request.folder, dict(request.variables)]).encode()
+        with self._lock, TemporaryFile() as out, TemporaryFile() as err:
+            server = self._started()
+            socket.send_fds(server, [message], [out.fileno(), err.fileno()])
+            pid = json.loads(server.recv(99))
+            in_time = bool(select.select([server], [], [], limit_s)[0])
+            if not in_time:
+                os.kill(pid, 9)
+            code = json.loads(server.recv(99))
+            said = []
+            for file in (out, err):
+                file.seek(0)
+                said.append(file.read().decode("utf-8").replace("\r\n", "\n"))
+        if not in_time:
+            raise subprocess.TimeoutExpired(list(request.words), limit_s, *said)
+        return code, said[0], said[1]
+
+    def _started(self) -> socket.socket:
+        if self._socket is None:
+            self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                process = subprocess.Popen(
+                    [sys.executable, __file__, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env={k: v for k, v in os.environ.items() if not k.startswith("COV_")}
+                    | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+                )
+            atexit.register(process.wait)
+            atexit.register(self._socket.close)  # it ends with its socket
+        return self._socket
+
+
+def _load() -> None:
+    import ragkit
+
+    for module in pkgutil.walk_packages(ragkit.__path__, "ragkit.", onerror=lambda _: None):
+        if not module.name.startswith(_NOT_LOADED):
+            with suppress(ImportError):  # an extra that is not installed
+                importlib.import_module(module.name)
+    for name in ("faiss", "requests"):
+        importlib.import_module(name)
+
+
+def _serve(server: socket.socket) -> list[str] | None:
+    """Answer requests; in a fork, return the words of its command."""
+    while True:
+        message, fds, _, _ = socket.recv_fds(server, _MOST_BYTES, 2)
+        if not message:
+            return None
+        pid = os.fork()
+        if pid == 0:
+            server.close()
+            words, folder, variables = json.loads(message)
+            for place, fd in enumerate(fds, 1):
+                os.dup2(fd, place)
+                os.close(fd)
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(variables)
+            return list(words)
+        for fd in fds:
+            os.close(fd)
+        server.send(json.dumps(pid).encode())
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        server.send(json.dumps(code).encode())
+
+
+if __name__ == "__main__":
+    sys.path[0] = ""  # as ``python -m`` has it: the folder that the command runs in
+    _load()
+    words = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if words is not None:
+        from ragkit.cli.app import main
+
+        sys.argv = ["ragkit", *words]
+        main()
