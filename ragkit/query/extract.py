@@ -8,6 +8,7 @@ lead-in, an answer below its question. benchmarks/QUOTATIONS.md tells how often 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ragkit.query.closeness import measured, scores
@@ -16,6 +17,7 @@ from ragkit.query.proof.citations import as_shown, cite
 from ragkit.query.proof.support import Evidence, answer_sentences, judge
 from ragkit.query.quotable import quotables
 from ragkit.records import Sentence, Span
+from ragkit.text.scripts import is_cjk
 from ragkit.text.words import content_terms
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ beyond, the lower one is left out."""
 
 EMBEDDED = 3
 """Sentences that are embedded where words tell little; the embedder is what takes time."""
+
+MOST_EMBEDDED = 330
+"""Characters of these sentences together, an ideograph counting three: an answer is to cost no more
+than six searches, and a search embeds a question."""
 
 TELLING = 0.3
 """Share of a question, by rarity, that a sentence must hold for words to tell enough. Above it, the
@@ -167,7 +173,8 @@ def _ranked(
     scored = dict(enumerate(scores("words", told)))
     order = sorted(range(len(found)), key=lambda i: -scored[i])
     if embedder is not None and max(one["share"] for one in told) < TELLING:
-        few = order[:EMBEDDED]
+        costs = accumulate(_cost(found[i].said) for i in order[:EMBEDDED])
+        few = order[: max(1, sum(cost <= MOST_EMBEDDED for cost in costs))]
         vectors = embedder.embed_documents([found[i].said for i in few])
         cosines = [float(c) for c in vectors @ embedder.embed_query(question.text)]
         middle = sum(cosines) / len(cosines)
@@ -175,6 +182,10 @@ def _ranked(
         scored = dict(zip(few, scores("meaning", near), strict=True))
         order = sorted(few, key=lambda i: -scored[i])
     return [found[i] for i in order if scored[i] >= scored[order[0]] - WITHIN]
+
+
+def _cost(text: str) -> int:
+    return len(text) + 2 * sum(is_cjk(char) for char in text)
 
 
 def _overlap(one: Quotable, other: Quotable) -> bool:

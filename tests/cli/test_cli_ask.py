@@ -226,6 +226,8 @@ def test_extractive_answers_quote_and_ask_no_chat_model(
     assert "/api/chat" not in world[1].paths()
     assert record["chat_model"] is None
     assert record["sentences"][0]["status"] == "quoted"
+    closest = [record["text"][span["start"] : span["end"]] for span in record["closest"]]
+    assert closest[0] == "The notice period is three months for permanent staff."
     check_citation(record["citations"][0], "notice.md")
 
 
