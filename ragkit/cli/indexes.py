@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.confirm import confirm_deletion
 from ragkit.cli.options import Json, Settings, complete_index, configured
 from ragkit.cli.output import counted, print_json, say
 from ragkit.errors import RagkitError
@@ -81,7 +82,7 @@ def delete(
     if not yes:
         row = _described(path)
         held = row.get("problem") or counted(row["documents"], "document")
-        typer.confirm(f"Delete the index {path} ({held})?", abort=True)
+        confirm_deletion(f"Delete the index {path} ({held})?")
     left = delete_store(path)
     typer.echo(f"{path} is deleted")
     if left:

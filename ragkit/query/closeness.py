@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from functools import cache
 from importlib.resources import files
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ragkit.query.answer_kinds import content_of, holds_kind, kind_expected
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.text.patterns import late_pattern
 from ragkit.text.words import content_terms
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ FRAGMENT = 1.5
 """What the score of a field, a row or a line of code is lowered by: it has the names of a question,
 and more seldom the answer. Set by hand: what the weights are fitted on has sentences only."""
 
-_PLACED = re.compile(
+_PLACED = late_pattern(
     r"位[于於]|坐落|地处|境内|分布|出生[于於在]|在[^，。；]{1,12}[省市县区州国岛湖海山河镇村路街]"
 )
 _LONG = 40

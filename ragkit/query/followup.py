@@ -15,6 +15,7 @@ from ragkit.query.prompt import build_messages, is_refusal
 from ragkit.query.proof.marks import SENTINEL, find_marks
 from ragkit.query.reply import whole_reply, window_of
 from ragkit.query.search import retrieve
+from ragkit.text.patterns import late_pattern
 from ragkit.text.words import content_terms, language, share_covered
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from ragkit.query.scope import QueryEngine, Scope
     from ragkit.query.window import ChatTurns
 
-_OPENER = re.compile(
+_OPENER = late_pattern(
     r"(?:(?:and|but|or|so|then|also|what\s+(?:about|if)|how\s+about|same)\b[\s,]*)+", re.IGNORECASE
 )
-_PREPOSITION = re.compile(
+_PREPOSITION = late_pattern(
     r"(for|of|in|at|on|by|with|from|to|under|after|before|during|as)\s+\S.*", re.IGNORECASE
 )
 _OBJECT = (
@@ -35,12 +36,12 @@ _OBJECT = (
 )
 """What a preposition leads to: a name, or all up to the next phrase or the end."""
 
-_REFERRING = re.compile(
+_REFERRING = late_pattern(
     r"\b(?:it|its|they|them|theirs?|this|that|these|those|he|him|his|she|hers?|there|ones?|same"
     r"|former|latter|above|others?|another|else)\b",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(
+_CLAUSE = late_pattern(
     r"(?:what|who|whose|where|when|why|which|how)\b.*\b(?:is|are|was|were|do|does|did|can|could"
     r"|may|must|should|will|would|has|have|had)\b",
     re.IGNORECASE,
@@ -49,11 +50,11 @@ _FEW_TERMS, _FRAGMENT_TERMS = 5, 2
 """A word such as "it" points back in a question of few content terms; a longer one holds what it
 points at. A question without a verb is a fragment up to the second."""
 
-_CHINESE_OPENER = re.compile(
+_CHINESE_OPENER = late_pattern(
     "(?:那么|那麼|那|还有|還有|另外|至于|至於|换成|換成|如果是|要是|而|和|跟)[，,]?"
 )
-_CHINESE_CLOSER = re.compile(r"\s*呢?[？?。！!]*\s*$")
-_CHINESE_REFERRING = re.compile(
+_CHINESE_CLOSER = late_pattern(r"\s*呢?[？?。！!]*\s*$")
+_CHINESE_REFERRING = late_pattern(
     "(?<!其)[它他她]|[这這那](?:个|個|种|種|些|样|樣|里|裡|家|项|項|份|条|條|次|时|時|段)"
     "|(?<![应應])[该該]|上述|前者|后者|後者|刚才|剛才|前面|同样|同樣|其(?![他它中余实實])"
 )
@@ -64,11 +65,11 @@ _LOOKED_AT = 8
 _SAME_SUBJECT = 0.25
 """Share of the earlier question's terms by which a paragraph speaks of what it asked."""
 
-_PARAGRAPH = re.compile(r"\n\s*\n|\n(?=#)")
+_PARAGRAPH = late_pattern(r"\n\s*\n|\n(?=#)")
 
 _LONGEST = 300
 _REWRITE_TOKENS = 128
-_LABEL = re.compile(
+_LABEL = late_pattern(
     r"^[\W_]*(?:(?:standalone|rewritten)\s+)?(?:question|问题|問題)\s*[:：]\s*", re.I
 )
 _QUOTES = " \t\"'“”‘’「」『』`*"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.query.proof.marks import MARK
 from ragkit.text.injection import spans_without
+from ragkit.text.patterns import late_pattern
 from ragkit.text.statements import statements
 from ragkit.text.words import words
 
@@ -38,28 +39,28 @@ LONGEST_NEIGHBOUR = 300
 LONGEST_LIST = 900
 """Characters up to which a list is shown as a whole, or what stands above an item or answer."""
 
-_REFERENCES = re.compile(rf"(?:{MARK}\s*)+")
-_LAST_REFERENCE = re.compile(rf"\s*{MARK}\Z")
-_RULE = re.compile(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
+_REFERENCES = late_pattern(rf"(?:{MARK}\s*)+")
+_LAST_REFERENCE = late_pattern(rf"\s*{MARK}\Z")
+_RULE = late_pattern(r"\n(?=[ \t|:]*-)[ \t|:-]*+(?:\n|\Z)")
 """The line below the names of a Markdown table's columns."""
 
-_UNDERLINE = re.compile(r"\n[ \t]*(?:={3,}|-{3,})[ \t]*(?:\n|\Z)")
-_HEADING = re.compile(r"#{1,6}(?:[ \t]|\Z)")
-_NAMED_ROW = re.compile(r"[^:;\n]{1,60}: [^;\n]*; [^:;\n]{1,60}: ")
+_UNDERLINE = late_pattern(r"\n[ \t]*(?:={3,}|-{3,})[ \t]*(?:\n|\Z)")
+_HEADING = late_pattern(r"#{1,6}(?:[ \t]|\Z)")
+_NAMED_ROW = late_pattern(r"[^:;\n]{1,60}: [^;\n]*; [^:;\n]{1,60}: ")
 """A row as the readers of tables write it: names with values."""
 
-_ITEM = re.compile(
+_ITEM = late_pattern(
     r"(?:[-*+•·▪◦–][ \t]+|\(?\d{1,3}[.)、．][ \t]*(?!\d)|[①-⑳]"
     r"|[（(](?:\d{1,3}|[a-z]|[ivx]{1,4}|[一二三四五六七八九十]{1,3})[)）]|[一二三四五六七八九十]{1,3}、)"
 )
-_FRONT_MATTER = re.compile(
+_FRONT_MATTER = late_pattern(
     r"\A(?:---\n.*?\n(?:---|\.\.\.)|\+\+\+\n.*?\n\+\+\+)[ \t]*(?:\n|\Z)", re.S
 )
-_FENCE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
-_IMAGE = re.compile(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])")
-_LINK = re.compile(r"\[[^\[\]]*\](?:\([^)]*\)|\[[^\]]*\])")
-_TAGS = re.compile(r"<!--.*?(?:-->|\Z)|</?[a-zA-Z][^<>]*>", re.DOTALL)
-_NOTHING = re.compile(
+_FENCE = late_pattern(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
+_IMAGE = late_pattern(r"!\[[^\]]*\](?:\([^)]*\)|\[[^\]]*\])")
+_LINK = late_pattern(r"\[[^\[\]]*\](?:\([^)]*\)|\[[^\]]*\])")
+_TAGS = late_pattern(r"<!--.*?(?:-->|\Z)|</?[a-zA-Z][^<>]*>", re.DOTALL)
+_NOTHING = late_pattern(
     # Copyright.
     r"\W*(?:©|\(c\)\s*\d{4}|copyright\s*(?:©|\(c\)|\d{4})|版[权權]所有|著作[权權]所有).{0,200}"
     r"|.{0,100}\b(?:all rights reserved|alle rechte vorbehalten)\W*"

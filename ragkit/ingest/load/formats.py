@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ragkit.errors import LoadError
 from ragkit.records import Page, reading_notes
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +30,7 @@ Structure = Literal["plain", "markdown", "rst", "code", "rows"]
 GROUP = "ragkit.readers"
 """The entry points under which installed packages offer a `Format` each."""
 
-_IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w+")
+_IMPORT_PATH = late_pattern(r"\w+(\.\w+)*:\w+")
 _log = logging.getLogger(__name__)
 
 

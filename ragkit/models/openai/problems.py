@@ -9,14 +9,15 @@ import orjson
 
 from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from ragkit.models.http.problem import Problem
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from ragkit.models.http.problem import Kind
 
-_TOO_LONG = re.compile(
+_TOO_LONG = late_pattern(
     r"context (length|size|window)|too (long|large)|maximum.*tokens|exceeds?.*tokens", re.IGNORECASE
 )
-_UNKNOWN_MODEL = re.compile(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
+_UNKNOWN_MODEL = late_pattern(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
 _UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
 _BUSY = frozenset({408, 429, 502, 503, 504})
 _SHOWN_CHARS = 300

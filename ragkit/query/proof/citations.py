@@ -15,6 +15,7 @@ from ragkit.query.proof.places import CitedPassage, headings_of
 from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence, copy_fields
 from ragkit.text.injection import find_injections
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import join_lines
 from ragkit.text.visible import visible
 
@@ -107,8 +108,8 @@ def as_shown(quote: str) -> str:
     return links.feed(without_references(_running_on(visible(join_lines(quote))))) + links.close()
 
 
-_CODE_BLOCK = re.compile(r"(^[ \t]*(?:```|~~~).*?(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z))", re.M | re.S)
-_ITEM = re.compile(r"(?:[-*+•·▪◦–][ \t]|\(?\d{1,3}[.)、．][ \t]|[（(](?:\d{1,3}|\w)[)）]|[①-⑳])")
+_CODE_BLOCK = late_pattern(r"(^[ \t]*(?:```|~~~).*?(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z))", re.M | re.S)
+_ITEM = late_pattern(r"(?:[-*+•·▪◦–][ \t]|\(?\d{1,3}[.)、．][ \t]|[（(](?:\d{1,3}|\w)[)）]|[①-⑳])")
 
 
 def _running_on(text: str) -> str:

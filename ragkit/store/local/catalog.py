@@ -27,7 +27,10 @@ FORMAT_VERSION = 2
 APPLICATION_ID = 0x52414742
 BUSY_MS = 10_000  # a commit by another connection takes milliseconds
 ANALYSIS = {"analysis": 3}  # how text is prepared for the keyword index, see docs/format.md
+# The log is moved into the catalog when it is so long: the keyword index writes the same pages
+# again and again, which cost 10 % of an ingest's inserts when each 4 MB of them were moved.
 LOG_LONG_BYTES = 16 << 20
+PAGE_BYTES = 4096
 LOG_KEPT_BYTES = 16 << 20
 END_LOG_MS = 200
 

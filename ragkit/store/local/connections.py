@@ -13,6 +13,8 @@ from ragkit.store.local.catalog import (
     BUSY_MS,
     FORMAT_VERSION,
     LOG_KEPT_BYTES,
+    LOG_LONG_BYTES,
+    PAGE_BYTES,
     SEALED,
     check_seal,
     make_durable,
@@ -81,6 +83,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
                 make_durable(connection)
                 connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
                 connection.execute("PRAGMA cache_size = -32768")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_LONG_BYTES // PAGE_BYTES}")
             else:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
                 connection.execute("PRAGMA query_only = ON")

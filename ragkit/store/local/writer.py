@@ -480,14 +480,12 @@ class Writer:
         )
         row_id = cursor.lastrowid or 0
         self._count_documents(1)
-        self._connection.executemany(
-            "INSERT INTO pages VALUES (?, ?, ?, ?)",
-            [(row_id, p.number, p.start, p.end) for p in d.pages],
-        )
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
-            [(name, value, row_id) for name, value in scalars(d.metadata)],
-        )
+        pages = [(row_id, p.number, p.start, p.end) for p in d.pages]
+        fields = [(name, value, row_id) for name, value in scalars(d.metadata)]
+        if pages:
+            self._connection.executemany("INSERT INTO pages VALUES (?, ?, ?, ?)", pages)
+        if fields:
+            self._connection.executemany("INSERT OR IGNORE INTO fields VALUES (?, ?, ?)", fields)
         return row_id
 
     def _own_vectors(self, keys: Sequence[bytes]) -> list[int | None]:
