@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         ChatModel,
         ChatRequest,
         Embedder,
+        QuotedDelta,
         Reranker,
         SearchRequest,
         StoreStats,
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         Receipt,
         Sentence,
         SourceRules,
+        Span,
         to_json,
     )
     from ragkit.verify.answers import SentenceCheck, Verification
@@ -112,6 +114,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ChatMessage",
     "ChatRequest",
     "TextDelta",
+    "QuotedDelta",
     "ThinkingDelta",
     "ChatDone",
     "Reranker",
@@ -137,6 +140,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Context",
     "Citation",
     "Sentence",
+    "Span",
     "Found",
     "Receipt",
     "Answer",

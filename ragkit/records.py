@@ -421,6 +421,14 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A part of an answer's text, by half-open offsets."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A hit that an answer could be given from: its place, and why it stands where it does."""
 
@@ -470,8 +478,10 @@ class Answer:
     """An answer with its proof: what was asked, said, cited, by which models, over what.
 
     ``refused`` is true where the documents do not say; the last line of the text then says so
-    in the question's language. ``chat_model`` is None for an extractive answer. ``searched`` is
-    the question as it was searched for, where a conversation completed it; else empty.
+    in the question's language. ``chat_model`` is None for an extractive answer, which quotes the
+    closest passages: ``closest`` are the sentences among its text that answer best, one a
+    quotation. ``searched`` is the question as it was searched for, where a conversation completed
+    it; else empty.
     """
 
     question: str
@@ -488,6 +498,7 @@ class Answer:
     receipt: Receipt
     seconds: float = 0.0
     searched: str = ""
+    closest: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ Chat = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`.")
 ]
 Extractive = Annotated[
-    bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
+    bool, typer.Option("--extractive", help="Quote the closest passages; ask no chat model.")
 ]
 PasswordFile = Annotated[
     str | None,

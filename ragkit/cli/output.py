@@ -194,10 +194,18 @@ def say_waiting(stats: StoreStats) -> None:
 
 
 def print_sources(answer: Answer) -> None:
-    """Print the places that an answer relies on, with their words."""
+    """Print the places that an answer relies on, each once, with the words that it does not show.
+
+    An answer that quotes shows them.
+    """
+    places: dict[tuple[int, str], list[str]] = {}
     for citation in answer.citations:
-        typer.echo(f"  [{citation.number}] {place(citation)}")
-        typer.echo(f"      “{shortened(citation.quote)}”")
+        quotes = places.setdefault((citation.number, place(citation)), [])
+        quotes += () if answer.closest else (shortened(citation.quote),)
+    for (number, where), quotes in places.items():
+        typer.echo(f"  [{number}] {where}")
+        for quote in dict.fromkeys(quotes):
+            typer.echo(f"      “{quote}”")
 
 
 def print_doubtful(answer: Answer) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient
     from ragkit.models.openai import OpenAIClient
-    from ragkit.protocols import ChatModel, Embedder, Reranker, VectorStore
+    from ragkit.protocols import ChatModel, Embedder, Reranker, Vectors, VectorStore
 
 _log = logging.getLogger(__name__)
 GGUF, OPENAI = "gguf:", "openai:"
@@ -43,6 +43,7 @@ class Models:
         settings: May be replaced; what is made later follows them.
         given_embedder: As given; None if it is configured.
         given_reranker: As given.
+        remembered_vectors: Of questions and sentences; see `ragkit.query.remembering`.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Models:
         self._record: Mapping[str, Any] | None = None  # of the index that `_embedder` is for
         self._chat: ChatModel | None = None
         self._chat_settings: ModelSettings | None = None
+        self.remembered_vectors: dict[tuple[str, str, str], Vectors] = {}
 
     def new_embedder(self) -> Embedder | None:
         """The embedder for an index that is not made yet; None: it is to have no vectors.

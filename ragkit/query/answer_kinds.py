@@ -34,7 +34,10 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("name", late_pattern(r"^(?:\W*(?:by|with|for|from|to|in|under) )?who(?:m|se)?\b|\bwhose\b")),
     (
         "place",
-        late_pattern(r"\bwhere\b|\b(?:what|which) (?:country|city|state|region|place|continent)\b"),
+        late_pattern(
+            r"\bwhere\b|\b(?:what|which) (?:country|city|state|region|place|continent)\b"
+            r"|哪[里儿]|什么地方|[何哪]处|何地|哪[个座一]?(?:国|城市|省|地区|州|县|岛)"
+        ),
     ),
 )
 _DATE = late_pattern(

@@ -7,18 +7,21 @@ chat model in one short request, or by rules if there is none, or if its reply i
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import ChatMessage, ChatRequest
 from ragkit.query.prompt import build_messages, is_refusal
 from ragkit.query.proof.marks import SENTINEL, find_marks
 from ragkit.query.reply import whole_reply, window_of
+from ragkit.query.search import retrieve
 from ragkit.text.patterns import late_pattern
-from ragkit.text.words import content_terms, language
+from ragkit.text.words import content_terms, language, share_covered
 
 if TYPE_CHECKING:
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatModel
+    from ragkit.query.scope import QueryEngine, Scope
     from ragkit.query.window import ChatTurns
 
 _OPENER = late_pattern(
@@ -57,6 +60,12 @@ _CHINESE_REFERRING = late_pattern(
 )
 _CHINESE_FRAGMENT, _CHINESE_ASIDE = 5, 10
 """Ideographs: "为什么？", "要多久？"; if it ends in 呢: "正式员工辞职呢？"."""
+
+_LOOKED_AT = 8
+_SAME_SUBJECT = 0.25
+"""Share of the earlier question's terms by which a paragraph speaks of what it asked."""
+
+_PARAGRAPH = late_pattern(r"\n\s*\n|\n(?=#)")
 
 _LONGEST = 300
 _REWRITE_TOKENS = 128
@@ -102,13 +111,9 @@ def combined(question: str, earlier: str) -> str:
     >>> combined("那学徒呢？", "正式员工的通知期是多久？")
     '学徒：正式员工的通知期是多久？'
     """
-    asked = question.strip()
-    if language(asked) != "en":
-        opener = _CHINESE_OPENER.match(asked)
-        kept = _CHINESE_CLOSER.sub("", asked[opener.end() :] if opener else asked)
+    kept = subject(question)
+    if language(question) != "en":
         return f"{kept}：{earlier}" if kept else earlier
-    opener = _OPENER.match(asked)
-    kept = (asked[opener.end() :] if opener else asked).rstrip("?!. ")
     phrase = _PREPOSITION.fullmatch(kept)
     if phrase:  # takes the place of the phrase that began with the same word
         said = rf"\b{phrase[1]}\s+{_OBJECT}"
@@ -116,6 +121,56 @@ def combined(question: str, earlier: str) -> str:
         if replaced != earlier:
             return replaced
     return f"{kept}: {earlier}" if kept else earlier
+
+
+def subject(question: str) -> str:
+    """What a follow-up question names, without the words that tie it to an earlier one.
+
+    >>> subject("And what about travel expenses?"), subject("那差旅费呢？")
+    ('travel expenses', '差旅费')
+    """
+    asked = question.strip()
+    if language(asked) != "en":
+        opener = _CHINESE_OPENER.match(asked)
+        return _CHINESE_CLOSER.sub("", asked[opener.end() :] if opener else asked)
+    opener = _OPENER.match(asked)
+    return (asked[opener.end() :] if opener else asked).rstrip("?!. ")
+
+
+def completed(engine: QueryEngine, question: str, earlier: str, scope: Scope) -> str:
+    """Complete a follow-up question by rule, unless it is about a subject of its own.
+
+    It is if some paragraph found for its subject names all of that, and no such paragraph speaks of
+    what the earlier question asked. A question that refers to earlier ones, begins with a
+    preposition or has no term of its own is never.
+
+    Args:
+        engine: Searched for the subject, by words.
+        question: That leans on an earlier one by its form.
+        earlier: The question before it that stood alone.
+        scope: What of the index may answer.
+
+    Returns:
+        What to search for: the subject, or the question completed by `combined`.
+    """
+    named = subject(question)
+    own = set(content_terms(named))
+    before = set(content_terms(earlier)) - own
+    whole = combined(question, earlier)
+    refers = _REFERRING.search(named) or _CHINESE_REFERRING.search(named)
+    if not own or not before or refers or _PREPOSITION.fullmatch(named):
+        return whole
+    by_words = replace(engine.search_settings, mode="keyword", k=_LOOKED_AT)
+    hits = retrieve(named, engine.store, None, by_words, restrict=scope.restrict, as_of=scope.as_of)
+    paragraphs = [
+        set(content_terms(" ".join((*hit.heading, paragraph))))
+        for hit in hits
+        for paragraph in _PARAGRAPH.split(hit.text)
+    ]
+    about = [terms for terms in paragraphs if own <= terms]
+    if not about or any(share_covered(before, terms) >= _SAME_SUBJECT for terms in about):
+        return whole
+    return named
 
 
 def rewritten(

@@ -226,6 +226,8 @@ def test_extractive_answers_quote_and_ask_no_chat_model(
     assert "/api/chat" not in world[1].paths()
     assert record["chat_model"] is None
     assert record["sentences"][0]["status"] == "quoted"
+    closest = [record["text"][span["start"] : span["end"]] for span in record["closest"]]
+    assert closest[0] == "The notice period is three months for permanent staff."
     check_citation(record["citations"][0], "notice.md")
 
 
@@ -272,7 +274,9 @@ def test_without_a_chat_server_the_best_sentences_are_quoted(
 
     assert "No Ollama server answers at http://127.0.0.1:9: using the embedded model" in made.err
     assert run.err == ""  # an index of the embedded model needs no server
-    assert run.out.startswith("The notice period is three months for permanent staff. [1]\n")
+    said = "»The notice period is three months for permanent staff.«"
+    assert run.out.startswith(f"Closest passages (no chat model)\n\n{said}")
+    assert run.out.count("three months for permanent staff") == 1  # its source is named, not quoted
     assert "nothing answers at http://127.0.0.1:9" in named.err  # a named model is not replaced
 
 
