@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         IndexLockedError,
         IndexMismatchError,
         IndexNotFoundError,
+        InputError,
         LoadError,
         ModelError,
         ModelNotFoundError,
@@ -152,6 +153,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     # errors
     "RagkitError",
     "ConfigError",
+    "InputError",
     "LoadError",
     "UnsupportedFormatError",
     "ModelError",

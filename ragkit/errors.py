@@ -4,6 +4,7 @@
 
     RagkitError
     ├── ConfigError                a setting is missing or wrong; names it and where it was read
+    ├── InputError                 a call was given what it cannot work with; is a value error
     ├── LoadError                  a document cannot be read; .path
     │   └── UnsupportedFormatError its kind has no reader
     ├── ModelError                 .model
@@ -42,6 +43,10 @@ class RagkitError(Exception):
 
 class ConfigError(RagkitError):
     """A setting is missing or wrong; the message names it and where it was read."""
+
+
+class InputError(RagkitError, ValueError):
+    """A call was given what it cannot work with; the message says what to write instead."""
 
 
 class LoadError(RagkitError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.config import Config, load_config
 from ragkit.models.choose import Models
@@ -15,7 +15,7 @@ from ragkit.store.locate import index_path
 from ragkit.store.open import index_exists, open_store, restore_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from ragkit.ingest.load.formats import Format
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ragkit.query.why_not import WhyNot
     from ragkit.records import (
         Compaction,
+        Document,
         DocumentInfo,
         Erasure,
         Generation,
@@ -194,6 +195,57 @@ class Pipeline:
             on_progress or (lambda _: None),
             Formats(self._readers),
         )
+
+    def add(
+        self,
+        texts: str | Document | Iterable[str | Document],
+        *,
+        id: str = "",  # noqa: A002 -- what every program calls it
+        title: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> IndexReport:
+        """Take in texts that are no files; `index` leaves them alone.
+
+        A text that is added under the id of another one takes its place, and is among the report's
+        ``changed``. One that is there already, with the same title and metadata, costs nothing. All
+        of a call are checked before anything is written.
+
+        Args:
+            texts: A text, a document of `Document.from_text`, or many of them, all in memory.
+            id: Of a single text; empty: made of the text. The report names it.
+            title: Of a single text: shown with what is found of it. Empty: the id.
+            metadata: JSON values that all of the texts get besides their own, by name; `Filter`
+                can ask for them.
+            on_progress: Called after every text.
+
+        Raises:
+            InputError: A text is empty, an id is none, or a value of the metadata is no JSON.
+            IndexLockedError: Another process is writing to the index.
+            ModelError: The embedder failed; what was added can be searched by its words.
+        """
+        from ragkit.ingest.programs import add_documents, as_documents
+
+        documents = as_documents(texts, name=id, title=title, metadata=metadata or {})
+        return add_documents(self._setup(on_progress), documents)
+
+    def get(self, id: str) -> Document | None:  # noqa: A002 -- as for `add`
+        """Give back a text that was added, whole; None if there is none of that id."""
+        from ragkit.ingest.programs import get_document
+
+        return get_document(self.store, id)
+
+    def delete(self, *ids: str) -> tuple[str, ...]:
+        """Take texts out that were added; an id that is not there is passed over.
+
+        Earlier generations have them still, until they are let go; `erase` takes them out of all.
+
+        Returns:
+            The ids of those that were taken out.
+        """
+        from ragkit.ingest.programs import delete_documents
+
+        return delete_documents(self.store, ids, self.config.history)
 
     def rebuild(
         self,

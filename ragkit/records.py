@@ -65,6 +65,13 @@ Decision = Literal["removed", "accepted"]
 """What a person decided on a file: it is not to be indexed, or is known to be unreadable."""
 
 
+Origin = Literal["file", "program"]
+"""Where a document's text comes from: a file, or a program that gave it to `Pipeline.add`."""
+
+PROGRAM_ROOT = "program:"
+"""The root of documents that a program gave: no folder. Their paths are their ids."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One loaded source: its extracted text and where it came from.
@@ -72,6 +79,8 @@ class Document:
     ``path`` is relative to ``root``, NFC, with ``/``; ``root`` is an absolute path.
     ``file_sha256`` hashes the file's bytes (64 hex digits). ``encoding`` is None for formats
     that carry their own. ``text`` holds neither NUL nor lone surrogates; line ends are line feeds.
+    A document of a program has the root `PROGRAM_ROOT`, its id as its path, and the size and hash
+    of its text in UTF-8.
     """
 
     doc_id: str
@@ -86,6 +95,39 @@ class Document:
     encoding: str | None = None
     pages: tuple[Page, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = "file"
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        *,
+        id: str = "",  # noqa: A002 -- what every program calls it
+        title: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        kind: str = "text",
+    ) -> Document:
+        """Make a document of a text that is no file, for `Pipeline.add`.
+
+        Args:
+            text: The whole text; line ends become line feeds when it is added.
+            id: Names the document; one that is added under the same id takes its place. Empty:
+                made of the text, so that the same text is the same document.
+            title: Shown with what is found, and embedded with it. Empty: the id.
+            metadata: JSON values by name, which `Condition` can ask for.
+            kind: How the text is written, which decides where it is cut: ``text``,
+                ``markdown``, ``rst``, ``code`` or the kind of any other format.
+        """
+        import hashlib
+
+        data = text.encode("utf-8", "surrogatepass")
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = id or f"text-{sha256[:16]}"
+        doc_id = make_doc_id(PROGRAM_ROOT, name)
+        return cls(
+            doc_id, PROGRAM_ROOT, name, title, kind, text, sha256, len(data), 0,
+            metadata=dict(metadata or {}), origin="program",
+        )  # fmt: skip
 
     @property
     def pages_without_text(self) -> tuple[int, ...]:
@@ -95,16 +137,31 @@ class Document:
     @property
     def failed_pages(self) -> tuple[int, ...]:
         """Numbers of the pages that could not be read, in order."""
-        return failed_pages(self.metadata)
+        return failed_pages(self.metadata) if self.origin == "file" else ()
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What its reader found wrong with the file, in words; see `reading_notes`."""
-        return reading_notes(self.metadata)
+        return reading_notes(self.metadata) if self.origin == "file" else ()
 
 
 MEMBERS = "documents_within"
 """The key of a document's metadata that counts the documents within its file."""
+
+
+OWN_METADATA = "ragkit"
+"""The key of a program's document under which ragkit keeps what it needs itself."""
+
+READING_FACTS = frozenset(
+    {"failed_pages", "replacement_characters", "hidden", "notes", MEMBERS, OWN_METADATA}
+)
+"""The keys of a file's metadata that tell how it was read, not what it says."""
+
+
+def told_metadata(metadata: Mapping[str, Any], origin: Origin) -> dict[str, Any]:
+    """A document's metadata without what ragkit keeps there for itself."""
+    own = {OWN_METADATA} if origin == "program" else READING_FACTS
+    return {key: value for key, value in metadata.items() if key not in own}
 
 
 def failed_pages(metadata: Mapping[str, Any]) -> tuple[int, ...]:
@@ -159,7 +216,7 @@ def make_doc_id(root: str, path: str) -> str:
     """The id of a document, 32 hex digits: it names root and relative path."""
     import hashlib  # 3 ms that importing the records need not pay
 
-    return hashlib.sha256(f"{root}\0{path}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{root}\0{path}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def make_chunk_id(doc_id: str, start: int, end: int, text: str) -> str:
@@ -311,7 +368,8 @@ class Hit:
 
     ``rank`` counts from 1. ``score`` is the cosine similarity of chunk and question in
     [-1, 1]; None in mode ``keyword``, which computes none. ``page`` is the number of the page on
-    which the chunk starts; ``pages`` are all that it touches, with their offsets.
+    which the chunk starts; ``pages`` are all that it touches, with their offsets. ``metadata``
+    are what its document says of itself, as `told_metadata` gives it.
     """
 
     rank: int
@@ -330,11 +388,15 @@ class Hit:
     file_sha256: str
     ranks: HitRanks = HitRanks()
     pages: tuple[Page, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """One numbered part of a context: one hit, or several neighbouring hits joined."""
+    """One numbered part of a context: one hit, or several neighbouring hits joined.
+
+    ``metadata`` are what its document says of itself.
+    """
 
     number: int
     doc_id: str
@@ -351,6 +413,7 @@ class Passage:
     chunk_ids: tuple[str, ...]
     tokens: int
     pages: tuple[Page, ...] = ()
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def page_at(self, offset: int) -> int | None:
         """The number of the page on which a place of the document lies, None without pages."""
@@ -389,7 +452,8 @@ class Citation:
 
     ``start`` and ``end`` are offsets in the document's extracted text and ``quote`` is that
     text. ``number`` is the passage's number, as the answer's ``[n]`` names it. ``to_model``: the
-    quote holds a sentence that tells a model what to reply (`ragkit.text.injection`).
+    quote holds a sentence that tells a model what to reply (`ragkit.text.injection`). ``metadata``
+    are what the document says of itself.
     """
 
     number: int
@@ -404,6 +468,7 @@ class Citation:
     quote: str
     file_sha256: str
     to_model: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +634,7 @@ class DocumentInfo:
 
     ``pages_without_text`` has those of ``failed_pages``, which could not be read. ``notes`` say
     what its reader found wrong with the file. ``members`` counts the documents within its file.
+    ``metadata`` are those of the document, without how it was read.
     """
 
     doc_id: str
@@ -587,6 +653,8 @@ class DocumentInfo:
     failed_pages: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     members: int = 0
+    metadata: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = "file"
 
 
 @dataclass(frozen=True, slots=True)

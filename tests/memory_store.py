@@ -38,6 +38,8 @@ from ragkit.records import (
     make_changes,
     make_chunk_id,
     make_doc_id,
+    member_count,
+    told_metadata,
 )
 from ragkit.store.ranking import ranked_hits
 from ragkit.store.relocation import is_below, moved_location, moved_place
@@ -532,7 +534,8 @@ class _MemoryWriter:
                 d.doc_id, d.root, d.path, d.title, d.kind, d.encoding, d.size_bytes, d.mtime_ns,
                 d.file_sha256, len(chunks), len(d.pages),
                 tuple(page.number for page in d.pages if page.start == page.end),
-                members=d.metadata.get("documents_within", 0),
+                members=member_count(d.metadata),
+                metadata=told_metadata(d.metadata, d.origin), origin=d.origin,
             )  # fmt: skip
             places = range(first, len(self._own.chunks))
             self._own.versions.append(_Version(info, d, places, self.generation))
@@ -681,6 +684,7 @@ def _hit(d: Document, c: Chunk) -> Hit:
         rank=0, score=None, chunk_id=c.chunk_id, doc_id=d.doc_id, root=d.root, path=d.path,
         title=d.title, kind=d.kind, heading=c.heading, page=c.page, start=c.start, end=c.end,
         text=c.text, file_sha256=d.file_sha256, pages=pages,
+        metadata=told_metadata(d.metadata, d.origin),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from ragkit.cli.terminal import StderrHandler, VisibleFormatter, guard_stdout
 EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.RagkitError: 1,
     errors.ConfigError: 2,
+    errors.InputError: 2,
     errors.LoadError: 1,
     errors.UnsupportedFormatError: 1,
     errors.ModelError: 13,

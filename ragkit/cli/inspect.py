@@ -56,7 +56,8 @@ def info(
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
         stats, runs = rag.stats(), rag.store.runs()
-        roots = sorted({d.root for d in rag.documents()})
+        documents = rag.documents()
+        roots = sorted({d.root for d in documents if d.origin == "file"})
         rules, decisions = rag.store.rules(), rag.store.decisions()
         path = rag.path
     if json:

@@ -97,6 +97,8 @@ def make_plan(
 ) -> Plan:
     """Compare files with documents by content hash.
 
+    Documents that a program gave are none of its business.
+
     Args:
         paths: Folders or files to index. What lies in one of the folders, or of those indexed
             before, belongs to the outermost of them. One that is missing now and was indexed
@@ -114,7 +116,7 @@ def make_plan(
             an index.
     """
     # Documents and files are held against each other by their location: root, ``/``, path.
-    documents = {f"{d.root}/{d.path}": d for d in known}
+    documents = {f"{d.root}/{d.path}": d for d in known if d.origin == "file"}
     targets = _targets(paths, [source for source in sources if source not in documents])
     sight = _compared(_walked(targets, settings, formats, set(sources)), documents, choices)
     losses = _losses(documents, {target.location for target in targets}, sight)
@@ -146,7 +148,7 @@ def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
         The outermost paths, sorted.
     """
     found = set()
-    for document in known:
+    for document in (d for d in known if d.origin == "file"):
         above = [path for path in upwards(f"{document.root}/{document.path}") if path in asked]
         found.add(above[-1] if above else document.root)
     return sorted(found)

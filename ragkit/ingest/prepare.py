@@ -18,7 +18,7 @@ import traceback
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
 from ragkit.ingest.child import close_pipes, ending, pipes, start_child
@@ -68,6 +68,16 @@ class Prepared(NamedTuple):
         return cls(document, chunks, [embedding_text(chunk, title) for chunk in chunks])
 
 
+class TextSource(Protocol):
+    """Where a run gets its documents from."""
+
+    def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
+        """Prepare what was planned, in order; see `Preparer.prepare`."""
+
+    def of_document(self, document: Document) -> Prepared:
+        """Split a document."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preparer:
     """Loads and splits files.
@@ -114,13 +124,14 @@ class Preparer:
         loaded = load_file(Path(file), root=root, settings=self.load, parser=parser)
         members = [
             PreparedMember(
-                path, size, result if isinstance(result, LoadError) else self._of(result)
+                path, size, result if isinstance(result, LoadError) else self.of_document(result)
             )
             for path, size, result in loaded.members
         ]
-        return self._of(loaded.document)._replace(members=members)
+        return self.of_document(loaded.document)._replace(members=members)
 
-    def _of(self, document: Document) -> Prepared:
+    def of_document(self, document: Document) -> Prepared:
+        """Split a document."""
         row = self.formats.of_kind(document.kind)
         structure = row.structure if row else None
         chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))
@@ -195,8 +206,8 @@ def own_title(document: Document | Hit) -> str:
 
     What is embedded must not hang on the name, so that a renamed file costs no embedding.
     """
-    stem = PurePosixPath(document.path).stem
-    return "" if document.title == stem else document.title
+    names = {document.path, PurePosixPath(document.path).stem}
+    return "" if document.title in names else document.title
 
 
 def _packed(result: Prepared | LoadError) -> Any:  # noqa: ANN401 -- what `_unpacked` takes

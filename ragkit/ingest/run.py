@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.account import IngestReportBuilder
 from ragkit.ingest.commits import Commits
+from ragkit.ingest.given import whole_document
 from ragkit.ingest.load.members import MARK
 from ragkit.ingest.plan import PlannedFile
 from ragkit.ingest.prepare import Prepared, own_title
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ragkit.ingest.plan import Plan
-    from ragkit.ingest.prepare import Preparer
+    from ragkit.ingest.prepare import TextSource
     from ragkit.ingest.texts import Embedding
     from ragkit.protocols import StoreWriter, VectorStore
     from ragkit.records import Chunk, Document, DocumentInfo, Hit, IndexReport
@@ -94,7 +95,7 @@ class Ingest:
         store: The index.
         writer: Its writer; committed now and then, and at the end.
         embedding: Called only for texts that the store does not know.
-        preparer: Loads and splits the files.
+        preparer: Gives the documents of what was planned, split.
         on_progress: Called after every file and batch of vectors, in the caller's thread.
         older: An index whose vectors are taken over, and whose text where a file cannot be read.
     """
@@ -106,7 +107,7 @@ class Ingest:
         writer: StoreWriter,
         *,
         embedding: Embedding,
-        preparer: Preparer,
+        preparer: TextSource,
         on_progress: Callable[[Progress], None],
         older: VectorStore | None = None,
     ) -> None:
@@ -256,7 +257,10 @@ class Ingest:
         content = self._older.content(kept.doc_id) if self._older is not None else None
         if content is None:
             return
-        self._add(None, Prepared.of(*content))
+        if kept.origin == "program":  # its text is whole: it can be split as is set now
+            self._add(None, self._preparer.of_document(whole_document(*content)))
+        else:
+            self._add(None, Prepared.of(*content))
         if kept.stale is not None:
             with defer_interrupt():
                 self._store_waiting()

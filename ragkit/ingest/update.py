@@ -82,7 +82,7 @@ def update_index(
     update = _Update(setup, paths, prune=prune)
     store = setup.store
     if store is not None and not dry_run:
-        _match_embedder(store, setup.models)
+        match_embedder(store, setup.models)
         update.follow()
     seen = store.commits() if store else 0
     plan = update.plan()
@@ -96,7 +96,7 @@ def update_index(
     if store is not None:
         return update.carry_out(store, plan, seen=seen)
     try:
-        made = _new_index(setup)
+        made = new_index(setup)
     except IndexExistsError:  # another run has made it meanwhile
         with closing(open_store(setup.location)) as theirs:
             return update_index(replace(setup, store=theirs), paths, prune=prune)
@@ -104,7 +104,12 @@ def update_index(
         return update.carry_out(made, plan, seen=made.commits())
 
 
-def _new_index(setup: IngestSetup) -> VectorStore:
+def new_index(setup: IngestSetup) -> VectorStore:
+    """Make the index of a setup, empty.
+
+    Raises:
+        IndexExistsError: There is one meanwhile.
+    """
     from ragkit.ingest.embed import embedder_record
 
     embedder = setup.models.new_embedder()
@@ -112,7 +117,7 @@ def _new_index(setup: IngestSetup) -> VectorStore:
     return create_store(setup.location, embedder=record, splitter=asdict(setup.config.split))
 
 
-def _match_embedder(store: VectorStore, models: Models) -> None:
+def match_embedder(store: VectorStore, models: Models) -> None:
     """Hold the embedder that was given against the index's; one without vectors takes it.
 
     Raises:
@@ -244,7 +249,7 @@ def _carry_out(
         report = carry_out_removals(plan, writer)
         writer.retain(**asdict(setup.config.history))
         return report
-    embedding, max_tokens = _embedding(store, setup.models)
+    embedding, max_tokens = make_embedding(store, setup.models)
     split = {f"split.{name}": value for name, value in store.splitter.items()}
     config = setup.config.with_values(split, "the index")
     preparer = Preparer(config.load, config.split, max_tokens, setup.formats)
@@ -283,7 +288,7 @@ def _keep_choices(plan: Plan, store: VectorStore, writer: StoreWriter) -> None:
     writer.decide(sorted(removed - plan.choices.removed), None)
 
 
-def _embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
+def make_embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
     """What makes the vectors, and its window in tokens, as far as the server tells it now."""
     from ragkit.ingest.texts import Embedding
 
@@ -376,7 +381,7 @@ def _chosen(
 def _locations(paths: Sequence[str | Path], chosen: Sequence[DocumentInfo]) -> list[str]:
     """What stays out of the index from now on: folders as they were named, and single documents."""
     named = {absolute(path) for path in paths}
-    places = {f"{d.root}/{d.path}" for d in chosen}
+    places = {f"{d.root}/{d.path}" for d in chosen if d.origin == "file"}
     folders = {f for f in named if any(place.startswith(f"{f}/") for place in places)}
     return sorted(folders | {p for p in places if not any(p.startswith(f"{f}/") for f in folders)})
 
@@ -454,7 +459,7 @@ def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> In
             guard = (
                 guard if store.documents(whole_only=True) == known else _guarded_plan(setup, store)
             )
-            plan = _plan_from_files(setup, guard, fresh)
+            plan = _plan_from_files(setup, guard, fresh, texts=_given(store))
         with fresh.writing("rebuild") as writer:
             report = _carry_out(plan, fresh, writer, setup, older=store)
         keep_calibration(fresh, setup.models.embedder_of)
@@ -473,11 +478,23 @@ def _plan_from_text(store: VectorStore, fresh: VectorStore) -> Plan:
     )
 
 
-def _plan_from_files(setup: IngestSetup, guard: Plan, fresh: VectorStore) -> Plan:
-    """Read all files again; what cannot be seen now is taken over as it is."""
+def _plan_from_files(
+    setup: IngestSetup, guard: Plan, fresh: VectorStore, *, texts: Sequence[DocumentInfo]
+) -> Plan:
+    """Read all files again; what cannot be seen now, and what is no file, is taken over."""
     made = fresh.documents()  # by a rebuild that was left unfinished
     plan = _planned(setup, guard.sources, made, prune=True, choices=guard.choices)
-    return replace(plan, keep=_missing(guard.unseen, made))
+    ids = {d.doc_id for d in texts}
+    gone = [d for d in made if d.origin == "program" and d.doc_id not in ids]
+    # One that was given anew since is another text, or another title.
+    return replace(
+        plan, keep=[*_missing(guard.unseen, made), *texts], removed=[*plan.removed, *gone]
+    )
+
+
+def _given(store: VectorStore) -> list[DocumentInfo]:
+    """The documents that a program gave: there is no file to read them from."""
+    return [d for d in store.documents() if d.origin == "program"]
 
 
 def _missing(wanted: Sequence[DocumentInfo], made: Sequence[DocumentInfo]) -> list[DocumentInfo]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
+from ragkit.ingest.given import whole_document
 from ragkit.ingest.load import load_document, make_doc_id
 from ragkit.ingest.load.members import container_of
+from ragkit.records import PROGRAM_ROOT
 from ragkit.text.markdown import headings_above
 
 if TYPE_CHECKING:
@@ -76,12 +78,15 @@ class CitationResolver:
     def last_file(self, citation: Citation) -> Path | None:
         """Where the file of a document lay that the index no longer holds, if that can be told."""
         roots = {d.root for d in self._documents} | set(self._store.sources())
+        roots.discard(PROGRAM_ROOT)
         named = (r for r in roots if make_doc_id(r, citation.path) == citation.doc_id)
         return next((Path(root) / citation.path for root in named), None)
 
     def load(self, document: DocumentInfo) -> Document | LoadError:
         """The file as it is now, or why it cannot be read."""
         path = Path(document.root) / document.path
+        if document.origin == "program":
+            return self._given(document, path)
         if path not in self._files:
             try:
                 self._files[path] = load_document(
@@ -90,6 +95,13 @@ class CitationResolver:
             except LoadError as exc:
                 self._files[path] = exc
         return self._files[path]
+
+    def _given(self, document: DocumentInfo, path: Path) -> Document | LoadError:
+        """The text that a program gave: the index has it alone."""
+        content = self._store.content(document.doc_id)
+        if content is None:
+            return LoadError("it was deleted meanwhile", path)
+        return whole_document(*content)
 
     def keeps_lines(self, document: Document) -> bool:
         """Whether a document's text has the lines of its file."""

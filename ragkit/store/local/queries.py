@@ -23,6 +23,7 @@ from ragkit.records import (
     make_chunk_id,
     member_count,
     reading_notes,
+    told_metadata,
 )
 from ragkit.store.local.catalog import broken, check_seal, parsed
 from ragkit.store.local.hashes import HASHED, is_whole_document, make_row_hash
@@ -125,6 +126,8 @@ def fetch_hits(
     for document in documents.values():
         if not _is_alive(document, as_of):
             raise broken(path, "alive-bits", f"a chunk of {document['path']} is not alive")
+        metadata = parsed(document["metadata"], dict, path, "documents.metadata")
+        document["metadata"] = told_metadata(metadata, document["origin"])
     return {row[0]: _hit(row, documents, path) for row in rows}
 
 
@@ -164,7 +167,7 @@ def _hit(row: tuple[Any, ...], documents: Mapping[int, Mapping[str, Any]], path:
         rank=0, score=None, chunk_id=chunk_id, doc_id=d["doc_id"], root=d["root"], path=d["path"],
         title=d["title"], kind=d["kind"], heading=tuple(json.loads(heading)), page=page,
         start=start, end=end, text=text, file_sha256=d["file_sha256"],
-        pages=tuple(Page(*place) for place in json.loads(pages)),
+        pages=tuple(Page(*place) for place in json.loads(pages)), metadata=d["metadata"],
     )  # fmt: skip
 
 
@@ -267,11 +270,21 @@ def _info(d: dict[str, Any], path: Path) -> DocumentInfo:
         **shared
         | {
             "pages_without_text": tuple(blank),
-            "failed_pages": failed_pages(metadata),
-            "notes": reading_notes(metadata),
-            "members": member_count(metadata),
+            "metadata": told_metadata(metadata, d["origin"]),
         }
+        | _reading_facts(metadata, d["origin"])
     )
+
+
+def _reading_facts(metadata: dict[str, Any], origin: str) -> dict[str, Any]:
+    """What a file's metadata tell of its reading; a program's own mean something else."""
+    if origin != "file":
+        return {}
+    return {
+        "failed_pages": failed_pages(metadata),
+        "notes": reading_notes(metadata),
+        "members": member_count(metadata),
+    }
 
 
 def all_runs(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:

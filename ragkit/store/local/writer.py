@@ -429,7 +429,7 @@ class Writer:
             "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": chars,
             "first_chunk": self._next_chunk, "chunks": chunks, "pages": len(d.pages),
             "pages_without_text": json.dumps(d.pages_without_text),
-            "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": "file",
+            "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": d.origin,
             "born": self.generation,
         }  # fmt: skip
         row_hash = make_doc_hash([values[name] for name in HASHED])
