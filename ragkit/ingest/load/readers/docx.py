@@ -89,7 +89,9 @@ def read_docx(data: bytes, name: str) -> Parsed:
         colour = background.get(W + "color", "") if background is not None else ""
         body.write(root, ground=colour if len(colour) == 6 else None)
         body.write_margins(root)
-    return Parsed(body.writer.text(), package.title(), metadata=shared.metadata())
+    return Parsed(
+        body.writer.text(), package.title(), metadata=package.properties() | shared.metadata()
+    )
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ragkit.ingest.load.formats import Parsed
+from ragkit.ingest.load.readers.properties import front_matter
 from ragkit.ingest.load.readers.text import decode_text
 from ragkit.text.patterns import late_pattern
 
@@ -27,9 +28,13 @@ def read_markdown(data: bytes, name: str) -> Parsed:
 
     Comments (``<!-- -->``, ``[//]: # (...)``, in MDX ``{/* */}``) and struck-out text
     (``~~...~~``) are left out, but not in code; every line stays a line. ``metadata["hidden"]``
-    counts the comments; struck-out text is noted.
+    counts the comments; struck-out text is noted. What front matter says is among the metadata.
     """
     text, encoding, metadata = decode_text(data, name)
+    said, problem = front_matter(text)
+    metadata |= said
+    if problem:
+        metadata["notes"] = [*metadata.get("notes", ()), problem]
     if not _may_hide(text):
         return Parsed(text, "", encoding, metadata=metadata)
     shown, hidden, struck = _shown(text, is_mdx=name.lower().endswith(".mdx"))

@@ -12,6 +12,7 @@ from ragkit.ingest.load.readers.formulas import linear_formula
 from ragkit.ingest.load.readers.list_numbers import list_number
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 from ragkit.ingest.load.readers.page_texts import PageTexts, numbered, places
+from ragkit.ingest.load.readers.properties import xml_properties
 from ragkit.ingest.load.readers.zip_parts import OLE, ZipParts, part_path
 from ragkit.text.raising import raise_text
 
@@ -201,7 +202,8 @@ class _OdfFile:
 
     def metadata(self) -> dict[str, Any]:
         """What is told of the file."""
-        found: dict[str, Any] = {"hidden": self.hidden} if self.hidden else {}
+        found = xml_properties(self._parts.xml_if_any("meta.xml"))
+        found |= {"hidden": self.hidden} if self.hidden else {}
         notes = []
         if self.hidden_slides:
             notes.append(f"{numbered('hidden slide', self.hidden_slides)} left out")

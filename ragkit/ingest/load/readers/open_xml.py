@@ -7,11 +7,12 @@ is missing, a relation to ``NULL``, Strict Open XML, the type of a template.
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
+from ragkit.ingest.load.readers.properties import xml_properties
 from ragkit.ingest.load.readers.zip_parts import DAMAGE, OLE, ZipParts, parse_xml
 
 if TYPE_CHECKING:
@@ -131,6 +132,10 @@ class OpenXmlPackage:
         """The XML of the first part of a kind, such as ``styles``; None if there is none."""
         target = next((r.target for r in relations.values() if r.kind == kind), None)
         return self.xml(target) if target else None
+
+    def properties(self) -> dict[str, Any]:
+        """Author, subject, keywords and day of creation, as far as the file names them."""
+        return xml_properties(self.part_of("core-properties", self.relations("")))
 
     def title(self) -> str:
         """The title that the file's properties name, or ""."""

@@ -16,6 +16,7 @@ from ragkit.ingest.load.readers.pdf_content import MARK, Box, read_page
 from ragkit.ingest.load.readers.pdf_fields import fields_and_notes
 from ragkit.ingest.load.readers.pdf_hidden import unseen_texts
 from ragkit.ingest.load.readers.pdf_layout import Line, page_text, top_lines
+from ragkit.ingest.load.readers.properties import pdf_properties
 from ragkit.records import Page
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def read_pdf(data: bytes, name: str) -> Parsed:
     try:
         reader = _open(data, name)
         pages, failed = _read_pages(reader)
-        title = _title(reader)
+        title, said = _title(reader), pdf_properties(reader)
     except DependencyError as exc:
         msg = f"is encrypted in a way that needs another package: {exc}"
         raise LoadError(msg, name) from exc
@@ -66,7 +67,7 @@ def read_pdf(data: bytes, name: str) -> Parsed:
         number, reason = next(iter(failed.items()))
         msg = f"no page can be read; page {number}: {reason}"
         raise LoadError(msg, name)
-    metadata: dict[str, Any] = {"failed_pages": failed} if failed else {}
+    metadata: dict[str, Any] = said | ({"failed_pages": failed} if failed else {})
     if hidden := sum(page.hidden for page in pages):
         metadata["hidden"] = hidden
     if notes := _notes(pages):

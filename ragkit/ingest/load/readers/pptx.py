@@ -67,7 +67,9 @@ def read_pptx(data: bytes, name: str) -> Parsed:
             pages.add(number, slide.text())
     text, found = pages.joined()
     title = package.title() or next(filter(None, titles), "")
-    return Parsed(text, title, None, found, deck.metadata() | pages.failures())
+    return Parsed(
+        text, title, None, found, package.properties() | deck.metadata() | pages.failures()
+    )
 
 
 def _slides(package: OpenXmlPackage) -> list[str]:

@@ -8,15 +8,11 @@ from typing import Any
 from ragkit.errors import UnsupportedFormatError
 from ragkit.ingest.load.encoding import decode, looks_binary
 from ragkit.ingest.load.formats import Parsed, normalise
+from ragkit.ingest.load.readers.properties import FRONT_MATTER
 from ragkit.text.markdown import heading_text
 from ragkit.text.patterns import late_pattern
 
 _TITLE_WINDOW = 20_000  # characters in which a title is looked for
-_FRONT_MATTER = late_pattern(
-    r"(?:---[ \t]*\n(?P<yaml>.*?)\n(?:---|\.\.\.)|\+\+\+[ \t]*\n(?P<toml>.*?)\n\+\+\+)"
-    r"[ \t]*(?:\n|\Z)",
-    re.DOTALL,
-)
 _FRONT_TITLE = late_pattern(
     r"^title[ \t]*:[ \t]*(?P<value>[^\n]*)(?P<more>(?:\n[ \t]+[^\n]*|\n(?=\n*[ \t]))*)",
     re.MULTILINE | re.IGNORECASE,
@@ -66,7 +62,7 @@ def decode_text(
 def markdown_title(text: str) -> str:
     """Return the title of a Markdown text, or ""."""
     head = text[:_TITLE_WINDOW]
-    front = _FRONT_MATTER.match(head)
+    front = FRONT_MATTER.match(head)
     if front and (title := _front_title(front)):
         return title
     body = head[front.end() :] if front else head
