@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit._version import __version__
 
 if TYPE_CHECKING:
+    from ragkit.async_pipeline import AsyncPipeline
     from ragkit.config import Config
     from ragkit.decoding import from_json
     from ragkit.errors import (
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
         QuotedDelta,
         Reranker,
         SearchRequest,
+        Splitter,
+        StoreDriver,
         StoreStats,
         StoreWriter,
         TextDelta,
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
         Sentence,
         SourceRules,
         Span,
+        TraceEvent,
         to_json,
     )
     from ragkit.verify.answers import SentenceCheck, Verification
@@ -96,7 +100,9 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "__version__",
     # the pipeline and its settings
     "Pipeline",
+    "AsyncPipeline",
     "Config",
+    "TraceEvent",
     # ingest
     "Format",
     "Parsed",
@@ -109,6 +115,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Estimate",
     "DocumentInfo",
     "SourceRules",
+    "Splitter",
     # embed and chat: what a model of your own has to offer
     "Embedder",
     "ChatModel",
@@ -123,6 +130,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     # store and search
     "VectorStore",
     "StoreWriter",
+    "StoreDriver",
     "StoreStats",
     "Violation",
     "Generation",
@@ -190,6 +198,7 @@ _HOMES = (
     "verify.answers",
     "ingest.load.formats",
     "ingest.load.members",
+    "async_pipeline",
 )
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
@@ -21,7 +22,7 @@ from ragkit.records import Mode
 from ragkit.trust import guarded, is_trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
 FILE_NAME = "ragkit.toml"
 _PLACE = re.compile(r"\(at (?:line (?P<line>\d+), column \d+|end of document)\)")
@@ -260,7 +261,14 @@ class AnswerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All settings. Usage: ``Config()``, ``load_config()[0]``, ``config.with_values({...})``."""
+    """All settings.
+
+    Usage: ``Config()``, ``Config(search={"k": 3})``, ``load_config()[0]``, or
+    ``config.with_values({"search.k": 3})``, which type checkers pass too.
+
+    Raises:
+        ConfigError: A name is unknown, or a value does not fit its setting.
+    """
 
     indexes: Path = setting(  # noqa: RUF009 -- a path does not change
         Path("auto"),
@@ -273,6 +281,24 @@ class Config:
     history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
+
+    def __post_init__(self) -> None:
+        for section in fields(self):
+            name, value = section.name, getattr(self, section.name)
+            if isinstance(value, section_type := type(section.default)):
+                continue
+            if section_type is type(Path()) and isinstance(value, (str, Path)):
+                made: Any = Path(value)
+            elif isinstance(value, Mapping):
+                given = {f"{name}.{key}": inner for key, inner in value.items()}
+                made = getattr(Config().with_values(given, f"Config({name}=...)"), name)
+            else:
+                msg = (
+                    f"Config({name}=...) takes a {section_type.__name__}, or a dict of its "
+                    f"settings, not {value!r:.60}"
+                )
+                raise ConfigError(msg)
+            object.__setattr__(self, name, made)
 
     def with_values(self, values: Mapping[str, Any], source: str = "code") -> Config:
         """Return a copy with settings replaced.

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.config import Config, load_config
+from ragkit.errors import InputError
 from ragkit.models.choose import Models
 from ragkit.query.scope import QueryEngine, Scope
 from ragkit.query.search import search
+from ragkit.query.tracing import traced
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
-from ragkit.store.locate import index_path
+from ragkit.store.locate import index_path, url_scheme
 from ragkit.store.open import index_exists, open_store, restore_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ragkit.ingest.load.formats import Format
     from ragkit.ingest.run import Progress
     from ragkit.ingest.update import IngestSetup, RebuildSource
-    from ragkit.protocols import ChatModel, Embedder, Reranker, StoreStats, VectorStore
+    from ragkit.protocols import ChatModel, Embedder, Reranker, Splitter, StoreStats, VectorStore
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
     from ragkit.query.why_not import WhyNot
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
         Hit,
         IndexChanges,
         SourceRules,
+        TraceEvent,
     )
     from ragkit.verify.answers import Verification
 
@@ -57,15 +61,24 @@ class Pipeline:
         chat: Used instead of a configured one.
         reranker: Orders what a search finds: the first ``search.rerank`` hits, or all that it
             returns if that is 0. If None, the chat model grades as many as are set.
-        readers: Formats of the program's own, besides ragkit's and those of installed packages.
+        readers: Formats of the program's own, besides ragkit's and those of installed packages. One
+            whose reader is named by its import path reads in a process of its own, under the
+            limits of time and memory of `config.load`; a function that is given itself is called
+            here, and nothing ends it if it hangs.
+        splitter: Says where documents are cut, instead of ragkit's. It is called here, without
+            limits. An index does not remember it: give it whenever the index is brought up to date.
+        prompt: Instructions for the chat model, e.g. "Address the reader formally." They stand
+            behind ragkit's rules, by which an answer can be proved, and do not replace them.
+        on_event: Told of each stage that ended, with its duration and counts; in the thread that
+            runs it. What it raises ends the call.
 
     Raises:
-        ValueError: Neither a path nor a store is given.
+        InputError: Neither a path nor a store is given.
     """
 
     def __init__(
         self,
-        path: Path | None = None,
+        path: str | Path | None = None,
         config: Config | None = None,
         *,
         store: VectorStore | None = None,
@@ -73,18 +86,44 @@ class Pipeline:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
         readers: Sequence[Format] = (),
+        splitter: Splitter | None = None,
+        prompt: str = "",
+        on_event: Callable[[TraceEvent], None] | None = None,
     ) -> None:
-        if path is None:
+        if path is None or not str(path):
             if store is None:
-                msg = "a pipeline needs the path of an index, or a store"
-                raise ValueError(msg)
+                msg = 'a pipeline needs the path of an index, as in Pipeline("./handbook")'
+                raise InputError(msg)
             path = Path(store.location)
-        self.path = path
+        if config is not None and not isinstance(config, Config):
+            msg = f"config is a ragkit.Config, as Config(search={{'k': 3}}), not {config!r:.60}"
+            raise InputError(msg)
+        self._location = path if url_scheme(path) else Path(path).expanduser()
         self.config = config or Config()
         self.models = Models(self.config.models, embedder=embedder, chat=chat, reranker=reranker)
-        self._readers = readers
+        self.prompt = prompt
+        self._readers, self._splitter, self._on_event = readers, splitter, on_event
         self._given_store = store
         self._store = store
+        self._opening = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Which index it is and by which models, without asking any."""
+        settings = self.config.models
+        embedder = self.models.given_embedder
+        named = {
+            "embedder": embedder.name if embedder else settings.embedder,
+            "chat": self.models.chat_name,
+        }
+        if embedder is None and self.exists and (stored := self.store.embedder):
+            named["embedder"] = stored["name"]
+        told = ", ".join(f"{key}={value!r}" for key, value in named.items())
+        return f"Pipeline({str(self._location)!r}, {told}{'' if self.exists else ', not made yet'})"
+
+    @property
+    def path(self) -> Path:
+        """The index folder."""
+        return Path(self._location)
 
     @classmethod
     def open(
@@ -96,26 +135,41 @@ class Pipeline:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
         readers: Sequence[Format] = (),
+        splitter: Splitter | None = None,
+        prompt: str = "",
+        on_event: Callable[[TraceEvent], None] | None = None,
     ) -> Self:
         """Open an index, or name one that `index` will make.
 
         Args:
-            index: A name below the indexes folder, or a path (has a separator). Empty: the only
-                index there is.
+            index: A name below the indexes folder, a path (has a separator), or a URL that an
+                installed package opens. Empty: the only index there is.
             config: Settings; if None, those that `load_config` reads from ``ragkit.toml`` and
                 the environment, as the commands do.
             embedder: Used instead of a configured one.
             chat: Used instead of a configured one.
             reranker: Orders what a search finds; see `Pipeline`.
             readers: Formats of the program's own.
+            splitter: Says where documents are cut.
+            prompt: Instructions for the chat model.
+            on_event: Told of each stage that ended.
 
         Raises:
             IndexNotFoundError: No index is named, and there is none or more than one.
             ConfigError: A setting is unknown or wrong; it names where it was read.
         """
         config = config or load_config()[0]
-        path = index_path(str(index), config.indexes)
-        return cls(path, config, embedder=embedder, chat=chat, reranker=reranker, readers=readers)
+        return cls(
+            index if url_scheme(index) else index_path(str(index), config.indexes),
+            config,
+            embedder=embedder,
+            chat=chat,
+            reranker=reranker,
+            readers=readers,
+            splitter=splitter,
+            prompt=prompt,
+            on_event=on_event,
+        )
 
     @property
     def store(self) -> VectorStore:
@@ -124,9 +178,10 @@ class Pipeline:
         Raises:
             IndexNotFoundError: It was not made yet.
         """
-        if self._store is None:
-            self._store = open_store(self.path)
-        return self._store
+        with self._opening:
+            if self._store is None:
+                self._store = open_store(self._location)
+            return self._store
 
     @property
     def embedder(self) -> Embedder | None:
@@ -144,7 +199,7 @@ class Pipeline:
     @property
     def exists(self) -> bool:
         """Whether the index was made."""
-        return self._store is not None or index_exists(self.path)
+        return self._store is not None or index_exists(self._location)
 
     def index(
         self,
@@ -180,7 +235,10 @@ class Pipeline:
         from ragkit.ingest.update import update_index  # a search needs none of it
 
         setup = replace(self._setup(on_progress), rules=rules, forgets_removed=forget_removed)
-        return update_index(setup, paths, prune=prune, dry_run=dry_run)
+        with traced(self._on_event, "index") as counts:
+            report = update_index(setup, paths, prune=prune, dry_run=dry_run)
+            counts |= _work(report)
+        return report
 
     def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
         from ragkit.ingest.load.formats import Formats
@@ -188,12 +246,13 @@ class Pipeline:
 
         self.models.settings = self.config.models
         return IngestSetup(
-            self.path,
+            self._location,
             self.store if self.exists else None,
             self.models,
             self.config,
             on_progress or (lambda _: None),
             Formats(self._readers),
+            splitter=self._splitter,
         )
 
     def add(
@@ -227,7 +286,10 @@ class Pipeline:
         from ragkit.ingest.programs import add_documents, as_documents
 
         documents = as_documents(texts, name=id, title=title, metadata=metadata or {})
-        return add_documents(self._setup(on_progress), documents)
+        with traced(self._on_event, "add") as counts:
+            report = add_documents(self._setup(on_progress), documents)
+            counts |= _work(report)
+        return report
 
     def get(self, id: str) -> Document | None:  # noqa: A002 -- as for `add`
         """Give back a text that was added, whole; None if there is none of that id."""
@@ -272,7 +334,10 @@ class Pipeline:
         """
         from ragkit.ingest.update import rebuild_index
 
-        return rebuild_index(self._setup(on_progress), source)
+        with traced(self._on_event, "rebuild") as counts:
+            report = rebuild_index(self._setup(on_progress), source)
+            counts |= _work(report)
+        return report
 
     def accept(self, *paths: str | Path, undo: bool = False) -> tuple[str, ...]:
         """Note files as known to be unreadable, so that they are no failures; see `index`.
@@ -416,9 +481,9 @@ class Pipeline:
 
         The arguments are those of `search`.
         """
-        from ragkit.query.ask import ask, last_answer  # a search needs none of it
+        from ragkit.query.ask import last_answer  # a search needs none of it
 
-        return last_answer(ask(self._engine(), question, self._scope(k, restrict, as_of)))
+        return last_answer(self.stream(question, k=k, restrict=restrict, as_of=as_of))
 
     def stream(
         self,
@@ -427,11 +492,18 @@ class Pipeline:
         k: int | None = None,
         restrict: Filter = NO_FILTER,
         as_of: int | datetime | None = None,
-    ) -> Iterator[AnswerEvent]:
-        """Answer a question, giving the text as it comes; the last event is the `Answer`."""
-        from ragkit.query.ask import ask
+    ) -> Generator[AnswerEvent, None, None]:
+        """Answer a question, giving the text as it comes; the last event is the `Answer`.
 
-        return ask(self._engine(), question, self._scope(k, restrict, as_of))
+        Closing the iterator stops the model.
+        """
+        from ragkit.query.ask import ask
+        from ragkit.query.search import require_question
+        from ragkit.query.window import ChatTurns
+
+        require_question(question)
+        turns = ChatTurns(system=self.prompt)
+        return ask(self._engine(), question, self._scope(k, restrict, as_of), turns)
 
     def _scope(self, k: int | None, restrict: Filter, as_of: int | datetime | None) -> Scope:
         return Scope(k, restrict, None if as_of is None else self._generation(as_of))
@@ -442,18 +514,20 @@ class Pipeline:
         return self.store.generation_at(as_of if as_of.tzinfo else as_of.astimezone())
 
     def chat(
-        self, *, system: str = "", k: int | None = None, restrict: Filter = NO_FILTER
+        self, *, system: str | None = None, k: int | None = None, restrict: Filter = NO_FILTER
     ) -> Conversation:
         """Begin a conversation, in which questions may refer to those before them.
 
         Args:
-            system: Instructions for the chat model besides ragkit's rules.
+            system: Instructions for the chat model besides ragkit's rules; None: those of
+                `prompt`.
             k: Most hits a question; the configured number if None.
             restrict: Which documents may be found.
         """
         from ragkit.query.conversation import Conversation
 
-        return Conversation(self._engine, system=system, scope=Scope(k, restrict))
+        said = self.prompt if system is None else system
+        return Conversation(self._engine, system=said, scope=Scope(k, restrict))
 
     def why_not(
         self,
@@ -498,7 +572,7 @@ class Pipeline:
     def _engine(self) -> QueryEngine:
         """The index, models and settings as they are now."""
         self.models.settings = self.config.models
-        return QueryEngine(self.store, self.models, self.config)
+        return QueryEngine(self.store, self.models, self.config, self._on_event)
 
     def documents(self) -> list[DocumentInfo]:
         """The documents of the index, by path."""
@@ -537,3 +611,10 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _work(report: IndexReport) -> dict[str, int]:
+    """How much an ingest did, for its event."""
+    kinds = ("added", "changed", "removed", "failed")
+    documents = {kind: len(getattr(report, kind)) for kind in kinds}
+    return documents | {"chunks": report.chunks, "embedded": report.embedded}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from ragkit.records import NO_FILTER, NO_RULES, Filter, Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -379,6 +379,40 @@ class StoreWriter(Protocol):
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
+
+
+class Splitter(Protocol):
+    """Says where documents are cut: any function of this shape will do."""
+
+    def __call__(self, document: Document, /) -> Iterable[tuple[int, int]]:
+        """The chunks of a document: half-open offsets in its text, by their beginnings.
+
+        They may overlap. What is in none of them is not found. A chunk longer than the embedding
+        model's window is found by its beginning, or as the model has it.
+        """
+
+
+class StoreDriver(Protocol):
+    """Makes and opens the stores of a URL scheme; packages offer one in ``ragkit.stores``."""
+
+    def exists(self, location: str) -> bool:
+        """Whether there is an index at a URL."""
+
+    def open(self, location: str) -> VectorStore:
+        """Open an index.
+
+        Raises:
+            IndexNotFoundError: There is none.
+        """
+
+    def create(
+        self, location: str, *, embedder: Mapping[str, Any], splitter: Mapping[str, Any]
+    ) -> VectorStore:
+        """Make an empty index.
+
+        Raises:
+            IndexExistsError: There is one already.
+        """
 
 
 class VectorStore(Protocol):

@@ -538,6 +538,15 @@ class Receipt:
     waiting: int = 0
 
 
+_HARMFUL = re.compile(r"!(?=\[)|<(?=[a-zA-Z/!?])")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>!#|&~$]")
+
+
+def _in_markdown(text: str) -> str:
+    """A text in one line that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(text.split()))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An answer with its proof: what was asked, said, cited, by which models, over what.
@@ -564,6 +573,22 @@ class Answer:
     seconds: float = 0.0
     searched: str = ""
     closest: tuple[Span, ...] = ()
+
+    def __str__(self) -> str:
+        """The text of the answer."""
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: the text, and the sources below it.
+
+        What documents say can neither load an image nor be HTML there.
+        """
+        lines = [_HARMFUL.sub(r"\\\g<0>", self.text), ""]
+        for c in self.citations:
+            page = "" if c.page is None else f", page {c.page}"
+            quote = "" if self.closest else f": “{_in_markdown(c.quote)}”"
+            lines.append(f"- \\[{c.number}\\] {_in_markdown(c.path)}{page}{quote}")
+        return "\n".join([*lines[:2], *dict.fromkeys(lines[2:])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -744,6 +769,22 @@ class Erasure:
     versions: int
     chunks: int
     is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEvent:
+    """A stage that ended, for one who traces what a pipeline does.
+
+    ``stage`` is ``embed``, ``search``, ``rerank``, ``context``, ``chat`` or ``prove`` of a
+    question, or the verb ``index``, ``add`` or ``rebuild``. ``seconds`` are of the wall. ``counts``
+    say how much there was, e.g. ``{"hits": 8}``; ``error`` is the name of the exception that ended
+    it, or "".
+    """
+
+    stage: str
+    seconds: float
+    counts: dict[str, int] = field(default_factory=dict)
+    error: str = ""
 
 
 _Record = TypeVar("_Record")

@@ -8,6 +8,7 @@ import threading
 import weakref
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
@@ -69,6 +70,34 @@ def defer_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if came:
             before(signal.SIGINT, came[-1])
+
+
+class StoppedError(KeyboardInterrupt):
+    """What a call ends with that was asked to stop: as by Ctrl-C, what was done is kept."""
+
+
+_STOP: ContextVar[threading.Event | None] = ContextVar("ragkit_stop", default=None)
+
+
+@contextmanager
+def stopping_by(event: threading.Event) -> Iterator[None]:
+    """Let `check_stop` raise in this thread, within the block, once an event is set."""
+    token = _STOP.set(event)
+    try:
+        yield
+    finally:
+        _STOP.reset(token)
+
+
+def check_stop() -> None:
+    """End what runs here if that was asked for.
+
+    Raises:
+        StoppedError: It was, by the event of `stopping_by`.
+    """
+    event = _STOP.get()
+    if event is not None and event.is_set():
+        raise StoppedError
 
 
 class DaemonPool:

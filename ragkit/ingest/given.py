@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import InputError
+from ragkit.errors import InputError, LoadError
 from ragkit.ingest.load.formats import normalise
 from ragkit.records import MODIFIED, OWN_METADATA, PROGRAM_ROOT, Document, make_doc_id
 from ragkit.records import told_metadata as told
@@ -138,7 +138,11 @@ class GivenTexts:
 
     def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:  # noqa: ARG002 -- of the protocol
         """Prepare the documents, in order."""
-        yield from map(self.of_document, self.documents)
+        for document in self.documents:
+            try:
+                yield self.of_document(document)
+            except LoadError as exc:
+                yield exc
 
     def of_document(self, document: Document) -> Prepared:
         """Split a document, and let it keep what stands between its chunks."""

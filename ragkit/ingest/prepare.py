@@ -24,12 +24,14 @@ from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
 from ragkit.ingest.child import close_pipes, ending, pipes, start_child
 from ragkit.ingest.load import Formats, Parser, load_file
 from ragkit.ingest.split import embedding_text, split
+from ragkit.ingest.split.own_splitter import split_with
 from ragkit.records import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from ragkit.config import LoadSettings, SplitSettings
+    from ragkit.protocols import Splitter
     from ragkit.records import Document, Hit
 
     # A file and the root that its path is told from.
@@ -87,12 +89,14 @@ class Preparer:
         split: How they are cut.
         max_tokens: The embedding model's window.
         formats: Which formats there are.
+        splitter: A program's own, instead of ragkit's.
     """
 
     load: LoadSettings
     split: SplitSettings
     max_tokens: int
     formats: Formats = field(default_factory=Formats)
+    splitter: Splitter | None = None
 
     def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
         """Prepare files in order; close the iterator where it is not used up.
@@ -103,11 +107,15 @@ class Preparer:
                 that dies is replaced. A file that the new one dies on as well has failed: here it
                 would end the whole run. Readers that cannot be imported keep all files here.
         """
-        done, is_apart = 0, size_bytes >= APART_BYTES and self.formats.are_importable
+        done, is_apart = 0, size_bytes >= APART_BYTES and self._is_importable
         while is_apart and done < len(sources):
             count, is_apart = yield from self._apart(sources[done:])
             done += count
         yield from self.here(sources[done:])
+
+    @property
+    def _is_importable(self) -> bool:
+        return self.formats.are_importable and self.splitter is None
 
     def here(self, sources: Sequence[Source]) -> Results:
         """Prepare files in this process."""
@@ -132,6 +140,8 @@ class Preparer:
 
     def of_document(self, document: Document) -> Prepared:
         """Split a document."""
+        if self.splitter is not None:
+            return Prepared.of(document, split_with(self.splitter, document))
         row = self.formats.of_kind(document.kind)
         structure = row.structure if row else None
         chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))

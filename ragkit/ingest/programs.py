@@ -10,7 +10,7 @@ from ragkit.errors import IndexExistsError, InputError
 from ragkit.ingest.account import planned_report
 from ragkit.ingest.given import GivenTexts, given_document, given_id, no_file, whole_document
 from ragkit.ingest.plan import Plan, PlannedFile
-from ragkit.ingest.update import make_embedding, match_embedder, new_index
+from ragkit.ingest.update import make_embedding, make_preparer, match_embedder, new_index
 from ragkit.records import PROGRAM_ROOT, Document, FileOutcome, make_doc_id, told_metadata
 from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import open_store
@@ -107,7 +107,6 @@ def _ingest(
     store: VectorStore, setup: IngestSetup, given: Sequence[Document], writer: StoreWriter
 ) -> IndexReport:
     # NumPy and the splitter cost 0.1 s, which deleting needs not.
-    from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Ingest
 
     known = {d.doc_id: d for d in store.documents() if d.origin == "program"}
@@ -121,9 +120,7 @@ def _ingest(
     if not (load or store.stats().waiting):
         return replace(planned_report(plan), generation=store.generation())
     embedding, max_tokens = make_embedding(store, setup.models)
-    split = {f"split.{name}": value for name, value in store.splitter.items()}
-    config = setup.config.with_values(split, "the index")
-    preparer = Preparer(config.load, config.split, max_tokens, setup.formats)
+    preparer = make_preparer(store, setup, max_tokens)
     ingest = Ingest(
         plan,
         store,

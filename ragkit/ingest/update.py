@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ragkit.config import Config, HistorySettings
+    from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Progress
     from ragkit.ingest.texts import Embedding
     from ragkit.models.choose import Models
-    from ragkit.protocols import StoreWriter, VectorStore
+    from ragkit.protocols import Splitter, StoreWriter, VectorStore
     from ragkit.records import DocumentInfo, Erasure, Estimate, IndexReport
 
 RebuildSource: TypeAlias = Literal["text", "files"]
@@ -56,6 +57,7 @@ class IngestSetup:
         formats: Which formats there are readers for.
         rules: Which files count below the paths that are indexed; None: those kept with them.
         forgets_removed: Take in again what was removed by hand.
+        splitter: A program's own.
     """
 
     location: str | Path
@@ -66,6 +68,7 @@ class IngestSetup:
     formats: Formats = field(default_factory=Formats)
     rules: SourceRules | None = None
     forgets_removed: bool = False
+    splitter: Splitter | None = None
 
 
 def update_index(
@@ -241,7 +244,6 @@ def _carry_out(
         older: The index that this one is to replace.
     """
     # Not loaded for a run over unchanged files: NumPy and the splitter cost 0.1 s.
-    from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.run import Ingest, carry_out_removals
 
     _keep_choices(plan, store, writer)
@@ -250,20 +252,17 @@ def _carry_out(
         writer.retain(**asdict(setup.config.history))
         return report
     embedding, max_tokens = make_embedding(store, setup.models)
-    split = {f"split.{name}": value for name, value in store.splitter.items()}
-    config = setup.config.with_values(split, "the index")
-    preparer = Preparer(config.load, config.split, max_tokens, setup.formats)
     ingest = Ingest(
         plan,
         store,
         writer,
         embedding=embedding,
-        preparer=preparer,
+        preparer=make_preparer(store, setup, max_tokens),
         on_progress=setup.on_progress,
         older=older,
     )
     report = ingest.run()
-    writer.retain(**asdict(config.history))
+    writer.retain(**asdict(setup.config.history))
     return report
 
 
@@ -286,6 +285,15 @@ def _keep_choices(plan: Plan, store: VectorStore, writer: StoreWriter) -> None:
     writer.ask_for(sources, rules)
     removed = {s for s, decision in store.decisions().items() if decision == "removed"}
     writer.decide(sorted(removed - plan.choices.removed), None)
+
+
+def make_preparer(store: VectorStore, setup: IngestSetup, max_tokens: int) -> Preparer:
+    """What loads and splits files as an index has it, for a window of so many tokens."""
+    from ragkit.ingest.prepare import Preparer
+
+    split = {f"split.{name}": value for name, value in store.splitter.items()}
+    config = setup.config.with_values(split, "the index")
+    return Preparer(config.load, config.split, max_tokens, setup.formats, setup.splitter)
 
 
 def make_embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:

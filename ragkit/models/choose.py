@@ -109,6 +109,11 @@ class Models:
             self._tell_if_absent(store)
         return self._chat
 
+    @property
+    def chat_name(self) -> str:
+        """How the chat model is called, without asking whether it is there."""
+        return self.settings.chat if self._given_chat is None else self._given_chat.name
+
     def _tell_if_absent(self, store: VectorStore) -> None:
         """Say that no chat server answers, unless that is known or was to be expected."""
         if store.embedder.get("backend") == "embedded":

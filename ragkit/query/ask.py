@@ -14,9 +14,10 @@ from ragkit.query.evidence import has_evidence
 from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
-from ragkit.query.search import search
+from ragkit.query.search import require_question, search
 from ragkit.query.small_talk import small_talk, talk_reply
 from ragkit.query.token_calibration import learn_tokens
+from ragkit.query.tracing import traced
 from ragkit.query.window import NO_TURNS, ChatTurns
 from ragkit.records import Answer, Found, copy_fields
 
@@ -39,6 +40,7 @@ def ask(
         scope: What of the index may answer.
         turns: The conversation in which the question stands.
     """
+    require_question(question)
     searched = AnalysedText(turns.searched or question)
     settings = engine.config.answer
     if (talk := small_talk(question)) is not None:
@@ -56,7 +58,9 @@ def ask(
         return
 
     model = engine.chat
-    context, turns = fill_window(engine, question, hits, model=model, turns=turns)
+    with traced(engine.on_event, "context") as counts:
+        context, turns = fill_window(engine, question, hits, model=model, turns=turns)
+        counts |= {"passages": len(context.passages), "tokens": context.tokens}
     answer = _given(answer, context, model)
     if not context.passages:
         yield from _ending(answer)
@@ -66,9 +70,14 @@ def ask(
     if model is None:
         yield from _ending(quote(answer, searched, context, engine.remembering), started)
         return
-    reply = yield from stream_answer(question, context, model, settings, turns=turns)
+    with traced(engine.on_event, "chat") as counts:
+        reply = yield from stream_answer(question, context, model, settings, turns=turns)
+        read, written = reply.receipt.prompt_tokens, reply.receipt.answer_tokens
+        counts |= {"prompt_tokens": read or 0, "answer_tokens": written or 0}
 
-    answer = prove(answer, reply, context, strict=settings.strict)
+    with traced(engine.on_event, "prove") as counts:
+        answer = prove(answer, reply, context, strict=settings.strict)
+        counts |= {"sentences": len(answer.sentences), "citations": len(answer.citations)}
     learn_tokens(engine.store, model, reply.messages, answer.receipt)
     yield from _ending(answer, started, shown=reply.shown)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ragkit.errors import PromptTruncatedError
 from ragkit.protocols import ChatDone, TextDelta
 from ragkit.query.thinking import without_thinking
+from ragkit.system import check_stop
 from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Iterator
 
     from ragkit.config import AnswerSettings
     from ragkit.protocols import ChatEvent, ChatModel, ChatRequest
@@ -36,7 +38,18 @@ def stream_reply(model: ChatModel, request: ChatRequest) -> Generator[ChatEvent,
 
     Closing the iterator cancels the generation. Errors are those of `ChatModel.chat`.
     """
-    return without_thinking(model.chat(request))
+    return without_thinking(_stoppable(model.chat(request)))
+
+
+def _stoppable(events: Iterator[ChatEvent]) -> Iterator[ChatEvent]:
+    """A model's events, which end with the next one if the call is to stop; so does the model."""
+    try:
+        for event in events:
+            check_stop()
+            yield event
+    finally:
+        if isinstance(events, Generator):
+            events.close()
 
 
 def whole_reply(model: ChatModel, request: ChatRequest) -> tuple[str, ChatDone | None]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config, SearchSettings
     from ragkit.models.choose import Models
     from ragkit.protocols import ChatModel, Embedder, VectorStore
+    from ragkit.query.tracing import OnEvent
     from ragkit.store.calibration import Calibration
 
 
@@ -23,6 +24,7 @@ class QueryEngine:
     store: VectorStore
     models: Models
     config: Config
+    on_event: OnEvent = None
 
     @property
     def embedder(self) -> Embedder | None:

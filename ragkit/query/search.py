@@ -6,9 +6,10 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import IndexChangedError
+from ragkit.errors import IndexChangedError, InputError
 from ragkit.protocols import SearchRequest
 from ragkit.query.scope import WHOLE_INDEX, fitting_settings
+from ragkit.query.tracing import traced
 from ragkit.records import NO_FILTER
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ragkit.config import SearchSettings
     from ragkit.protocols import Embedder, Reranker, VectorStore
     from ragkit.query.scope import QueryEngine, Scope
+    from ragkit.query.tracing import OnEvent
     from ragkit.records import Filter, Hit
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,9 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
     if depth and hits:
         reranker = _chat_reranker(engine) if given is None else given
         if reranker is not None:
-            hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
+            with traced(engine.on_event, "rerank") as counts:
+                counts["hits"] = len(hits[:depth])
+                hits = _reranked(reranker, question, hits[:depth]) + hits[depth:]
     return hits[:k]
 
 
@@ -62,6 +66,7 @@ def _retrieved(
         record=record,
         restrict=scope.restrict,
         as_of=scope.as_of,
+        on_event=engine.on_event,
     )
 
 
@@ -100,6 +105,7 @@ def retrieve(
     record: Mapping[str, Any] | None = None,
     restrict: Filter = NO_FILTER,
     as_of: int | None = None,
+    on_event: OnEvent = None,
 ) -> list[Hit]:
     """Find the chunks that speak about a question.
 
@@ -111,34 +117,55 @@ def retrieve(
         record: The store's embedder when this one was chosen; None: whichever it has.
         restrict: Which documents may be found.
         as_of: A closed generation to look at; None: the newest commit.
+        on_event: Told of the stages.
 
     Returns:
         At most ``settings.k`` hits, best first.
 
     Raises:
-        ValueError: The question is empty, or the mode needs an embedder and none was given.
+        InputError: The question is empty, or no text, or `settings.k` is below 1.
+        ValueError: The mode needs an embedder and none was given.
         IndexChangedError: The store was rebuilt with another embedder than `record`.
     """
-    if not question.strip():
-        msg = "the question is empty"
-        raise ValueError(msg)
+    require_question(question)
+    if settings.k < 1:
+        msg = f"k is the number of hits, 1 or more, not {settings.k}"
+        raise InputError(msg)
     vector = None
     if settings.mode != "keyword":
         if embedder is None:
             msg = f"mode {settings.mode!r} needs an embedder"
             raise ValueError(msg)
-        vector = embedder.embed_query(question)
-    return store.search(
-        SearchRequest(
-            k=settings.k,
-            mode=settings.mode,
-            vector=vector,
-            embedder=record,
-            text=question,
-            filter=restrict,
-            as_of=as_of,
-            depth=settings.depth,
-            keyword_weight=settings.keyword_weight,
-            diversity=settings.diversity,
-        )
+        with traced(on_event, "embed") as counts:
+            counts["texts"] = 1
+            vector = embedder.embed_query(question)
+    request = SearchRequest(
+        k=settings.k,
+        mode=settings.mode,
+        vector=vector,
+        embedder=record,
+        text=question,
+        filter=restrict,
+        as_of=as_of,
+        depth=settings.depth,
+        keyword_weight=settings.keyword_weight,
+        diversity=settings.diversity,
     )
+    with traced(on_event, "search") as counts:
+        hits = store.search(request)
+        counts["hits"] = len(hits)
+    return hits
+
+
+def require_question(question: object) -> None:
+    """Refuse what is no question.
+
+    Raises:
+        InputError: It is empty, or no text.
+    """
+    if not isinstance(question, str):
+        msg = f"a question is a text, not {type(question).__name__}"
+        raise InputError(msg)
+    if not question.strip():
+        msg = 'the question is empty: write what you want to know, as in ask("Who may sign?")'
+        raise InputError(msg)

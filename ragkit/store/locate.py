@@ -38,6 +38,12 @@ def indexes_folder(setting: Path) -> Path:
     return user_data_path("ragkit", appauthor=False) / "indexes"
 
 
+def url_scheme(location: str | Path) -> str:
+    """The scheme of a URL, in lower case; "" for a folder."""
+    url = _URL.match(location) if isinstance(location, str) else None
+    return url[1].lower() if url else ""
+
+
 def index_folder(location: str | Path) -> Path:
     """The folder that a location names.
 

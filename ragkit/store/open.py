@@ -14,13 +14,15 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.store import LocalStore
-from ragkit.store.locate import index_folder, index_path, is_index
+from ragkit.store.locate import index_folder, index_path, is_index, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ragkit.protocols import VectorStore, Violation
+    from ragkit.protocols import StoreDriver, VectorStore, Violation
 
+GROUP = "ragkit.stores"
+"""The entry points under which installed packages offer a `StoreDriver` for a URL scheme each."""
 
 ENGINE = f"SQLite {SQLITE_VERSION}"  # what holds an index on this machine
 
@@ -41,7 +43,8 @@ def open_store(location: str | Path) -> VectorStore:
     """Open an index.
 
     Args:
-        location: As `VectorStore.location` has it: today a folder of this machine.
+        location: As `VectorStore.location` has it: a folder of this machine, or a URL that an
+            installed package opens.
 
     Raises:
         IndexNotFoundError: There is none.
@@ -49,6 +52,8 @@ def open_store(location: str | Path) -> VectorStore:
         IndexCorruptError: It is damaged, or not ragkit's.
         StoreError: No store is known for a URL of this scheme.
     """
+    if driver := _driver(location):
+        return driver.open(str(location))
     return LocalStore(index_folder(location))
 
 
@@ -67,12 +72,41 @@ def create_store(
         ForeignFilesError: The folder holds files that are not an index's own.
         StoreError: No store is known for a URL of this scheme.
     """
+    if driver := _driver(location):
+        return driver.create(str(location), embedder=embedder, splitter=splitter)
     return LocalStore.create(index_folder(location), embedder=embedder, splitter=splitter)
 
 
 def index_exists(location: str | Path) -> bool:
     """Whether there is an index, damaged or not."""
+    if driver := _driver(location):
+        return driver.exists(str(location))
     return is_index(index_folder(location))
+
+
+def _driver(location: str | Path) -> StoreDriver | None:
+    """What opens a URL, from the installed packages; None for a folder.
+
+    Raises:
+        StoreError: No package opens such URLs, or its entry point cannot be loaded.
+    """
+    scheme = url_scheme(location)
+    if not scheme:
+        return None
+    from importlib.metadata import entry_points  # 20 ms that an index in a folder need not pay
+
+    for entry in entry_points(group=GROUP, name=scheme):
+        try:
+            driver: StoreDriver = entry.load()
+        except Exception as exc:  # a stranger's module
+            msg = f"{location}: the store {entry.value} cannot be loaded: {exc!r}"
+            raise StoreError(msg, location) from exc
+        return driver
+    msg = (
+        f"{location}: there is no store for {scheme} URLs: name an index or its folder, or install "
+        f"a package that offers one under the entry point {GROUP}"
+    )
+    raise StoreError(msg, location)
 
 
 def restore_store(

@@ -1,0 +1,238 @@
+"""AsyncPipeline: the verbs of `Pipeline` for programs that use asyncio, a thread behind each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+from contextlib import aclosing, asynccontextmanager, closing
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from ragkit.pipeline import Pipeline
+from ragkit.records import NO_FILTER, Answer
+from ragkit.system import DaemonPool, StoppedError, check_stop, stopping_by
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+    from datetime import datetime
+
+    from ragkit.query.answer import AnswerEvent
+    from ragkit.query.conversation import Conversation
+    from ragkit.records import Filter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_THREADS = 8
+_LAST = object()
+
+
+def _awaited(
+    verb: Callable[Concatenate[Pipeline, P], R],
+) -> Callable[Concatenate[AsyncPipeline, P], Coroutine[Any, Any, R]]:
+    """The same verb, to be awaited."""
+
+    @wraps(verb)
+    async def call(self: AsyncPipeline, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self._threads.run(partial(verb, self.pipeline, *args, **kwargs))
+
+    return call
+
+
+def _stoppable(
+    verb: Callable[Concatenate[Pipeline, P], R],
+) -> Callable[Concatenate[AsyncPipeline, P], Coroutine[Any, Any, R]]:
+    """The same verb, to be awaited, which a cancelled task stops where it tells its progress."""
+
+    @wraps(verb)
+    async def call(self: AsyncPipeline, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        told: Any = kwargs.get("on_progress")
+
+        def on_progress(*progress: object) -> None:
+            check_stop()
+            if told is not None:
+                told(*progress)
+
+        kwargs["on_progress"] = on_progress
+        return await self._threads.run(partial(verb, self.pipeline, *args, **kwargs))
+
+    return call
+
+
+class _Threads:
+    """Threads that call functions for tasks, and stop them when their task is cancelled."""
+
+    def __init__(self, count: int) -> None:
+        self._pool = DaemonPool(count)
+        self._running: set[asyncio.Future[Any]] = set()
+        self._stops: set[threading.Event] = set()
+
+    @asynccontextmanager
+    async def calling(self, function: Callable[[], R]) -> AsyncIterator[asyncio.Future[R]]:
+        """Have a function called; it is asked to stop at the end of the block."""
+        stop = threading.Event()
+
+        def call() -> R:
+            with stopping_by(stop):
+                try:
+                    check_stop()
+                    return function()
+                except StoppedError as exc:  # an event loop would take it for Ctrl-C
+                    raise CancelledError from exc
+
+        future = asyncio.wrap_future(self._pool.submit(call))
+        self._running.add(future)
+        self._stops.add(stop)
+        future.add_done_callback(partial(self._ended, stop))
+        try:
+            yield future
+        finally:
+            stop.set()
+
+    def _ended(self, stop: threading.Event, future: asyncio.Future[Any]) -> None:
+        self._running.discard(future)
+        self._stops.discard(stop)
+        if not future.cancelled():
+            future.exception()  # nobody may wait for it any more
+
+    async def run(self, function: Callable[[], R]) -> R:
+        """Call a function; cancelling the task asks it to stop and does not wait for that."""
+        async with self.calling(function) as future:
+            return await asyncio.shield(future)
+
+    async def close(self) -> None:
+        """Stop what runs, and wait for its end."""
+        for stop in self._stops:
+            stop.set()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._pool.close()
+
+
+class AsyncPipeline:
+    """A `Pipeline` whose verbs are awaited: each runs in a thread, beside the event loop.
+
+    Usage::
+
+        async with AsyncPipeline(Pipeline.open("handbook")) as rag:
+            answer = await rag.ask("How long is the notice period?")
+            async for event in rag.stream("Who may sign?"): ...
+
+    The arguments, results and errors are those of `Pipeline`; what is passed as ``on_progress`` or
+    ``on_event`` is called in the thread that works. Tasks may use one pipeline at the same time; of
+    those that write, all but one get an `IndexLockedError`, as with processes.
+
+    A task that is cancelled ends at once. Its chat model is stopped at its next word, and an
+    ingest after its next file: what was read is kept, as after Ctrl-C. A search runs to its end,
+    unheard.
+
+    Args:
+        pipeline: Closed with this one.
+        threads: How many calls may run at the same time; others wait.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, threads: int = _THREADS) -> None:
+        self.pipeline = pipeline
+        self._threads = _Threads(threads)
+
+    def __repr__(self) -> str:
+        """As its pipeline's."""
+        return f"Async{self.pipeline!r}"
+
+    index = _stoppable(Pipeline.index)
+    add = _stoppable(Pipeline.add)
+    get = _awaited(Pipeline.get)
+    delete = _awaited(Pipeline.delete)
+    rebuild = _stoppable(Pipeline.rebuild)
+    accept = _awaited(Pipeline.accept)
+    remove = _awaited(Pipeline.remove)
+    erase = _stoppable(Pipeline.erase)
+    move = _awaited(Pipeline.move)
+    compact = _stoppable(Pipeline.compact)
+    backup = _stoppable(Pipeline.backup)
+    search = _awaited(Pipeline.search)
+    ask = _awaited(Pipeline.ask)
+    why_not = _awaited(Pipeline.why_not)
+    verify = _awaited(Pipeline.verify)
+    documents = _awaited(Pipeline.documents)
+    log = _awaited(Pipeline.log)
+    diff = _awaited(Pipeline.diff)
+    stats = _awaited(Pipeline.stats)
+
+    async def stream(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        restrict: Filter = NO_FILTER,
+        as_of: int | datetime | None = None,
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer a question, giving the text as it comes; the last event is the `Answer`."""
+
+        def begin() -> Generator[AnswerEvent, None, None]:
+            return self.pipeline.stream(question, k=k, restrict=restrict, as_of=as_of)
+
+        async with aclosing(_streamed(self._threads, begin)) as events:
+            async for event in events:
+                yield event
+
+    def chat(
+        self, *, system: str | None = None, k: int | None = None, restrict: Filter = NO_FILTER
+    ) -> AsyncConversation:
+        """Begin a conversation; see `Pipeline.chat`."""
+        conversation = self.pipeline.chat(system=system, k=k, restrict=restrict)
+        return AsyncConversation(conversation, self._threads)
+
+    async def close(self) -> None:
+        """Stop what runs, wait for its end, and release the index's files."""
+        await self._threads.close()
+        self.pipeline.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class AsyncConversation:
+    """A conversation whose turns are awaited, one after the other.
+
+    Args:
+        conversation: Has the turns, and what else may be done with them.
+        threads: Of its pipeline.
+    """
+
+    def __init__(self, conversation: Conversation, threads: _Threads) -> None:
+        self.conversation = conversation
+        self._threads = threads
+
+    async def ask(self, text: str) -> Answer:
+        """Answer a question in the light of the turns before it."""
+        return await self._threads.run(partial(self.conversation.ask, text))
+
+    async def stream(self, text: str) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer a question, giving the text as it comes; the last event is the `Answer`."""
+        begin = partial(self.conversation.stream, text)
+        async with aclosing(_streamed(self._threads, begin)) as events:
+            async for event in events:
+                yield event
+
+
+async def _streamed(
+    threads: _Threads, begin: Callable[[], Generator[AnswerEvent, None, None]]
+) -> AsyncGenerator[AnswerEvent, None]:
+    """The events of a stream that runs in a thread; closing it stops the model."""
+    loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
+
+    def work() -> None:
+        with closing(begin()) as events:
+            for event in events:
+                check_stop()
+                loop.call_soon_threadsafe(queue.put_nowait, event)
+
+    async with threads.calling(work) as future:
+        future.add_done_callback(lambda _: queue.put_nowait(_LAST))
+        while (event := await queue.get()) is not _LAST:
+            yield event
+        future.result()  # raises what ended the work
