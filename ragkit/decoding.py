@@ -90,7 +90,8 @@ def _decode(kind: _Type, value: _Json, where: str) -> _Made:
     if is_dataclass(origin):
         return _record(kind, value, where)
     if origin is tuple:
-        items = _expect(list, value, where)
+        # `to_json` leaves tuples, which only a JSON text makes lists.
+        items = value if isinstance(value, tuple) else _expect(list, value, where)
         return tuple(_decode(inner[0], item, f"{where}[{i}]") for i, item in enumerate(items))
     if origin is dict:
         items = _expect(dict, value, where)

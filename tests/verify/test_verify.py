@@ -416,6 +416,7 @@ ANSWERS = st.builds(
 @given(ANSWERS)
 def test_an_answer_survives_json_exactly(answer: Answer) -> None:
     assert from_json(Answer, json.loads(json.dumps(to_json(answer)))) == answer
+    assert from_json(Answer, to_json(answer)) == answer
 
 
 def test_records_with_tables_and_defaults_survive_json() -> None:
