@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextlib import closing
@@ -494,10 +495,8 @@ def _plan_from_files(
     plan = _planned(setup, guard.sources, made, prune=True, choices=guard.choices)
     ids = {d.doc_id for d in texts}
     gone = [d for d in made if d.origin == "program" and d.doc_id not in ids]
-    # One that was given anew since is another text, or another title.
-    return replace(
-        plan, keep=[*_missing(guard.unseen, made), *texts], removed=[*plan.removed, *gone]
-    )
+    keep = _missing([*guard.unseen, *texts], made)
+    return replace(plan, keep=keep, removed=[*plan.removed, *gone])
 
 
 def _given(store: VectorStore) -> list[DocumentInfo]:
@@ -506,8 +505,15 @@ def _given(store: VectorStore) -> list[DocumentInfo]:
 
 
 def _missing(wanted: Sequence[DocumentInfo], made: Sequence[DocumentInfo]) -> list[DocumentInfo]:
-    there = {(d.doc_id, d.file_sha256) for d in made}
-    return [d for d in wanted if (d.doc_id, d.file_sha256) not in there]
+    there = {_state(d) for d in made}
+    return [d for d in wanted if _state(d) not in there]
+
+
+def _state(document: DocumentInfo) -> tuple[str, ...]:
+    """What tells whether a document is as it was; a program may give a text other metadata."""
+    d = document
+    given = (d.title, d.kind, json.dumps(d.metadata)) if d.origin == "program" else ()
+    return (d.doc_id, d.file_sha256, *given)
 
 
 def _guarded_plan(setup: IngestSetup, store: VectorStore) -> Plan:

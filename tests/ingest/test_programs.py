@@ -128,6 +128,30 @@ def test_a_rebuild_keeps_them_and_splits_them_anew(tmp_path: Path, source: Any) 
         assert (back.text, back.metadata) == (text, {"n": 1})
 
 
+@pytest.mark.parametrize("source", ["text", "files"])
+def test_what_is_given_anew_while_a_rebuild_waits_to_go_on_is_in_it(
+    rag: Pipeline, source: Any
+) -> None:
+    texts = [Document.from_text(f"Matter {n}.", id=f"m{n}", metadata={"n": n}) for n in range(4)]
+    rag.add(texts)
+
+    def stop(progress: Any) -> None:
+        if progress.files_done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rag.rebuild(source, on_progress=stop)
+    rag.add("Matter 0.", id="m0", metadata={"n": "other"})
+    rag.delete("m1")
+    rag.rebuild(source)
+
+    assert [(d.path, d.metadata["n"]) for d in rag.documents()] == [
+        ("m0", "other"),
+        ("m2", 2),
+        ("m3", 3),
+    ]
+
+
 def test_deleted_texts_are_found_no_more_and_erased_ones_nowhere(rag: Pipeline) -> None:
     rag.add([Document.from_text(f"Matter {n}.", id=f"m{n}") for n in range(4)])
     assert rag.delete("m0", "m3", "m3", "none") == ("m0", "m3")
