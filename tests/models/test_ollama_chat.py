@@ -21,6 +21,7 @@ from ragkit.errors import (
     ModelError,
     ModelResponseError,
     ModelUnavailableError,
+    PromptTruncatedError,
 )
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 
@@ -109,8 +110,9 @@ def test_context_tokens_are_the_trained_ones(ollama: OllamaServer) -> None:
 
 
 def test_an_over_long_prompt_is_refused(ollama: OllamaServer) -> None:
-    with pytest.raises(ModelResponseError, match="longer than the context length"):
-        list(chat_of(ollama).chat(asked("word " * 100, num_ctx=50)))
+    with pytest.raises(PromptTruncatedError, match="302 tokens.*256") as caught:
+        list(chat_of(ollama).chat(asked("word " * 300, num_ctx=50)))
+    assert (caught.value.prompt_tokens, caught.value.num_ctx) == (302, 256)
 
 
 def test_an_old_server_cuts_the_prompt_and_says_so_by_its_count(old: OllamaServer) -> None:

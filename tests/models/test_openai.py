@@ -121,8 +121,8 @@ def test_models_are_listed_with_the_window_where_the_server_tells_it(ollama: Oll
 
 
 def test_one_model_is_asked_for_by_its_name(ollama: OllamaServer) -> None:
-    assert client_of(ollama).retrieve("llama3.2") == ListedModel("llama3.2:latest", None)
-    with pytest.raises(ModelNotFoundError, match="'none-such' not found"):
+    assert client_of(ollama).retrieve("llama3.2") == ListedModel("llama3.2", None)
+    with pytest.raises(ModelNotFoundError, match="'none-such:latest' not found"):
         client_of(ollama).retrieve("none-such")
     own = {"id": "me/model a", "max_model_len": 8192}
     path = f"{MODELS}/me%2Fmodel%20a"  # a name is one part of the path, whatever it holds

@@ -372,7 +372,7 @@ class OllamaClient:
         body = self.connection.with_defaults(call.body(stream=False), keep_alive=call.keep_alive)
         reply = self.connection.fetch_once(path, body, model=call.model)
         if not reply.get("done"):
-            raise self.connection.unfinished(call.model)
+            raise self.connection.not_done(reply, call.model)
         return from_wire(kind, reply)
 
     def _streamed(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
-from ragkit.models.http.problem import Problem
+from ragkit.models.http.problem import Problem, counts_in
 
 if TYPE_CHECKING:
     from ragkit.models.http.problem import Kind
@@ -41,7 +41,7 @@ def classify(status: int, body: bytes) -> Problem:
     elif status >= _SERVER_ERROR:
         kind = "fault"
     shown = text if status == IN_STREAM else f"{text} (HTTP {status})"
-    return Problem(kind, shown, status)
+    return Problem(kind, shown, status, _counts(body) if kind == "too_long" else None)
 
 
 def to_error(problem: Problem, model: str, address: str) -> ModelError:
@@ -56,6 +56,15 @@ def to_error(problem: Problem, model: str, address: str) -> ModelError:
     if problem.kind == "missing":
         return ModelNotFoundError(f"{error}; `ragkit doctor` lists the models there", model)
     return error
+
+
+def _counts(body: bytes) -> tuple[int, int] | None:
+    """The tokens of a prompt and of the window, where a llama.cpp server tells them."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return counts_in(value.get("error", value)) if isinstance(value, dict) else None
 
 
 def _error_text(body: bytes) -> str:
