@@ -33,7 +33,9 @@ def print_answer_stream(
             printer.add(event)
     except ModelError as exc:
         if show and printer.text:
-            exc.add_note("what stands above is only a part, and was not checked: it is no answer")
+            exc.add_note(
+                "what stands above was shown before that, and not checked: it is no answer"
+            )
         raise
     finally:
         printer.end()

@@ -64,18 +64,44 @@ def passage_budget(
         turns: What will be sent along.
 
     Raises:
-        ConfigError: The reserve leaves nothing of the window for a prompt.
+        ConfigError: The reserve, or the reserve and the rules, leave nothing of the window.
         PromptTruncatedError: Question and history alone are too long for the window.
     """
     rest = turns.tokens.estimate_all(build_messages(question, (), turns.history, turns.system))
     left = _room(settings, context_tokens) - rest
     if left <= 0:
+        _refuse_rules(settings, context_tokens, turns)
         msg = (
-            f"the question is {-left} tokens too long for the window; "
+            f"the question is {-left + 1} tokens too long for the window; "
             "shorten it or raise answer.num_ctx"
         )
         raise PromptTruncatedError(msg)
     return left
+
+
+def _refuse_rules(settings: AnswerSettings, context_tokens: int, turns: ChatTurns) -> None:
+    """Refuse a window that is full before there is a question: it is not the question's fault.
+
+    Raises:
+        ConfigError: It is.
+    """
+    rules = turns.tokens.estimate_all(build_messages("", (), (), turns.system))
+    if rules < _room(settings, context_tokens):
+        return
+    whole, own = ("rules and your instructions", True) if turns.system else ("rules", False)
+    window = min(settings.num_ctx, context_tokens)
+    wanted = settings.reserve_tokens + rules
+    larger = f"raise answer.num_ctx (now {settings.num_ctx})"
+    if context_tokens < settings.num_ctx:
+        larger = "choose a chat model with a larger window"
+    shorter = ", shorten the instructions" if own else ""
+    msg = (
+        f"the window of {window} tokens is full before the question: "
+        f"answer.reserve_tokens = {settings.reserve_tokens} are kept for the answer, and the "
+        f"{whole} take about {rules}. It has to hold more than {wanted}: {larger}{shorter}, or "
+        "lower answer.reserve_tokens"
+    )
+    raise ConfigError(msg)
 
 
 def fit_turns(

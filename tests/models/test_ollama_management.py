@@ -228,6 +228,20 @@ def test_a_file_is_uploaded_once_and_a_model_made_of_it(
     )
 
 
+def test_a_file_that_came_there_meanwhile_is_not_sent_again(
+    ollama: OllamaServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF" * 1000)
+    digest = admin_of(ollama).upload_blob(path).digest
+    place = f"/api/blobs/{digest}"
+    ollama.faults += [Fault(place, status=404, body=""), Fault(place, drop_after=0)]
+    again = admin_of(ollama, retries=0).upload_blob(path)
+    assert (again.digest, again.uploaded) == (digest, False)
+    methods = [r.method for r in ollama.requests if r.path == place]
+    assert methods == ["HEAD", "POST", "HEAD", "POST", "HEAD"]
+
+
 def test_an_empty_file_is_a_blob_too(ollama: OllamaServer, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert admin_of(ollama).upload_blob(tmp_path / "empty").size_bytes == 0

@@ -88,7 +88,8 @@ class Vectors:
     def _window(self, model: Model, body: Body) -> int:
         options = model.options | (body.get("options") or {})
         window: int = min(model.context, options.get("num_ctx", model.context))
-        return min(window, options.get("num_batch", _BATCH_TOKENS))
+        batch: int = options.get("num_batch", _BATCH_TOKENS)
+        return min(window, batch)
 
     def _excess(self, model: Model, text: str, body: Body) -> int:
         return max(0, count_tokens(text) - self._window(model, body))

@@ -40,10 +40,12 @@ _STATUS = {"cloud": {"disabled": False, "source": "none"}}
 _LOCAL = (None, "localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 -- compared, not bound
 _LOCAL_SCHEMES = ("app", "file", "tauri")
 _LOCAL_DOMAINS = (".localhost", ".local", ".internal")
-_STAINLESS = ("Arch", "Async", "Custom-Poll-Interval", "Helper-Method", "Lang", "Os")
-_STAINLESS += ("Package-Version", "Poll-Helper", "Retry-Count", "Runtime", "Runtime-Version")
-_HEADERS = ("Authorization", "Content-Type", "User-Agent", "Accept", "X-Requested-With")
-_HEADERS += ("Openai-Beta", *(f"X-Stainless-{name}" for name in (*_STAINLESS, "Timeout")))
+_STAINLESS = ["Arch", "Async", "Custom-Poll-Interval", "Helper-Method", "Lang", "Os"]
+_STAINLESS += ["Package-Version", "Poll-Helper", "Retry-Count", "Runtime", "Runtime-Version"]
+_STAINLESS.append("Timeout")
+_HEADERS = ["Authorization", "Content-Type", "User-Agent", "Accept"]
+_HEADERS += ["X-Requested-With", "Openai-Beta"]
+_HEADERS += [f"X-Stainless-{name}" for name in _STAINLESS]
 _CORS = {
     "Access-Control-Allow-Headers": ",".join(_HEADERS),
     "Access-Control-Allow-Methods": "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS",

@@ -47,6 +47,7 @@ class Model:
         dim: Its embedding length; None: that of the server's vectors.
         mislisted: /api/tags takes it for a chat model of unknown length, as it does where a GGUF
             file does not begin with its architecture.
+        fertility: How many tokens its vocabulary takes for one of `count_tokens`.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Model:
     quantization: str = "F16"
     dim: int | None = None
     mislisted: bool = False
+    fertility: float = 1.0
 
     @property
     def digest(self) -> str:

@@ -145,8 +145,8 @@ class OllamaServer:
         reply = self._endpoints.reply(method, path, body, headers, fault)
         if isinstance(reply, tuple):
             more = self._endpoints.further_headers(method, path, headers)
-            head = "".join(f"{name}: {value}\r\n" for name, value in more.items())
-            return _send_whole(sock, reply, head, fault, bodiless=method == "HEAD")
+            said = "".join(f"{name}: {value}\r\n" for name, value in more.items())
+            return _send_whole(sock, reply, said, fault, bodiless=method == "HEAD")
         if fault and (fault.split or fault.drop_after is not None or fault.end_after is not None):
             return _send_spoilt(sock, reply, fault)
         return self._send_stream(sock, reply, fault.linger_s if fault else 0.0)

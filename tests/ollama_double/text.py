@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import replace
@@ -136,7 +137,10 @@ class Words:
         """How many tokens of a prompt the model reads; refuses one over the window, or cuts it."""
         window = min(options.get("num_ctx", _DEFAULT_WINDOW), model.context)
         window = -(-window // _STEP) * _STEP if self._new else window
-        sizes = [count_tokens(message.get("content") or "") for message in messages]
+        sizes = [
+            math.ceil(model.fertility * count_tokens(message.get("content") or ""))
+            for message in messages
+        ]
         if sum(sizes) <= window:
             return sum(sizes)
         if self._new and body.get("truncate") is False:

@@ -103,7 +103,7 @@ def tensors_of(model: Model, dim: int) -> list[dict[str, Any]]:
             ("token_embd_norm.weight", small, [dim]),
             ("token_types.weight", small, [dim, 2]),
         ]
-        square = ("attn_k", "attn_output", "attn_q", "attn_v")
+        square = ["attn_k", "attn_output", "attn_q", "attn_v"]
         wide = {"ffn_down": [_WIDE, dim], "ffn_up": [dim, _WIDE]}
         norms = ("attn_output_norm", "layer_output_norm")
         block = {f"{name}.bias": [dim] for name in (*square, *norms, "ffn_down")}
@@ -115,7 +115,7 @@ def tensors_of(model: Model, dim: int) -> list[dict[str, Any]]:
             ("output_norm.weight", small, [dim]),
             ("token_embd.weight", "Q8_0", [dim, vocabulary]),
         ]
-        square = ("attn_output", "attn_q")
+        square = ["attn_output", "attn_q"]
         wide = {"attn_k": [dim, dim // 3], "attn_v": [dim, dim // 3], "ffn_down": [_WIDE, dim]}
         wide |= {"ffn_gate": [dim, _WIDE], "ffn_up": [dim, _WIDE]}
         block = {"attn_norm.weight": [dim], "ffn_norm.weight": [dim]}

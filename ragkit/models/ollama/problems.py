@@ -39,6 +39,7 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 # What the server's words leave unsaid; the first that fits.
 _HINTS = {
+    "no such host": "the server has to reach that address for this, and has no network to it",
     "longer than the context length": "shorten it, or raise answer.num_ctx",
     "no such file or directory": "`ragkit models list` names what is there",
     "pull model manifest: file does not": "the registry has no such model: check its name and tag",
