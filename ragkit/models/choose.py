@@ -103,7 +103,8 @@ class Models:
         Raises:
             IndexMismatchError: It does.
         """
-        if store.embedder.get("backend") != "ollama":
+        known = self._embedder is not None and self._record == store.embedder
+        if known or store.embedder.get("backend") != "ollama":
             return
         if any(client.is_available() for client in ollama_clients(self.settings)):
             with suppress(ModelError):  # whoever needs a vector is told

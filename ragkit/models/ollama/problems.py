@@ -25,6 +25,7 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("nan", re.compile(r"unsupported value: [-+]?(NaN|Inf)|NaN or Inf", re.IGNORECASE)),
     ("refused", re.compile(r"does not support|must be of type|invalid format|incompatible")),
+    ("refused", re.compile(r"^unexpected EOF$")),  # of the request's JSON, not of a runner
     # Each further try would wait for minutes again.
     ("timeout", re.compile(r"timed out waiting for")),
     ("busy", re.compile(r"server busy|process has terminated")),

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _TOO_LONG = re.compile(
     r"context (length|size|window)|too (long|large)|maximum.*tokens|exceeds?.*tokens", re.IGNORECASE
 )
+# What Ollama says of a runner that died, which it then starts anew.
+_CRASHED = re.compile(
+    r"while running the model|do embedding request: .*EOF|unexpectedly stopped|no longer running"
+)
 _UNKNOWN_MODEL = re.compile(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
 _UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
 _BUSY = frozenset({408, 429, 502, 503, 504})
@@ -36,6 +40,8 @@ def classify(status: int, body: bytes) -> Problem:
         kind = "missing"
     elif status == _NOT_FOUND:
         text += "; is models.openai_url right? It mostly ends in /v1"
+    elif _CRASHED.search(text):
+        kind = "crashed"
     elif status in _BUSY:
         kind = "busy"
     elif status >= _SERVER_ERROR:
