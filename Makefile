@@ -62,12 +62,12 @@ types: $(VENV)/dev ## Types
 	$(BIN)/mypy
 
 docs: $(VENV)/dev ## Check that the generated parts of the docs are current
-	$(BIN)/cog --check docs/cli.md docs/settings.md
+	$(BIN)/cog --check docs/cli.md docs/settings.md docs/formats.md
 
 fmt: $(VENV)/dev ## Format the code and write the generated parts of the docs
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/cog -r docs/cli.md docs/settings.md
+	$(BIN)/cog -r docs/cli.md docs/settings.md docs/formats.md
 
 bench: $(VENV)/dev ## Run the benchmarks; results go to benchmarks/results
 	$(BIN)/python benchmarks/run.py

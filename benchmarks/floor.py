@@ -4,6 +4,7 @@ No structure, no index of words, no checks, no recovery: what ragkit takes beyon
 
     python benchmarks/floor.py index FOLDER INDEX URL [--batch 32]
     python benchmarks/floor.py search INDEX URL QUESTION
+    python benchmarks/floor.py ask INDEX URL QUESTION
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float32]
 
-MODEL = "nomic-embed-text"
+MODEL, CHAT = "nomic-embed-text", "llama3.2"
 IN_FLIGHT = 8  # more than the server's slots, as ragkit
 
 
@@ -103,8 +104,17 @@ class Flat:
         return [(score, *row) for score, row in zip(scores[0].tolist(), rows, strict=True)]
 
 
+def answer(question: str, found: Sequence[tuple[float, str, int, str]], url: str) -> str:
+    """What a chat model says to a question with the found texts before it."""
+    said = "\n\n".join([*(text for *_, text in found), question])
+    body = {"model": CHAT, "stream": False, "messages": [{"role": "user", "content": said}]}
+    reply = session().post(f"{url}/api/chat", json=body)
+    text: str = orjson.loads(reply.content)["message"]["content"]
+    return text
+
+
 def main() -> None:
-    """Do one of both; the texts and seconds of the work alone are printed as JSON."""
+    """Do one of these; the texts and seconds of the work alone are printed as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     ingest = commands.add_parser("index")
@@ -114,10 +124,11 @@ def main() -> None:
     ingest.add_argument("--batch", type=int, default=0, help="texts a request; 0: /api/embeddings")
     ingest.add_argument("--size", type=int, default=1000, help="characters of a window")
     ingest.add_argument("--stride", type=int, default=1000)
-    search = commands.add_parser("search")
-    search.add_argument("index", type=Path)
-    search.add_argument("url")
-    search.add_argument("question")
+    for name in ("search", "ask"):
+        query = commands.add_parser(name)
+        query.add_argument("index", type=Path)
+        query.add_argument("url")
+        query.add_argument("question")
     given = parser.parse_args()
     if given.command == "index":
         started = time.perf_counter()
@@ -126,7 +137,11 @@ def main() -> None:
         print(json.dumps({"chunks": len(windows), "seconds": time.perf_counter() - started}))
     else:
         vector = embed(["search_query: " + given.question], given.url, 0)[0]
-        print(json.dumps(Flat(given.index).search(vector), ensure_ascii=False))
+        found = Flat(given.index).search(vector)
+        if given.command == "ask":
+            print(json.dumps(answer(given.question, found, given.url), ensure_ascii=False))
+        else:
+            print(json.dumps(found, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +79,17 @@ def run(command: Sequence[str], env: Mapping[str, str] | None = None) -> Run:
 
 def ragkit(*arguments: str | Path, url: str = "") -> Run:
     """Run the command line as a user would."""
+    _compile_package()
     env = {"OLLAMA_HOST": url} if url else {}
     return run(ragkit_command(*arguments), env)
+
+
+@cache
+def _compile_package() -> None:
+    """Compile ragkit as pip does; with PYTHONDONTWRITEBYTECODE a checkout never would be."""
+    if not compileall.compile_dir(REPOSITORY / "ragkit", quiet=1):
+        msg = "ragkit does not compile"
+        raise RuntimeError(msg)
 
 
 def ragkit_command(*arguments: str | Path) -> list[str]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 BATCH = "32"
 LATENCY_MS, SLOTS = 5.0, 4
+PLAIN = Cut(1000, 1000, 0, 0)  # as the floor cuts by itself: fewer texts, which do not overlap
 ENDPOINTS = {"/api/embeddings": False, "/api/embed": True}
 
 
@@ -42,10 +43,12 @@ def measure(scope: Scope) -> list[Row]:
     cut = equal_cut(corpus)
     rows = []
     with model_server() as url:
-        for endpoint, figure in (("/api/embeddings", 1.3), ("/api/embed", 1.5)):
+        for endpoint, figure in (("/api/embeddings", 0.84), ("/api/embed", 1.2)):
             runs = _both(scope, corpus, cut, url, batched=ENDPOINTS[endpoint], repeats=5)
             what = f"ingest {SMALL} files through {endpoint}, whole process"
             rows.append(_against_floor(what, figure, runs, cut))
+        runs = _both(scope, corpus, PLAIN, url, batched=True, repeats=5)
+        rows.append(_against_plain(SMALL, runs))
         rows.append(_against_vec_loop(scope, corpus, cut, url))
     with model_server(latency_ms=LATENCY_MS, slots=SLOTS) as url:
         for endpoint, batched in ENDPOINTS.items():
@@ -58,13 +61,15 @@ def _large(scope: Scope) -> list[Row]:
     corpus = scope.corpus(LARGE)
     cut = equal_cut(corpus)
     with model_server() as url:
+        plain = _both(scope, corpus, PLAIN, url, batched=True, repeats=3)
         runs = _both(scope, corpus, cut, url, batched=True, repeats=3)
     peaks = {name: median([r.peak_mb for r in of]) for name, of in runs.items()}
     index = scope.work / "index-ragkit"
     size = sum(file.stat().st_size for file in corpus.rglob("*.md"))
     what = f"ingest {LARGE} files through /api/embed, whole process"
     return [
-        _against_floor(what, 1.5, runs, cut),
+        _against_floor(what, 1.3, runs, cut),
+        _against_plain(LARGE, plain),
         absolute(f"peak memory of ingest, {size / 1e6:.0f} MB of text", 250, "MB",
                  ragkit=peaks["ragkit"], floor=peaks["floor"]),
         absolute("on disk, 768 dimensions, text and keyword index included", 4500, "bytes a chunk",
@@ -85,6 +90,13 @@ def _both(
         "ragkit": lambda: ragkit(*index_command(corpus, fresh(full), batched=batched), url=url),
     }
     return interleaved(cases, scope.repeats(repeats))
+
+
+def _against_plain(files: int, runs: dict[str, list[Run]]) -> Row:
+    """The floor as it is without ragkit: it embeds as many texts as it cuts."""
+    texts = runs["floor"][0].json["chunks"], runs["ragkit"][0].json["chunks"]
+    what = f"ingest {files} files through /api/embed, against the floor's own number of texts"
+    return _against_floor(what, 1.5, runs, Cut(PLAIN.size, PLAIN.stride, *texts))
 
 
 def _against_vec_loop(scope: Scope, corpus: Path, cut: Cut, url: str) -> Row:

@@ -1,4 +1,4 @@
-"""How long a search takes: a cold process, and a warm one with the embedding taken apart."""
+"""How long a search and an answer take: a cold process; a warm one with the embedding apart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from corpus import questions
-from floor import Flat
+from floor import CHAT, Flat
 from harness import (
     LARGE,
     SMALL,
@@ -63,6 +63,8 @@ def measure(scope: Scope) -> list[Row]:
             ragkit(*index_command(corpus, fresh(full), batched=True), url=url)
             asked = questions(corpus, QUESTIONS)
             rows += _cold(scope, files, (bare, full), url, asked, cut)
+            if files == SMALL:
+                rows.append(_cold_ask(scope, (bare, full), url, asked))
             vectors = _vectors(asked, url)
         rows += _warm(files, (bare, full), asked, vectors)
     return rows
@@ -100,6 +102,28 @@ def _cold(
         )
         for mode in ("dense", "hybrid")
     ]
+
+
+def _cold_ask(scope: Scope, indexes: tuple[Path, Path], url: str, asked: list[str]) -> Row:
+    """Whole processes that answer by a chat model, which takes no time here."""
+    bare, full = indexes
+    turn = iter(range(10_000))
+    options = ("--index", full, "--json", "--set", f"models.chat={CHAT}")
+    cases: dict[str, Callable[[], Run]] = {
+        "floor": lambda: floor("ask", bare, url, asked[next(turn) % QUESTIONS]),
+        "ragkit": lambda: ragkit("ask", asked[next(turn) % QUESTIONS], *options, url=url),
+    }
+    interleaved(cases, 1)
+    runs = interleaved(cases, scope.repeats(7))
+    return ratio(
+        "cold ask, whole process",
+        1.3,
+        "s",
+        ragkit=seconds(runs["ragkit"]),
+        floor=seconds(runs["floor"]),
+        cpu_s=median([r.cpu_s for r in runs["ragkit"]]),
+        floor_cpu_s=median([r.cpu_s for r in runs["floor"]]),
+    )
 
 
 def _ratio(figure: tuple[float, float]) -> float:

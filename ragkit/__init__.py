@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         ChatModel,
         ChatRequest,
         Embedder,
+        QuotedDelta,
         Reranker,
         SearchRequest,
         StoreStats,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         DocumentInfo,
         Dropped,
         Erasure,
+        Estimate,
         FileOutcome,
         Filter,
         Found,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
         Receipt,
         Sentence,
         SourceRules,
+        Span,
         to_json,
     )
     from ragkit.verify.answers import SentenceCheck, Verification
@@ -100,6 +103,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Chunk",
     "FileOutcome",
     "IndexReport",
+    "Estimate",
     "DocumentInfo",
     "SourceRules",
     # embed and chat: what a model of your own has to offer
@@ -108,6 +112,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "ChatMessage",
     "ChatRequest",
     "TextDelta",
+    "QuotedDelta",
     "ThinkingDelta",
     "ChatDone",
     "Reranker",
@@ -133,6 +138,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "Context",
     "Citation",
     "Sentence",
+    "Span",
     "Found",
     "Receipt",
     "Answer",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from ragkit.records import Mode
 from ragkit.trust import guarded, is_trusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 FILE_NAME = "ragkit.toml"
+_PLACE = re.compile(r"\(at (?:line (?P<line>\d+), column \d+|end of document)\)")
 
 _log = logging.getLogger(__name__)
 
@@ -280,7 +282,7 @@ class Config:
         top: dict[str, Any] = {}
         for name, value in values.items():
             if name not in known:
-                msg = f"{source}: unknown setting {name!r}; {_names_like(name, known)}"
+                msg = f"{source}: there is no setting {name!r}; {_names_like(name, known)}"
                 raise ConfigError(msg)
             section, _, key = name.rpartition(".")
             target = changed.setdefault(section, {}) if section else top
@@ -329,7 +331,7 @@ def load_config(
     layers: list[tuple[str, Mapping[str, Any]]] = []
     if (own := home / FILE_NAME).is_file():
         layers.append((str(own), read_settings(own)))
-    if (local := (folder or Path()) / FILE_NAME).is_file():
+    if (local := (folder or Path()).absolute() / FILE_NAME).is_file():
         layers.append((str(local), _taken(local, home)))
     if env.get("OLLAMA_HOST"):
         layers.append(("environment OLLAMA_HOST", {"models.ollama_host": env["OLLAMA_HOST"]}))
@@ -376,16 +378,19 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        msg = f"{path}: not a readable TOML file: {exc}"
+        msg = f"{path} cannot be read: {exc.strerror}"
         raise ConfigError(msg) from exc
 
 
 def _parse(content: bytes, path: Path) -> dict[str, Any]:
     try:
-        data = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        msg = f"{path}: not a readable TOML file: {exc}"
+        data = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        msg = f"{path}, line {line}: this is not UTF-8: save the file as UTF-8"
         raise ConfigError(msg) from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(_not_toml(str(exc), content, path)) from exc
     flat: dict[str, Any] = {}
     for key, value in data.items():
         if isinstance(value, dict):
@@ -395,9 +400,24 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
     return flat
 
 
-def _names_like(name: str, known: Iterable[str]) -> str:
+def _not_toml(said: str, content: bytes, path: Path) -> str:
+    """Say where a file is no TOML, and what to do."""
+    found = _PLACE.search(said)
+    reason = said[: found.start()].strip() if found else said
+    line = int(found["line"]) if found and found["line"] else content.rstrip().count(b"\n") + 1
+    return (
+        f"{path}, line {line}: {reason}. Mend that line (a text stands in quotation marks, as in "
+        'chat = "llama3.2"), or rename the file to go on without it'
+    )
+
+
+def _names_like(name: str, known: Collection[str]) -> str:
     """What may have been meant. Not "see `ragkit config`": with a wrong file it fails as well."""
     from difflib import get_close_matches  # only for a slip
 
+    inside = [setting for setting in known if setting.startswith(f"{name}.")]
+    if inside:
+        key = inside[0].partition(".")[2]
+        return f"it is a section: write [{name}] on a line, and {key} = ... below it"
     near = get_close_matches(name, known)
     return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"

@@ -222,16 +222,22 @@ class Pipeline:
 
         return rebuild_index(self._setup(on_progress), source)
 
-    def accept(self, *paths: str | Path, undo: bool = False) -> None:
+    def accept(self, *paths: str | Path, undo: bool = False) -> tuple[str, ...]:
         """Note files as known to be unreadable, so that they are no failures; see `index`.
 
         Args:
-            paths: Files.
+            paths: Files, or relative paths as a report has them.
             undo: Let them be failures again.
+
+        Returns:
+            Their absolute paths.
+
+        Raises:
+            LoadError: One is not in the folders of the index; nothing is noted.
         """
         from ragkit.ingest.update import accept_files
 
-        accept_files(self.store, paths, undo=undo)
+        return accept_files(self.store, paths, undo=undo)
 
     def remove(self, *paths: str | Path) -> tuple[str, ...]:
         """Remove documents from the index; the files themselves are not touched.

@@ -125,6 +125,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotedDelta(TextDelta):
+    """A piece of an answer that quotes; ``is_closest``: the sentence that answers best."""
+
+    is_closest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ThinkingDelta:
     """A piece of the model's reasoning; never part of an answer.
 

@@ -411,6 +411,14 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A part of an answer's text, by half-open offsets."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A hit that an answer could be given from: its place, and why it stands where it does."""
 
@@ -460,8 +468,10 @@ class Answer:
     """An answer with its proof: what was asked, said, cited, by which models, over what.
 
     ``refused`` is true where the documents do not say; the last line of the text then says so
-    in the question's language. ``chat_model`` is None for an extractive answer. ``searched`` is
-    the question as it was searched for, where a conversation completed it; else empty.
+    in the question's language. ``chat_model`` is None for an extractive answer, which quotes the
+    closest passages: ``closest`` are the sentences among its text that answer best, one a
+    quotation. ``searched`` is the question as it was searched for, where a conversation completed
+    it; else empty.
     """
 
     question: str
@@ -478,6 +488,7 @@ class Answer:
     receipt: Receipt
     seconds: float = 0.0
     searched: str = ""
+    closest: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +497,21 @@ class FileOutcome:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What an ingest is thought to cost before it runs.
+
+    Attributes:
+        passages: To be made, from the sizes of files; of PDF files that says little.
+        seconds: That it takes; None: nothing was measured on this machine that it could rest on.
+        basis: The earlier run whose pace the seconds rest on, for people; empty if there is none.
+    """
+
+    passages: int
+    seconds: float | None = None
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +524,7 @@ class IndexReport:
     ``without_text`` names the documents that hold no text at all, e.g. scans. ``notes`` say
     what is wrong with files that are in the index nevertheless, and of which the embedder refused
     a text. ``embedded`` counts texts that got a vector, ``reused`` those found in the cache.
+    ``estimate`` is what a dry run tells of the work; any other run has none.
     """
 
     added: tuple[str, ...] = ()
@@ -517,8 +544,13 @@ class IndexReport:
     embedded: int = 0
     reused: int = 0
     generation: int = 0
-    dry_run: bool = False
     seconds: float = 0.0
+    estimate: Estimate | None = None
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether it tells what would be done: nothing was written."""
+        return self.estimate is not None
 
 
 @dataclass(frozen=True, slots=True)

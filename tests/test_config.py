@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from commands import Shell, write_files
+from commands import Shell, ordinary_user, write_files
 
 from ragkit.config import Config, load_config, settings
 from ragkit.errors import ConfigError
@@ -69,8 +70,8 @@ def test_ollama_host_yields_to_our_own_variable(tmp_path: Path, env: dict[str, s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[search]\nkk = 1\n", "unknown setting 'search.kk'; did you mean search.k"),
-        ("top = 1\n", "unknown setting 'top'; there are: indexes, models.backend, "),
+        ("[search]\nkk = 1\n", "there is no setting 'search.kk'; did you mean search.k"),
+        ("top = 1\n", "there is no setting 'top'; there are: indexes, models.backend, "),
         (
             '[search]\nmode = "best"\n',
             "search.mode = 'best': expected one of dense, keyword, hybrid",
@@ -80,7 +81,7 @@ def test_ollama_host_yields_to_our_own_variable(tmp_path: Path, env: dict[str, s
         ("[search]\nk = true\n", "search.k = True: expected a whole number"),
         ("[models]\nretries = []\n", r"models.retries = \[\]: expected a whole number"),
         ('[answer]\nstrict = "maybe"\n', "answer.strict = 'maybe': expected true or false"),
-        ("[search\n", "not a readable TOML file"),
+        ("search = 3\n", r"'search'; it is a section: write \[search\] on a line, and k = "),
     ],
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(
@@ -92,11 +93,41 @@ def test_a_wrong_file_is_named_with_what_is_wrong(
         load_config(folder=tmp_path, environ=env)
 
 
-def test_a_file_that_is_no_utf8_is_named(tmp_path: Path, env: dict[str, str]) -> None:
-    write_files(tmp_path, {HERE: b"[search]\nk = 1 # \xff\n"})
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"[search]\nk = 1 # \xff\n", "line 2: this is not UTF-8: save the file as UTF-8"),
+        ("[search]\n".encode("utf-16"), "line 1: this is not UTF-8"),
+        (b"[search]\n\n[models]\nchat = llama3.2\n", "line 4: Invalid value. Mend that line"),
+        (b"[search\n", "line 1: Expected ']' at the end of a table declaration. Mend that line"),
+        (b'[models]\nchat = "a\n', "line 2: Illegal character '\\n'. Mend that line"),
+        (b'[models]\nchat = """a\n\n', "line 2: Unterminated string. Mend that line"),
+    ],
+)
+def test_a_file_that_cannot_be_parsed_is_named_with_its_line_and_stays(
+    tmp_path: Path, env: dict[str, str], content: bytes, line: str
+) -> None:
+    write_files(tmp_path, {HERE: content})
 
-    with pytest.raises(ConfigError, match=r"ragkit\.toml: not a readable TOML file"):
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path / HERE}, {line}")):
         load_config(folder=tmp_path, environ=env)
+    assert (tmp_path / HERE).read_bytes() == content
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path, env: dict[str, str]) -> None:
+    write_files(tmp_path, {HERE: b"\xef\xbb\xbf[search]\nk = 3\n"})
+
+    assert load_config(folder=tmp_path, environ=env)[0].search.k == 3
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.before = ordinary_user()
+    write_files(tmp_path, {HERE: "[search]\nk = 3\n"}).joinpath(HERE).chmod(0)
+
+    said = shell("config", code=2).err
+
+    assert said == f"ragkit: {tmp_path / HERE} cannot be read: Permission denied\n"
 
 
 @pytest.mark.parametrize("word", ["1", "true", "YES", "on"])
@@ -146,7 +177,7 @@ def test_config_command_prints_each_value_and_where_it_came_from(tmp_path: Path)
     text = shell("config").out
 
     assert set(shown) == {setting.name for setting in settings(Config())}
-    assert shown["search.k"] == {"value": 2, "source": "ragkit.toml"}
+    assert shown["search.k"] == {"value": 2, "source": str(tmp_path / "ragkit.toml")}
     assert shown["models.chat"]["source"] == str(tmp_path / ".config/ragkit/ragkit.toml")
     assert shown["models.ollama_host"]["source"] == "environment OLLAMA_HOST"
     assert shown["search.mode"] == {"value": "dense", "source": "environment RAGKIT_SEARCH_MODE"}
@@ -174,7 +205,7 @@ def test_a_wrong_setting_ends_in_code_2_without_a_traceback(tmp_path: Path) -> N
 
 def test_a_wrong_option_is_named_as_that(tmp_path: Path, env: dict[str, str]) -> None:
     with pytest.raises(
-        ConfigError, match=r"option: unknown setting 'search\.kk'; did you mean search\.k\b"
+        ConfigError, match=r"option: there is no setting 'search\.kk'; did you mean search\.k\b"
     ):
         load_config({"search.kk": 1}, folder=tmp_path, environ=env)
 
@@ -266,7 +297,7 @@ def test_trust_says_what_it_cannot_do(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     assert "has no ragkit.toml" in shell("trust", code=2).err
     write_files(tmp_path, {HERE: "[search]\nkk = 1\n"})
-    assert "unknown setting 'search.kk'" in shell("trust", code=2).err
+    assert "there is no setting 'search.kk'" in shell("trust", code=2).err
     write_files(tmp_path, {HERE: SENDING, ".config/ragkit/trusted.json": "[]"})
     assert "trusted.json holds no table of files; delete it" in shell("config", code=2).err
 

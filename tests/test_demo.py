@@ -49,12 +49,13 @@ def test_corpora_are_small_and_hold_the_evidence_of_their_questions() -> None:
 @pytest.mark.parametrize(
     ("folder", "file", "old", "new", "question"),
     [
-        (
+        pytest.param(
             "everyday-law-zh",
             "房屋租赁.md",
             "在六个月内未提出异议",
             "在九个月内未提出异议",
             "房东知道房客转租，多久不提异议就算同意？",
+            marks=pytest.mark.long,
         ),
         (
             "accident-reports",

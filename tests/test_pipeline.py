@@ -20,7 +20,7 @@ from ragkit.errors import (
     LoadError,
 )
 from ragkit.pipeline import Pipeline
-from ragkit.protocols import TextDelta
+from ragkit.protocols import QuotedDelta, TextDelta
 from ragkit.records import Answer
 
 FILES = {
@@ -244,11 +244,10 @@ def test_stream_ends_with_the_answer_whose_text_was_streamed(
 @pytest.mark.parametrize(
     ("question", "values", "said"),
     [
-        ("How long is the notice period?", {"models.chat": "none"}, "three months"),
         ("How long is the notice period?", {"answer.strict": True}, "three months"),
         ("谁发明了电话？", {}, "文档中没有说明。"),
     ],
-    ids=["quoted", "strict", "refused"],
+    ids=["strict", "refused"],
 )
 def test_what_no_model_writes_word_by_word_is_streamed_at_once(
     tmp_path: Path, docs: Path, ollama: OllamaServer, question: str, values: Any, said: str
@@ -261,6 +260,20 @@ def test_what_no_model_writes_word_by_word_is_streamed_at_once(
     assert isinstance(last, Answer)
     assert delta == TextDelta(last.text)
     assert said in last.text
+
+
+def test_a_quotation_is_streamed_with_its_closest_sentence_apart(
+    tmp_path: Path, docs: Path, ollama: OllamaServer
+) -> None:
+    with Pipeline(tmp_path / "index", settings_for(ollama, **{"models.chat": "none"})) as rag:
+        rag.index(docs)
+        *deltas, last = rag.stream("How long is the notice period?")
+
+    assert isinstance(last, Answer)
+    assert "".join(delta.text for delta in deltas if isinstance(delta, QuotedDelta)) == last.text
+    marked = [d.text for d in deltas if isinstance(d, QuotedDelta) and d.is_closest]
+    assert marked == [last.text[span.start : span.end] for span in last.closest]
+    assert "three months" in marked[0]
 
 
 def test_settings_are_read_where_the_commands_read_them(

@@ -94,6 +94,7 @@ index mismatched or damaged, 13 model unavailable, 130 interrupted.
 """
 
 
+_COLLECT_AFTER = 50_000  # objects made and not let go of; Python's own is 700
 _WHOLE = 1000  # characters; no summary is as long
 
 
@@ -166,6 +167,8 @@ def _options(
 
 def main() -> None:
     """Run the command line and exit with the code of what happened."""
+    # What a command loads is no garbage: to look for cycles in it took a tenth of a cold `ask`.
+    gc.set_threshold(_COLLECT_AFTER)
     guard_stdout()
     # To make all commands takes 0.1 s; the one that is named is enough.
     named = [name for name in sys.argv[1:2] if name in COMMANDS]

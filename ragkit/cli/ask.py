@@ -22,11 +22,12 @@ from ragkit.cli.options import (
     Where,
     configured,
     moment,
+    nothing_to_find,
     open_pipeline,
     restriction,
 )
 from ragkit.cli.output import print_answer, print_json, say, say_waiting, skipped_in_short
-from ragkit.cli.progress import shown_until_first
+from ragkit.cli.progress import shown_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,7 @@ def ask(
 ) -> None:
     """Answer a question from the documents, with citations, or say that they do not say."""
     from ragkit.cli.stream import print_answer_stream
+    from ragkit.protocols import ThinkingDelta
 
     config, _ = configured(
         settings,
@@ -63,9 +65,13 @@ def ask(
     )
     with open_pipeline(index, config) as rag:
         events = rag.stream(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
-        shown = shown_until_first(events, "Searching and reading …")
+        # Reasoning is not shown: the spinner stays until the answer itself begins.
+        shown = shown_until(
+            events, "Searching and reading …", lambda event: not isinstance(event, ThinkingDelta)
+        )
         answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
+        reason = nothing_to_find(rag, path, kind) if answer.refused else ""
         unread = unread_files(rag.store.runs()) if answer.refused and not json else []
     if json:
         print_json(answer)
@@ -74,6 +80,8 @@ def ask(
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
+    if reason:
+        say(f"({reason})")
     if unread:
         kinds = skipped_in_short(unread)
         say(f"(not read in these folders: {kinds}; `ragkit index --files` names them)")

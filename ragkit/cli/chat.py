@@ -30,6 +30,7 @@ from ragkit.cli.options import (
     restriction,
 )
 from ragkit.cli.output import (
+    counted,
     place,
     print_doubtful,
     print_orders,
@@ -37,7 +38,7 @@ from ragkit.cli.output import (
     print_sources,
     say,
 )
-from ragkit.cli.progress import shown_until_first
+from ragkit.cli.progress import shown_until
 from ragkit.cli.talk import Command, talk
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ def chat(
     model: ModelName = None,
     extractive: Extractive = False,
     plain: Annotated[
-        bool, typer.Option("--plain", help="With the model itself; no document is looked at.")
+        bool, typer.Option("--plain", help="Talk with the model itself; look at no document.")
     ] = False,
     system: Annotated[
         str,
         typer.Option(
             metavar="TEXT",
-            help="System text; with --plain in place of the model's own, else besides the rules.",
+            help="System text, besides ragkit's rules; with --plain it replaces the model's own.",
         ),
     ] = "",
     option: Options = [],  # noqa: B006 -- typer copies it
@@ -71,9 +72,9 @@ def chat(
     explain: Explain = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Talk about the documents of an index. `/help` lists what can be said besides.
+    """Talk about the documents of an index. `/help` lists the commands.
 
-    Questions may lean on those before them; every answer has its sources. Ctrl-C stops an answer,
+    A question may refer to earlier ones; every answer has its sources. Ctrl-C stops an answer,
     Ctrl-D ends the conversation; nothing of it is kept unless it is saved. If standard input is
     no terminal, each of its lines is a turn. `--option` goes with `--plain` only.
     """
@@ -122,7 +123,7 @@ class IndexSession:
 
     def __init__(self, rag: Pipeline, conversation: Conversation, *, explain: bool) -> None:
         stats = rag.stats()
-        self.greeting = f"{rag.path.name}, {stats.documents} documents."
+        self.greeting = f"{rag.path.name}, {counted(stats.documents, 'document')}."
         self.commands = (
             Command(
                 "/sources",
@@ -152,7 +153,7 @@ class IndexSession:
         from ragkit.cli.stream import print_answer_stream  # with its records, 30 ms of an import
 
         with closing(self._conversation.stream(text)) as events:
-            answer = print_answer_stream(shown_until_first(events, "Searching and reading …"))
+            answer = print_answer_stream(shown_until(events, "Searching and reading …"))
         for number, where in dict.fromkeys((c.number, place(c)) for c in answer.citations):
             typer.echo(f"  [{number}] {where}")
         print_doubtful(answer)

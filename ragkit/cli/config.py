@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.options import Json, Settings, configured
-from ragkit.cli.output import print_json
+from ragkit.cli.output import print_json, say
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,22 +43,24 @@ def config(
         "you work in."
     )
     for name in sorted(_unknown_variables()):
-        typer.echo(f"ragkit: there is no setting for {name}; it does nothing", err=True)
+        say(f"ragkit: there is no setting for {name}; it does nothing")
 
 
 def trust(
-    folder: Annotated[Path, typer.Argument(help="The folder that holds ragkit.toml.")] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The folder that holds ragkit.toml.")
+    ] = Path(),
     undo: Annotated[bool, typer.Option("--undo", help="Trust the file no longer.")] = False,
 ) -> None:
-    """Take the settings of a folder's ragkit.toml that decide where text goes or what is run.
+    """Trust a folder's ragkit.toml: take its settings on where text goes and what is run, too.
 
-    They are passed over otherwise, since a folder may come from anybody. A file that changes is
-    trusted no longer.
+    Without trust these are passed over, since a folder may come from anybody. A file that changes
+    must be trusted again.
     """
     from ragkit.config import FILE_NAME, Config, config_home, read_settings
     from ragkit.trust import guarded, set_trust
 
-    file = folder / FILE_NAME
+    file = folder.absolute() / FILE_NAME
     if undo:
         set_trust(file, config_home(), trusted=False)
         typer.echo(f"{file.resolve()} is not trusted")

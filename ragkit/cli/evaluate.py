@@ -94,20 +94,23 @@ Gate = Annotated[
 ]
 Save = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Keep what was found and answered.", callback=_writable),
+    typer.Option(
+        metavar="FILE", help="Save what was found and answered, for --against.", callback=_writable
+    ),
 ]
 Against = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Tell what has changed since --save.")
+    Path | None, typer.Option(metavar="FILE", help="Tell what has changed since that --save.")
 ]
 Plot = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Draw the figures: .png or .svg.", callback=_picture),
 ]
 Small = Annotated[
-    bool, typer.Option("--small", help="Only the questions that the set marks as its sample.")
+    bool, typer.Option("--small", help="Ask only the questions that the set marks as its sample.")
 ]
 Limit = Annotated[
-    int | None, typer.Option(min=1, help="Only so many questions, from all of the set.")
+    int | None,
+    typer.Option(metavar="N", min=1, help="Ask only so many questions, from all of the set."),
 ]
 Work = Annotated[
     Path | None,
@@ -158,27 +161,56 @@ def evaluate(
     trials = run.trials(config)
     report = {"set": asked.name, "settings": given, **_told(trials)}
     if answers:
-        report["outcomes"] = [
-            {"id": q.id, "question": q.text, "outcome": t.outcome, "said": t.answer}
-            | {"expected": list(q.answers) or sorted(q.relevant)}
-            for q, t in zip(asked.questions, trials, strict=True)
-        ]
+        report["outcomes"] = _outcomes(asked, trials)
     if compare:
-        others = run.trials(other)
-        differences = stage.differences(trials, others)
-        report["compared"] = {"settings": compare, **_told(others), "differences": differences}
+        report["compared"] = _compared(compare, trials, run.trials(other))
     if saved is not None:
-        report["asked_before"] = sum(trial.id in saved for trial in trials)
-        report["changes"] = stage.changes(saved, trials)
-    if save:
-        stage.save(trials, save)
-    if plot:
-        stage.plot(_series(report), plot)
+        report |= _since(saved, trials)
+    _keep(report, trials, save=save, plot=plot)
     if json:
         print_json(report)
     else:
         _print_report(report, figures=figures or not answers)
     _judge(stage.gate_failures(gate, report["figures"]))
+
+
+def _keep(
+    report: Mapping[str, Any], trials: Sequence[Trial], *, save: Path | None, plot: Path | None
+) -> None:
+    """Write the files that were asked for."""
+    from ragkit import evaluate as stage
+
+    if save:
+        stage.save(trials, save)
+    if plot:
+        stage.plot(_series(report), plot)
+
+
+def _outcomes(asked: QuestionSet, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """What became of each question."""
+    return [
+        {"id": q.id, "question": q.text, "outcome": t.outcome, "said": t.answer}
+        | {"expected": list(q.answers) or sorted(q.relevant)}
+        for q, t in zip(asked.questions, trials, strict=True)
+    ]
+
+
+def _since(saved: Saved, trials: Sequence[Trial]) -> dict[str, Any]:
+    """What has changed since an earlier run, and how many of its questions were asked again."""
+    from ragkit.evaluate import changes
+
+    asked_before = sum(trial.id in saved for trial in trials)
+    return {"asked_before": asked_before, "changes": changes(saved, trials)}
+
+
+def _compared(
+    settings: Sequence[str], trials: Sequence[Trial], others: Sequence[Trial]
+) -> dict[str, Any]:
+    """The figures under other settings, and how they differ, question by question."""
+    from ragkit.evaluate import differences
+
+    told = _told(others)
+    return {"settings": settings, **told, "differences": differences(trials, others)}
 
 
 def _chosen(asked: QuestionSet, *, small: bool, limit: int | None) -> QuestionSet:

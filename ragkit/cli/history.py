@@ -27,8 +27,8 @@ def log(
 ) -> None:
     """List the runs that changed the index, newest first, with what each changed.
 
-    `--as-of` and `ragkit diff` take their numbers. How long a run is kept, the settings
-    history.last and history.days say.
+    `--as-of` and `ragkit diff` take the numbers of runs. The settings history.last and history.days
+    say how long a run is kept.
     """
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,12 +23,14 @@ from ragkit.cli.options import (
 )
 from ragkit.cli.output import print_json, print_report, say, say_waiting
 from ragkit.cli.progress import ingest_progress, work_progress
+from ragkit.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ragkit.pipeline import Pipeline
     from ragkit.protocols import StoreStats
-    from ragkit.records import Erasure, IndexReport
+    from ragkit.records import Erasure, IndexReport, SourceRules
 
 SOME_FAILED = 3
 
@@ -40,55 +44,62 @@ Given = Annotated[
 ]
 
 
+Include = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Index only files that match, now and later; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Leave out files that match, now and later; repeatable."),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Only tell what would be done, and about how long it would take."
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
+]
+ForgetRemoved = Annotated[
+    bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
+]
+Files = Annotated[bool, typer.Option("--files", help="Name every file in the report.")]
+
+
 def index(
     paths: Given = None,
     index: IndexName = "",
     embedder: NewEmbedder = None,
     backend: Backend = None,
-    include: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Only files that match, now and later; repeatable."),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(metavar="GLOB", help="Leave out files, now and later; repeatable."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would be done.")
-    ] = False,
-    prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Remove documents even if over half of a folder is gone."),
-    ] = False,
-    forget_removed: Annotated[
-        bool, typer.Option("--forget-removed", help="Take in again what `ragkit remove` took out.")
-    ] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    dry_run: DryRun = False,
+    prune: Prune = False,
+    forget_removed: ForgetRemoved = False,
     quiet: Quiet = False,
-    files: Annotated[bool, typer.Option("--files", help="Name every file in the report.")] = False,
+    files: Files = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Index folders and files, or bring the index up to date with them.
 
-    Unchanged files cost nothing; changed files replace their passages; deleted files disappear.
-    Words can be searched at once, while vectors are still being made; what is missing of them is
-    made by the next run. --include and --exclude are kept with the folder.
+    Unchanged files cost nothing; a changed file replaces its passages; a deleted file disappears.
+    Words can be searched at once, while vectors are still being made; the next run makes those
+    that are missing. --include and --exclude are kept with the folder.
     """
-    from ragkit.records import SourceRules
-
     config, _ = configured_embedder(settings, embedder, backend)
-    given = (tuple(include or ()), tuple(exclude or ()))
-    rules = SourceRules(*given) if include is not None or exclude is not None else None
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
-        if not (dry_run or quiet):
+        if not (dry_run or quiet) and all(map(os.path.lexists, paths or ())):
             say(f"Index {rag.path}")
-        with ingest_progress(quiet=quiet or json) as show:
+        with ingest_progress(quiet=quiet or json) as show, _way_without_a_model(rag):
             report = rag.index(
                 *(paths or ()),
                 prune=prune,
                 dry_run=dry_run,
-                rules=rules,
+                rules=_rules(include, exclude),
                 forget_removed=forget_removed,
                 on_progress=show,
             )
@@ -99,6 +110,26 @@ def index(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _way_without_a_model(rag: Pipeline) -> Iterator[None]:
+    """Add to the error of a server that does not answer what a new index can do without one."""
+    try:
+        yield
+    except ModelUnavailableError as exc:
+        if not rag.exists:
+            exc.add_note("`--embedder none` indexes the words alone; vectors can be added later")
+        raise
+
+
+def _rules(include: list[str] | None, exclude: list[str] | None) -> SourceRules | None:
+    """Which files count from now on; None: as was said before."""
+    from ragkit.records import SourceRules
+
+    if include is None and exclude is None:
+        return None
+    return SourceRules(tuple(include or ()), tuple(exclude or ()))
+
+
 def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
     where = ", ".join(map(str, paths)) or "the folders indexed before"
     if report.skipped:
@@ -106,6 +137,8 @@ def _nothing_to_index(report: IndexReport, paths: Sequence[Path]) -> str:
             f"ragkit: no file to index in {where}; `ragkit index --files` tells why "
             f"{len(report.skipped)} were skipped"
         )
+    if not paths:
+        return "ragkit: no file to index: the index has no folder yet, or it is empty; name one"
     return f"ragkit: no file to index in {where}: put documents there, or name another folder"
 
 
@@ -124,7 +157,7 @@ def _finish(
     if json:
         from ragkit.records import to_json
 
-        print_json(to_json(report) | {"waiting": waiting})
+        print_json(to_json(report) | {"dry_run": report.dry_run, "waiting": waiting})
     elif some_failed or not quiet:
         print_report(report, verbose=files)
         if stats:
@@ -135,7 +168,8 @@ def _finish(
 
 def accept(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Files that cannot be read.")
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files, or their names as the report tells them."),
     ],
     index: IndexName = "",
     undo: Annotated[bool, typer.Option("--undo", help="Let them be failures again.")] = False,
@@ -147,7 +181,9 @@ def accept(
     """
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
-        rag.accept(*paths, undo=undo)
+        accepted = rag.accept(*paths, undo=undo)
+    for path in accepted:
+        typer.echo(f"{path} {'is a failure again' if undo else 'is accepted as it is'}")
 
 
 def remove(
@@ -237,7 +273,8 @@ def rebuild(
             "--from",
             metavar="text|files",
             callback=_source,
-            help="The stored text (if only the model changes), or the files, read again.",
+            help="Build from the stored text, if only the model changes, or from the files, read "
+            "again.",
         ),
     ] = None,
     quiet: Quiet = False,

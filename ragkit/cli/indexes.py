@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ragkit.cli.confirm import confirm_deletion
 from ragkit.cli.options import Json, Settings, complete_index, configured
-from ragkit.cli.output import print_json, say
+from ragkit.cli.output import counted, print_json, say
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def indexes(
             continue
         size = f"{row['size_bytes'] / 1e6:.1f} MB"
         typer.echo(
-            f"{star} {row['name']:<20} {row['documents']:>6} documents  {size:>9}  "
+            f"{star} {row['name']:<20} {counted(row['documents'], 'document'):>16}  {size:>9}  "
             f"{row['last_run'][:16] or 'no run yet':<16}  {row['embedder']:<24} {row['path']}"
         )
     if not rows:
@@ -80,8 +81,8 @@ def delete(
         raise unknown_index(path)
     if not yes:
         row = _described(path)
-        held = row.get("problem") or f"{row['documents']} documents"
-        typer.confirm(f"Delete the index {path} ({held})?", abort=True)
+        held = row.get("problem") or counted(row["documents"], "document")
+        confirm_deletion(f"Delete the index {path} ({held})?")
     left = delete_store(path)
     typer.echo(f"{path} is deleted")
     if left:

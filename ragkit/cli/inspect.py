@@ -95,14 +95,18 @@ def info(
 
 def check(
     index: IndexName = "",
-    quick: Annotated[bool, typer.Option("--quick", help="Only what takes no time.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Check only what takes no time.")] = False,
     keywords: Annotated[
         bool,
-        typer.Option("--keywords", help="Analyse every text again for the keyword index."),
+        typer.Option(
+            "--keywords", help="Compare every passage with the keyword index, not a sample."
+        ),
     ] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="Make anew what is broken and derived; needs no model."),
+        typer.Option(
+            "--repair", help="Repair what can be made again from the rest; needs no model."
+        ),
     ] = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it

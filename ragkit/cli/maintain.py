@@ -16,7 +16,7 @@ from ragkit.cli.options import (
     configured,
     open_pipeline,
 )
-from ragkit.cli.output import print_json, size_text
+from ragkit.cli.output import counted, print_json, size_text
 from ragkit.cli.progress import work_progress
 from ragkit.text.visible import visible
 
@@ -27,9 +27,9 @@ def compact(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Give back the space of what no run that is kept can see any more.
+    """Free the space of text that no kept run shows any more.
 
-    The settings history.last and history.days say which are kept. Questions are answered
+    The settings history.last and history.days say which runs are kept. Questions are answered
     meanwhile. After Ctrl-C, or a kill, the next `ragkit compact` goes on.
     """
     config, _ = configured(settings)
@@ -40,7 +40,7 @@ def compact(
         return
     before, after = size_text(done.size_bytes_before), size_text(done.size_bytes_after)
     typer.echo(
-        f"{done.documents} versions of documents, {done.chunks} passages taken out; "
+        f"{counted(done.documents, 'old document')}, {counted(done.chunks, 'passage')} taken out; "
         f"{before} before, {after} now"
     )
 
@@ -57,7 +57,7 @@ def backup(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Write an index, with all runs that are kept, to one file, also while it is being written.
+    """Write an index, with all kept runs, to one file, even while another run changes it.
 
     The file is a plain tar with a SHA-256 of everything in it. A file that is there already is
     not replaced.
@@ -76,7 +76,12 @@ def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `ragkit backup` wrote.")],
     index: Annotated[
         str,
-        typer.Option("--index", "-i", metavar="NAME|PATH", help="The new index; else as before."),
+        typer.Option(
+            "--index",
+            "-i",
+            metavar="NAME|PATH",
+            help="Name or path of the new index; by default the name it had.",
+        ),
     ] = "",
     quiet: Quiet = False,
     json: Json = False,
@@ -84,7 +89,7 @@ def restore(
 ) -> None:
     """Make an index of a backup. An index that is there already is not replaced.
 
-    It gets its name when everything was read and every hash was right.
+    The index gets its name only after everything was read and every hash was right.
     """
     from ragkit.pipeline import Pipeline
 
@@ -96,7 +101,7 @@ def restore(
     if json:
         print_json({"index": str(path), "documents": documents})
     else:
-        typer.echo(f"Index {visible(str(path))} has {documents} documents")
+        typer.echo(f"Index {visible(str(path))} has {counted(documents, 'document')}")
 
 
 def move(
@@ -116,7 +121,7 @@ def move(
     if json:
         print_json({"moved": moved})
     else:
-        typer.echo(f"{moved} documents moved to {visible(str(new))}")
+        typer.echo(f"{counted(moved, 'document')} moved to {visible(str(new))}")
 
 
 COMMANDS = {"compact": compact, "backup": backup, "restore": restore, "move": move}

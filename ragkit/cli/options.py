@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, time
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -31,7 +32,10 @@ def _question(text: str) -> str:
 
 
 Question = Annotated[
-    str, typer.Argument(help="A question or words, in any language.", callback=_question)
+    str,
+    typer.Argument(
+        metavar="QUESTION", help="A question or words, in any language.", callback=_question
+    ),
 ]
 
 
@@ -40,8 +44,34 @@ def complete_index(begun: str) -> list[str]:
     from ragkit.config import load_config
     from ragkit.store.locate import find_indexes, indexes_folder
 
-    folder = indexes_folder(load_config()[0].indexes)
+    try:
+        folder = indexes_folder(load_config()[0].indexes)
+    except ConfigError:  # told by the command itself; a message would stand in the line one types
+        return []
     return [path.name for path in find_indexes(folder) if path.name.startswith(begun)]
+
+
+def complete_mode(begun: str) -> list[str]:
+    """The modes of search that begin so."""
+    from ragkit.records import Mode
+
+    return [mode for mode in get_args(Mode) if mode.startswith(begun)]
+
+
+def complete_kind(begun: str) -> list[str]:
+    """The kinds of documents that begin so, those of installed readers too."""
+    from ragkit.ingest.load.formats import FORMATS, Formats
+
+    kinds = [*(row.kind for row in FORMATS), *Formats().installed]
+    return [kind for kind in kinds if kind.startswith(begun)]
+
+
+def complete_backend(begun: str) -> list[str]:
+    """The places that vectors come from that begin so."""
+    from ragkit.config import ModelSettings
+
+    backends = get_args(get_type_hints(ModelSettings)["backend"])
+    return [backend for backend in backends if backend.startswith(begun)]
 
 
 IndexName = Annotated[
@@ -58,12 +88,16 @@ NewEmbedder = Annotated[
     str | None,
     typer.Option(
         metavar="MODEL",
-        help="Embedding model of the server, or `none`: an index that is searched by words.",
+        help="Embedding model on the server; `none`: search by words alone.",
     ),
 ]
 Backend = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Where vectors come from: auto, ollama, openai or embedded."),
+    typer.Option(
+        metavar="NAME",
+        help="Where vectors come from: auto, ollama, openai or embedded.",
+        autocompletion=complete_backend,
+    ),
 ]
 Moment = Annotated[
     str, typer.Argument(metavar="GENERATION|DATE", help="A run of `ragkit log`, or a day or time.")
@@ -87,7 +121,13 @@ K = Annotated[
     int | None, typer.Option("--k", "-k", min=1, metavar="N", help="How many passages to find.")
 ]
 SearchMode = Annotated[
-    str | None, typer.Option("--mode", metavar="MODE", help="dense, keyword or hybrid.")
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="MODE",
+        help="dense, keyword or hybrid.",
+        autocompletion=complete_mode,
+    ),
 ]
 Paths = Annotated[
     list[str],
@@ -95,7 +135,12 @@ Paths = Annotated[
 ]
 Kinds = Annotated[
     list[str],
-    typer.Option("--kind", metavar="KIND", help="Only documents of a kind, e.g. pdf; repeatable."),
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Only documents of a kind, e.g. pdf; repeatable.",
+        autocompletion=complete_kind,
+    ),
 ]
 Where = Annotated[
     list[str],
@@ -110,7 +155,7 @@ Chat = Annotated[
     str | None, typer.Option(metavar="MODEL", help="Chat model: a name, `gguf:PATH`, or `none`.")
 ]
 Extractive = Annotated[
-    bool, typer.Option("--extractive", help="Quote the best sentences; ask no chat model.")
+    bool, typer.Option("--extractive", help="Quote the closest passages; ask no chat model.")
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing unless something goes wrong.")
@@ -231,6 +276,17 @@ def _is_day(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def nothing_to_find(rag: Pipeline, paths: Sequence[str], kinds: Sequence[str]) -> str:
+    """Why no document is within a search's restriction; "" if one is."""
+    documents = rag.documents() if paths or kinds else []
+    there = sorted({document.kind for document in documents})
+    if missing := [kind for kind in kinds if kind not in there]:
+        return f"no document is of the kind {', '.join(missing)}; there are: {', '.join(there)}"
+    if paths and not any(fnmatchcase(d.path, glob) for d in documents for glob in paths):
+        return f"no document's path matches {' or '.join(paths)}; `ragkit list` names all"
+    return ""
 
 
 def restriction(

@@ -12,13 +12,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from ragkit.cli.terminal import tell
 from ragkit.text.visible import escaped, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ragkit.protocols import StoreStats
-    from ragkit.records import Answer, Citation, FileOutcome, Found, Hit, IndexReport, Passage
+    from ragkit.records import (
+        Answer,
+        Citation,
+        Estimate,
+        FileOutcome,
+        Found,
+        Hit,
+        IndexReport,
+        Passage,
+    )
 
 QUOTE_CHARS = 240
 NEAREST = 3
@@ -26,6 +36,7 @@ NOTES_SHOWN = 20
 KINDS_SHOWN = 5
 INTERRUPTED = 130
 _NEXT_UNIT = 1000
+_MINUTES_FROM_S = 100
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 -- JSON values and records
@@ -46,7 +57,7 @@ def _plain(value: object) -> object:
 
 def say(text: str) -> None:
     """Tell the person something that is not a result."""
-    typer.echo(visible(text), err=True)
+    tell(visible(text))
 
 
 def say_error(exc: Exception) -> None:
@@ -78,6 +89,27 @@ def size_text(size_bytes: float) -> str:
             return f"{size_bytes:.0f} B" if unit == "B" else f"{size_bytes:.1f} {unit}"
         size_bytes /= _NEXT_UNIT
     return f"{size_bytes:.1f} TB"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "document"), counted(1200, "passage")
+    ('1 document', '1,200 passages')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration_text(seconds: float) -> str:
+    """A time for people, rounded as an estimate is.
+
+    >>> duration_text(0.4), duration_text(42), duration_text(250), duration_text(5400)
+    ('1 s', '42 s', '4 min', '1 h 30 min')
+    """
+    if seconds < _MINUTES_FROM_S:
+        return f"{max(1, round(seconds))} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
@@ -169,10 +201,18 @@ def say_waiting(stats: StoreStats) -> None:
 
 
 def print_sources(answer: Answer) -> None:
-    """Print the places that an answer relies on, with their words."""
+    """Print the places that an answer relies on, each once, with the words that it does not show.
+
+    An answer that quotes shows them.
+    """
+    places: dict[tuple[int, str], list[str]] = {}
     for citation in answer.citations:
-        typer.echo(f"  [{citation.number}] {place(citation)}")
-        typer.echo(f"      “{shortened(citation.quote)}”")
+        quotes = places.setdefault((citation.number, place(citation)), [])
+        quotes += () if answer.closest else (shortened(citation.quote),)
+    for (number, where), quotes in places.items():
+        typer.echo(f"  [{number}] {where}")
+        for quote in dict.fromkeys(quotes):
+            typer.echo(f"      “{quote}”")
 
 
 def print_doubtful(answer: Answer) -> None:
@@ -262,17 +302,26 @@ def print_report(report: IndexReport, *, verbose: bool) -> None:
     head = "Would be: " if report.dry_run else ""
     said = [f"{count} {what}" for what, count in counts.items() if count]
     typer.echo(head + (", ".join(said) or "no files"))
-    if not report.dry_run:
-        typer.echo(
-            f"{report.chunks} chunks written, {report.embedded} embedded, "
-            f"{report.reused} reused, {report.seconds:.1f} s"
-        )
+    if report.estimate and report.estimate.passages:
+        typer.echo(_estimate_text(report.estimate))
+    done = {"embedded": report.embedded, "taken over": report.reused}
+    if report.chunks or any(done.values()):
+        parts = [f"{count:,} {what}" for what, count in done.items() if count]
+        said = [f"{counted(report.chunks, 'passage')} written", *parts, f"{report.seconds:.1f} s"]
+        typer.echo(", ".join(said))
     if report.dry_run or verbose:
         for what in ("added", "changed", "moved", "removed"):
             _print_lines(what, getattr(report, what))
     if verbose:
         _print_lines("unchanged", report.unchanged)
     _print_outcomes(report, verbose=verbose)
+
+
+def _estimate_text(estimate: Estimate) -> str:
+    passages = f"About {counted(estimate.passages, 'passage')}, judged by the sizes of files"
+    if estimate.seconds is None:
+        return f"{passages}; how long that takes is unknown, since no run was measured here yet"
+    return f"{passages}; about {duration_text(estimate.seconds)} at the pace of {estimate.basis}"
 
 
 def skipped_in_short(skipped: Sequence[FileOutcome]) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ragkit.cli.output import end_interrupted, on_terminal, say, size_text
+from ragkit.cli.output import duration_text, end_interrupted, on_terminal, say, size_text
 from ragkit.errors import ModelUnavailableError
 from ragkit.text.visible import visible
 
@@ -30,63 +29,102 @@ LINE_EVERY_S = 10.0
 def ingest_progress(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """Show how far an ingest is while the block runs; yields what to call after every file."""
     started = time.monotonic()
+
+    def step(told: Progress) -> None:
+        if told.texts_waiting:
+            show(_Step("", "All files are read: words can be searched already."))
+        show(_ingest_step(told, time.monotonic() - started))
+
     with _shown(_ingest_columns, quiet=quiet) as show:
-        show(_Step("index", "reading", 0, None, columns={"rate": "0.0 passages/s", "path": ""}))
-        yield lambda step: show(_ingest_step(step, time.monotonic() - started))
+        show(_Step("index", "reading", 0, None, columns={"rate": "", "left": "", "path": ""}))
+        yield step
 
 
 def _ingest_step(step: Progress, seconds: float) -> _Step:
-    if step.texts_waiting:
-        return _vector_step(step, seconds)
+    """How far an ingest is, so many seconds after its start."""
+    done, total = _ingest_work(step)
     files = f"{step.files_done}/{step.files_total} files"
-    rate = f"{step.texts_embedded / max(seconds, 1e-3):.1f} passages/s"
-    share = step.bytes_done / max(step.bytes_total, 1)
-    left = _seconds_left(step, seconds, share)
-    line = f"{files}, {share:.0%}, {rate}, about {left:.0f} s left"
-    columns = {"rate": rate, "path": step.path}
-    return _Step("index", files, step.bytes_done, step.bytes_total, line=line, columns=columns)
-
-
-def _seconds_left(step: Progress, seconds: float, share: float) -> float:
-    """How long a run may take yet: files are read sooner than their passages are embedded."""
-    by_files = seconds * (1 - share) / max(share, 1e-6)
-    if not step.texts_embedded:
-        return by_files
-    texts = step.texts_read / max(share, 1e-6)
-    return max(by_files, (texts - step.texts_embedded) * seconds / step.texts_embedded)
-
-
-def _vector_step(step: Progress, seconds: float) -> _Step:
-    """Of a run that has read all files, and makes the vectors that they wait for."""
-    done, left = step.texts_embedded, step.texts_waiting
-    rate = done / max(seconds, 1e-3)
-    texts = f"{done}/{done + left} vectors"
-    line = f"{texts}, {rate:.1f} passages/s, about {left / max(rate, 1e-6):.0f} s left"
-    columns = {"rate": f"{rate:.1f} passages/s", "path": "words can be searched already"}
-    return _Step("vectors", texts, done, done + left, line=line, columns=columns)
-
-
-def _ingest_columns() -> tuple[ProgressColumn, ...]:
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-
-    return (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[path]}", markup=False),
+    label = f"{done}/{total} passages" if step.texts_waiting else files
+    rate = step.texts_embedded / max(seconds, 1e-3)
+    columns = {
+        "rate": f"{rate:.1f} passages/s" if rate else "",
+        "left": _ingest_left(step, total - done, seconds),
+    }
+    parts = [label, f"{done / max(total, 1):.0%}", *columns.values()]
+    line = ", ".join(part for part in parts if part)
+    return _Step(
+        "index", label, done, total or None, line=line, columns={**columns, "path": step.path}
     )
 
 
-def shown_until_first(events: Iterator[T], doing: str) -> Iterator[T]:
-    """Events, and at a terminal what is being done until the first of them comes."""
+def _ingest_work(step: Progress) -> tuple[int, int]:
+    """What is done, and of how much: passages if vectors are made, which take the time, else bytes.
+
+    While files are read, how many passages there will be is judged by those of the bytes so far.
+    """
+    if not step.makes_vectors:
+        return step.bytes_done, step.bytes_total
+    done = step.texts_embedded + step.texts_reused
+    if step.texts_waiting:
+        return done, done + step.texts_waiting
+    read = _share_read(step)
+    return done, max(round(step.texts_read / read), done) if read else 0
+
+
+def _ingest_left(step: Progress, undone: int, seconds: float) -> str:
+    """How long it takes yet, in words; "" while nothing tells."""
+    if step.files_done == step.files_total and undone <= 0:
+        return "finishing"  # it is measured which questions to refuse
+    read = _share_read(step)
+    left = seconds * (1 - read) / read if read else None
+    if step.texts_embedded:
+        left = max(left or 0.0, undone * seconds / step.texts_embedded)
+    elif step.makes_vectors and (step.texts_waiting or step.texts_reused < step.texts_read):
+        left = None  # how fast the model is has yet to be seen
+    return "" if left is None else f"about {duration_text(left)} left"
+
+
+def _share_read(step: Progress) -> float:
+    return step.bytes_done / max(step.bytes_total, 1)
+
+
+def _ingest_columns() -> tuple[ProgressColumn, ...]:
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    one_line = Column(no_wrap=True, overflow="ellipsis")
+    return (
+        SpinnerColumn(),  # a batch of passages may take a minute, in which nothing else moves
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[path]}", markup=False, table_column=one_line),
+    )
+
+
+def shown_until(
+    events: Iterator[T], doing: str, is_seen: Callable[[T], bool] = lambda _: True
+) -> Iterator[T]:
+    """Events, and at a terminal what is being done until the first of them that a person sees.
+
+    Args:
+        events: Of an answer that is being made.
+        doing: The words that stand beside the spinner.
+        is_seen: Whether an event is printed; one that is not leaves the spinner where it is.
+    """
     if on_terminal():
         from rich.console import Console
 
+        held = []
         with Console(stderr=True).status(doing):
-            first = [*islice(events, 1)]
-        yield from first
+            for event in events:
+                held.append(event)
+                if is_seen(event):
+                    break
+        yield from held
     yield from events
 
 
@@ -196,7 +234,7 @@ def _pace(done: int, total: int, then: float, before: int) -> str:
     rate = (done - before) / max(time.monotonic() - then, 1e-3)
     if rate <= 0:
         return share
-    return f"{share}, {size_text(rate)}/s, about {(total - done) / rate:.0f} s left"
+    return f"{share}, {size_text(rate)}/s, about {duration_text((total - done) / rate)} left"
 
 
 def _download_columns() -> tuple[ProgressColumn, ...]:
@@ -233,8 +271,8 @@ class _Step:
 
     key: str
     label: str
-    done: int
-    total: int | None
+    done: int = 0
+    total: int | None = None
     opening: str = ""
     line: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)

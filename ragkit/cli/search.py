@@ -20,20 +20,29 @@ from ragkit.cli.options import (
     Where,
     configured,
     moment,
+    nothing_to_find,
     open_pipeline,
     restriction,
 )
 from ragkit.cli.output import print_hits, print_json, print_table, say, say_waiting, shortened
 
 SHOWN = 5
-Expected = Annotated[
+Document = Annotated[
     str,
-    typer.Option(metavar="PATH[:PAGE]", help="The document, or page of it, that should answer."),
+    typer.Argument(
+        metavar="[PATH[:PAGE]]",
+        help="The document that should answer, as `ragkit list` names it, or a page of it.",
+    ),
 ]
-Words = Annotated[str, typer.Option(metavar="WORDS", help="Words of the passage that should.")]
+Expected = Annotated[
+    str, typer.Option(metavar="PATH[:PAGE]", help="Another way to name the document.")
+]
+Words = Annotated[
+    str, typer.Option(metavar="WORDS", help="Words of the passage that should answer.")
+]
 WithAnswer = Annotated[
     bool,
-    typer.Option("--answer", help="If it was given, answer too, and tell if it was used."),
+    typer.Option("--answer", help="Answer too, and tell if the passage was used."),
 ]
 
 
@@ -55,17 +64,19 @@ def search(
     with open_pipeline(index, config) as rag:
         hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
         say_waiting(rag.stats())
+        reason = "" if hits else nothing_to_find(rag, path, kind)
     if json:
         print_json(hits)
         return
     print_hits(hits, explain=explain)
     if not hits:
-        say("Nothing found.")
+        say(f"Nothing found: {reason}" if reason else "Nothing found.")
 
 
 def why_not(
     question: Question,
-    expect: Expected,
+    document: Document = "",
+    expect: Expected = "",
     text: Words = "",
     answer: WithAnswer = False,
     index: IndexName = "",
@@ -78,8 +89,11 @@ def why_not(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Tell at which stage a passage that should answer a question was lost."""
+    if bool(document) == bool(expect):
+        msg = "name the document that should answer, once"
+        raise typer.BadParameter(msg, param_hint="PATH")
     config, _ = configured(settings, search__mode=mode, search__k=k)
-    document, page = _place(expect)
+    document, page = _place(document or expect)
     with open_pipeline(index, config) as rag:
         try:
             told = rag.why_not(
@@ -91,7 +105,7 @@ def why_not(
                 **restriction(path, kind, where),
             )
         except ValueError as exc:
-            raise typer.BadParameter(str(exc), param_hint="--expect") from exc
+            raise typer.BadParameter(str(exc), param_hint="PATH") from exc
     if json:
         print_json(told)
         return

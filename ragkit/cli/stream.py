@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from ragkit.errors import ModelError
-from ragkit.protocols import TextDelta, ThinkingDelta
+from ragkit.protocols import QuotedDelta, TextDelta, ThinkingDelta
 from ragkit.query.thinking import ThinkFilter
 from ragkit.records import Answer
 from ragkit.text.visible import visible
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ragkit.query.answer import AnswerEvent
 
 T = TypeVar("T")
+
+CLOSEST = "Closest passages (no chat model)"
+"""What stands above an answer that quotes."""
 
 
 def print_answer_stream(
@@ -89,6 +92,9 @@ class ReplyPrinter:
 
     def add(self, event: TextDelta | ThinkingDelta) -> None:
         """Take the next piece; it may be empty."""
+        if isinstance(event, QuotedDelta):
+            self._quote(event)
+            return
         if isinstance(event, TextDelta):
             self._say(event.text)
             return
@@ -111,6 +117,15 @@ class ReplyPrinter:
             typer.echo("\n", err=True)
         if self._shows_text:
             typer.echo(text, nl=False)
+
+    def _quote(self, event: QuotedDelta) -> None:
+        """Print a piece of a quotation, the closest sentence between signs, and bold."""
+        if not self.text and self._shows_text:
+            typer.echo(f"{CLOSEST}\n")
+        self.text += event.text
+        if self._shows_text:
+            bold = typer.style(f"»{event.text}«", bold=True)
+            typer.echo(bold if event.is_closest else event.text, nl=False)
 
     def _retract(self) -> None:
         """Say that what was shown as the reply was reasoning; what stands on a screen stays."""

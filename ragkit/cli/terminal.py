@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-import typer
-
 from ragkit.errors import RagkitError
 from ragkit.text.visible import visible
 
@@ -65,12 +63,23 @@ def _failure_told() -> Iterator[None]:
         raise RagkitError(msg) from exc
 
 
+def tell(text: str) -> None:
+    """Write a line to stderr, above a bar while one is drawn.
+
+    Not with `typer.echo`: what stands for stderr while there is a bar names no encoding, and click
+    writes past such a stream, into the bar's row.
+    """
+    if sys.stderr is not None:  # a program without a console has none
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
 class StderrHandler(logging.Handler):
-    """Writes log records where stderr goes now: above a bar while one is drawn."""
+    """Writes log records where stderr goes now."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        typer.echo(self.format(record), err=True)
+        tell(self.format(record))
 
 
 class VisibleFormatter(logging.Formatter):

@@ -1,14 +1,14 @@
-"""What an ingest will do, the files of the roots held against what the index knows; its report."""
+"""What an ingest will do: the files of the roots held against what the index knows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
-from itertools import chain, islice, starmap
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ragkit.errors import LoadError
+from ragkit.ingest.choices import NO_CHOICES, Choices, upwards
 from ragkit.ingest.load import (
     WalkEntry,
     fingerprint,
@@ -17,59 +17,19 @@ from ragkit.ingest.load import (
     walk_files,
 )
 from ragkit.ingest.load.document import document_path
-from ragkit.ingest.load.ignore import Rules, ignored_by, make_rules
-from ragkit.records import NO_RULES, FileOutcome, IndexReport, SourceRules
+from ragkit.records import FileOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
     from ragkit.config import LoadSettings
     from ragkit.ingest.load import Formats
-    from ragkit.records import Document, DocumentInfo
+    from ragkit.records import DocumentInfo
 
     # The size and hash of a file; no hash: it cannot be read, which loading it will tell.
     _Content: TypeAlias = tuple[int, str | None]
 
 PRUNE_SHARE = 0.5  # losing more than this share of a root's documents must be confirmed
-
-
-class Choices(NamedTuple):
-    """What was chosen for an index by hand, kept with it.
-
-    Attributes:
-        rules: Which files of a source count, by its absolute path.
-        removed: Files and folders, absolute, that were taken out and stay out.
-        accepted: Files, absolute, that are known to be unreadable.
-    """
-
-    rules: Mapping[str, SourceRules] = NO_RULES
-    removed: Set[str] = frozenset()
-    accepted: Set[str] = frozenset()
-
-    def left_out(self, location: str) -> str:
-        """Why a file is not to be indexed; "" if it is."""
-        if not (self.rules or self.removed):
-            return ""
-        above = list(_upwards(location))
-        if not self.removed.isdisjoint(above):
-            return "removed by hand"
-        for source in above[1:]:
-            rules = self.rules.get(source, _ALL)
-            relative = location.removeprefix(source).lstrip("/")
-            if rules.exclude and ignored_by((_made(rules.exclude),), relative):
-                return "left out by --exclude"
-            if rules.include and not ignored_by((_made(rules.include),), relative):
-                return "not among the included"
-        return ""
-
-
-_ALL = SourceRules()
-NO_CHOICES = Choices()
-
-
-@cache
-def _made(globs: tuple[str, ...]) -> Rules:
-    return make_rules(globs, source="a rule of the folder")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +142,7 @@ def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
     """
     found = set()
     for document in known:
-        above = [path for path in _upwards(f"{document.root}/{document.path}") if path in asked]
+        above = [path for path in upwards(f"{document.root}/{document.path}") if path in asked]
         found.add(above[-1] if above else document.root)
     return sorted(found)
 
@@ -331,7 +291,7 @@ def _losses(documents: Mapping[str, DocumentInfo], scopes: Set[str], sight: _Sig
     """The losses below each location that was walked; a document counts for the innermost."""
     below: dict[str, list[str]] = {}
     for location in documents:
-        scope = next((above for above in _upwards(location) if above in scopes), None)
+        scope = next((above for above in upwards(location) if above in scopes), None)
         if scope is not None:
             below.setdefault(scope, []).append(location)
     return [
@@ -401,13 +361,6 @@ def _content(document: DocumentInfo) -> _Content:
     return document.size_bytes, document.file_sha256
 
 
-def _upwards(location: str) -> Iterator[str]:
-    """A location and the folders above it, innermost first."""
-    while location:
-        yield location
-        location = location.rpartition("/")[0]
-
-
 def _is_below(location: str, folder: str) -> bool:
     return location == folder or location.startswith(folder.rstrip("/") + "/")
 
@@ -417,95 +370,3 @@ def _hash(file: Path) -> str | None:
         return fingerprint(file).file_sha256
     except LoadError:
         return None
-
-
-def planned_report(plan: Plan) -> IndexReport:
-    """What an ingest of the plan would report if every file could be loaded; for a dry run."""
-    return replace(_report(plan, plan.load, []), dry_run=True)
-
-
-class _Reading(NamedTuple):
-    """What the report says of a document's text."""
-
-    path: str
-    pages_without_text: tuple[int, ...]
-    failed_pages: tuple[int, ...]
-    notes: tuple[str, ...]
-    is_without_text: bool
-
-    @classmethod
-    def of(cls, document: Document | DocumentInfo, chunks: int) -> _Reading:
-        return cls(
-            document.path,
-            document.pages_without_text,
-            document.failed_pages,
-            document.notes,
-            is_without_text=not chunks,
-        )
-
-
-def _report(plan: Plan, done: Sequence[PlannedFile], readings: Sequence[_Reading]) -> IndexReport:
-    """What the plan says, of the files to load only what it says of those that are done."""
-    moved_from = {p.moved_from for p in done}
-    texts = [*(_Reading.of(d, d.chunks) for d in plan.unchanged), *readings]
-    return IndexReport(
-        added=tuple(p.path for p in done if not p.previous and not p.moved_from),
-        changed=tuple(p.path for p in done if p.previous),
-        moved=tuple(p.path for p in done if p.moved_from),
-        unchanged=tuple(d.path for d in plan.unchanged),
-        removed=tuple(d.path for d in plan.removed if d.path not in moved_from),
-        skipped=tuple(plan.skipped),
-        unreadable=(*plan.unreadable, *plan.emptied),
-        pages_without_text={t.path: t.pages_without_text for t in texts if t.pages_without_text},
-        failed_pages={t.path: t.failed_pages for t in texts if t.failed_pages},
-        without_text=tuple(t.path for t in texts if t.is_without_text),
-        notes=tuple(FileOutcome(t.path, note) for t in texts for note in t.notes),
-    )
-
-
-@dataclass(slots=True)
-class IngestReportBuilder:
-    """Gathers what becomes of each planned file."""
-
-    plan: Plan
-    skipped: list[FileOutcome] = field(default_factory=list)
-    failed: list[FileOutcome] = field(default_factory=list)
-    stale: list[FileOutcome] = field(default_factory=list)
-    not_embedded: Mapping[str, str] = field(default_factory=dict)  # why, by path
-    chunks: int = 0
-    embedded: int = 0
-    reused: int = 0
-    _readings: dict[str, _Reading | None] = field(default_factory=dict)  # by document id
-
-    def stored(self, planned: PlannedFile, document: Document, chunks: int) -> None:
-        """Note that a document was stored; its text is not kept."""
-        # With the plan's own texts, and None where there is nothing to tell: there may be many.
-        reading = _Reading.of(document, chunks)._replace(path=planned.path)
-        self._readings[planned.doc_id] = reading if any(reading[1:]) else None
-
-    def gave_up(
-        self, planned: PlannedFile, reason: str, *, is_kept: bool, is_unsupported: bool = False
-    ) -> None:
-        """Note that a file could not be indexed, and whether its older chunks stay."""
-        where = self.stale if is_kept else self.skipped if is_unsupported else self.failed
-        if f"{planned.root.as_posix()}/{planned.path}" in self.plan.choices.accepted:
-            where, reason = self.skipped, f"accepted as it is ({reason})"
-        where.append(FileOutcome(planned.path, reason))
-
-    def report(self, *, generation: int, seconds: float) -> IndexReport:
-        """The account so far; files that were not reached are in none of its lists."""
-        done = [p for p in self.plan.load if p.doc_id in self._readings]
-        readings = [reading for p in done if (reading := self._readings[p.doc_id])]
-        planned = _report(self.plan, done, readings)
-        return replace(
-            planned,
-            skipped=(*planned.skipped, *self.skipped),
-            failed=tuple(self.failed),
-            stale=tuple(self.stale),
-            notes=(*planned.notes, *starmap(FileOutcome, self.not_embedded.items())),
-            chunks=self.chunks,
-            embedded=self.embedded,
-            reused=self.reused,
-            generation=generation,
-            seconds=round(seconds, 3),
-        )

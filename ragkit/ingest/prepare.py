@@ -7,6 +7,7 @@ cores. It runs ahead as far as the pipe between them holds.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 # Smaller amounts are split in the time that a process takes to start, 0.1 s.
 APART_BYTES = 1_000_000
 END_S = 5.0  # for a process to end its parser
+# Objects made and not let go of before Python looks for cycles, of which splitting leaves none.
+_COLLECT_AFTER = 50_000
 PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
 _log = logging.getLogger(__name__)
 
@@ -203,6 +206,7 @@ def _unpacked(packed: Any, file: Path) -> Prepared | LoadError:  # noqa: ANN401 
 
 def main() -> None:
     """Prepare the files that standard input names; ends when nobody reads any more."""
+    gc.set_threshold(_COLLECT_AFTER)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the parser is ended too
     replies: IO[bytes] = os.fdopen(os.dup(1), "wb")

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.account import IngestReportBuilder
 from ragkit.ingest.commits import Commits
-from ragkit.ingest.plan import IngestReportBuilder
 from ragkit.ingest.prepare import Prepared, own_title
 from ragkit.ingest.split import embedding_text
 from ragkit.ingest.texts import Texts
@@ -46,7 +46,8 @@ class Progress:
     """How far an ingest is. Bytes are those of source files whose documents are dealt with.
 
     ``texts_waiting`` counts the chunks that have no vector yet, once all files are dealt with;
-    ``texts_read`` those of all files so far.
+    ``texts_read`` those of all files so far, ``texts_reused`` those of them that needed no model.
+    ``path`` is of the file that was dealt with last, or whose texts are embedded.
     """
 
     files_done: int
@@ -57,6 +58,8 @@ class Progress:
     path: str
     texts_waiting: int = 0
     texts_read: int = 0
+    texts_reused: int = 0
+    makes_vectors: bool = False
 
 
 def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:
@@ -90,7 +93,7 @@ class Ingest:
         writer: Its writer; committed now and then, and at the end.
         embedding: Called only for texts that the store does not know.
         preparer: Loads and splits the files.
-        on_progress: Called after every file, in the caller's thread.
+        on_progress: Called after every file and batch of vectors, in the caller's thread.
         older: An index whose vectors are taken over, and whose text where a file cannot be read.
     """
 
@@ -109,7 +112,7 @@ class Ingest:
         self._preparer = preparer
         self._commits = Commits(writer)
         self._texts = Texts(embedding, self._commits, older)
-        self._account = _Account(plan, on_progress)
+        self._account = _Account(plan, on_progress, makes_vectors=self._texts.is_on)
         self._waiting: deque[_Waiting] = deque()
         self._chars = 0  # of the documents that wait
         self._is_behind = store.stats().waiting > 0  # words are stored whose vectors are not there
@@ -230,13 +233,17 @@ class Ingest:
 
     def _take(self, *, wait_s: float = 0.0, rest: bool = False) -> None:
         for _ in self._texts.take(wait_s=wait_s, rest=rest):
+            self._account.builder.embedded = self._texts.embedded
             with defer_interrupt():
                 while self._waiting and self._waiting[0].texts_needed <= self._texts.back:
                     self._store_document(self._next(), is_whole=True)
                 self._commits.commit_if_due()
-            self._account.builder.embedded = self._texts.embedded
-            if self._account.texts_total:
-                self._account.show()
+            self._show()
+
+    def _show(self) -> None:
+        """Show how far the run is, with the file whose passages are with the model."""
+        self._account.path = self._texts.at_work or self._account.path
+        self._account.show()
 
     def _store_waiting(self) -> None:
         """Store the words of documents whose vectors are not there yet."""
@@ -294,6 +301,7 @@ class Ingest:
         self._account.show()
         for group in _grouped(self._store.waiting(), GROUP):
             doubtful |= self._send(group)
+            self._show()
             self._take()
             while self._texts.is_full and self._texts.is_on:
                 self._take(wait_s=TAKE_APART_S)
@@ -354,12 +362,15 @@ class _Waiting:
 class _Account:
     """What became of the files so far, and the progress that is shown of it."""
 
-    def __init__(self, plan: Plan, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, plan: Plan, on_progress: Callable[[Progress], None], *, makes_vectors: bool
+    ) -> None:
         self.builder = IngestReportBuilder(plan)
+        self._makes_vectors = makes_vectors
         self.bytes_total = plan.bytes_total  # it is summed up at each call
         self._files_done = 0
         self._bytes_done = 0
-        self._path = ""
+        self.path = ""
         self.texts_total = 0  # once all files are read: with a vector, and waiting for one
         self.is_shown = True
         self._on_progress = on_progress
@@ -382,7 +393,7 @@ class _Account:
 
     def _advance(self, path: str) -> None:
         self._files_done += 1
-        self._path = path
+        self.path = path
         self.show()
 
     def show(self) -> None:
@@ -397,8 +408,10 @@ class _Account:
                 self._bytes_done,
                 self.bytes_total,
                 self.builder.embedded,
-                self._path,
+                self.path,
                 max(self.texts_total - self.builder.embedded, 0),
                 self.builder.chunks,
+                self.builder.reused,
+                self._makes_vectors,
             )
         )

@@ -77,6 +77,11 @@ class Texts:
         return self._queue is not None and self._queue.is_deep
 
     @property
+    def at_work(self) -> str:
+        """The path of the document whose texts the model has now; "" if it has none."""
+        return next(iter(self._under_way.values()))[0] if self._under_way else ""
+
+    @property
     def lag_s(self) -> float:
         """How long a text waits for its vector now, in seconds."""
         return self._queue.lag_s if self._queue is not None else 0.0

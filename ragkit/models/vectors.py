@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ragkit.errors import EmbeddingFailedError
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Not `ragkit.text.sentences`: a sentence is one of five levels here, and another cut would give a
 # long text another vector than an index keeps for it under the same model.
 _BOUNDARIES = tuple(
-    re.compile(pattern)
+    late_pattern(pattern)
     for pattern in (
         r"\n\s*\n",
         r"\n",

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.query.proof.entities import find_names
+from ragkit.text.patterns import late_pattern
 from ragkit.text.words import content_terms
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ Kind = Literal["date", "number", "name", "place"]
 _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "date",
-        re.compile(
+        late_pattern(
             r"\bwhen\b(?! (?:you|we|they|it|the|a|an|is|are)\b[^?]*\b(?:what|how|who|which)\b)"
             r"|\b(?:what|which) (?:year|date|day|month|century|decade)\b"
             r"|什么时候|何时|哪一?[年天月]|几[月号]|什么时间|哪个世纪"
@@ -24,30 +25,33 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "number",
-        re.compile(
+        late_pattern(
             r"\bhow (?:many|much|old|long|far|tall|high|large|big|fast|deep|wide|heavy|often)\b"
             r"|\bwhat (?:percent|percentage|number|amount|proportion|fraction)\b"
             r"|多少|几[个名次位年岁种条座家]|多[久长大高远深宽重]"
         ),
     ),
-    ("name", re.compile(r"^(?:\W*(?:by|with|for|from|to|in|under) )?who(?:m|se)?\b|\bwhose\b")),
+    ("name", late_pattern(r"^(?:\W*(?:by|with|for|from|to|in|under) )?who(?:m|se)?\b|\bwhose\b")),
     (
         "place",
-        re.compile(r"\bwhere\b|\b(?:what|which) (?:country|city|state|region|place|continent)\b"),
+        late_pattern(
+            r"\bwhere\b|\b(?:what|which) (?:country|city|state|region|place|continent)\b"
+            r"|哪[里儿]|什么地方|[何哪]处|何地|哪[个座一]?(?:国|城市|省|地区|州|县|岛)"
+        ),
     ),
 )
-_DATE = re.compile(
+_DATE = late_pattern(
     r"\b(?:1\d|20)\d\d(?:s\b|\b)|\d\s*(?:年|月|日|世纪)|[一二三四五六七八九十〇]+(?:年|月|日|世纪)"
     r"|\b(?:january|february|march|april|may|june|july|august|september|october|november"
     r"|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\bcentur(?:y|ies)\b"
 )
-_NUMBER = re.compile(
+_NUMBER = late_pattern(
     r"\d+(?:[.,]\d+)*|[一二两三四五六七八九十百千万亿]+(?=[个年月日天周名次位岁种条座家米倍元分])"
     r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty"
     r"|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|billions?|half"
     r"|third|quarter|twice|daily|weekly|monthly|yearly|annually|hourly)\b"
 )
-_ASKING = re.compile(
+_ASKING = late_pattern(
     r"\bhow (?:many|much|old|long|far|tall|high|large|big|fast|deep|wide|heavy|often)\b"
     r"|\b(?:what|which) (?:kind|sort|type|year|date|day|month|percent|percentage|number|amount)s?\b"
     r"|多[久长大高远深宽重]|几[个名次位年岁种条座家月号]|什么时间"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ragkit.protocols import TextDelta
+from ragkit.protocols import QuotedDelta, TextDelta
 from ragkit.query.answer import Provenance, prove, refuse
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
@@ -21,7 +22,7 @@ from ragkit.query.window import NO_TURNS, ChatTurns
 from ragkit.records import Answer, Found, copy_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from ragkit.protocols import ChatModel
     from ragkit.query.answer import AnswerEvent
@@ -64,7 +65,7 @@ def ask(
 
     started = time.perf_counter()
     if model is None:
-        yield from _ending(quote(answer, searched, context, engine.embedder), started)
+        yield from _ending(quote(answer, searched, context, engine.remembering), started)
         return
     reply, context = yield from stream_fitted(
         engine, question, hits, fitted=(context, turns), model=model
@@ -109,11 +110,21 @@ def _given(answer: Answer, context: Context, model: ChatModel | None) -> Answer:
     return replace(answer, chat_model=name, chat_digest=digest, receipt=receipt)
 
 
+def _quoted(answer: Answer) -> Iterator[QuotedDelta]:
+    """The text of an answer that quotes, the closest sentences apart."""
+    cuts = sorted({0, len(answer.text), *(at for s in answer.closest for at in (s.start, s.end))})
+    starts = {span.start for span in answer.closest}
+    for start, end in pairwise(cuts):
+        yield QuotedDelta(answer.text[start:end], is_closest=start in starts)
+
+
 def _ending(
     answer: Answer, started: float | None = None, *, shown: str = ""
 ) -> Generator[AnswerEvent, None, None]:
     """What is not shown yet of an answer's text, and the answer with the time that it took."""
-    if rest := answer.text[len(shown) :]:
+    if answer.closest:
+        yield from _quoted(answer)
+    elif rest := answer.text[len(shown) :]:
         yield TextDelta(rest)
     seconds = 0.0 if started is None else time.perf_counter() - started
     yield replace(answer, seconds=seconds)

@@ -12,6 +12,7 @@ from ragkit.query.token_calibration import known_tokens
 from ragkit.query.window import NO_TURNS, ChatTurns, fit_turns, passage_budget
 from ragkit.records import Context, Dropped, Passage, copy_fields
 from ragkit.text.injection import find_injections, is_only_injection
+from ragkit.text.patterns import late_pattern
 from ragkit.text.sentences import sentences
 from ragkit.text.tokens import estimate_tokens
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ragkit.records import Hit
 
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_SPACE = re.compile(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
+_SPACE = late_pattern(r"[\s\u00ad\u200b-\u200f\u2060\ufeff]+")
 
 
 def fill_window(

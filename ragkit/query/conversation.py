@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit._version import __version__
 from ragkit.protocols import ChatMessage
 from ragkit.query.ask import ask, last_answer
-from ragkit.query.followup import combined, leans_on_earlier, rewritten
+from ragkit.query.followup import completed, leans_on_earlier, rewritten
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.token_calibration import known_tokens
 from ragkit.query.window import ChatTurns, fit_turns
@@ -112,15 +112,20 @@ class Conversation:
         """What to search for in place of a question; "" if it stands alone."""
         if not self._turns or not leans_on_earlier(text):
             return ""
-        earlier = [turn.question for turn in self._turns if not turn.searched][-1]
+        earlier = [turn.question for turn in self._turns if _stood_alone(turn)][-1]
         model = engine.chat
         if model is None:
-            return combined(text, earlier)
+            return completed(engine, text, earlier, self._scope)
         settings = engine.config.answer
         turns = replace(turns, tokens=known_tokens(engine.store, model))
         turns = fit_turns(text, turns, settings, context_tokens=model.context_tokens)
         found = rewritten(text, earlier, turns=turns, model=model, settings=settings)
         return "" if found == text.strip() else found
+
+
+def _stood_alone(turn: Answer) -> bool:
+    """Whether a question was searched for as it was asked, or by a part of it."""
+    return turn.searched in turn.question
 
 
 def _settled(engine: QueryEngine) -> Models:
@@ -136,10 +141,13 @@ def _messages(turn: Answer) -> tuple[ChatMessage, ChatMessage]:
 
 
 def _markdown(turn: Answer) -> str:
-    lines = [f"## {_one_line(turn.question)}", "", turn.text, ""]
+    lines = [f"## {_one_line(turn.question)}", ""]
+    lines += ["Closest passages (no chat model):", ""] if turn.closest else []
+    lines += [turn.text, ""]
     if turn.searched:
         lines += [f"Searched for: {_one_line(turn.searched)}", ""]
-    lines += [_source(citation) for citation in turn.citations]
+    quoting = bool(turn.closest)
+    lines += dict.fromkeys(_source(citation, quoting=quoting) for citation in turn.citations)
     unproved = [s for s in turn.sentences if s.status in {"unsupported", "uncited"}]
     if unproved:
         lines += ["", "Not shown to be in the documents:", ""]
@@ -147,9 +155,11 @@ def _markdown(turn: Answer) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _source(citation: Citation) -> str:
+def _source(citation: Citation, *, quoting: bool) -> str:
+    """The place of a citation, with its words if the answer does not quote them."""
     page = "" if citation.page is None else f", page {citation.page}"
-    return f"- [{citation.number}] {citation.path}{page}: “{_one_line(citation.quote)}”"
+    quote = "" if quoting else f": “{_one_line(citation.quote)}”"
+    return f"- [{citation.number}] {citation.path}{page}{quote}"
 
 
 def _one_line(text: str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ _OPEN = (
     r"|\]\([^\s()<>]*\Z|\]:\s*\Z)"
 )
 _FLAGS = re.DOTALL | re.IGNORECASE | re.ASCII  # ASCII: no Kelvin sign for a k
-_STREAMED = re.compile(f"{_OPEN}|{_TOKEN}", _FLAGS)
-_FINAL = re.compile(_TOKEN, _FLAGS)
-_ENDED = re.compile(r"[.,;:!?)\"`>|]*(?:\s|\Z)|<")
+_STREAMED = late_pattern(f"{_OPEN}|{_TOKEN}", _FLAGS)
+_FINAL = late_pattern(_TOKEN, _FLAGS)
+_ENDED = late_pattern(r"[.,;:!?)\"`>|]*(?:\s|\Z)|<")
 """Behind an address that stays: programs link on to the next space, whatever stands between."""
-_LATIN = re.compile("[!-~]*")
+_LATIN = late_pattern("[!-~]*")
 
 
 def links(texts: Iterable[str]) -> frozenset[str]:

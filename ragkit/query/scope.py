@@ -30,6 +30,15 @@ class QueryEngine:
         return self.models.embedder_of(self.store)
 
     @property
+    def remembering(self) -> Embedder | None:
+        """The index's embedder, which pays for each question and sentence once; as `embedder`."""
+        from ragkit.query.remembering import RememberingEmbedder  # with NumPy
+
+        embedder = self.embedder
+        memory = self.models.remembered_vectors
+        return None if embedder is None else RememberingEmbedder(embedder, memory)
+
+    @property
     def chat(self) -> ChatModel | None:
         """The chat model; None for extractive answers."""
         return self.models.chat(self.store)

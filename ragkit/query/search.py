@@ -57,7 +57,7 @@ def _retrieved(
     return retrieve(
         question,
         engine.store,
-        None if settings.mode == "keyword" else engine.embedder,
+        None if settings.mode == "keyword" else engine.remembering,
         settings,
         record=record,
         restrict=scope.restrict,

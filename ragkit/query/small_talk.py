@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.words import language
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _THANKS = r"(?:many thanks|thanks|thank you|thx|cheers)(?: (?:a lot|so much|very
 _PATTERNS: tuple[tuple[Talk, re.Pattern[str]], ...] = (
     (
         "greeting",
-        re.compile(
+        late_pattern(
             rf"(?:hi|hello|hey|greetings|good (?:morning|afternoon|evening|day)){_YOU}"
             r"(?: how are you(?: doing)?(?: today)?)?|how are you(?: doing)?(?: today)?"
             r"|(?:你|您|大家)好[啊呀吗]?|(?:嗨|哈喽|喂)|(?:早上|上午|中午|下午|晚上)好|早安|晚安|在吗"
@@ -35,15 +36,15 @@ _PATTERNS: tuple[tuple[Talk, re.Pattern[str]], ...] = (
     ),
     (
         "thanks",
-        re.compile(
+        late_pattern(
             rf"(?:(?:ok|okay|great|perfect|good|fine) )?{_THANKS}(?: that helps| for your help)?"
             r"|(?:好的?)?(?:非常|十分|太|多)?(?:谢谢|感谢|多谢)(?:你|您|了|啦|你了|您了|大家)?"
         ),
     ),
-    ("farewell", re.compile(r"(?:good ?bye|bye(?: bye)?|see you(?: later| soon)?)|再见|拜拜")),
+    ("farewell", late_pattern(r"(?:good ?bye|bye(?: bye)?|see you(?: later| soon)?)|再见|拜拜")),
     (
         "contents",
-        re.compile(
+        late_pattern(
             r"what(?: is|s)(?: all)? (?:in|inside) (?:here|this|there|it|the index|this index"
             r"|this folder|the folder|these documents|the documents)"
             r"|what (?:documents|files) (?:are (?:there|in here|here)|do you (?:have|know))"

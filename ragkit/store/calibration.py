@@ -16,10 +16,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import ModelError
 from ragkit.protocols import SearchRequest
+from ragkit.system import DaemonPool
 from ragkit.text.sentences import sentences
 from ragkit.text.words import cjk_share, content_terms
 
@@ -57,8 +59,15 @@ PROBES = (
 _DOCUMENTS, _CHUNKS = 24, 200
 """How many documents sentences are taken from, one of each at least; how many chunks are read."""
 
+_LEAST_OWN, _CHUNKS_A_SENTENCE = 12, 8
+"""A small index gives fewer sentences: for a model in this process one takes as long as a chunk of
+the same length, and the measurement is not to take longer than the ingest."""
+
+_AT_ONCE = 4
 _REACH_CHARS = 8000
-_DEPTH = 41
+_NEAR, _DEPTH = 8, 41
+"""How many hits are read first, and at most: to read and check them takes most of the time."""
+
 _SENTENCE_CHARS = {"a": (40, 240), "c": (14, 90)}
 _LEAST_SENTENCES = 4
 _LEAST_RANGE = 0.02
@@ -179,27 +188,31 @@ def calibrated(store: VectorStore, embedder: Embedder) -> Calibration:
         embedder: Its own; errors are those of `Embedder.embed_query`.
     """
     chunks = _sampled(store)
-    texts = [chunk.text for chunk in chunks]
-    foreign = {s: [embedder.embed_query(pair[i]) for pair in PROBES] for i, s in enumerate("ac")}
-    probes = {s: [_found(store, vector) for vector in foreign[s]] for s in "ac"}
+    said = _own_sentences(chunks)
+    asked = [pair[i] for i in (0, 1) for pair in PROBES] + [sentence for _, sentence in said]
+    vectors = _embedded(asked, embedder)
+    count = len(PROBES)
+    foreign = {"a": vectors[:count], "c": vectors[count : 2 * count]}
+    probes = {s: [_Found(store, vector) for vector in foreign[s]] for s in "ac"}
     own: dict[str, list[tuple[float, float | None]]] = {"a": [], "c": []}
-    for chunk, sentence in _own_sentences(chunks):
-        hits = _found(store, embedder.embed_query(sentence))
-        score = next((h.score for h in hits if h.chunk_id == chunk.chunk_id), hits[-1].score)
-        own[script_of(sentence)].append(_with_lead(score or 0.0, hits))
+    for (chunk, sentence), vector in zip(said, vectors[2 * count :], strict=True):
+        found = _Found(store, vector, least=_DEPTH)
+        hit = found.first(partial(_is_chunk, chunk.chunk_id)) or found.hits[-1]
+        own[script_of(sentence)].append(_with_lead(hit.score or 0.0, found.hits))
     skill, crosses = _crossing(foreign["a"], foreign["c"])
     scales = {}
     for passage in "ac":
         high = own[passage] if len(own[passage]) >= min(_LEAST_SENTENCES, len(chunks)) else []
-        same = _scale(_nearest(probes[passage], passage), high)
+        same = _scale(_nearest(probes[passage], passage), high) if high else None
         if same is None:
             continue
         scales[passage * 2] = same
         question = "c" if passage == "a" else "a"
-        low = _nearest(probes[question], passage)
-        if crosses and low:
+        low = _nearest(probes[question], passage) if crosses else []
+        if low:
             scales[question + passage] = _crossed(low, same, skill)
-    return Calibration(store.stats().chunks, scales, crosses, _common(texts))
+    common = _common([chunk.text for chunk in chunks])
+    return Calibration(store.stats().chunks, scales, crosses, common)
 
 
 def _sampled(store: VectorStore) -> list[Hit]:
@@ -219,14 +232,14 @@ def _sampled(store: VectorStore) -> list[Hit]:
 
 def _own_sentences(chunks: Sequence[Hit]) -> list[tuple[Hit, str]]:
     """Up to `_DOCUMENTS` whole sentences, each from another chunk, as far apart as can be."""
+    wanted = min(_DOCUMENTS, max(_LEAST_OWN, len(chunks) // _CHUNKS_A_SENTENCE))
     found = []
     for chunk in chunks:
         said = [chunk.text[start:end] for start, end in sentences(chunk.text)]
         fitting = [s for s in said if _is_fitting(s)]
         if fitting:
             found.append((chunk, max(fitting, key=len)))
-    step = max(1, len(found) // _DOCUMENTS)
-    return found[::step][:_DOCUMENTS]
+    return found[:: max(1, len(found) // wanted)][:wanted]
 
 
 def _is_fitting(sentence: str) -> bool:
@@ -234,9 +247,40 @@ def _is_fitting(sentence: str) -> bool:
     return least <= len(sentence) <= most and "\n\n" not in sentence
 
 
-def _found(store: VectorStore, vector: Vectors) -> list[Hit]:
-    request = SearchRequest(k=_DEPTH, mode="dense", vector=vector, embedder=store.embedder)
-    return store.search(request)
+def _embedded(texts: Sequence[str], embedder: Embedder) -> list[Vectors]:
+    """The vectors of questions, several asked for at once, since a server takes some time."""
+    pool = DaemonPool(_AT_ONCE)
+    try:
+        return pool.map(embedder.embed_query, texts)
+    finally:
+        pool.close()
+
+
+def _is_chunk(chunk_id: str, hit: Hit) -> bool:
+    return hit.chunk_id == chunk_id
+
+
+class _Found:
+    """What a question finds, best first: the `least` nearest, and more once they are asked for."""
+
+    def __init__(self, store: VectorStore, vector: Vectors, *, least: int = _NEAR) -> None:
+        self._store, self._vector = store, vector
+        self._least, self._depth = least, 0
+        self.hits: list[Hit] = []
+
+    def first(self, is_meant: Callable[[Hit], bool]) -> Hit | None:
+        """The best hit of which something is true, where there is one."""
+        while True:
+            found = next(filter(is_meant, self.hits), None)
+            if found is not None or self._depth == _DEPTH or len(self.hits) < self._depth:
+                return found
+            self._depth = _DEPTH if self._depth else self._least
+            self.hits = self._search()
+
+    def _search(self) -> list[Hit]:
+        embedder = self._store.embedder
+        request = SearchRequest(k=self._depth, mode="dense", vector=self._vector, embedder=embedder)
+        return self._store.search(request)
 
 
 def _with_lead(score: float, hits: Sequence[Hit]) -> tuple[float, float | None]:
@@ -244,13 +288,13 @@ def _with_lead(score: float, hits: Sequence[Hit]) -> tuple[float, float | None]:
     return score, None if background is None else score - background
 
 
-def _nearest(found: Sequence[Sequence[Hit]], script: str) -> list[tuple[float, float | None]]:
+def _nearest(found: Sequence[_Found], script: str) -> list[tuple[float, float | None]]:
     """The score, with its lead, of the best hit in a script, where there is one."""
     best = []
-    for hits in found:
-        first = next((h for h in hits if script_of(h.text) == script), None)
+    for question in found:
+        first = question.first(lambda hit: script_of(hit.text) == script)
         if first is not None and first.score is not None:
-            best.append(_with_lead(first.score, hits))
+            best.append(_with_lead(first.score, question.hits))
     return best
 
 

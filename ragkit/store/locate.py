@@ -53,9 +53,20 @@ def index_folder(location: str | Path) -> Path:
 
 
 def find_indexes(indexes: Path) -> list[Path]:
-    """The indexes in a folder, by name."""
-    found = (catalog.parent for catalog in indexes.glob("*/catalog.db"))
-    return sorted(path for path in found if not path.name.startswith("."))
+    """The indexes in a folder, by name; those that this user may not read are among them."""
+    try:
+        found = sorted(path for path in indexes.iterdir() if not path.name.startswith("."))
+    except OSError:  # there is no such folder, or it is somebody else's
+        return []
+    return [path for path in found if is_index(path)]
+
+
+def is_index(path: Path) -> bool:
+    """Whether a folder is an index, damaged or not. A folder that is closed may be one."""
+    try:
+        return (path / "catalog.db").is_file()
+    except PermissionError:  # to open it tells what to do
+        return True
 
 
 def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
@@ -97,17 +108,23 @@ def set_default_index(indexes: Path, name: str) -> None:
 
     Raises:
         IndexNotFoundError: There is none of that name.
+        StoreError: The choice cannot be written down.
     """
     folder = indexes_folder(indexes)
     if folder / name not in find_indexes(folder):
         raise unknown_index(folder / name)
-    (folder / _DEFAULT).write_text(name + "\n", "utf-8")
+    try:
+        (folder / _DEFAULT).write_text(name + "\n", "utf-8")
+    except OSError as exc:
+        msg = f"{folder / _DEFAULT} cannot be written: {exc.strerror}; use --index {name} instead"
+        raise StoreError(msg, folder) from exc
 
 
 def unknown_index(path: Path) -> IndexNotFoundError:
     """The error for an index that is not there; it names those that are."""
     names = [found.name for found in find_indexes(path.parent)]
-    others = f"there are: {', '.join(names)}" if names else "`ragkit index FOLDER` makes one"
+    none = "`ragkit index FOLDER` makes one, and one that lies elsewhere is named by its path"
+    others = f"there are: {', '.join(names)}" if names else none
     return IndexNotFoundError(f"no index at {path}; {others}", path)
 
 

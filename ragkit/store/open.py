@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.store.local import disk
-from ragkit.store.local.catalog import SQLITE_VERSION, WAL_RESET_FROM, WAL_RESET_MENDED
+from ragkit.store.local.catalog import (
+    SQLITE_VERSION,
+    WAL_RESET_FROM,
+    WAL_RESET_MENDED,
+    translated,
+)
 from ragkit.store.local.store import LocalStore
-from ragkit.store.locate import index_folder, index_path
+from ragkit.store.locate import index_folder, index_path, is_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +72,7 @@ def create_store(
 
 def index_exists(location: str | Path) -> bool:
     """Whether there is an index, damaged or not."""
-    return (index_folder(location) / "catalog.db").is_file()
+    return is_index(index_folder(location))
 
 
 def restore_store(
@@ -109,11 +114,13 @@ def delete_store(location: str | Path) -> list[str]:
 
     Raises:
         IndexLockedError: Another process is writing to it.
+        StoreError: This user may not delete it.
     """
     folder = index_folder(location)
-    with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
-        disk.delete_index(folder)
-    return disk.foreign_files(folder)
+    with translated(folder):
+        with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
+            disk.delete_index(folder)
+        return disk.foreign_files(folder)
 
 
 def check_index(

@@ -15,6 +15,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.raising import unraise
 from ragkit.text.scripts import join_lines, script_class
 from ragkit.text.visible import visible
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CJK = script_class("indexed")
-_CJK_RUN = re.compile(f"[{_CJK}]+")
-_TERM = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
+_CJK_RUN = late_pattern(f"[{_CJK}]+")
+_TERM = late_pattern(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 
 # Line ends ---------------------------------------------------------------------------------------
 
 _UNSPACED_CJK = script_class("han") + script_class("kana") + "ー"
-_LINE_HYPHEN = re.compile(r"[-‐\u00ad][ \t]*\n")
-_BROKEN_WORD = re.compile(r"([^\W\d_]+)[-‐][ \t]*\n[ \t]*([^\W\d_A-Z]\w*)")
-_SOFT_BREAK = re.compile(r"\u00ad[ \t]*\n[ \t]*")
-_SPACED = re.compile(
+_LINE_HYPHEN = late_pattern(r"[-‐\u00ad][ \t]*\n")
+_BROKEN_WORD = late_pattern(r"([^\W\d_]+)[-‐][ \t]*\n[ \t]*([^\W\d_A-Z]\w*)")
+_SOFT_BREAK = late_pattern(r"\u00ad[ \t]*\n[ \t]*")
+_SPACED = late_pattern(
     rf"(?<![{_UNSPACED_CJK}])[{_UNSPACED_CJK}](?:[ \u3000][{_UNSPACED_CJK}]){{2,}}"
     rf"(?![{_UNSPACED_CJK}])"
 )
@@ -46,7 +47,7 @@ _UNITS = (
     "mm|cm|km|m|mg|kg|g|ml|cl|l|t|h|min|ms|s|kb|mb|gb|tb|khz|mhz|ghz|hz|kwh|kw|mw|w|v|ma|a"
     "|ha|ft|in|yd|mi|lbs?|oz|pt|px|dpi|c|f|db|kpa|hpa|pa|bar|rpm|kn|nm|eur|usd|gbp"
 )
-_AMOUNT = re.compile(
+_AMOUNT = late_pattern(
     rf"(?<![\w.,])(?:(?P<figure>\d+)(?P<space>[ ]?)(?P<unit>{_UNITS})(?!\w)"
     r"|(?P<grouped>\d{1,3}(?:[,'’. ]\d{3})+)(?!\d|[.,]\d{3})"
     r"|(?P<plain>[1-9]\d{3,14})(?!\w))",
@@ -55,13 +56,13 @@ _AMOUNT = re.compile(
 
 # Marks -------------------------------------------------------------------------------------------
 
-_POINTS = re.compile(
+_POINTS = late_pattern(
     "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f"
     "\u0670\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed]"
 )
 """What may be written above and below letters or not: Hebrew points, Arabic vowels, accents."""
 
-_MARKED = re.compile("[\u0900-\u1aff\ua800-\uabff]")
+_MARKED = late_pattern("[\u0900-\u1aff\ua800-\uabff]")
 _UNSPACED = "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ece\u1000-\u103f\u1050-\u108f\u1780-\u17d3"
 """Thai, Lao, Burmese and Khmer, which put no spaces between words."""
 

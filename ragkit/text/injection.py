@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.sentences import sentences
 from ragkit.text.visible import visible
 from ragkit.text.words import simplified
@@ -44,7 +45,7 @@ _TO_SAY = (
     r"(?:reply|respond|answer|say|tell|state|output|print|write|repeat|reveal|show|display"
     r"|disclose|act|pretend|follow|execute|obey)"
 )
-_BEGINNING = re.compile(
+_BEGINNING = late_pattern(
     # Cancelled, as an order: at the begin of a clause, and not within "do not ignore".
     r"(?:^[^\S\n]*|(?:[.:;,!?*>\"'(“‘—。！？；，：-]|\b(?:please|now|and|then|you|must|should))\s*)"
     r"(?:ignore|disregard|discard|forget|override|bypass)\s+(?:\S+\s+){0,4}?"
@@ -77,7 +78,7 @@ _BEGINNING = re.compile(
     r"|[你您]现在是[^，。,]{0,12}(?:助手|助理|模型|机器人|人工智能|AI)",
     re.IGNORECASE | re.MULTILINE,
 )
-_ORDER = re.compile(
+_ORDER = late_pattern(
     rf"\b{_TO_SAY}\s+(?:only|just|exactly|nothing|solely|in\s+all\s+cases)\b"
     r"|\b(?:reply|respond|answer)\s*(?:with|that|:|as\s+follows|to\s+(?:every|any|all|each)\b)"
     r"|\b(?:answer|reply\s+to|respond\s+to)\s+(?:every|any|all|each|whatever)\b"
@@ -105,7 +106,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _LEADING = r"(?:\S+\s+){0,3}?"
-_CANCELLED = re.compile(
+_CANCELLED = late_pattern(
     # Earlier orders cancelled, in other languages: they say "earlier", so no handbook's are meant.
     rf"\bignorier\w*\s+{_LEADING}(?:vorherig|vorangegangen|bisherig|früher|obig)\w*\s+{_LEADING}"
     r"(?:anweisung|instruktion|vorgab|regel|befehl)\w*|\bvergiss\s+alle[sn]?\b[^.!?\n]{0,40}\banweisung"
@@ -124,7 +125,7 @@ _CANCELLED = re.compile(
     r"[^。！？!?\n]{0,6}(?:指令|提示词)",
     re.IGNORECASE,
 )
-_WHOLE = re.compile(
+_WHOLE = late_pattern(
     # Its own prompt is asked for: nothing else has one.
     r"\b(?:reveal|output|print|show|share|dump|repeat|display)\w*\s+(?:\w+\s+){0,5}?(?:your|the)\s+"
     r"(?:\w+\s+){0,2}?system\s+prompt|"

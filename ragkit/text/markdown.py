@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ragkit.text.patterns import late_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ATTRIBUTES = re.compile(r"\{:?\s*(?:[#.][\w-]|[\w-]+=)[^{}]*\}\Z")
-_CLOSING_HASHES = re.compile(r"(?:\A|\s)#+\Z")
+_ATTRIBUTES = late_pattern(r"\{:?\s*(?:[#.][\w-]|[\w-]+=)[^{}]*\}\Z")
+_CLOSING_HASHES = late_pattern(r"(?:\A|\s)#+\Z")
 
 
 def heading_text(line: str) -> str:
@@ -22,7 +24,7 @@ def heading_text(line: str) -> str:
     return _CLOSING_HASHES.sub("", _ATTRIBUTES.sub("", whole).rstrip()).rstrip() or whole
 
 
-_LINE = re.compile(
+_LINE = late_pattern(
     r"^(?P<fence>[ ]{0,3}(?:```|~~~))|^[ ]{0,3}(?P<atx>\#{1,6})[ \t]+(?P<title>\S.*)$"
     r"|(?:\A|\n)(?P<above>[^\s#>|*+-][^\n]*)\n(?P<rule>=+|-{3,})[ \t]*$",
     re.MULTILINE,

@@ -11,6 +11,8 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from ragkit.text.patterns import late_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -57,7 +59,7 @@ _POWERS = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8, "兆"
 _WORDED = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _LETTERED = {"k": 1000, "m": 10**6, "mn": 10**6, "bn": 10**9, "b": 10**9}
 _WHOLE = r"\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d{1,3}(?:['’ ]\d{3})+(?![\d.]*\d)|\d+"
-_DIGITS = re.compile(
+_DIGITS = late_pattern(
     # A letter's digits are a name (C2), and so are those of a version (3.10.2).
     rf"(?<![a-z_\d.])(?P<minus>(?:(?<![^\s(（:：为是至到])[-−–]|minus |零下|负)\s?)?"
     rf"(?:(?!\d+\.\d+\.\d)(?P<number>(?:{_WHOLE})(?:\.\d+)?)"
@@ -68,7 +70,7 @@ _DIGITS = re.compile(
     r"|(?:\s|-|\sand\s)(?P<half>\d{1,2}[⁄/]\d{1,2}(?!\d)|a half\b|half\b|a quarter\b)"
     r"|(?P<slash>\s?[⁄/]\s?\d{1,4}(?!\d|[⁄/]))?))"
 )
-_PARTS = re.compile(r"(\d+(?:\.\d+)?|[零一二两三四五六七八九]+)([十百千万亿兆]*)")
+_PARTS = late_pattern(r"(\d+(?:\.\d+)?|[零一二两三四五六七八九]+)([十百千万亿兆]*)")
 
 
 def _digits(text: str) -> Iterator[Numeral]:
@@ -146,23 +148,23 @@ _HAN_DIGITS = {c: n % 10 for n, c in enumerate("〇一二三四五六七八九�
 _HAN_DIGITS |= {"两": 2, "幺": 1}
 _HAN_POWERS = _POWERS | {"拾": 10, "佰": 100, "仟": 1000}
 _HAN_TENS = {"廿": 20, "卅": 30}
-_HAN_RUN = re.compile(
+_HAN_RUN = late_pattern(
     "(?P<minus>负|零下)?(?P<run>(?<![\\d.])[〇零一二三四五六七八九两十百千万亿兆廿卅壹贰叁肆伍陆柒捌玖拾佰仟幺]+)"
     "(?:点(?P<decimals>[〇零一二三四五六七八九]+)(?!分(?!之)))?"
 )
-_NO_NUMERAL = re.compile(
+_NO_NUMERAL = late_pattern(
     "千万(?![元个人吨美日英平公里字册港欧户亩年])|万千|千百|一五一十|七七八八|三三两两|万万|万一|千千万万|十分(?![之钟])"
     "|[一二两三四五六七八九]{2}(?![〇零一二三四五六七八九])|[一二三](?=线[城品])"
     "|一(?=[般定些样起直切致旦律贯并带向概再同边味时])|两(?=[岸侧极国地])|百(?=货|姓|科|分点)|万(?=[物能象岁圣])|千(?=里马|金)"
     "|零(?=[售件食星碎散钱花工用部配乱头落丁下])"
 )
 """Words that numerals begin, and numbers that are none: 十分, 三五天 (a few)."""
-_WITHIN_WORD = re.compile(
+_WITHIN_WORD = late_pattern(
     "(?:(?<=[统唯专单万])一|(?<=[凋飘孤涕])零|(?<=[成数上几好])[百千万]|(?<=[老])百)"
 )
 _SURE_POSITIONAL = 3
 _ZERO = frozenset("零〇")
-_ALONE = re.compile(r"(?:[为是达共约到至等于]|[^\w])?")
+_ALONE = late_pattern(r"(?:[为是达共约到至等于]|[^\w])?")
 _PER = frozenset("百千万")
 """What stands before 分之 without a numeral of its own: 百分之十."""
 
@@ -261,8 +263,8 @@ _TIMES = {"twice": 2, "thrice": 3, "double": 2, "doubled": 2, "doubles": 2, "dou
 _TIMES |= {"triple": 3, "tripled": 3, "triples": 3, "quadruple": 4, "quadrupled": 4}
 _TIMES |= {f"{word}fold": n for word, n in _SMALL_VALUES.items() if n > 1} | {"tenfold": 10}
 _DENOMINATORS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
-_TOKEN = re.compile(r"(?<![\w.])[a-z]+(?![\w]|['’][a-z])")
-_GAP = re.compile(r"[\s-]+")
+_TOKEN = late_pattern(r"(?<![\w.])[a-z]+(?![\w]|['’][a-z])")
+_GAP = late_pattern(r"[\s-]+")
 _NOT_HALF = frozenset(
     [
         "first",
@@ -294,7 +296,7 @@ _PRONOUN = frozenset(
     ]
 )
 _EQUALS = frozenset(["is", "was", "are", "were", "equals", "to", "than", "of", "by", "totals"])
-_NOT_COUNTED = re.compile(
+_NOT_COUNTED = late_pattern(
     r"\s*(?:[^\w\s(-]|$|(?:of|another|or|who|that|which|is|was|has|can|must)\b)"
 )
 
@@ -616,8 +618,8 @@ _NAMED_ORDINALS = frozenset(
 )
 _BEGINS = frozenset(_SMALL_VALUES) | frozenset(_TENS_VALUES) | _NAMED_ORDINALS
 _ARTICLES = frozenset(("a", "an"))
-_MAY_BEGIN = re.compile(rf"\b(?:{'|'.join(sorted({*_BEGINS, *_TIMES, *_ARTICLES, 'half'}))})\b")
-_AFTER_ARTICLE = re.compile(
+_MAY_BEGIN = late_pattern(rf"\b(?:{'|'.join(sorted({*_BEGINS, *_TIMES, *_ARTICLES, 'half'}))})\b")
+_AFTER_ARTICLE = late_pattern(
     rf"[\s-]+(?:{'|'.join([*_WORDED, *_DENOMINATORS, 'dozen'])}|{'|'.join(_NAMED_ORDINALS)}"
     r"|hundredth|thousandth|millionth)\b"
 )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from ragkit.text.patterns import late_pattern
 
 _DIGITS = str.maketrans("0123456789+-−=()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾")
 RAISED_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _BACK = str.maketrans(RAISED_DIGITS, "0123456789")
-_MARK = re.compile(r"[0-9+\-−,;*†‡§–]+")
-_SIMPLE = re.compile(r"[+\-−]?[\w.,]+|\(.*\)|\[.*\]")
-_WORD = re.compile(r"[^\W\d_]+\Z")
+_MARK = late_pattern(r"[0-9+\-−,;*†‡§–]+")
+_SIMPLE = late_pattern(r"[+\-−]?[\w.,]+|\(.*\)|\[.*\]")
+_WORD = late_pattern(r"[^\W\d_]+\Z")
 _TRADE = {"tm": "™", "sm": "℠", "r": "®"}
 _ORDINALS = frozenset(
     [
@@ -101,9 +101,9 @@ def grouped(part: str) -> str:
     return part if _SIMPLE.fullmatch(part) else f"({part})"
 
 
-_AFTER_FIGURE = re.compile(rf"(?<=[0-9])[{RAISED_DIGITS}]+")
-_AFTER_WORD = re.compile(rf"(?<=[^\W\d_]{{3}})[{RAISED_DIGITS}]+")
-_ANY = re.compile(f"[{RAISED_DIGITS}]")
+_AFTER_FIGURE = late_pattern(rf"(?<=[0-9])[{RAISED_DIGITS}]+")
+_AFTER_WORD = late_pattern(rf"(?<=[^\W\d_]{{3}})[{RAISED_DIGITS}]+")
+_ANY = late_pattern(f"[{RAISED_DIGITS}]")
 
 
 def unraise(text: str) -> str:

@@ -13,6 +13,8 @@ _SYLLABLES = "\u3041-\u3096\u30a1-\u30fa"
 _KANA = _SYLLABLES + "\u309d-\u309f\u30fd-\u30ff\u31f0-\u31ff\uff66-\uff9d"
 _HANGUL = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"
 
+_FIRST_CJK = "\u1100"  # no character before it is, and most texts have no other
+
 Script = Literal["han", "syllables", "kana", "hangul", "cjk", "indexed"]
 _SCRIPTS: Final[dict[Script, str]] = {
     "han": _HAN,
@@ -46,7 +48,7 @@ def script(name: Script) -> re.Pattern[str]:
 
 def is_cjk(char: str) -> bool:
     """Say whether a character is an ideograph, kana or hangul (punctuation is not)."""
-    return script("cjk").match(char) is not None
+    return char >= _FIRST_CJK and script("cjk").match(char) is not None
 
 
 def join_lines(text: str) -> str:

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.raising import RAISED_DIGITS
 from ragkit.text.scripts import is_cjk
 
@@ -22,11 +23,11 @@ _LINE_ENDS = r"[^\S\n]*+(?:\n|\Z|[-*+•·][ \t]|\d{1,3}[.)、][ \t]|[|#>]|[（(
 _MARKS = ".!?。！？；…｡"
 # The first class is plain so that the search jumps from candidate to candidate; runs are possessive
 # so that each is read once, whatever follows. A full stop before a letter or digit ends nothing.
-_CANDIDATE = re.compile(
+_CANDIDATE = late_pattern(
     rf"[\n{_MARKS}](?:(?<=\n)(?={_LINE_ENDS})"
     rf"|(?<!\n)(?!(?<=\.)(?![{RAISED_DIGITS}])\w)[{_MARKS}]*+[{re.escape(CLOSERS)}{RAISED_DIGITS}]*+)"
 )
-_NOT_SPACE = re.compile(r"\S")
+_NOT_SPACE = late_pattern(r"\S")
 _ABBREVIATIONS = frozenset(
     re.findall(
         r"\w+",
@@ -61,18 +62,18 @@ _TITLES = frozenset(
 _SMALL = frozenset(["max", "min", "incl", "excl"])
 _DAYS = frozenset(["Mon", "Tue", "Tues", "Wed", "Thu", "Thur", "Thurs", "Fri", "Sat", "Sun"])
 _MAY_END = frozenset(("al", "inc", "ltd", "co", "corp", "jr", "sr", "no", "usw", "a.m", "p.m"))
-_OF_TIME = re.compile(
+_OF_TIME = late_pattern(
     r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{2,4}\b"
     r"|(?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
 )
 """What goes on behind "p.m." or "Mon.", though in capitals: a day, a month, a time zone."""
 
-_ORDINAL_BEHIND = re.compile(
+_ORDINAL_BEHIND = late_pattern(
     r"\b(?:der|die|das|den|dem|des|am|im|vom|zum|zur|beim|ab|bis|seit|jede[rsnm]?|unser|ihr|sein)"
     r"\s+\d{1,2}\Z",
     re.IGNORECASE,
 )
-_ORDINAL_BEFORE = re.compile(
+_ORDINAL_BEFORE = late_pattern(
     r"\s+(?:[a-zäöüß]|Jan(?:uar|\.)|Jänner|Feb(?:ruar|\.)|März|Apr(?:il|\.)|Mai\b|Juni\b|Juli\b"
     r"|Aug(?:ust|\.)|Sep(?:tember|t?\.)|Okt(?:ober|\.)|Nov(?:ember|\.)|Dez(?:ember|\.)|Jahrhundert"
     r"|Jh)"
@@ -80,7 +81,7 @@ _ORDINAL_BEFORE = re.compile(
 """A full stop behind a figure makes it an ordinal in German and Nordic languages: "am 3. Mai"."""
 
 _LONGEST_ABBREVIATION = 8
-_INITIALS = re.compile(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
+_INITIALS = late_pattern(r"(?:[a-zA-Z]\.)*[a-zA-Z]")
 _LATIN_ENDS = frozenset(".!?")
 _OPENERS = "([{“‘\"'"
 

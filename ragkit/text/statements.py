@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
@@ -15,15 +15,15 @@ FILLED = 0.75
 """Share of the width up to which a line with its neighbour's first word was not full: letters
 differ in width, so full lines do too; an ideograph counts as two."""
 
-_BREAK = re.compile(r"[^\S\n]*\n\s*")
-_WORD = re.compile(r"(?:(?![\u2e80-\U0010ffff])\S)+|\S")
+_BREAK = late_pattern(r"[^\S\n]*\n\s*")
+_WORD = late_pattern(r"(?:(?![\u2e80-\U0010ffff])\S)+|\S")
 """What must stand on one line: a word, or one ideograph."""
 
-_ROW = re.compile(r"[^\n]* \| |[^:;\n]+: [^;\n]*; [^:;\n]+: ")
+_ROW = late_pattern(r"[^\n]* \| |[^:;\n]+: [^;\n]*; [^:;\n]+: ")
 """How a table's row begins as the readers write it: cells, or names with values."""
 
 _GO_ON = frozenset(",:;，：；、")
-_FIELD = re.compile(r"[A-Z][\w/&().' -]{0,40}:\s|[\u4e00-\u9fff]{1,8}：")
+_FIELD = late_pattern(r"[A-Z][\w/&().' -]{0,40}:\s|[\u4e00-\u9fff]{1,8}：")
 
 
 def statements(text: str, *, is_cut: bool = False) -> list[tuple[int, int]]:

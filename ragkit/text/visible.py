@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from ragkit.text.patterns import late_pattern
+
 _INVISIBLE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab, line feed; ESC moves a cursor
     "\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # soft, zero-width, directional
@@ -14,7 +16,7 @@ _INVISIBLE = (
     "\u180b-\u180f\ufe00-\ufe0f\ufff0-\ufffb"  # variation selectors, annotations
     "\U000e0000-\U000e0fff"  # tags and further selectors: a whole text fits in them unseen
 )
-_ANY = re.compile(f"[{_INVISIBLE}]")
+_ANY = late_pattern(f"[{_INVISIBLE}]")
 _PARTING = "\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
 """Of these, the ends of lines, pages and fields: shown as a space, since a break would let a
 heading or a file's name write lines of its own."""

@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.raising import unraise
 from ragkit.text.scripts import is_cjk, join_lines, script, script_class
 from ragkit.text.visible import visible
@@ -70,6 +71,8 @@ def words(text: str) -> list[str]:
     """
     found: list[str] = []
     folded = simplified(compose(visible(join_lines(text))))
+    if folded.isascii():
+        return [word.replace(",", "") for word in _word().findall(folded)]
     for word in _word().findall(folded):
         if is_cjk(word):
             found.extend(bigrams(word))
@@ -107,7 +110,7 @@ _ENGLISH_WORDS = """
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 """Function and question words. Negations are handled apart and do not belong here."""
 
-_CHINESE = re.compile(
+_CHINESE = late_pattern(
     "什么时候|是不是|为什么|怎么样|有没有|是否|什么|多少|哪些|哪里|哪个|哪位|哪种|哪年|怎么|怎样|如何|为何"
     "|多久|几个|请问|以及|一个|[的了是在吗呢吧啊哪谁何]"
 )
@@ -138,7 +141,9 @@ def stem(word: str) -> str:
     >>> stem("notices"), stem("notice"), stem("ending"), stem("is"), stem("2019")
     ('notic', 'notic', 'end', 'is', '2019')
     """
-    if not (word.isascii() and word.isalpha()) or word.endswith("ss"):
+    if not word.endswith(_SUFFIXES) or word.endswith("ss"):
+        return word
+    if not (word.isascii() and word.isalpha()):
         return word
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
@@ -175,6 +180,8 @@ def cjk_share(text: str) -> float:
     One ideograph weighs as much as one word, so that a foreign term does not decide. A text
     without either has none.
     """
-    cjk = len(script("cjk").findall(text))
+    cjk = 0 if text.isascii() else len(script("cjk").findall(text))
+    if not cjk:
+        return 0.0
     others = sum(not (w[0].isdigit() or is_cjk(w)) for w in _word().findall(text))
-    return cjk / (cjk + others) if cjk else 0.0
+    return cjk / (cjk + others)

@@ -48,7 +48,8 @@ def play(scene: Scene, point: Point) -> tuple[list[Violation], str]:
     strike = Strike(scene.indexes, MODES[point.variant], point.at)
     outcome = command(scene.case.words, scene.folder, strike)
     violations = list(_of_the_end(outcome, point.variant))
-    again = scene.case.words if point.at % 2 or not scene.case.again else scene.case.again[-1]
+    commands = scene.case.again or (scene.case.words,)
+    again = commands[point.at % len(commands)]
     return violations + judge(scene, again, durable=outcome.code == 0), ended(outcome)
 
 

@@ -12,8 +12,9 @@ import make_files
 import pytest
 from commands import CLOSED, Shell, write_files
 from hash_embedder import HashEmbedder
-from ollama_double.server import OllamaServer, Reply
+from ollama_double.server import Fault, OllamaServer, Reply
 from packages import need
+from terminal import at_terminal
 
 from ragkit.config import AnswerSettings, Config
 from ragkit.pipeline import Pipeline
@@ -30,6 +31,7 @@ FILES: dict[str, str | bytes] = {
     "合同.md": "# 解除合同\n\n通知期为三个月。年假为三十个工作日。\n",
     "plan.pdf": make_files.pdf(["", "Pensions are paid monthly by the fund."]),
 }
+STAFF = "The notice period is three months for permanent staff."
 QUESTION = "How long is the notice period for permanent staff?"
 SHOWN_BEFORE = "(what stands above was shown before that, and not checked: it is no answer)\n"
 
@@ -78,6 +80,24 @@ def test_answer_streams_and_names_its_sources(shell: Shell) -> None:
     assert "  embedder  nomic-embed-text:latest" in receipt
     assert "  answer by llama3.2:latest" in receipt
     assert run.err == ""
+
+
+def test_a_terminal_shows_that_an_answer_is_being_made_until_it_begins(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    world[1].faults.append(Fault("/api/chat", delay_s=0.4))
+    world[1].script(Reply(("<think>They ask for it.</think>", f"{STAFF} [1]")))
+
+    with at_terminal(shell, "ask", QUESTION, TERM="xterm") as terminal:
+        before = terminal.wait_for(STAFF)
+        code, after = terminal.end()
+
+    assert code == 0
+    assert before.count("Searching and reading …") >= 2  # it moves
+    assert "They ask" not in before
+    assert "\x1b[2K" in before[before.rindex("Searching") :]  # its line is wiped
+    assert "Searching" not in after
+    assert after.startswith(" [1]\n\nSources\n  [1] notice.md")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +187,19 @@ def test_a_window_without_room_for_any_passage_is_not_called_too_little_evidence
     assert "answer by nobody: none of what was found fits the window (answer.num_ctx)" in explained
 
 
+def test_a_restriction_that_no_document_is_within_is_told(shell: Shell) -> None:
+    kind = shell("search", "--mode", "keyword", "--kind", "docx", "notice")
+    path = shell("search", "--mode", "keyword", "--path", "*.zip", "notice")
+    asked = shell("ask", "--extractive", "--mode", "keyword", "--kind", "docx", QUESTION)
+
+    told = "no document is of the kind docx; there are: markdown, pdf, text"
+    assert kind.err == f"Nothing found: {told}\n"
+    assert path.err == (
+        "Nothing found: no document's path matches *.zip; `ragkit list` names all\n"
+    )
+    assert f"({told})\n" in asked.err
+
+
 def test_a_question_without_any_hit_is_said_to_have_found_nothing(shell: Shell) -> None:
     explained = shell("ask", QUESTION, "--explain", "--path", "no-such-file.md").out
     assert "answer by nobody: nothing was found" in explained
@@ -194,6 +227,8 @@ def test_extractive_answers_quote_and_ask_no_chat_model(
     assert "/api/chat" not in world[1].paths()
     assert record["chat_model"] is None
     assert record["sentences"][0]["status"] == "quoted"
+    closest = [record["text"][span["start"] : span["end"]] for span in record["closest"]]
+    assert closest[0] == "The notice period is three months for permanent staff."
     check_citation(record["citations"][0], "notice.md")
 
 
@@ -253,7 +288,9 @@ def test_without_a_chat_server_the_best_sentences_are_quoted(
 
     assert "No Ollama server answers at http://127.0.0.1:9: using the embedded model" in made.err
     assert run.err == ""  # an index of the embedded model needs no server
-    assert run.out.startswith("The notice period is three months for permanent staff. [1]\n")
+    said = "»The notice period is three months for permanent staff.«"
+    assert run.out.startswith(f"Closest passages (no chat model)\n\n{said}")
+    assert run.out.count("three months for permanent staff") == 1  # its source is named, not quoted
     assert "nothing answers at http://127.0.0.1:9" in named.err  # a named model is not replaced
 
 

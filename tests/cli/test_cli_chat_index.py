@@ -88,8 +88,9 @@ def test_lines_of_a_pipe_are_answered_from_the_documents_without_any_server(
     assert run.returncode == 0
     said = run.stdout.decode().splitlines()
 
-    assert said[::2] == [f"{STAFF} [1]", f"{LEARNERS} [1]", "学徒的通知期为四个星期。 [1]"]
-    assert [line.split(" · ")[0] for line in said[1::2]] == [
+    assert said[::4] == ["Closest passages (no chat model)"] * 3
+    assert said[2::4] == [f"»{STAFF}« [1]", f"»{LEARNERS}« [1]", "»学徒的通知期为四个星期。« [1]"]
+    assert [line.split(" · ")[0] for line in said[3::4]] == [
         "  [1] staff.md", "  [1] apprentices.md", "  [1] 学徒.md",
     ]  # fmt: skip
     assert run.stderr.decode().splitlines() == [

@@ -85,8 +85,16 @@ def test_a_file_that_is_accepted_as_unreadable_is_no_failure(shell: Shell) -> No
     write_files(shell.folder / "docs", {"torn.pdf": b"%PDF-1.4 torn"})
     shell("index", "docs", *NONE, code=3)
 
-    shell("accept", "docs/torn.pdf")
+    torn = shell.folder / "docs/torn.pdf"
+    assert shell("accept", "docs/torn.pdf").out == f"{torn} is accepted as it is\n"
     told = shell("index", "--files")
     assert "accepted as it is (" in told.out
-    shell("accept", "docs/torn.pdf", "--undo")
+    assert shell("accept", "docs/torn.pdf", "--undo").out == f"{torn} is a failure again\n"
     shell("index", code=3)
+
+    # as the report names it; and what is no file of the index is not noted
+    assert shell("accept", "torn.pdf").out == f"{torn} is accepted as it is\n"
+    said = shell("accept", "tron.pdf", code=1).err
+    assert said.startswith("ragkit: tron.pdf: there is no such file in the folders of this index: ")
+    torn.unlink()
+    assert shell("accept", "torn.pdf", "--undo").out == f"{torn} is a failure again\n"

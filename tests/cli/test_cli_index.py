@@ -68,6 +68,8 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
     planned = shell("index", "docs", "--dry-run")
     assert planned.out.splitlines() == [
         "Would be: 3 added",
+        "About 3 passages, judged by the sizes of files; how long that takes is unknown, since no "
+        "run was measured here yet",
         "  added      leave.md",
         "  added      notice.md",
         "  added      sub/travel.txt",
@@ -75,14 +77,20 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
     assert not (shell.folder / "indexes").exists()
     assert ollama.requests == []
 
+    assert shell("index", "docs", "--dry-run", "--json").json["estimate"] == {
+        "passages": 3,
+        "seconds": None,
+        "basis": "",
+    }
+
     first = shell("index", "docs")
-    assert first.out.startswith("3 added\n3 chunks written, 3 embedded, 0 reused, ")
+    assert first.out.startswith("3 added\n3 passages written, 3 embedded, ")
     assert first.err == f"Index {shell.folder / 'indexes/docs'}\n"
     assert found(shell, "rail travel booked") == ["sub/travel.txt"]
 
     ollama.requests.clear()
     again = shell("index", "docs")
-    assert again.out.startswith("3 unchanged\n0 chunks written, 0 embedded, 0 reused, ")
+    assert again.out == "3 unchanged\n"
     assert ollama.paths() == ["/api/version", "/api/tags"]
 
     write_files(docs, {"notice.md": "# Notice\n\nIt is four months.\n"})

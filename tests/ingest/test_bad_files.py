@@ -145,7 +145,7 @@ def test_a_text_with_more_tokens_than_estimated_is_embedded_in_parts(
 
     run = shell("index", "docs")
 
-    assert run.out.startswith("2 added\n2 chunks written, 2 embedded")
+    assert run.out.startswith("2 added\n2 passages written, 2 embedded")
     parts = [part for part in sent(ollama) if "合同" in part]
     assert parts[0] == text  # which the server has refused
     assert len(parts) == 3

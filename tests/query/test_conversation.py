@@ -106,6 +106,56 @@ def test_a_question_that_stands_alone_costs_no_request_more(
     assert len(messages(ollama)) == 2
 
 
+HANDBOOK = (
+    "# Handbook\n\n## Holidays\n\nEmployees have thirty days of holidays a year.\n\n"
+    "## Travel\n\nTravel expenses are refunded within two weeks.\n\n"
+    "## Apprentices\n\nApprentices have thirty-five days of holidays a year.\n"
+)
+HANDBOOK_ZH = (
+    "# 员工手册\n\n## 年假\n\n正式员工的年假为十天。\n\n## 出差\n\n差旅费在两周内报销。\n\n"
+    "## 学徒\n\n学徒的年假为十五天。\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "questions", "searched", "said"),
+    [
+        (
+            HANDBOOK,
+            ("How many days of holidays do employees have?", "And what about travel expenses?"),
+            "travel expenses",
+            "Travel expenses are refunded within two weeks.",
+        ),
+        (
+            HANDBOOK,
+            ("How many days of holidays do employees have?", "And apprentices?"),
+            "apprentices: How many days of holidays do employees have?",
+            "Apprentices have thirty-five days of holidays a year.",
+        ),
+        (HANDBOOK_ZH, ("正式员工的年假有几天？", "那差旅费呢？"), "差旅费", "差旅费在两周内报销。"),
+        (
+            HANDBOOK_ZH,
+            ("正式员工的年假有几天？", "那学徒呢？"),
+            "学徒：正式员工的年假有几天？",
+            "学徒的年假为十五天。",
+        ),
+    ],
+    ids=["other subject", "same subject", "别的事", "同一件事"],
+)
+def test_a_follow_up_on_a_subject_of_its_own_is_searched_for_by_itself(
+    tmp_path: Path, text: str, questions: tuple[str, str], searched: str, said: str
+) -> None:
+    write_files(tmp_path / "docs", {"handbook.md": text})
+    config = Config().with_values({"models.chat": "none", "search.mode": "keyword"})
+    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
+        rag.index(tmp_path / "docs")
+        conversation = rag.chat()
+        answer = [conversation.ask(question) for question in questions][-1]
+    assert answer.searched == searched
+    marked = [answer.text[span.start : span.end] for span in answer.closest]
+    assert said in marked[:2]
+
+
 def test_follow_ups_in_a_row_lean_on_the_last_question_that_stood_alone(tmp_path: Path) -> None:
     write_files(tmp_path / "docs", FILES)
     config = Config().with_values({"models.chat": "none"})

@@ -235,11 +235,14 @@ def test_the_command_tells_stage_reason_and_ranks(tmp_path: Path) -> None:
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded", RAGKIT_MODELS_CHAT="none")
     shell("index", "docs", code=3)
 
-    given = shell("why-not", QUESTION, "--expect", "docs/notice.md", "--answer").out
+    given = shell("why-not", QUESTION, "docs/notice.md", "--answer").out
     assert given.startswith("notice.md: ")
     assert "rank  meaning  words  cosine" in given
     page = shell("why-not", QUESTION, "--expect", "plan.pdf:2", "--json").json
     assert (page["stage"], page["page"]) == ("no text", 2)
     write_files(tmp_path / "docs", {"a/x.md": "One.", "b/x.md": "Two."})
     shell("index", code=3)
+    for words in ((), ("plan.pdf", "--expect", "plan.pdf")):
+        said = shell("why-not", QUESTION, *words, code=2).err
+        assert "name the document that should answer, once" in said
     assert "may be any of" in shell("why-not", QUESTION, "--expect", "x.md", code=2).err

@@ -78,6 +78,29 @@ def test_a_segment_of_which_little_is_gone_is_not_written_anew(store: LocalStore
     assert check_index(store.path) == []
 
 
+def test_exact_ties_keep_their_order_when_some_of_their_rows_are_moved(tmp_path: Path) -> None:
+    store = new_store(tmp_path / "index", sizes=SegmentSizes(rows=8, coded=100))
+    same = vector_of("same")
+    with store.writing("index") as writer:
+        for path, texts in {
+            "1.txt": ["first", *"abcd"], "2.txt": list("efg"), "3.txt": ["last", *"hijklmn"]
+        }.items():  # fmt: skip
+            vectors = vectors_of(texts)
+            if len(texts) > 3:
+                vectors[0] = same
+            put(writer, path, texts, vectors=vectors)
+    assert segments_of(store) == {1: 8, 2: 8}
+    before = [(hit.text, hit.score) for hit in dense(store, same, 2)]
+    with store.writing("remove") as writer:
+        writer.remove([doc_id_of("2.txt")])
+        writer.retain(last=1, days=0)
+    store.compact()
+    assert segments_of(store) == {2: 8, 3: 5}  # the first stands behind the last now
+    assert [(hit.text, hit.score) for hit in dense(store, same, 2)] == before
+    assert [text for text, _ in before] == ["first", "last"]
+    assert [hit.text for hit in dense(store, same, 1)] == ["first"]
+
+
 @pytest.mark.parametrize("at", [1, 2, 3, 5])
 def test_one_that_was_ended_goes_on(
     store: LocalStore, at: int, monkeypatch: pytest.MonkeyPatch

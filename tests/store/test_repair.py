@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from commands import Shell, write_files
 from plain_reader import edit
-from store_factory import dense, ingest, keyword, new_store, vector_of
+from store_factory import dense, ingest, key_of, keyword, new_store, vector_of
 
 from ragkit.errors import IndexLockedError
 from ragkit.store.local import disk, keyword_check
@@ -75,6 +75,29 @@ def test_each_derived_thing_is_made_anew(index: Path, invariant: str) -> None:
     assert answers(index) == before
     with closing(LocalStore(index)) as store:
         assert store.repair() == []
+
+
+@pytest.mark.parametrize("column", ["key", "vector"])
+def test_a_cached_vector_whose_entry_was_changed_counts_as_absent(
+    tmp_path: Path, column: str
+) -> None:
+    index = tmp_path / "index"
+    with closing(new_store(index)) as store:
+        ingest(store, {"a.txt": ["one", "two"]})
+    other = "vector = (1 << 32) + 1" if column == "vector" else "key = x'00'"
+    edit(index, f"UPDATE embedding_cache SET {other} WHERE key = x'{key_of('one').hex()}'")  # noqa: S608 -- ours
+
+    assert [(p.invariant, p.severity) for p in check_index(index)] == [("cache-rows", "should")]
+    with closing(LocalStore(index)) as store:
+        assert set(store.vectors([key_of("one"), key_of("two")])) == {key_of("two")}
+        ingest(store, {"b.txt": ["one"]})  # its text is embedded again
+        assert store.vectors([key_of("one")])[key_of("one")] == pytest.approx(
+            vector_of("one"), abs=1e-3
+        )
+        left = [] if column == "vector" else ["cache-rows"]  # the other was written over
+        assert [p.invariant for p in store.repair()] == left
+        assert set(store.vectors([key_of("one"), key_of("two")])) == {key_of("one"), key_of("two")}
+    assert check_index(index) == []
 
 
 TAKEN = (

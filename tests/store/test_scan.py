@@ -233,12 +233,15 @@ def test_what_a_kill_leaves_beside_lists_goes_with_the_next_write(
     folder = store.path / "vectors"
     (folder / "00000001.rbq").write_bytes(b"codes that the lists hold too")
     (folder / "00000002.new").write_bytes(b"lists, half written")
+    note = store.path / ".learned.json.k2x_1"
+    note.write_text("{")
     assert recall(LocalStore(store.path), rows) >= 0.99
     with LocalStore(store.path, sizes=SIZES).writing("index") as writer:
         put(writer, "new.txt", ["new"], vectors=-rows[:1])
         writer.commit()
         put(writer, "newer.txt", ["newer"], vectors=-rows[1:2])
     assert {file.suffix for file in folder.iterdir()} == {".f16", ".ivf"}
+    assert not note.exists()
     assert check_index(store.path) == []
 
 

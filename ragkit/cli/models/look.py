@@ -75,7 +75,7 @@ def show(
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
-    """Tell what matters of a model.
+    """Show what matters about a model.
 
     Size, context and embedding length, capabilities, quantisation, template.
     """

@@ -30,7 +30,10 @@ KNOWN_OPTIONS = frozenset({
     "repeat_penalty", "seed", "stop", "temperature", "top_k", "top_p", "typical_p", "use_mmap",
 })  # fmt: skip
 ModelName = Annotated[
-    str | None, typer.Option("--model", "-m", metavar="MODEL", help="In place of `models.chat`.")
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="MODEL", help="Chat model to use instead of `models.chat`."
+    ),
 ]
 ServerModel = Annotated[
     str, typer.Argument(metavar="NAME", help="The model; its tag may be left out.")

@@ -12,10 +12,11 @@ which marks they write: a text with ř and ů is Czech, one with ø and ù nobod
 from __future__ import annotations
 
 import codecs
-import re
 from collections import Counter
 from functools import cache
 from typing import NamedTuple
+
+from ragkit.text.patterns import late_pattern
 
 _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -64,10 +65,10 @@ _RULED_OUT = 1.3
 
 _GIT_WINDOW = 8_000  # git calls a file binary if a NUL is among its first 8,000 bytes
 _LEAD_IN = 40  # bytes of context kept before the first byte beyond ASCII
-_NON_ASCII = re.compile(rb"[\x80-\xff]")
+_NON_ASCII = late_pattern(rb"[\x80-\xff]")
 _CONTROL_BYTES = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 # No text holds more than a few of these: controls, private use, what the codec does not know.
-_STRANGE = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ufffd]")
+_STRANGE = late_pattern(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ue000-\uf8ff\ufffd]")
 # Of random bytes they are one character in seven to nine, whatever the encoding that was guessed.
 # In a few words a single one may be damage.
 _MOST_STRANGE, _MOST_STRANGE_IN_FEW, _FEW_CHARS = 1 / 20, 1 / 3, 100
@@ -79,7 +80,7 @@ _OTHER_BITS, _BROKEN_BITS = 22.0, 40.0
 # What real text seldom holds, and the bits it costs beyond its characters: accented letters side
 # by side, Hangul next to hanzi, and one ideograph alone among Latin letters (half of it was one).
 _ODD_PAIR_BITS, _LONE_BITS = 6.0, 10.0
-_ODD_PAIR = re.compile(
+_ODD_PAIR = late_pattern(
     "[\xa0-\xff\u0152-\u0178\u2013-\u2122]{2}"
     "|[\uac00-\ud7a3](?=[\u4e00-\u9fff])|[\u4e00-\u9fff](?=[\uac00-\ud7a3])"
     "|[\u0430-\u045f](?=[\u0400-\u042f])|[\u03ac-\u03ce](?=[\u0391-\u03a9])"
@@ -99,22 +100,22 @@ _MARKS = tuple(
 Icelandic, Estonian, Polish, Czech, Slovak, Hungarian, Romanian, Croatian, Turkish, Catalan,
 Albanian, Lithuanian, Latvian."""
 
-_SYMBOL_IN_WORD = re.compile(
+_SYMBOL_IN_WORD = late_pattern(
     "(?<=[A-Za-z'\u2019])[\xa1-\xb6\xb8-\xbf\xd7\xf7\u0192\u02c6-\u02dd\u2018\u201a-\u2026\u2030\u2039\u203a\u20ac](?=[a-z])"
     "|(?<=[a-z])[\u201a\u201e\u0192\xa1\xbf]"
     "|(?<![A-Za-z0-9])[\xaf\xb3\xb9\xb2\xbc-\xbe\xb6\xb1\xb4\xb8\xaa](?=[A-Za-z])"
 )
 """A symbol within a word, or glued before one: it was a letter."""
 
-_KANA, _HANZI = re.compile("[\u3041-\u30ff]"), re.compile("[\u4e00-\u9fff]")
+_KANA, _HANZI = late_pattern("[\u3041-\u30ff]"), late_pattern("[\u4e00-\u9fff]")
 _UNJAPANESE_BITS = 10.0
 
 _LEAST_EXTRA_BYTES = 4
 """Bytes beyond one a character that lines of UTF-8 hold in all: fewer fit it by chance."""
 
-_NULS = re.compile(rb"\0+")
+_NULS = late_pattern(rb"\0+")
 _CHARS_A_NUL = 100  # for each run of NULs that a text may hold
-_LONE = re.compile("(?<![^\x00-\x7f])(?<![0-9])[\u3041-\ud7a3\uff61-\uff9f](?![^\x00-\x7f])")
+_LONE = late_pattern("(?<![^\x00-\x7f])(?<![0-9])[\u3041-\ud7a3\uff61-\uff9f](?![^\x00-\x7f])")
 # A 16-bit unit of real text costs below this on average; random bytes cost above 20.
 _MOST_BITS_A_WIDE_UNIT = 16.0
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ragkit.errors import LoadError
 from ragkit.records import Page, reading_notes
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +30,7 @@ Structure = Literal["plain", "markdown", "rst", "code", "rows"]
 GROUP = "ragkit.readers"
 """The entry points under which installed packages offer a `Format` each."""
 
-_IMPORT_PATH = re.compile(r"\w+(\.\w+)*:\w+")
+_IMPORT_PATH = late_pattern(r"\w+(\.\w+)*:\w+")
 _log = logging.getLogger(__name__)
 
 
@@ -65,6 +66,7 @@ class Format:
             of `ragkit.config.LoadSettings`.
         keeps_lines: Whether the text has the lines of the file, so that a line can be named.
         names: Whole names of files without a suffix, e.g. ``("makefile",)``.
+        about: What of its files is read, in a sentence or two, for people who choose what to index.
 
     Raises:
         ValueError: A suffix has no dot, a reader is no path of an import, or there is no such
@@ -78,6 +80,7 @@ class Format:
     sandboxed: bool = True
     keeps_lines: bool = False
     names: tuple[str, ...] = ()
+    about: str = ""
 
     def __post_init__(self) -> None:
         wrong = [s for s in self.suffixes if not re.fullmatch(r"\.[^./]+", s)]
@@ -120,6 +123,8 @@ FORMATS = (
             "readme license licence copying notice authors changes changelog contributing install "
             "news todo version"
         ),
+        about="The text as it stands. The encoding is told from the bytes: UTF-8, UTF-16, GB18030, "
+        "Big5, Shift JIS, EUC-KR, the Windows code pages and others.",
     ),
     Format(
         "markdown",
@@ -128,8 +133,18 @@ FORMATS = (
         "markdown",
         sandboxed=False,
         keeps_lines=True,
+        about="The text as it stands, without comments, which no reader of the page sees. "
+        "Passages are cut at headings.",
     ),
-    Format("rst", _suffixes("rst rest"), _TEXT, "rst", sandboxed=False, keeps_lines=True),
+    Format(
+        "rst",
+        _suffixes("rst rest"),
+        _TEXT,
+        "rst",
+        sandboxed=False,
+        keeps_lines=True,
+        about="The text as it stands. Passages are cut at headings.",
+    ),
     Format(
         "code",
         _suffixes(
@@ -147,18 +162,57 @@ FORMATS = (
             "makefile dockerfile containerfile jenkinsfile gemfile rakefile procfile vagrantfile "
             "brewfile justfile"
         ),
-    ),
-    Format("csv", _suffixes("csv tsv tab"), f"{_READERS}.csv:read_csv", "rows", sandboxed=False),
-    Format(
-        "json", _suffixes("json geojson"), f"{_READERS}.json:read_json", "rows", sandboxed=False
+        about="The source as it stands. Passages are cut at blank lines, best between functions.",
     ),
     Format(
-        "jsonl", _suffixes("jsonl ndjson"), f"{_READERS}.json:read_jsonl", "rows", sandboxed=False
+        "csv",
+        _suffixes("csv tsv tab"),
+        f"{_READERS}.csv:read_csv",
+        "rows",
+        sandboxed=False,
+        about="Each row as a line of `column: value`. Delimiter and header are told from the file.",
+    ),
+    Format(
+        "json",
+        _suffixes("json geojson"),
+        f"{_READERS}.json:read_json",
+        "rows",
+        sandboxed=False,
+        about="Each value as a line of `path: value`, each record as a paragraph.",
+    ),
+    Format(
+        "jsonl",
+        _suffixes("jsonl ndjson"),
+        f"{_READERS}.json:read_jsonl",
+        "rows",
+        sandboxed=False,
+        about="As `json`, for a file with a record on each line. A broken line is noted, and the "
+        "others are read.",
     ),
     # The parsers of these can hang, crash or eat memory.
-    Format("pdf", _suffixes("pdf"), f"{_READERS}.pdf:read_pdf"),
-    Format("docx", _suffixes("docx"), f"{_READERS}.docx:read_docx", "markdown"),
-    Format("html", _suffixes("html htm xhtml"), f"{_READERS}.html:read_html", "markdown"),
+    Format(
+        "pdf",
+        _suffixes("pdf"),
+        f"{_READERS}.pdf:read_pdf",
+        about="The text of each page, with columns, tables and the values of forms; answers name "
+        "the page. Scans have no text: their pages are named, and nothing of them can be found.",
+    ),
+    Format(
+        "docx",
+        _suffixes("docx"),
+        f"{_READERS}.docx:read_docx",
+        "markdown",
+        about="What Word shows: headings, lists, tables, notes, comments, headers and footers. "
+        "Hidden and struck-out text is left out.",
+    ),
+    Format(
+        "html",
+        _suffixes("html htm xhtml"),
+        f"{_READERS}.html:read_html",
+        "markdown",
+        about="What a browser shows: headings, lists, tables. Scripts and hidden parts are left "
+        "out.",
+    ),
 )
 
 SANDBOXED = tuple(row.kind for row in FORMATS if row.sandboxed)

@@ -13,6 +13,7 @@ from ragkit.errors import LoadError
 from ragkit.ingest.load.document import document_path, is_within, root_folder
 from ragkit.ingest.load.formats import Formats, no_reader
 from ragkit.ingest.load.ignore import IGNORE_FILES, Rules, ignored_by, make_rules, read_ignore_file
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 TWIN = "another name beside it is the same in Unicode NFC: rename one of the two"
 # What office programs and file managers leave beside documents: lock files and their own notes.
-_BY_PROGRAMS = re.compile(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
+_BY_PROGRAMS = late_pattern(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ragkit.text.markdown import heading_text
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Content = Literal["text", "rows", "code"]
 
-_NOT_SPACE = re.compile(r"\S")
+_NOT_SPACE = late_pattern(r"\S")
 _LONGEST_TITLE = 200  # code points; a longer "heading" is a paragraph by mistake
 
 
@@ -101,24 +102,24 @@ _LINE_FEED = r"\n(?P<blank>(?:[^\S\n]*+\n)++)?+"
 _ITEM = r"(?P<item>[ \t]*+(?:[-*+•·]|\d{1,9}[.)])[ \t]+(?=\S))"
 _ARTICLE = r"(?P<article>第[一二三四五六七八九十百千零〇0-9]{1,7}[章节節条條编編篇])"
 _NO_MARK = r"(?(blank)|(?!))"  # a line that begins with none counts behind blank lines only
-_PLAIN = re.compile(rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|(?P<row>\|)|{_NO_MARK})")
-_MARKDOWN = re.compile(
+_PLAIN = late_pattern(rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|(?P<row>\|)|{_NO_MARK})")
+_MARKDOWN = late_pattern(
     rf"{_LINE_FEED}(?:{_ITEM}|{_ARTICLE}|[ ]{{0,3}}(?:(?P<fence>`{{3,}}|~{{3,}})"
     r"|(?P<atx>\#{1,6})[ \t]+(?=\S)|(?P<row>\|)|(?P<setext>={2,}|-{2,})[ \t]*+(?=\n|\Z)"
     r"|(?P<rule>:?-+:?[ \t]*+\|[-:| \t]*+)(?=\n|\Z))"
     rf"|{_NO_MARK})"
 )
-_RST = re.compile(
+_RST = late_pattern(
     rf"{_LINE_FEED}(?:{_ITEM}|(?P<row>[+|])"
     r"|(?P<adornment>(?P<mark>[!-/:-@\[-`{-~])(?P=mark){2,})[ \t]*+(?=\n|\Z)"
     rf"|{_NO_MARK})"
 )
-_BLANK_LINES = re.compile(r"\n[^\S\n]*+\n\s*+")
-_RULE = re.compile(
+_BLANK_LINES = late_pattern(r"\n[^\S\n]*+\n\s*+")
+_RULE = late_pattern(
     r"\n[ \t]*+\|?[ \t]*+:?-+:?[ \t]*+(?:\|[ \t]*+:?-+:?[ \t]*+)*+\|?[ \t]*+(?=\n|\Z)"
 )
-_CELL_END = re.compile(r"(?<!\\)\|")
-_FRONT_MATTER = re.compile(
+_CELL_END = late_pattern(r"(?<!\\)\|")
+_FRONT_MATTER = late_pattern(
     r"(?:---\n.*?\n(?:---|\.\.\.)|\+\+\+\n.*?\n\+\+\+)[ \t]*(?=\n|\Z)", re.DOTALL
 )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.ingest.split.scanners import Block, Level
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import grapheme_start
 from ragkit.text.sentences import CLOSING_PUNCTUATION, sentences
 from ragkit.text.tokens import TOKEN_UNIT, fit, token_weight
@@ -42,8 +42,8 @@ def limits(chunk_tokens: int, overlap_tokens: int, cap_tokens: int) -> Limits:
 
 Splitter = tuple["Callable[[str], list[tuple[int, int]]]", Level]
 
-_LINE = re.compile(r"\S[^\n]*+")
-_NOT_SPACE = re.compile(r"\S")
+_LINE = late_pattern(r"\S[^\n]*+")
+_NOT_SPACE = late_pattern(r"\S")
 _FURTHER = 32  # code points beyond a piece's end in which a good cut is looked for
 _NEVER_FIRST = CLOSING_PUNCTUATION | frozenset(",.;:!?)]}")
 _GAPS = {white: token_weight(white) for white in (" ", "\n", "\n\n")}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from ragkit.errors import ModelResponseError
+from ragkit.text.patterns import late_pattern
 
 _LEAST = 30
 """As many equal tokens in a row end a reply of an Ollama server, without a word."""
 _LONGEST = 40
-_REPEATED = re.compile(rf"(.{{1,{_LONGEST}}}?)\1{{{_LEAST - 1}}}$", re.DOTALL)
+_REPEATED = late_pattern(rf"(.{{1,{_LONGEST}}}?)\1{{{_LEAST - 1}}}$", re.DOTALL)
 _SHOWN_CHARS = 20
 
 

@@ -244,7 +244,8 @@ def _again(send: Callable[[], T | Problem], tries: int, *, repeat: bool) -> T | 
 def _innermost(exc: BaseException) -> str:
     while exc.__cause__ or exc.__context__:
         exc = exc.__cause__ or exc.__context__ or exc
-    return str(exc) or type(exc).__name__
+    said = exc.strerror if isinstance(exc, OSError) else ""  # without "[Errno 111]"
+    return said or str(exc) or type(exc).__name__
 
 
 def split_lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -12,6 +11,7 @@ from ragkit.decoding import from_wire, wire
 from ragkit.errors import ConfigError, ModelResponseError
 from ragkit.models.http.problem import Problem
 from ragkit.models.http.transport import Request
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SUCCESS = "success"
 # Each of these comes when every layer is where it should be.
 _ALL_DONE = ("verifying", "writing manifest", "pushing manifest", "removing unused", _SUCCESS)
-_DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}")
+_DIGEST = late_pattern(r"sha256[:-][0-9a-fA-F]{64}")
 _NOT_FOUND = 404
 _CUT_OFF = frozenset({"broken", "unreachable"})
 

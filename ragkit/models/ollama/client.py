@@ -13,7 +13,6 @@ from ragkit.errors import ConfigError, ModelResponseError
 from ragkit.models.http.problem import Problem
 from ragkit.models.http.transport import Request
 from ragkit.models.ollama.connection import Connection
-from ragkit.models.ollama.messages import ChatReply
 from ragkit.models.ollama.names import is_remote, normalise_name, same_name
 from ragkit.models.ollama.replies import (
     Embedded,
@@ -22,7 +21,6 @@ from ragkit.models.ollama.replies import (
     Metrics,
     RunningModel,
 )
-from ragkit.models.ollama.shown import ShownModel
 from ragkit.models.vectors import flaws
 
 if TYPE_CHECKING:
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 
     from ragkit.config import ModelSettings
     from ragkit.models.ollama.calls import ChatCall, GenerateCall
+    from ragkit.models.ollama.messages import ChatReply
+    from ragkit.models.ollama.shown import ShownModel
     from ragkit.protocols import Vectors
 
 T = TypeVar("T")
@@ -143,6 +143,8 @@ class OllamaClient:
             name: Its name; the tag may be left out.
             verbose: Send the tokenizer's words and the list of tensors too: megabytes.
         """
+        from ragkit.models.ollama.shown import ShownModel
+
         body = {"model": name} | ({"verbose": True} if verbose else {})
         reply = self.connection.fetch("POST", "/api/show", body, model=name)
         shown = from_wire(ShownModel, reply)
@@ -233,6 +235,8 @@ class OllamaClient:
 
         Limits and errors as `generate`.
         """
+        from ragkit.models.ollama.messages import ChatReply
+
         return self._whole(_CHAT, call, ChatReply)
 
     def chat_stream(self, call: ChatCall) -> Generator[ChatReply, None, None]:
@@ -243,6 +247,8 @@ class OllamaClient:
         Returns:
             Pieces as they come; the last and only the last has ``done``.
         """
+        from ragkit.models.ollama.messages import ChatReply
+
         return self._streamed(_CHAT, call, ChatReply)
 
     def load(self, name: str, *, keep_alive: str = "") -> None:

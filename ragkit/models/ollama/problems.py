@@ -13,25 +13,27 @@ import orjson
 
 from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from ragkit.models.http.problem import Kind, Problem, counts_in
+from ragkit.text.patterns import late_pattern
 
 _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "too_long",
-        re.compile(
+        late_pattern(
             r"exceeds (the|maximum) context length|longer than the context length"
             r"|cannot be truncated further|available context size|too large to process",
             re.IGNORECASE,
         ),
     ),
-    ("nan", re.compile(r"unsupported value: [-+]?(NaN|Inf)|NaN or Inf", re.IGNORECASE)),
-    ("refused", re.compile(r"does not support|must be of type|invalid format|incompatible")),
-    ("refused", re.compile(r"^unexpected EOF$")),  # of the request's JSON, not of a runner
+    ("nan", late_pattern(r"unsupported value: [-+]?(NaN|Inf)|NaN or Inf", re.IGNORECASE)),
+    ("refused", late_pattern(r"does not support|must be of type|invalid format|incompatible")),
+    # Of the request's JSON, not of a runner.
+    ("refused", late_pattern(r"^unexpected EOF$")),
     # Each further try would wait for minutes again.
-    ("timeout", re.compile(r"timed out waiting for")),
-    ("busy", re.compile(r"server busy|process has terminated")),
+    ("timeout", late_pattern(r"timed out waiting for")),
+    ("busy", late_pattern(r"server busy|process has terminated")),
     (
         "crashed",
-        re.compile(
+        late_pattern(
             r"\bEOF\b|unexpectedly stopped|no longer running"
             r"|error was encountered while running the model"
             r"|forcibly closed|connection reset|connection refused"

@@ -9,18 +9,19 @@ import orjson
 
 from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
 from ragkit.models.http.problem import Problem, counts_in
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from ragkit.models.http.problem import Kind
 
-_TOO_LONG = re.compile(
+_TOO_LONG = late_pattern(
     r"context (length|size|window)|too (long|large)|maximum.*tokens|exceeds?.*tokens", re.IGNORECASE
 )
 # What Ollama says of a runner that died, which it then starts anew.
-_CRASHED = re.compile(
+_CRASHED = late_pattern(
     r"while running the model|do embedding request: .*EOF|unexpectedly stopped|no longer running"
 )
-_UNKNOWN_MODEL = re.compile(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
+_UNKNOWN_MODEL = late_pattern(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
 _UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
 _BUSY = frozenset({408, 429, 502, 503, 504})
 _SHOWN_CHARS = 300

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from ragkit.errors import CitationError
@@ -13,6 +15,7 @@ from ragkit.query.proof.places import CitedPassage, headings_of
 from ragkit.query.proof.support import answer_sentences, check_sentence
 from ragkit.records import Citation, Sentence, copy_fields
 from ragkit.text.injection import find_injections
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import join_lines
 from ragkit.text.visible import visible
 
@@ -91,12 +94,53 @@ def named_conversions(
 
 
 def as_shown(quote: str) -> str:
-    """A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML.
+    r"""A quotation as an answer may hold it: no reference ``[n]`` of its own, no image, no HTML.
 
-    A line end within a Chinese or Japanese sentence, which parts no words, is left out.
+    It runs on: only an item of a list begins a line, and code keeps its lines. The cells of a
+    table's row are parted by dots.
+
+    >>> as_shown("The fee is\n5 dollars:\n- a day\n- for each book.")
+    'The fee is 5 dollars:\n- a day\n- for each book.'
+    >>> as_shown("| Mini | $12 |")
+    'Mini · $12'
     """
     links = LinkFilter([quote])
-    return links.feed(without_references(visible(join_lines(quote)))) + links.close()
+    return links.feed(without_references(_running_on(visible(join_lines(quote))))) + links.close()
+
+
+_CODE_BLOCK = late_pattern(r"(^[ \t]*(?:```|~~~).*?(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z))", re.M | re.S)
+_ITEM = late_pattern(r"(?:[-*+•·▪◦–][ \t]|\(?\d{1,3}[.)、．][ \t]|[（(](?:\d{1,3}|\w)[)）]|[①-⑳])")
+
+
+def _running_on(text: str) -> str:
+    """Join the lines of a text but for items of lists and code."""
+    parts = _CODE_BLOCK.split(text)
+    return "\n".join(
+        part.strip("\n") if i % 2 else _joined(part) for i, part in enumerate(parts) if part.strip()
+    )
+
+
+def _joined(text: str) -> str:
+    joined = ""
+    for line in filter(None, (" ".join(line.split()) for line in text.split("\n"))):
+        said = _cells(line) if _is_row(line) else line
+        gap = "\n" if _ITEM.match(said) else "" if _is_wide(joined[-1:], said[:1]) else " "
+        joined = f"{joined}{gap}{said}"
+    return joined.lstrip("\n")
+
+
+def _is_wide(before: str, after: str) -> bool:
+    """Whether a line end between two characters parts no words, as in Chinese."""
+    return not before or any(unicodedata.east_asian_width(c) in "WF" for c in (before, after))
+
+
+def _is_row(line: str) -> bool:
+    return line.startswith("|") or (" | " in line and "`" not in line)
+
+
+def _cells(line: str) -> str:
+    cells = " · ".join(filter(None, (cell.strip() for cell in line.split("|"))))
+    return cells.replace(": · ", ": ").replace("： · ", "：")
 
 
 def drop_unsupported(text: str, sentences: Sequence[Sentence]) -> str:

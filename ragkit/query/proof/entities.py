@@ -7,12 +7,12 @@ the passage, nor a single one, may be short (a paraphrase), not long (a foreign 
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ragkit.query.proof.numbers import is_figure, without_figures
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import is_cjk, script
 from ragkit.text.words import content_terms
 
@@ -31,10 +31,10 @@ in a hundred pass.
 """
 
 _SHORTEST_ROOT = 4
-_ADVERB = re.compile("(?:al|ent|ant|ous|on|ar|ed|ab|ib|iv|ful|less)ly$")
+_ADVERB = late_pattern("(?:al|ent|ant|ous|on|ar|ed|ab|ib|iv|ful|less)ly$")
 
-_WORD = re.compile(r"[^\W\d_][\w'’-]*")
-_FUNCTION = re.compile(
+_WORD = late_pattern(r"[^\W\d_][\w'’-]*")
+_FUNCTION = late_pattern(
     "[的了是在有叫和被由于为与以把从将对中后时所也都就而但或及其之这那该此它他她个上下里内还又再曾会能可要到向至因着过"
     "用做作第来去一每各并且者更最等位名吗呢吧啊哪谁何几]"
 )

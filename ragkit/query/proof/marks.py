@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ragkit.text.patterns import late_pattern
+
 SENTINEL = "[NO ANSWER]"
 """What the model says if the passages hold no answer; never shown to a user."""
 
@@ -17,7 +19,7 @@ NUMBERS = r"\d{1,3}(?:\s*(?:[,，、;；–-]|and|和)\s*\d{1,3})*"
 MARK = rf"[\[［【]\s*\^?(?i:passages?|sources?|段落|来源)?\s*{NUMBERS}\s*[\]］】]"
 """A citation as models write it: ``[1]``, ``[2, 3]``, ``【来源4】``."""
 
-_REFERENCE = re.compile(rf"{MARK}|{re.escape(SENTINEL)}", re.IGNORECASE)
+_REFERENCE = late_pattern(rf"{MARK}|{re.escape(SENTINEL)}", re.IGNORECASE)
 
 _WORDS = SENTINEL.strip("[]")
 _BEGUN = "".join(f"(?:{re.escape(c)}" for c in _WORDS) + ")?" * len(_WORDS)
@@ -30,8 +32,8 @@ _OPEN = (
     rf"(?=[ \t\[［【])(?:[ \t]*{MARK})*[ \t]*(?:[\[［【][^\]］】\n]{{0,80}})?\Z|"
     rf"\[(?i:{_WORDS})\]\Z|(?=.){_BEGUN}\Z)"
 )
-_TOKEN = re.compile("|".join((_CODE, _OPEN, _NO_ANSWER, _MARKS)), re.DOTALL)
-_FINAL = re.compile("|".join((_CODE, _NO_ANSWER, _MARKS)), re.DOTALL)
+_TOKEN = late_pattern("|".join((_CODE, _OPEN, _NO_ANSWER, _MARKS)), re.DOTALL)
+_FINAL = late_pattern("|".join((_CODE, _NO_ANSWER, _MARKS)), re.DOTALL)
 _WIDEST_RANGE = 20
 
 

@@ -11,6 +11,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import is_cjk
 from ragkit.text.words import content_terms
 
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
     from ragkit.query.proof.analysed import AnalysedText
 
-_NEGATION = re.compile(
+_NEGATION = late_pattern(
     r"\b(?:not(?!\s+(?:only|just|merely|least|until))|no|none|never|without|neither|nor|cannot|unable|false"
     r"|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade"
     r"|forbidden|prohibit(?:s|ed)?)\b(?=((?:\W+\w+){1,6}))"
 )
-_NEGATION_HAN = re.compile(
+_NEGATION_HAN = late_pattern(
     "(?:不(?!满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
     "|禁止|拒绝|缺乏)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)([^，。；！？,;!?\n]{1,8})"
 )
-_PREFIXED = re.compile(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
+_PREFIXED = late_pattern(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
 _STEM = 6
 _BOUND = 2
 """How many content words a negation binds: ``not yet been founded`` binds ``yet`` and ``found``."""
@@ -48,13 +49,13 @@ _PAIRS = """
     北部/南部 东部/西部 男性/女性"""
 _OPPOSITES = [[side.split("|") for side in pair.split("/")] for pair in _PAIRS.split()]
 """Words that are opposites in any text: right is also what is just, and left who departed."""
-_FORBID = re.compile(
+_FORBID = late_pattern(
     r"\b(?:prohibit|forbid|forbade|ban(?:s|ned)?\b|illegal|unlawful)|禁止|不得|不准"
 )
 _ALLOWING = frozenset(("allow", "permit", "legal", "lawful", "允许", "可以"))
 """What is not allowed is forbidden."""
-_NEGATES = re.compile(r"\b(?:not|no|never|cannot|\w+n['’]t)(?:\s+\w+){0,1}\s+\Z|[不没未无非]\Z")
-_CLAUSE = re.compile(r"[^.,;:!?。，；：！？、\n]+")
+_NEGATES = late_pattern(r"\b(?:not|no|never|cannot|\w+n['’]t)(?:\s+\w+){0,1}\s+\Z|[不没未无非]\Z")
+_CLAUSE = late_pattern(r"[^.,;:!?。，；：！？、\n]+")
 
 
 def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:

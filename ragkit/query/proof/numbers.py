@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.query.proof.unit_table import CLASSIFIERS, Unit, before, behind, is_abbreviation, units
 from ragkit.text.numerals import Numeral, find_numerals
+from ragkit.text.patterns import late_pattern
 from ragkit.text.words import content_terms, simplified, stem
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ class Conversion(NamedTuple):
     held: str
 
 
-_LIST_NUMBER = re.compile(r"^\s*\d{1,3}(?:[)、．]|\.(?!\d))\s*")
+_LIST_NUMBER = late_pattern(r"^\s*\d{1,3}(?:[)、．]|\.(?!\d))\s*")
 _ORDINAL, _SHARE, _TIMES = "ordinal", "share", "times"
 _UNIT_OF_KIND = {"ordinal": _ORDINAL, "share": _SHARE, "times": _TIMES}
-_FIRST_ZH = re.compile("首(?=[次个届位名部家座批任期条款轮])|最早|头(?=[一个次])")
-_FIRST_EN = re.compile(r"\b(?:earliest|initial|initially|original|originally|inaugural)\b")
-_ENUMERATES = re.compile(r"(?:^|[.!?;:\n]\s*)(?:and\s+)?(?:at\s+)?\Z")
+_FIRST_ZH = late_pattern("首(?=[次个届位名部家座批任期条款轮])|最早|头(?=[一个次])")
+_FIRST_EN = late_pattern(r"\b(?:earliest|initial|initially|original|originally|inaugural)\b")
+_ENUMERATES = late_pattern(r"(?:^|[.!?;:\n]\s*)(?:and\s+)?(?:at\s+)?\Z")
 
 
 def read_figures(text: AnalysedText) -> Figures:
@@ -231,11 +232,11 @@ def _is_dated(date: Date, held: Figures) -> bool:
 
 _VULGAR = {ord(c): f" {unicodedata.normalize('NFKC', c)} " for c in "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"}
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_POWER = re.compile("(?<=10)([⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_NOTE = re.compile(
+_POWER = late_pattern("(?<=10)([⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_NOTE = late_pattern(
     "(?<=[0-9a-z)])(?<![a-z][mM])(?<!k[mM])(?<!c[mM])(?<!m)[⁰¹²³⁴⁵⁶⁷⁸⁹]+", re.IGNORECASE
 )
-_WIDE_SPACE = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_WIDE_SPACE = late_pattern(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _BASE, _YEARS = 0xF0000, 0x7000
 """Each numeral of a text becomes one private character for the patterns below: from the base on,
 and so much higher if it may be a year (1000 to 2999)."""
@@ -247,24 +248,24 @@ _MONTHS = "january february march april may june july august september october n
 _MONTH_NUMBERS = {name: n for n, name in enumerate(_MONTHS.split(), start=1)}
 _MONTH_NUMBERS |= {name[:3]: n for name, n in _MONTH_NUMBERS.items()} | {"sept": 9}
 _MONTH = rf"(?:{'|'.join(sorted(_MONTH_NUMBERS, key=len, reverse=True))})\b\.?"
-_DATES = re.compile(
+_DATES = late_pattern(
     rf"(?P<y1>{_Y})\s?年(?!代)(?:\s?(?P<m1>{_D})\s?月份?(?:\s?(?P<d1>{_D})\s?[日号])?)?"
     rf"|(?P<m2>{_D})\s?月份?(?:\s?(?P<d2>{_D})\s?[日号])?"
     rf"|(?P<d3>{_D})(?:\s+day)?\s+(?:of\s+)?(?P<m3>{_MONTH})(?:,?\s+(?P<y3>{_Y}))?"
     rf"|(?<![a-z])(?P<m5>{_MONTH})(?:\s+of)?,?\s+(?P<y5>{_Y})"
     rf"|(?<![a-z])(?P<m4>{_MONTH})\s+(?:the\s+)?(?P<d4>{_D})(?:(?:\s?,\s?|\s+)(?P<y4>{_Y}))?"
 )
-_ISO = re.compile(r"(?<![\d-])(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?![\d-])")
-_CLOCK = re.compile(r"(?<![\d:])(\d{1,2})[:：](\d{2})(?::\d{2})?(?![\d:])")
-_SHARES = re.compile(
+_ISO = late_pattern(r"(?<![\d-])(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?![\d-])")
+_CLOCK = late_pattern(r"(?<![\d:])(\d{1,2})[:：](\d{2})(?::\d{2})?(?![\d:])")
+_SHARES = late_pattern(
     rf"(?P<of>{_N}|百|千|万)分之(?P<n1>{_N})|(?P<n2>{_N})\s?(?P<sign>%|‰|percent\b|per\s?cent\b|per\s?mille\b|成(?![为立就员年长])|折)"
 )
 _PER_SIGN = {"‰": 1000, "permille": 1000, "成": 10, "折": 10}
-_HALF = re.compile(f"(?P<one>{_D})半|半数|对半|折半|半价|(?<=[占过近])半(?=以?上|成)")
-_HALF_OF = re.compile(
+_HALF = late_pattern(f"(?P<one>{_D})半|半数|对半|折半|半价|(?<=[占过近])半(?=以?上|成)")
+_HALF_OF = late_pattern(
     "(?<![上下前后大小多夜一个])半(?:个)?(?P<unit>年(?!级)|天|小时|月|日(?!制)|公里|米|公斤|斤)"
 )
-_DECADES = re.compile(rf"(?P<n>{_N})['’]?s\b|(?P<z>{_N})\s?年代")
+_DECADES = late_pattern(rf"(?P<n>{_N})['’]?s\b|(?P<z>{_N})\s?年代")
 _TENS = [
     "twenties",
     "thirties",
@@ -276,24 +277,24 @@ _TENS = [
     "nineties",
 ]
 _DECADE_VALUES = {word: Fraction(10 * n) for n, word in enumerate(_TENS, start=2)}
-_DECADE_WORDS = re.compile(rf"\b(?:{'|'.join(_TENS)})\b")
-_CENTURY = re.compile(rf"(?P<n>{_N})[\s-]+centur(?:y|ies)\b|(?P<z>{_N})\s?世纪")
+_DECADE_WORDS = late_pattern(rf"\b(?:{'|'.join(_TENS)})\b")
+_CENTURY = late_pattern(rf"(?P<n>{_N})[\s-]+centur(?:y|ies)\b|(?P<z>{_N})\s?世纪")
 _RANGE = r"(?:\s?(?:-|–|—|~|至|到|或)\s?|\s(?:to|or|and)\s)"
-_RANGES = re.compile(rf"(?P<low>{_N})(?={_RANGE}(?P<high>{_N}))")
-_NTH = re.compile(rf"第\s?(?P<n>{_N})")
-_MULTIPLE = re.compile(
+_RANGES = late_pattern(rf"(?P<low>{_N})(?={_RANGE}(?P<high>{_N}))")
+_NTH = late_pattern(rf"第\s?(?P<n>{_N})")
+_MULTIPLE = late_pattern(
     rf"(?P<n>{_N})(?:个)?(?:(?P<zh>倍)|[\s-]?times\b(?!\s+(?:a|per|each)\b)|x\b|[\s-]?fold\b)"
 )
-_BC = re.compile(r"(?:公元前|西元前)\Z")
-_BC_BEHIND = re.compile(r"\s?(?:b\.?c\.?(?:e\.?)?)(?![a-z])")
+_BC = late_pattern(r"(?:公元前|西元前)\Z")
+_BC_BEHIND = late_pattern(r"\s?(?:b\.?c\.?(?:e\.?)?)(?![a-z])")
 _HALVED = frozenset(("年", "岁", "小时", "天", "周"))
-_HALF_BEHIND = re.compile("半(?![个数年天])")
+_HALF_BEHIND = late_pattern("半(?![个数年天])")
 """It adds half a unit: 一年半."""
 _MONTHS_A_YEAR, _LONGEST_MONTH = 12, 31
-_CLASSIFIER = re.compile(f"\\s?个?([{CLASSIFIERS}])")
-_NEXT_WORD = re.compile(r"[a-z]+")
-_ARTICLE = re.compile(r"\b(?:an?|per|each|every|single|sole|only)\s+([a-z]+(?:\s[a-z]+)?)")
-_COUNTED = re.compile(r"[\s-]?[^\W\d_]")
+_CLASSIFIER = late_pattern(f"\\s?个?([{CLASSIFIERS}])")
+_NEXT_WORD = late_pattern(r"[a-z]+")
+_ARTICLE = late_pattern(r"\b(?:an?|per|each|every|single|sole|only)\s+([a-z]+(?:\s[a-z]+)?)")
+_COUNTED = late_pattern(r"[\s-]?[^\W\d_]")
 
 
 class _Reading:

@@ -7,10 +7,10 @@ there is a passive without one, 被, 把 or another word that moves the doer, no
 
 from __future__ import annotations
 
-import re
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.words import content_terms, words
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WINDOW = 2
 """Content words on either side of an act in which its doer and its object are looked for."""
 
-_CLAUSE = re.compile(r"[^.,;:!?()。，；：！？、（）\n]+")
+_CLAUSE = late_pattern(r"[^.,;:!?()。，；：！？、（）\n]+")
 _BE = frozenset(("is", "are", "was", "were", "be", "been", "being", "gets", "got"))
 _LINKS = frozenset(
     ("and", "or", "with", "between", "like", "as", "than", "both", "neither", "nor", "not")
@@ -80,8 +80,8 @@ _IRREGULAR = dict(
     ]
 )
 """Stems of verbs that stems alone do not bring together."""
-_MOVES = re.compile("[被由把给对向从与和及跟同或是为比让使]|受到|遭")
-_HAN_RUN = re.compile("[\u4e00-\u9fff]+")
+_MOVES = late_pattern("[被由把给对向从与和及跟同或是为比让使]|受到|遭")
+_HAN_RUN = late_pattern("[\u4e00-\u9fff]+")
 _SHORTEST = 2
 """Characters that a doer or an object has at least, in Chinese."""
 

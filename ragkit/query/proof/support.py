@@ -21,6 +21,7 @@ from ragkit.query.proof.places import headings_of
 from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
 from ragkit.query.proof.roles import roles_swapped
 from ragkit.text.injection import without_injections
+from ragkit.text.patterns import late_pattern
 from ragkit.text.sentences import sentences
 from ragkit.text.words import share_covered
 
@@ -39,12 +40,12 @@ of what ``benchmarks/support.py`` makes. Pairs of Chinese characters coincide mo
 docs/proof.md has the figures.
 """
 
-_NOTE = re.compile("|".join(map(re.escape, (REMOVED, HTML_REMOVED))))
+_NOTE = late_pattern("|".join(map(re.escape, (REMOVED, HTML_REMOVED))))
 """What stands where a link or HTML was taken out; it says nothing."""
 
-_SEMICOLON = re.compile(r"；|;(?=\s)")
-_LINE_END = re.compile(r"[ \t]*\n\s*")
-_QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
+_SEMICOLON = late_pattern(r"；|;(?=\s)")
+_LINE_END = late_pattern(r"[ \t]*\n\s*")
+_QUOTED = late_pattern(r"“([^“”]+)”|\"([^\"]+)\"|「([^「」]+)」|『([^『』]+)』|«([^«»]+)»")
 
 
 @dataclass(frozen=True, slots=True)

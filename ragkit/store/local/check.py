@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sqlite_utils import Database
 
 from ragkit.errors import FormatVersionError, IndexCorruptError
 from ragkit.protocols import Violation
 from ragkit.records import make_chunk_id
+from ragkit.store.local.cache_entries import wrong_entries
 from ragkit.store.local.catalog import (
+    ADDED,
     SEALED,
     TABLES,
     VALUE_ERRORS,
@@ -30,8 +31,7 @@ from ragkit.store.local.catalog import (
     translated,
 )
 from ragkit.store.local.connections import connect
-from ragkit.store.local.disk import MissingRowsError, read_counter
-from ragkit.store.local.files import SegmentFiles
+from ragkit.store.local.disk import read_counter
 from ragkit.store.local.hashes import (
     GENERATION,
     is_whole_document,
@@ -41,34 +41,18 @@ from ragkit.store.local.hashes import (
 from ragkit.store.local.keyword_check import wrong_keywords
 from ragkit.store.local.misfits import misfits
 from ragkit.store.local.queries import DOCUMENT_COLUMNS
-from ragkit.store.local.recover import stray_files
-from ragkit.store.local.rows import ROW_MASK, vector_id
 from ragkit.store.local.troubles import is_unclear, of_sqlite
+from ragkit.store.local.vector_check import KEPT_SEGMENTS, REBUILD, REPAIR, vector_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from ragkit.protocols import Vectors
-    from ragkit.store.local.files import RowFile
-    from ragkit.store.local.ivf import ListsFile
-
-    Encode = Callable[[int, NDArray[np.float16]], NDArray[np.uint8]]
 
 INDEX_AGAIN = "make a new index under another name: `ragkit index FOLDER --index NAME`"
-REBUILD = "`ragkit rebuild`"
-REPAIR = "`ragkit check --repair`"
-NEXT_RUN = "the next `ragkit index` removes it"
 
 _SHOWN = 3  # places that a violation names
-_BLOCK_ROWS = 4096
-_CODED_ROWS = 512  # encoded at a time: they stay in the processor's cache
-_CODED_SHARE = 4  # one block in so many is encoded again where a checksum covers all codes
 _IN_INDEX = re.compile(r"\bindex\b")
-_FACTOR_BYTES = 8  # two float32 behind a code's sign bits
-_FACTOR_TOLERANCE = 1e-3  # other processors and FAISS releases round otherwise
 
 
 def check(path: Path, *, quick: bool = False, keywords: bool = False) -> list[Violation]:
@@ -124,15 +108,26 @@ class _Check:
         found = self._told(_lacking_parts)
         if found:
             return found
+        if quick:
+            return self._looked_at(quick=True)
+        builds: list[int] = []
+        found = self._told(lambda d: _noted(_kept_builds(d), builds))
+        # SQLite lets go of Python's lock, so words are compared on a core of their own.
+        with ThreadPoolExecutor(1) as threads:
+            words = threads.submit(
+                lambda: self._told(lambda _: self._words(builds, sampled=not keywords))
+            )
+            return found + self._looked_at(quick=False) + words.result()
+
+    def _looked_at(self, *, quick: bool) -> list[Violation]:
+        """What is broken, words apart."""
         found = self._told(lambda d: _catalog(d, quick=quick))
         found += self._told(lambda d: _commits(d, self._seen))
         found += self._told(lambda _: _values(self._connection, large=not quick))
         for one in _QUICK_CHECKS if quick else (*_QUICK_CHECKS, *_CATALOG_CHECKS):
             found += self._told(one)
-        if not quick:
-            found += self._told(lambda d: self._words(d, sampled=not keywords))
         folder = self._path / "vectors"
-        return found + self._told(lambda d: _vector_files(d, folder, full=not quick))
+        return found + self._told(lambda d: vector_files(d, folder, full=not quick))
 
     def _told(self, look: Callable[[Database], Iterator[Violation]]) -> list[Violation]:
         """What a check finds; what it stumbles over is damage too."""
@@ -153,8 +148,8 @@ class _Check:
             )  # fmt: skip
         return found
 
-    def _words(self, database: Database, *, sampled: bool) -> Iterator[Violation]:
-        for build in _kept_builds(database):
+    def _words(self, builds: Sequence[int], *, sampled: bool) -> Iterator[Violation]:
+        for build in builds:
             if wrong := wrong_keywords(self._path, build, sampled=sampled):
                 yield Violation("keywords", "should", f"build {build}: {wrong}", REPAIR)
 
@@ -173,7 +168,7 @@ def _lacking(database: Database) -> str:
             if not database[table.name].exists():
                 return f"table {table.name}"
             there = database[table.name].columns_dict
-            for column in table.columns_dict:
+            for column in table.columns_dict.keys() - ADDED.get(table.name, set()):
                 if column not in there:
                     return f"column {table.name}.{column}"
     return ""
@@ -233,6 +228,11 @@ def _kept_builds(database: Database, *, there: bool = True) -> list[int]:
     """The builds that are not being deleted, whose keyword index is there, or is not."""
     rows = database.query("SELECT id FROM builds WHERE state != 'retired'")
     return [row["id"] for row in rows if database[keywords_table(row["id"])].exists() == there]
+
+
+def _noted(ids: list[int], builds: list[int]) -> Iterator[Violation]:
+    builds += ids
+    yield from ()
 
 
 def _document_rows(database: Database) -> Iterator[Violation]:
@@ -298,12 +298,6 @@ def _rows_exist(database: Database) -> Iterator[Violation]:
     ))  # fmt: skip
 
 
-# A build that is deleted loses its chunks before its vectors.
-_KEPT_SEGMENTS = (
-    "SELECT s.id FROM segments s JOIN builds b ON b.id = s.build WHERE b.state != 'retired'"
-)
-
-
 def _vector_owner(database: Database) -> Iterator[Violation]:
     yield from _listed("vector-owner", "chunks whose row is not theirs", database.query(
         "SELECT c.id AS place FROM chunks c LEFT JOIN vectors v ON v.id = c.vector "
@@ -311,7 +305,7 @@ def _vector_owner(database: Database) -> Iterator[Violation]:
     ))  # fmt: skip
     yield from _listed("vector-owner", "rows whose chunk is not theirs", database.query(
         "SELECT v.id AS place FROM vectors v LEFT JOIN chunks c ON c.id = v.chunk "  # noqa: S608
-        f"WHERE v.chunk NOT NULL AND c.vector IS NOT v.id AND v.id >> 32 IN ({_KEPT_SEGMENTS})"
+        f"WHERE v.chunk NOT NULL AND c.vector IS NOT v.id AND v.id >> 32 IN ({KEPT_SEGMENTS})"
     ))  # fmt: skip
     yield from _listed("vector-owner", "chunks whose row is of another build", database.query(
         "SELECT c.id AS place FROM chunks c JOIN documents d ON d.id = c.document "
@@ -354,10 +348,8 @@ def _is_whole(row: dict[str, Any]) -> bool:
 
 
 def _cache_rows(database: Database) -> Iterator[Violation]:
-    yield from _listed("cache-rows", "cache entries whose row does not exist", database.query(
-        "SELECT hex(c.key) AS place FROM embedding_cache c "
-        "LEFT JOIN vectors v ON v.id = c.vector WHERE v.id IS NULL"
-    ))  # fmt: skip
+    wrong = [{"place": key.hex()} for key in wrong_entries(database.conn)]
+    yield from _listed("cache-rows", "cache entries that were changed", wrong, REPAIR)
 
 
 _CHUNKS_OF_DOCUMENTS = (
@@ -393,7 +385,7 @@ def _listed(
     yield Violation(invariant, "should" if invariant in _DERIVED else "must", detail, repair)
 
 
-_DERIVED = {"keywords", "fields"}
+_DERIVED = {"keywords", "fields", "cache-rows"}
 _QUICK_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (
     _seals,
     _builds,
@@ -411,152 +403,3 @@ _CATALOG_CHECKS: tuple[Callable[[Database], Iterator[Violation]], ...] = (
     _cache_rows,
     _keywords,
 )
-
-
-def _vector_files(database: Database, folder: Path, *, full: bool) -> Iterator[Violation]:
-    """Verify rows-exist and, if `full`, all else that concerns the files below `folder`."""
-    kept = f"SELECT * FROM segments WHERE rows > 0 AND id IN ({_KEPT_SEGMENTS})"  # noqa: S608 -- ours
-    for segment in database.query(kept):
-        files = SegmentFiles(folder, segment["dim"])
-        try:
-            rows = files.open_rows(segment["id"], segment["rows"])
-        except MissingRowsError as exc:
-            yield Violation("rows-exist", "must", str(exc), REBUILD)
-            continue
-        if full:
-            yield from _checksums(database, segment, rows)
-            yield from _alive(database, segment)
-            if segment["centre"] is not None:
-                yield from wrong_codes(files, segment, rows)
-    if full:
-        for path in stray_files(database.conn, folder.parent):
-            yield Violation("orphans", "should", f"{path.name} belongs to no segment", NEXT_RUN)
-
-
-def _checksums(database: Database, segment: dict[str, Any], rows: RowFile) -> Iterator[Violation]:
-    first, end = vector_id(segment["id"], 0), vector_id(segment["id"] + 1, 0)
-    named = database.query(
-        "SELECT id, crc32 FROM vectors WHERE id >= ? AND id < ? ORDER BY id", (first, end)
-    )
-    wrong: list[int] = []
-    row = 0
-    stored = _stored_checksums(rows)
-    for entry in named:
-        here = entry["id"] & ROW_MASK
-        wrong += range(row, min(here, len(rows)))  # rows that the catalog skips
-        row = here + 1
-        if here >= len(rows) or stored[here] != entry["crc32"]:
-            wrong.append(here)
-    wrong += range(row, len(rows))
-    if wrong:
-        detail = f"segment {segment['id']}: {len(wrong)} rows, the first is row {wrong[0]}"
-        yield Violation("row-checksum", "must", detail, REBUILD)
-
-
-def _stored_checksums(rows: RowFile) -> list[int]:
-    checksums: list[int] = []
-    for first in range(0, len(rows), _BLOCK_ROWS):
-        block = rows.block(first, min(first + _BLOCK_ROWS, len(rows)))
-        checksums += [zlib.crc32(row) for row in block]
-    return checksums
-
-
-def owned_bits(connection: sqlite3.Connection, segment: int, rows: int) -> bytes:
-    """The bits of a segment's rows: set where a row is owned by a living chunk."""
-    owned = np.zeros(rows, np.uint8)
-    first, end = vector_id(segment, 0), vector_id(segment, rows)
-    living = connection.execute(
-        "SELECT c.vector FROM vectors v JOIN chunks c ON c.id = v.chunk "
-        "WHERE v.id >= ? AND v.id < ? AND c.vector = v.id AND c.died IS NULL", (first, end)
-    )  # fmt: skip
-    while block := living.fetchmany(_BLOCK_ROWS):
-        owned[[vector & ROW_MASK for (vector,) in block]] = 1
-    return np.packbits(owned, bitorder="little").tobytes()
-
-
-def _alive(database: Database, segment: dict[str, Any]) -> Iterator[Violation]:
-    expected = owned_bits(database.conn, segment["id"], segment["rows"])
-    if segment["alive"].rstrip(b"\0") != expected.rstrip(b"\0"):
-        detail = f"segment {segment['id']}: the bits are not the rows of living chunks"
-        yield Violation("alive-bits", "must", detail, REPAIR)
-
-
-def wrong_codes(files: SegmentFiles, segment: dict[str, Any], rows: RowFile) -> Iterator[Violation]:
-    """Verify lists or, of a segment that is not full, codes: each is what its rows give."""
-    from ragkit.store.local.ivf import open_lists
-
-    path = files.lists_path(segment["id"])
-    try:
-        lists = open_lists(path, len(rows), files.dim)
-        is_right = lists is None or _same_codes(rows, *_lists_codes(lists), every=_CODED_SHARE)
-    except ValueError:
-        is_right = False
-    if not is_right:
-        detail = f"{path.name} does not hold the codes of its rows: slower search"
-        yield Violation("lists", "should", detail, REPAIR)
-    elif lists is None:
-        yield from _plain_codes(files, segment, rows)
-
-
-def _lists_codes(lists: ListsFile) -> tuple[NDArray[np.uint8], Encode]:
-    """The codes of a segment's rows as its lists hold them, and what makes them.
-
-    Raises:
-        ValueError: A list is damaged.
-    """
-    from ragkit.store.local.rotation import rotated
-    from ragkit.store.local.scan import CodeEncoder, code_bytes
-
-    encoder = CodeEncoder(lists.centres)
-    codes = np.empty((lists.rows, code_bytes(lists.dim)), np.uint8)
-    for place in range(len(lists.centres)):
-        found = lists.codes(place)
-        if found is None:
-            raise ValueError(str(lists.path))
-        codes[lists.numbers(place)] = found
-
-    def encode(first: int, block: NDArray[np.float16]) -> NDArray[np.uint8]:
-        turned = rotated(block.astype(np.float32), lists.rotation)
-        return encoder.encode(turned, lists.members[first : first + len(block)])
-
-    return codes, encode
-
-
-def _plain_codes(
-    files: SegmentFiles, segment: dict[str, Any], rows: RowFile
-) -> Iterator[Violation]:
-    from ragkit.store.local.scan import RowEncoder
-
-    encoder = RowEncoder(np.frombuffer(segment["centre"], "<f4"), segment["rotation"])
-    codes = files.read_codes(segment["id"], range(len(rows)), encoder.code_bytes)
-    checksum = segment["codes_crc"]
-    if codes is None:
-        reason = "is missing or too short"
-    elif (checksum is not None and zlib.crc32(codes.data) != checksum) or not _same_codes(
-        rows,
-        codes,
-        lambda _, block: encoder.encode(block),
-        every=1 if checksum is None else _CODED_SHARE,
-    ):
-        reason = "does not hold the codes of its rows"
-    else:
-        return
-    name = files.codes_path(segment["id"]).name
-    yield Violation("codes", "should", f"{name} {reason}: slower search", REPAIR)
-
-
-def _same_codes(rows: RowFile, codes: NDArray[np.uint8], encode: Encode, *, every: int) -> bool:
-    """Whether the codes are what `encode` makes of one block in `every`, given its first number."""
-    for start in range(0, len(rows), every * _CODED_ROWS):
-        stored = codes[start : start + _CODED_ROWS]
-        made = encode(start, rows.block(start, start + len(stored)))
-        bits = slice(None, -_FACTOR_BYTES)
-        if (stored[:, bits] != made[:, bits]).any() or not np.allclose(
-            _factors(stored), _factors(made), rtol=_FACTOR_TOLERANCE, atol=_FACTOR_TOLERANCE
-        ):
-            return False
-    return True
-
-
-def _factors(codes: NDArray[np.uint8]) -> Vectors:
-    return np.ascontiguousarray(codes[:, -_FACTOR_BYTES:]).view("<f4")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexCorruptError
 from ragkit.store.local.builds import allow_shrinking, delete_documents, free_pages
+from ragkit.store.local.cache_entries import point_cache
 from ragkit.store.local.catalog import ANALYSIS, Bulk, commit, end_log, read_build, translated
 from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError
@@ -129,9 +130,9 @@ class Compactor:
         for start in range(0, len(entries), _CACHE_ENTRIES):
             part = entries[start : start + _CACHE_ENTRIES]
             self.connection.execute("BEGIN IMMEDIATE")
-            self.connection.executemany(
-                "UPDATE embedding_cache SET vector = ? WHERE key = ?",
-                [(twins[vector], key) for key, vector, _ in part if vector in twins],
+            point_cache(
+                self.connection,
+                [(key, twins[vector]) for key, vector, _ in part if vector in twins],
             )
             self.connection.executemany(
                 "DELETE FROM embedding_cache WHERE key = ?",
@@ -242,10 +243,7 @@ class Compactor:
         self.connection.execute(
             "UPDATE vectors SET chunk = NULL WHERE id >= ? AND id <= ?", (rows[0][0], rows[-1][0])
         )
-        self.connection.executemany(
-            "UPDATE embedding_cache SET vector = ? WHERE key = ?",
-            [(new, keys[old]) for new, old, _ in pairs if old in keys],
-        )
+        point_cache(self.connection, [(keys[old], new) for new, old, _ in pairs if old in keys])
 
     def _drop_segment(self, segment: int, rows: int) -> None:
         place = (vector_id(segment, 0), vector_id(segment + 1, 0))

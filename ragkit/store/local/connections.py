@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ragkit.errors import FormatVersionError, IndexCorruptError, IndexNotFoundError
+from ragkit.store.local.cache_entries import add_cache_checksums
 from ragkit.store.local.catalog import (
     APPLICATION_ID,
     BUSY_MS,
     FORMAT_VERSION,
     LOG_KEPT_BYTES,
+    LOG_LONG_BYTES,
+    PAGE_BYTES,
     SEALED,
     check_seal,
     make_durable,
@@ -22,6 +25,10 @@ from ragkit.store.local.migrate import migrate
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# What FTS5 reads for each score, the lengths of all chunks, are 11 MB at a million: with SQLite's
+# 2 MB each search read them anew.
+READER_CACHE_KB = 24_576
 
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
@@ -46,15 +53,20 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
         return _sealed(connection, path) if write else connection
     connection.close()
     migrate(path)
-    return _open(path, write=write)
+    connection = _open(path, write=write)
+    return _sealed(connection, path) if write else connection
 
 
 def _sealed(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """A writer's connection, whose commits would cover what is damaged: so nothing may be."""
+    """A writer's connection, whose commits would cover what is damaged: so nothing may be.
+
+    An older index gets what it lacks.
+    """
     try:
         with translated(path, diagnose=False):
             for table in SEALED:
                 check_seal(connection, path, table)
+            add_cache_checksums(connection)
     except BaseException:
         connection.close()
         raise
@@ -63,7 +75,9 @@ def _sealed(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 
 def _open(path: Path, *, write: bool) -> sqlite3.Connection:
     file = path / "catalog.db"
-    if not file.is_file():
+    with translated(path, diagnose=False):
+        is_there = file.is_file()
+    if not is_there:
         msg = f"no index at {path}; `ragkit index FOLDER` makes one"
         raise IndexNotFoundError(msg, path)
     with translated(path, diagnose=False):
@@ -79,8 +93,10 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
                 make_durable(connection)
                 connection.execute(f"PRAGMA journal_size_limit = {LOG_KEPT_BYTES}")
                 connection.execute("PRAGMA cache_size = -32768")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_LONG_BYTES // PAGE_BYTES}")
             else:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
+                connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KB}")
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()

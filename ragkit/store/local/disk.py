@@ -132,6 +132,11 @@ def keep_note(index: Path, name: str, value: Any) -> None:  # noqa: ANN401 -- an
         _log.debug("%s: not kept: %s", index / _NOTES, exc)
 
 
+def unfinished_notes(index: Path) -> Iterator[Path]:
+    """What `keep_note` left when it was killed."""
+    return index.glob(f".{_NOTES}.*")
+
+
 _COUNTER = struct.Struct("<QI")
 
 

@@ -18,7 +18,7 @@ from ragkit.store.local.rows import ROW_MASK
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -30,18 +30,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Findable:
-    """What a request may find.
+class Ranges:
+    """Some chunks.
 
     Args:
         firsts: int64, shape (n,): where ranges of chunks begin, ascending; they do not touch.
         ends: Where they end, half-open.
-        bits: The rows of these chunks, as bits, a segment at a time.
     """
 
     firsts: Numbers
     ends: Numbers
-    bits: Bits
+
+    @classmethod
+    def of(cls, places: Iterable[tuple[int, int]]) -> Ranges:
+        """Those of documents, given first chunk and number of chunks of each, ascending."""
+        firsts, counts = np.array([*places], np.int64).reshape(-1, 2).T
+        return cls(*_joined(firsts, firsts + counts))
 
     def has(self, chunks: Numbers) -> NDArray[np.bool_]:
         """Which chunks are among them: bool, of the chunks' shape."""
@@ -51,10 +55,23 @@ class Findable:
         within: NDArray[np.bool_] = (places >= 0) & (chunks < self.ends[np.maximum(places, 0)])
         return within
 
-    @property
+    @cached_property
     def chunks(self) -> int:
         """How many they are."""
         return int((self.ends - self.firsts).sum())
+
+
+@dataclass(frozen=True)
+class Findable(Ranges):
+    """What a request may find.
+
+    Args:
+        firsts: See `Ranges`.
+        ends: See `Ranges`.
+        bits: The rows of these chunks, as bits, a segment at a time.
+    """
+
+    bits: Bits
 
     @cached_property
     def listed(self) -> str:

@@ -83,7 +83,8 @@ def make_row_hash(chunk_id: str, page: int | None, heading: str, pages: str) -> 
         heading: The headings, JSON as it is stored.
         pages: The pages that it touches, as `pages_json` gives them.
     """
-    return sha256(_joined((chunk_id, page, heading, pages))).digest()[:CHUNK_BYTES]
+    number = "" if page is None else str(page)
+    return sha256(f"{chunk_id}\0{number}\0{heading}\0{pages}".encode()).digest()[:CHUNK_BYTES]
 
 
 def pages_json(pages: Iterable[Page], start: int, end: int) -> str:

@@ -106,7 +106,7 @@ class _Expected:
         total = np.zeros(_GROUPS, np.uint64)
         for ranges in self._batches():
             rows = self._connection.execute(_CHUNKS, (json.dumps(ranges),)).fetchall()
-            make_index(self._connection, rows)
+            make_index(self._connection, rows, keywords_table(self._build))
             total += _sums(self._connection, "temp.expected")
             self._compare_sizes()
         return total, self._wrong_sizes, self._totals
@@ -140,15 +140,23 @@ class _Expected:
             self._totals[i] += value
 
 
-def make_index(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]]) -> None:
+def make_index(
+    connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str]], like: str
+) -> None:
     """Make ``temp.expected``, the keyword index of some chunks.
 
     Args:
         connection: One that may have temporary tables.
         rows: Of each chunk its row id, its headings as they are stored, and its text.
+        like: The stored table, in whose order the columns stand: lengths are stored in it.
     """
     connection.execute("DROP TABLE IF EXISTS temp.expected")
     create, _ = KEYWORDS.format(table="temp.expected").split(";\n", 1)
+    (first,) = connection.execute(
+        "SELECT name FROM pragma_table_info(?) ORDER BY cid LIMIT 1", (like,)
+    ).fetchone()
+    if first == "heading":  # an older index
+        create = create.replace("body, heading", "heading, body")
     connection.execute(create)
     connection.executemany(
         "INSERT INTO temp.expected (rowid, heading, body) VALUES (?, ?, ?)",
@@ -213,7 +221,7 @@ def _compare_sample(connection: sqlite3.Connection, build: int, chunks: int) -> 
             "WHERE c.id >= ? AND c.id < ? AND d.build = ? ORDER BY c.id",
             (first, first + _RUN_CHUNKS, build),
         ).fetchall()
-        make_index(connection, rows)
+        make_index(connection, rows, table)
         if wrong := _wrong_run(connection, table, (rows[0][0], rows[-1][0])):
             return f"{wrong}, in a sample of {chunks} chunks"
     return ""

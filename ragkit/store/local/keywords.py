@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.text.analysis import query_terms
 
@@ -16,6 +16,16 @@ FREQUENT_SHARE = 0.1
 MOST_KNOWN = 10_000  # terms whose frequency is kept
 BM25_K1 = 1.2  # FTS5's constants, https://www.sqlite.org/fts5.html#the_bm25_function
 BM25_LEAST_IDF = 1e-6
+
+
+class Frequency(NamedTuple):
+    """In how many chunks a term occurs.
+
+    They are counted up to what is frequent; ``last`` is the row id of the last one counted.
+    """
+
+    chunks: int
+    last: int
 
 
 def query_phrases(question: str) -> list[str]:
@@ -37,7 +47,7 @@ def select_terms(
     terms: list[str],
     *,
     chunks: int,
-    known: dict[str, int] | None = None,
+    known: dict[str, Frequency] | None = None,
 ) -> tuple[list[str], float]:
     """Keep the terms worth searching for, and tell the highest BM25 score in reach.
 
@@ -60,19 +70,30 @@ def select_terms(
         that occur nowhere count in it: what a question asks for and no chunk says.
     """
     limit = min(max(FREQUENT_MIN, int(chunks * FREQUENT_SHARE)), FREQUENT_MOST)
-    count = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH ? LIMIT ?)"  # noqa: S608 -- ours
-    frequency = {} if known is None else known
-    if len(frequency) > MOST_KNOWN:
-        frequency.clear()
+    count = (
+        "SELECT count(*), ifnull(max(rowid), 0) "  # noqa: S608 -- ours
+        f"FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
+    )
+    found = {} if known is None else known
+    if len(found) > MOST_KNOWN:
+        found.clear()
     for term in terms:
-        if term not in frequency:
-            (frequency[term],) = connection.execute(count, (term, limit)).fetchone()
-    present = [t for t in terms if frequency[t] > 0]
-    rare = [t for t in present if frequency[t] < limit]
-    kept = sorted(rare or present, key=lambda t: frequency[t])[:MAX_TERMS]
+        if term not in found:
+            found[term] = Frequency(*connection.execute(count, (term, limit)).fetchone())
+    present = [t for t in terms if found[t].chunks > 0]
+    rare = [t for t in present if found[t].chunks < limit]
+    kept = sorted(rare or present, key=lambda t: found[t].chunks)[:MAX_TERMS]
     absent = len(terms) - len(present)
-    weights = [_weight(frequency[t], chunks) for t in kept] + [_weight(0, chunks)] * absent
+    weights = [_weight(found[t].chunks, chunks) for t in kept] + [_weight(0, chunks)] * absent
     return kept, sum(weights)
+
+
+def most_of(term: str, frequency: Frequency, chunks: int) -> float:
+    """The most that a term, as `query_phrases` gives it, adds to the score of a chunk.
+
+    Each form of a term that has several is scored by its own frequency, which is not known.
+    """
+    return math.inf if term.startswith("(") else _weight(frequency.chunks, chunks)
 
 
 def _weight(frequency: int, chunks: int) -> float:

@@ -12,7 +12,7 @@ from ragkit.errors import IndexChangedError, IndexMismatchError
 from ragkit.store.local.catalog import broken, read_build, reading
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.history import require_searchable
-from ragkit.store.local.keywords import MAX_TERMS, query_phrases, select_terms
+from ragkit.store.local.matching import Words
 from ragkit.store.local.queries import fetch_hits
 from ragkit.store.local.snapshot import Snapshot
 from ragkit.store.ranking import ranked_hits
@@ -26,11 +26,7 @@ if TYPE_CHECKING:
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
     from ragkit.store.local.catalog import Build
-    from ragkit.store.local.findable import Findable
 
-LISTED_CHUNKS = 20_000  # fewer that may be found are given to the keyword index as a list
-SPARE = 1.5  # times as many chunks as are expected to be needed
-SMALL = 0.01
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
 
 
@@ -107,10 +103,6 @@ class _Found:
     snapshot: Snapshot
     pool: DaemonPool
 
-    @property
-    def _table(self) -> str:
-        return self.snapshot.build.keywords
-
     def nearest(self, count: int) -> dict[int, float]:
         if self.request.vector is None:
             return {}
@@ -133,57 +125,12 @@ class _Found:
         return self.snapshot.named(found.result(), count), matching
 
     def matching(self, count: int) -> tuple[dict[int, float], float]:
-        terms = query_phrases(self.request.text)
-        chosen, reach = select_terms(
-            self.connection,
-            self._table,
-            terms,
-            chunks=self.snapshot.chunks,
-            known=self.snapshot.frequencies,
-        )
-        found = self._matching(chosen, count)
-        if found or len(chosen) == len(terms):
-            return found, reach
-        # The rare terms stand only in chunks that may not be found: take the frequent ones too.
-        return self._matching(terms[:MAX_TERMS], count), reach
-
-    def _matching(self, terms: Sequence[str], count: int) -> dict[int, float]:
-        if not terms:
-            return {}
-        findable = self.snapshot.findable(self.request)
-        if findable is not None and findable.chunks <= LISTED_CHUNKS:
-            among = "AND +rowid IN (SELECT value FROM json_each(?))"
-            return self._best(" OR ".join(terms), count, among, findable.listed)
-        # As many more as may not be found, and some, so that one pass is mostly enough.
-        chunks = max(self.snapshot.chunks, 1)
-        living = self.snapshot.chunks - self.snapshot.dead
-        share = (living if findable is None else findable.chunks) / chunks
-        limit = count if share == 1 else int(count / max(share, SMALL) * SPARE)
-        while True:
-            found = self._best(" OR ".join(terms), limit)
-            visible = self._visible(list(found), findable)
-            if len(visible) >= count or len(found) < limit:
-                return {chunk: found[chunk] for chunk in visible[:count]}
-            limit *= 4
-
-    def _best(self, match: str, count: int, among: str = "", *values: str) -> dict[int, float]:
-        """The chunks that match an FTS5 query best, with their scores.
-
-        Nearly all of its time is the score of each chunk that matches: what `among` leaves out
-        costs little.
-        """
-        query = (
-            f"SELECT rowid, -rank FROM {self._table} WHERE {self._table} MATCH ? {among} "  # noqa: S608 -- ours
-            "ORDER BY rank, rowid LIMIT ?"
-        )
-        return dict(self.connection.execute(query, (match, *values, count)))
-
-    def _visible(self, chunks: list[int], findable: Findable | None) -> list[int]:
-        if findable is not None:
-            ids = np.array(chunks, np.int64)
-            found: list[int] = ids[findable.has(ids)].tolist()
-            return found
-        return self.snapshot.living(chunks) if self.snapshot.dead else chunks
+        now = self.snapshot
+        words = Words(self.connection, now.build.keywords, now.chunks, now.dead, now.frequencies)
+        # Where meaning counts too, it finds what words leave open.
+        fill = self.request.mode == "keyword" and bool(self.request.filter)
+        findable = now.findable(self.request)
+        return words.matching(self.request.text, count, findable, fill=fill)
 
     def cosines(self, chunks: Sequence[int]) -> dict[int, float]:
         if self.request.vector is None or not chunks:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ragkit.store.local.catalog import commit, end_log, translated
 from ragkit.store.local.connections import connect
-from ragkit.store.local.disk import VECTOR_SUFFIXES
+from ragkit.store.local.disk import VECTOR_SUFFIXES, unfinished_notes
 from ragkit.store.local.history import close_interrupted
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def has_leftovers(connection: sqlite3.Connection, path: Path) -> bool:
         "SELECT EXISTS (SELECT 1 FROM generations WHERE state = 'open') "
         "OR EXISTS (SELECT 1 FROM builds WHERE state = 'retired')"
     ).fetchone()
-    return bool(found[0]) or any(stray_files(connection, path))
+    return bool(found[0]) or any(chain(stray_files(connection, path), unfinished_notes(path)))
 
 
 def recover(path: Path) -> None:
@@ -58,9 +59,10 @@ def stray_files(connection: sqlite3.Connection, index: Path) -> Iterator[Path]:
 def remove_strays(connection: sqlite3.Connection, index: Path) -> None:
     """Delete vector files of segments that were never committed or no longer exist.
 
-    The caller holds the writer's lock: lists that are being made are nobody's then.
+    Notes that are half written go with them. The caller holds the writer's lock: lists that are
+    being made are nobody's then; a note that is being written is not kept this time.
     """
     unfinished = (index / "vectors").glob("????????.new")
-    for path in [*stray_files(connection, index), *unfinished]:
+    for path in [*stray_files(connection, index), *unfinished, *unfinished_notes(index)]:
         with suppress(OSError):  # Windows: a reader has it open; the next writer tries again
             path.unlink()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.store.local.cache_entries import wrong_entries
 from ragkit.store.local.catalog import (
     KEYWORDS,
     Bulk,
@@ -22,10 +23,11 @@ from ragkit.store.local.catalog import (
     scalars,
     translated,
 )
-from ragkit.store.local.check import check, owned_bits, wrong_codes, wrong_fields
+from ragkit.store.local.check import check, wrong_fields
 from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.recover import recover_killed, remove_strays
+from ragkit.store.local.vector_check import owned_bits, wrong_codes
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
@@ -144,6 +146,17 @@ def _mend_codes(connection: sqlite3.Connection, path: Path) -> bool:
     return True
 
 
+def _mend_cache(connection: sqlite3.Connection, path: Path) -> bool:
+    """Drop entries that were changed: their texts are embedded again when they come up."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(
+        "DELETE FROM embedding_cache WHERE key = ?",
+        [(key,) for key in list(wrong_entries(connection))],
+    )
+    commit(connection, path)
+    return True
+
+
 def _mend_orphans(connection: sqlite3.Connection, path: Path) -> bool:
     remove_strays(connection, path)
     return True
@@ -156,6 +169,7 @@ _MENDERS: dict[str, Callable[[sqlite3.Connection, Path], bool]] = {
     "keywords": _mend_keywords,
     "codes": _mend_codes,
     "lists": _mend_codes,
+    "cache-rows": _mend_cache,
     "orphans": _mend_orphans,
 }
 """What each derived thing is made anew by, in the order in which they rest on one another."""

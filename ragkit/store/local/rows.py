@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ragkit.store.local.cache_entries import cache_checksum, has_cache_checksums
 from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
 
 if TYPE_CHECKING:
@@ -85,18 +86,25 @@ def find_cached(
 ) -> dict[bytes, tuple[int, int, int | None]]:
     """The vector id of each cache key that is known, its checksum, and the chunk that owns it.
 
+    An entry that is damaged counts as not known.
+
     Many keys a statement: SQLite lets other threads run at each, and getting Python's lock back
     from one that parses a reply took longer than the look-up.
     """
     found: dict[bytes, tuple[int, int, int | None]] = {}
+    stored = "c.crc32" if has_cache_checksums(connection) else "NULL"
     for start in range(0, len(keys), _KEYS_A_QUERY):
         part = keys[start : start + _KEYS_A_QUERY]
         rows = connection.execute(
-            "SELECT c.key, v.id, v.crc32, v.chunk FROM embedding_cache c "  # noqa: S608 -- only marks
+            f"SELECT c.key, {stored}, v.id, v.crc32, v.chunk FROM embedding_cache c "  # noqa: S608 -- only marks
             f"JOIN vectors v ON v.id = c.vector WHERE c.key IN ({','.join('?' * len(part))})",
             part,
         )
-        found.update((key, (vector, crc, owner)) for key, vector, crc, owner in rows)
+        found.update(
+            (key, (vector, crc, owner))
+            for key, checksum, vector, crc, owner in rows
+            if checksum in (None, cache_checksum(key, vector))
+        )
     return found
 
 

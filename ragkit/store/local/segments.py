@@ -30,12 +30,12 @@ _log = logging.getLogger(__name__)
 class SegmentSizes:
     """When a segment is full, from how many rows on it has codes, and rows a list of a full one.
 
-    A full segment is a file of 200 MB at 768 dimensions: few files at a million rows, and the
-    bits that a commit rewrites stay within 16 KB. From `coded` rows on a scan of codes is faster
-    than an exact one.
+    A full segment is a file of 100 MB at 768 dimensions: few files at a million rows, and the
+    bits that a commit rewrites stay within 8 KB. All codes of one that is not full are scanned.
+    From `coded` rows on a scan of codes is faster than an exact one.
     """
 
-    rows: int = 1 << 17
+    rows: int = 1 << 16
     coded: int = 1 << 13
     listed: int = 1 << 9
 

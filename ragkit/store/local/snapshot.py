@@ -11,7 +11,7 @@ import numpy as np
 from ragkit.store.local.catalog import broken
 from ragkit.store.local.coded import CodedSegments, Segment
 from ragkit.store.local.files import ROW_DTYPE, SegmentFiles
-from ragkit.store.local.findable import find_findable
+from ragkit.store.local.findable import Ranges, find_findable
 from ragkit.store.local.rows import ROW_MASK
 from ragkit.store.local.scan import RowScan
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.files import RowFile
     from ragkit.store.local.findable import Findable
+    from ragkit.store.local.keywords import Frequency
 
     Bits = dict[int, NDArray[np.uint8]]
 
@@ -47,8 +48,8 @@ class Snapshot:
         self._dim = build.dim
         self._files = SegmentFiles(path / "vectors", build.dim)
         self.chunks = 0  # living or not: all that the keyword index holds
-        self.dead = 0  # of those, the ones that died
-        self.frequencies: dict[str, int] = {}  # in how many chunks a term occurs; see `keywords`
+        self.dead = Ranges.of([])  # of those, the ones that died
+        self.frequencies: dict[str, Frequency] = {}  # of terms; see `keywords`
         self._commits = -1
         self._rows: dict[int, RowFile] = {}
         self._alive: Bits = {}
@@ -87,11 +88,16 @@ class Snapshot:
                 mean = np.frombuffer(centre, "<f4")
                 coded.append(Segment(segment, rows, mean, rotation, codes_crc))
         self._coded.follow(coded, self._rows)
-        self.chunks, self.dead = self._connection.execute(
-            "SELECT ifnull(sum(chunks), 0), ifnull(sum(chunks) FILTER (WHERE died NOT NULL), 0) "
-            "FROM documents WHERE build = ?",
-            (self.build.id,),
+        (self.chunks,) = self._connection.execute(
+            "SELECT ifnull(sum(chunks), 0) FROM documents WHERE build = ?", (self.build.id,)
         ).fetchone()
+        self.dead = Ranges.of(
+            self._connection.execute(
+                "SELECT first_chunk, chunks FROM documents "
+                "WHERE build = ? AND died NOT NULL AND chunks > 0 ORDER BY first_chunk",
+                (self.build.id,),
+            )
+        )
         self._findable.clear()
         self.frequencies.clear()
         self._commits = commits
@@ -117,14 +123,6 @@ class Snapshot:
         while len(self._findable) > KEPT_FILTERS:
             del self._findable[next(iter(self._findable))]
         return found
-
-    def living(self, chunks: list[int]) -> list[int]:
-        """Those of the chunks that live, in the order given."""
-        query = (
-            "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value WHERE c.died IS NULL"
-        )
-        living = {i for (i,) in self._connection.execute(query, (json.dumps(chunks),))}
-        return [chunk for chunk in chunks if chunk in living]
 
     def candidates(self, query: Vectors, count: int, findable: Findable | None) -> ScoredRows:
         """Rows with their exact cosines, enough of them that the nearest are among them.
@@ -155,13 +153,18 @@ class Snapshot:
         return found
 
     def named(self, found: ScoredRows, count: int) -> dict[int, float]:
-        """The chunks of the best candidates with their cosines, best first, ties by row.
+        """The chunks of the best candidates with their cosines, best first, ties by chunk.
+
+        Not by row: a compaction moves some rows, and others that tie with them stay.
 
         Raises:
             IndexCorruptError: A row is not what the catalog says.
         """
-        best = np.lexsort((found.ids, -found.scores))[:count]
-        ids, rows = found.ids[best].tolist(), found.rows[best]
+        if not len(found.ids):
+            return {}
+        least = np.sort(found.scores)[-count:][0]
+        best = np.flatnonzero(found.scores >= least)
+        ids = found.ids[best].tolist()
         named = {vector: (crc, chunk) for vector, crc, chunk in self._connection.execute(
             "SELECT v.id, v.crc32, v.chunk FROM json_each(?) j JOIN vectors v ON v.id = j.value",
             (json.dumps(ids),),
@@ -169,7 +172,10 @@ class Snapshot:
         if len(named) != len(ids):
             what = "the catalog does not name every living row"
             raise broken(self._path, "row-checksum", what)
-        for vector, row in zip(ids, rows, strict=True):
+        chunks = np.array([named[vector][1] or 0 for vector in ids], np.int64)
+        order = np.lexsort((chunks, -found.scores[best]))[:count]
+        best, ids = best[order], [ids[i] for i in order.tolist()]
+        for vector, row in zip(ids, found.rows[best], strict=True):
             self._check(vector, row, named[vector][0])
         self._check_owners([(vector, named[vector][1]) for vector in ids])
         scores = np.clip(found.scores[best], -1.0, 1.0).tolist()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_IN_THE_WAY = {*_FORBIDDEN, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 # SQLite reports a quota or a limit on file size as these, and keeps the reason to itself.
 _WRITE_FAILED = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 _CORRUPT_VTAB = getattr(sqlite3, "SQLITE_CORRUPT_VTAB", 267)
@@ -78,13 +79,12 @@ def of_system(exc: OSError, path: Path) -> StoreError:
     """
     if exc.errno in _FULL:
         return StorageFullError(full(path), path)
-    if not path.exists():
-        return _gone(path)
     reason = exc.strerror or str(exc)
     what = exc.filename or path
+    if not os.path.exists(path):  # noqa: PTH110 -- Path.exists raises where a folder is closed
+        return _not_made(path, f"{what}: {reason}") if exc.errno in _IN_THE_WAY else _gone(path)
     if exc.errno in _FORBIDDEN:
-        msg = f"{what}: {reason}; {_to_allow(path)}"
-        return StoreError(msg, path)
+        return StoreError(f"{what}: {reason}; {_to_allow(path)}", path)
     if exc.errno == errno.EIO:
         return _unread(path, reason)
     return StoreError(f"{what}: {reason}; what was committed before is kept: try again", path)
@@ -102,10 +102,12 @@ def _unopened(path: Path, text: str) -> StoreError:
     """SQLite keeps to itself why a file cannot be opened or written: look for the reason."""
     if not path.is_dir():
         return _gone(path)
+    if not os.access(path, os.R_OK | os.X_OK):
+        return StoreError(f"{path} may not be read by this user: {_to_allow(path)}", path)
     catalog = path / "catalog.db"
     for file in (catalog, catalog.with_name("catalog.db-wal"), catalog.with_name("catalog.db-shm")):
         if file.exists() and not os.access(file, os.R_OK):
-            return StoreError(f"{file} may not be read by this user: `chmod u+rw` it", path)
+            return StoreError(f"{file} may not be read by this user: {_to_allow(path)}", path)
     if os.access(path, os.W_OK) and (os.access(catalog, os.W_OK) or not catalog.exists()):
         reason = _why_no_file(path)
         if reason in _FULL:
@@ -134,7 +136,31 @@ def _why_no_file(path: Path) -> int:
 
 
 def _to_allow(path: Path) -> str:
+    """What to do about an index that this user may not read or write; it may be somebody's."""
+    owner = path.stat().st_uid
+    if hasattr(os, "geteuid") and owner != os.geteuid():
+        return (
+            f"it belongs to {_user_name(owner)}: ask for the right to use it, or make an index of "
+            "your own with `ragkit index FOLDER --index NAME`"
+        )
     return f"make it writable for this user: `chmod -R u+rwX {path}`"
+
+
+def _user_name(number: int) -> str:
+    import pwd  # there is none on Windows, where nobody asks
+
+    try:
+        return f"the user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"user {number}"
+
+
+def _not_made(path: Path, reason: str) -> StoreError:
+    msg = (
+        f"no index can be made at {path}: {reason}; choose a folder that you may write to, with "
+        "`--index PATH` or the setting `indexes`"
+    )
+    return StoreError(msg, path)
 
 
 def _gone(path: Path) -> StoreError:

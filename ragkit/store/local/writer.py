@@ -10,12 +10,12 @@ import logging
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import StoreError
 from ragkit.records import NO_RULES, SourceRules
+from ragkit.store.local.cache_entries import cache_checksum, point_cache
 from ragkit.store.local.catalog import (
-    Bulk,
     commit,
     end_log,
     read_build,
@@ -32,7 +32,7 @@ from ragkit.store.local.hashes import (
     make_row_hash,
     pages_json,
 )
-from ragkit.store.local.history import count_changes, let_go, with_counts
+from ragkit.store.local.history import let_go
 from ragkit.store.local.moving import living_below, read_moved
 from ragkit.store.local.queries import (
     check_living,
@@ -43,59 +43,22 @@ from ragkit.store.local.queries import (
 )
 from ragkit.store.local.recover import recover_killed
 from ragkit.store.local.rows import LiveRows, find_cached, find_pending
+from ragkit.store.local.run_changes import RunBulks, RunChanges
 from ragkit.store.local.segments import SegmentWriter
 from ragkit.store.relocation import is_below, moved_location
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ragkit.protocols import Vectors
     from ragkit.records import Chunk, Decision, Document
-    from ragkit.store.local.catalog import Build
     from ragkit.store.local.segments import SegmentSizes
 
 _log = logging.getLogger(__name__)
 
 _MOVED_CHUNKS = 20_000  # a commit
-
-
-class _Bulks(NamedTuple):
-    """Rows that wait to be inserted, many at once."""
-
-    cache: Bulk
-    chunks: Bulk
-    pending: Bulk
-    keywords: Bulk
-
-    @classmethod
-    def of(cls, connection: sqlite3.Connection, build: Build) -> _Bulks:
-        return cls(
-            Bulk(connection, "embedding_cache", columns=2, rows=256),
-            Bulk(connection, "chunks", columns=13, rows=128),
-            Bulk(connection, "pending", columns=2, rows=256),
-            # FTS5 writes out what it holds whenever a statement of several rows begins: few and
-            # large ones.
-            Bulk(connection, f"{build.keywords} (rowid, heading, body)", columns=3, rows=1024),
-        )
-
-
-class _Changed:
-    """What a run changed, and its account."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        (self.since,) = connection.execute("SELECT ifnull(max(id), 0) FROM documents").fetchone()
-        self.retired: list[int] = []  # those of a step that was taken back are no harm
-        self.report: dict[str, Any] | None = None
-
-    def account(self, connection: sqlite3.Connection, build: int, generation: int) -> str:
-        """What is stored with the generation."""
-        counts = count_changes(
-            connection, build, generation, since=self.since, retired=self.retired
-        )
-        return with_counts(self.report, counts)
 
 
 class Writer:
@@ -132,13 +95,13 @@ class Writer:
         self._taken: set[int] = set()  # vectors that chunks of this transaction own
         self._moved: dict[bytes, int] = {}  # cached vectors that lay in another build
         self._lost: set[bytes] = set()  # keys of cached vectors that are damaged
-        self._bulk = _Bulks.of(self._connection, self.build)
+        self._bulk = RunBulks.of(self._connection, self.build)
         try:
             with translated(path):
                 recover_killed(self._connection, path)
                 self._segments.load()
                 check_living(self._connection, path, self.build.id)
-                self._history = _Changed(self._connection)
+                self._history = RunChanges(self._connection)
                 self.generation = last_generation(self._connection) + 1
                 self.commits = read_commits(self._connection)
         except BaseException:
@@ -334,12 +297,9 @@ class Writer:
             self._segments.flush()
             for key, vector in self._new.items():
                 if key not in self._moved:
-                    self._bulk.cache.add(key, vector)
+                    self._bulk.cache.add(key, vector, cache_checksum(key, vector))
             self._bulk.cache.write()
-            self._connection.executemany(
-                "UPDATE embedding_cache SET vector = ? WHERE key = ?",
-                [(vector, key) for key, vector in self._moved.items()],
-            )
+            point_cache(self._connection, self._moved.items())
             self._write_chunks()
             self._live.flush()
             self._commit()
@@ -480,14 +440,12 @@ class Writer:
         )
         row_id = cursor.lastrowid or 0
         self._count_documents(1)
-        self._connection.executemany(
-            "INSERT INTO pages VALUES (?, ?, ?, ?)",
-            [(row_id, p.number, p.start, p.end) for p in d.pages],
-        )
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)",
-            [(name, value, row_id) for name, value in scalars(d.metadata)],
-        )
+        pages = [(row_id, p.number, p.start, p.end) for p in d.pages]
+        fields = [(name, value, row_id) for name, value in scalars(d.metadata)]
+        if pages:
+            self._connection.executemany("INSERT INTO pages VALUES (?, ?, ?, ?)", pages)
+        if fields:
+            self._connection.executemany("INSERT OR IGNORE INTO fields VALUES (?, ?, ?)", fields)
         return row_id
 
     def _own_vectors(self, keys: Sequence[bytes]) -> list[int | None]:

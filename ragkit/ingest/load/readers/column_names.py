@@ -7,6 +7,8 @@ from itertools import pairwise, zip_longest
 from statistics import mode
 from typing import TYPE_CHECKING
 
+from ragkit.text.patterns import late_pattern
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 50
 """Rows below the first that are looked at."""
 
-_NUMBER = re.compile(r"[\s\d.,:/%+\-€$£¥()'’]*\d[\s\d.,:/%+\-€$£¥()'’]*(?:[a-zA-Z%°]{1,3})?")
-_DATE = re.compile(
+_NUMBER = late_pattern(r"[\s\d.,:/%+\-€$£¥()'’]*\d[\s\d.,:/%+\-€$£¥()'’]*(?:[a-zA-Z%°]{1,3})?")
+_DATE = late_pattern(
     r"\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(?:19|20)\d\d"
 )
 _LONGEST_NAME = 80

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import colorsys
-import re
 from typing import NamedTuple
+
+from ragkit.text.patterns import late_pattern
 
 _NAMES = {
     "white": "#ffffff", "snow": "#fffafa", "ivory": "#fffff0", "whitesmoke": "#f5f5f5",
@@ -18,9 +19,9 @@ _NAMES = {
     "lightgray": "#d3d3d3", "lightgrey": "#d3d3d3", "lightyellow": "#ffffe0",
     "transparent": "#00000000",
 }  # fmt: skip
-_HEX = re.compile(r"#([0-9a-f]{8}|[0-9a-f]{6}|[0-9a-f]{3,4})\b")
-_FUNCTION = re.compile(r"(rgb|hsl)a?\(([^)]*)\)")
-_PART = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(%?)")
+_HEX = late_pattern(r"#([0-9a-f]{8}|[0-9a-f]{6}|[0-9a-f]{3,4})\b")
+_FUNCTION = late_pattern(r"(rgb|hsl)a?\(([^)]*)\)")
+_PART = late_pattern(r"(\d+(?:\.\d+)?|\.\d+)(%?)")
 _NEAR = 8
 """Difference of a colour channel, of 255, that nobody sees."""
 

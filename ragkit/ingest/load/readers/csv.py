@@ -14,15 +14,16 @@ from ragkit.errors import LoadError
 from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.column_names import SAMPLE_ROWS, names_columns
 from ragkit.ingest.load.readers.text import decode_text
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _DELIMITERS = ",;\t|"
 _SAMPLE_CHARS = 65_536
-_SEPARATOR = re.compile(r'\A"?sep=(.)"?[ \t]*(?:\n|\Z)', re.IGNORECASE)
-_COMMENTS = re.compile(r"\A(?:[ \t]*#[^\n]*(?:\n|\Z))+")
-_ESCAPED = re.compile(r'(?<!\\)\\"(?![,;\t|\r\n]|\Z)')
+_SEPARATOR = late_pattern(r'\A"?sep=(.)"?[ \t]*(?:\n|\Z)', re.IGNORECASE)
+_COMMENTS = late_pattern(r"\A(?:[ \t]*#[^\n]*(?:\n|\Z))+")
+_ESCAPED = late_pattern(r'(?<!\\)\\"(?![,;\t|\r\n]|\Z)')
 _MOST_TITLES = 10
 _EVEN = 0.95
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 
-_PROGRAM = re.compile(
+from ragkit.text.patterns import late_pattern
+
+_PROGRAM = late_pattern(
     r"(?:microsoft (?:word|powerpoint|excel|office word)|powerpoint|openoffice\.org|libreoffice)"
     r" ?(?:document|presentation|worksheet)? ?[-–:] ?",
     re.IGNORECASE,
 )
-_FILE = re.compile(
+_FILE = late_pattern(
     r"[^/\\]*\S\.(?:docx?|docm|dotx?|xlsx?|xlsm|pptx?|ppsx?|odt|ods|odp|rtf|txt|tex|dvi|ps|eps|pdf|"
     r"wpd|wps|indd|qxd|qxp|pub|pages|md|html?|cdr|ai|fm|pm\d|tmp)",
     re.IGNORECASE,
 )
-_PATH = re.compile(r"(?:[A-Za-z]:\\|\\\\|/(?:home|Users|tmp|var)/|file://)\S*", re.IGNORECASE)
+_PATH = late_pattern(r"(?:[A-Za-z]:\\|\\\\|/(?:home|Users|tmp|var)/|file://)\S*", re.IGNORECASE)
 _EMPTY = frozenset(
     ("untitled", "title", "no title", "notitle", "word document", "microsoft word document",
      "microsoft word", "word", "document", "dokument", "powerpoint presentation",
@@ -24,7 +26,7 @@ _EMPTY = frozenset(
      "sin título", "senza titolo", "无标题", "無標題", "未命名", "幻灯片 1", "文档", "无题",
      "powerpoint 演示文稿", "名称未設定", "タイトルなし")
 )  # fmt: skip
-_NUMBERED = re.compile(
+_NUMBERED = late_pattern(
     r"(?:document|dokument|doc|presentation|untitled|文档|scan)[ -_]?\d{0,14}", re.IGNORECASE
 )
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from ragkit.ingest.load.readers.docx_styles import W, value_of
 from ragkit.ingest.load.readers.list_numbers import list_number
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-_PLACE = re.compile(r"%([1-9])")
+_PLACE = late_pattern(r"%([1-9])")
 _LEVELS = 9
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from ragkit.text.patterns import late_pattern
 
 _SYMBOL = {
     0x22: "∀∃", 0x27: "∋", 0x40: "≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", 0x5C: "∴", 0x5E: "⊥",
@@ -51,7 +51,7 @@ def _at(place: int) -> str:
     return chr(place) if 0x20 <= place < 0x7F else ""
 
 
-_PRIVATE = re.compile("[\uf020-\uf0ff]")
+_PRIVATE = late_pattern("[\uf020-\uf0ff]")
 
 
 def known_symbols(font: str, text: str) -> str:

@@ -6,9 +6,9 @@ release; and a line like these is read by a person and by a small model alike.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.raising import grouped
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _DEEPEST = 200
 _UNSEEN = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b"))
-_WIDE = re.compile(r"[=<>≤≥≠≈→⇒]")
+_WIDE = late_pattern(r"[=<>≤≥≠≈→⇒]")
 
 
 def linear_formula(element: Element) -> str:

@@ -14,6 +14,7 @@ from ragkit.ingest.load.readers.html_hidden import HiddenParts, find_hidden
 from ragkit.ingest.load.readers.list_numbers import list_number
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 from ragkit.ingest.load.readers.text import decode_text
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     Element: TypeAlias = _Element
 
 _META_WINDOW = 1024  # bytes in which a charset declaration must lie (HTML Standard)
-_CHARSET = re.compile(rb"""<meta[^>]{0,256}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
-_XML = re.compile(rb"""\A\s*<\?xml[^>]{0,256}?encoding\s*=\s*["']([\w.:-]+)["']""")
+_CHARSET = late_pattern(rb"""<meta[^>]{0,256}?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_XML = late_pattern(rb"""\A\s*<\?xml[^>]{0,256}?encoding\s*=\s*["']([\w.:-]+)["']""")
 _DROPPED = frozenset(
     ("script", "style", "noscript", "template", "head", "iframe", "object", "svg", "canvas",
      "rt", "rp", "rtc")  # the last: readings beside characters, whose words they would part
@@ -44,7 +45,7 @@ _LINES = frozenset(
 _WHOLE = ("math", "select")  # what is in them is part of one piece of text
 _SHIFTS = {"sup": 1, "sub": -1}
 _UNSAID_INPUTS = frozenset(("hidden", "password", "submit", "reset", "button", "image", "file"))
-_FILE_NAME = re.compile(r"[^/]*\S\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)", re.IGNORECASE)
+_FILE_NAME = late_pattern(r"[^/]*\S\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)", re.IGNORECASE)
 _WORDS_OF_ALT = 2
 
 
@@ -311,7 +312,7 @@ def _is_struck(element: Element) -> bool:
     return element.tag in _STRUCK or (style is not None and bool(_LINE_THROUGH.search(style)))
 
 
-_LINE_THROUGH = re.compile(r"text-decoration[\w-]*\s*:[^;]*line-through", re.IGNORECASE)
+_LINE_THROUGH = late_pattern(r"text-decoration[\w-]*\s*:[^;]*line-through", re.IGNORECASE)
 
 
 def _alternative(element: Element) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ragkit.ingest.load.readers.css_colour import Colour, css_colour
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -34,9 +35,9 @@ _PX = {"px": 1.0, "pt": 4 / 3, "em": 16.0, "rem": 16.0, "ex": 8.0, "vw": 10.0, "
 _RELATIVE = {"em": 1.0, "ex": 0.5, "%": 0.01}
 """Units of a font's size that go by the size around it."""
 
-_LENGTH = re.compile(r"(-?[\d.]+)(px|pt|em|rem|ex|vw|vh|%)?(?![\w.])")
-_NO_SPACE = re.compile(r"rect\((?:0(?:px)?[,\s]*){4}\)|inset\((?:50|100)%")
-_PICTURE = re.compile(r"url\(|gradient\(|image-set\(")
+_LENGTH = late_pattern(r"(-?[\d.]+)(px|pt|em|rem|ex|vw|vh|%)?(?![\w.])")
+_NO_SPACE = late_pattern(r"rect\((?:0(?:px)?[,\s]*){4}\)|inset\((?:50|100)%")
+_PICTURE = late_pattern(r"url\(|gradient\(|image-set\(")
 _OVER = ("absolute", "fixed")
 
 
@@ -117,7 +118,7 @@ def _may_hide(element: _Element) -> bool:
     )
 
 
-_HIDING = re.compile(
+_HIDING = late_pattern(
     r"display|visib|opac|font-size|color|background|transform|clip|overflow|-\d{3}|text-indent",
     re.IGNORECASE,
 )

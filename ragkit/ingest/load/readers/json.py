@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from ragkit.errors import LoadError
 from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.text import decode_text
+from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,8 @@ _Object: TypeAlias = tuple[tuple[str, Any], ...]
 _DECODER = json.JSONDecoder(
     parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=tuple
 )
-_SPACE = re.compile(r"[ \t\n\r]*+")
-_LINE_REST = re.compile(r"[ \t\r,]*+(?:\n|\Z)")
+_SPACE = late_pattern(r"[ \t\n\r]*+")
+_LINE_REST = late_pattern(r"[ \t\r,]*+(?:\n|\Z)")
 _MOST_ATTEMPTS = 200
 """Lines that begin a value of several lines and do not end one, up to which it is tried."""
 

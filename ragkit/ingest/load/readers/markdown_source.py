@@ -6,8 +6,9 @@ import re
 
 from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.text import decode_text
+from ragkit.text.patterns import late_pattern
 
-_TOKEN = re.compile(
+_TOKEN = late_pattern(
     r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*"
     r"|(?P<ticks>`+)"
     r"|(?P<comment><!--)"
@@ -18,7 +19,7 @@ _TOKEN = re.compile(
     re.MULTILINE,
 )
 _CLOSINGS = {"comment": "-->", "mdx": "*/}"}
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
+_PARAGRAPH_END = late_pattern(r"\n[ \t]*\n")
 
 
 def read_markdown(data: bytes, name: str) -> Parsed:

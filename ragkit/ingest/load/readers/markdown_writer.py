@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 from ragkit.ingest.load.readers.table_grid import TableGrid
+from ragkit.text.patterns import late_pattern
 from ragkit.text.raising import lower_text, raise_text
 from ragkit.text.scripts import script_class
 
 # The white space that HTML and Word collapse; a no-break space is kept.
-_SPACES = re.compile(r"[ \t\n\f\r]+")
-_MANY_SPACES = re.compile(" {2,}")
+_SPACES = late_pattern(r"[ \t\n\f\r]+")
+_MANY_SPACES = late_pattern(" {2,}")
 _CJK = script_class("han") + script_class("kana") + "\u3000-\u303f\uff01-\uff5e"
-_CJK_BREAK = re.compile(rf"(?<=[{_CJK}])[ \t]*\n[ \t]*(?=[{_CJK}])")
+_CJK_BREAK = late_pattern(rf"(?<=[{_CJK}])[ \t]*\n[ \t]*(?=[{_CJK}])")
 """A line end between ideographs, which parts nothing."""
 
-_LITERAL = re.compile(r"(#{1,6})[ \t]|(?=`{3}|~{3}|\||\+{3}\Z|(?:={2,}|-{2,})\Z)")
+_LITERAL = late_pattern(r"(#{1,6})[ \t]|(?=`{3}|~{3}|\||\+{3}\Z|(?:={2,}|-{2,})\Z)")
 _BEFORE = 24  # characters before a raised text that tell how it is written
 _NO_BREAK = "\u00a0"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import is_cjk
 
 _PAGE = (
@@ -13,7 +14,7 @@ _PAGE = (
 )
 _ROMAN = r"(?=[ivxlc])(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?![^\W\d_])"
 _NUMBER = rf"(?:\d{{1,4}}|{_ROMAN})"
-_PAGE_NUMBER = re.compile(
+_PAGE_NUMBER = late_pattern(
     rf"[\W_]*(?:{_PAGE}[\W_]*)?{_NUMBER}[\W_]*(?:{_PAGE}[\W_]*)?"
     rf"(?:(?:of|von|de|sur|di|van|av|af|z|из|共|out of)?[\W_]*{_NUMBER}[\W_]*(?:{_PAGE}[\W_]*)?)?",
     re.IGNORECASE,
@@ -33,7 +34,7 @@ _MOST_LINES = 3
 _LONGEST = 120
 _FEW_PAGES = 4
 _SHARE = 0.2
-_DIGITS = re.compile(r"\d+|\b[ivxlc]+\b")
+_DIGITS = late_pattern(r"\d+|\b[ivxlc]+\b")
 _ENDS = frozenset(".!?:;。！？；：…")
 _CLOSERS = "”’」』）)】》\"'»]¹²³⁴⁵⁶⁷⁸⁹⁰"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_UNKNOWN_GLYPH = re.compile(r"/(?:g|c|cid|glyph|index|uni?known)[-_.]?\d+", re.IGNORECASE)
+from ragkit.text.patterns import late_pattern
+
+_UNKNOWN_GLYPH = late_pattern(r"/(?:g|c|cid|glyph|index|uni?known)[-_.]?\d+", re.IGNORECASE)
 _NARROW, _BROAD = frozenset(b"fijlrtI.,;:'|!()[] -/"), frozenset(b"mwMWOQGD@%&")
 _USUAL = 500.0
 

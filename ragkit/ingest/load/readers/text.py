@@ -9,22 +9,23 @@ from ragkit.errors import UnsupportedFormatError
 from ragkit.ingest.load.encoding import decode, looks_binary
 from ragkit.ingest.load.formats import Parsed, normalise
 from ragkit.text.markdown import heading_text
+from ragkit.text.patterns import late_pattern
 
 _TITLE_WINDOW = 20_000  # characters in which a title is looked for
-_FRONT_MATTER = re.compile(
+_FRONT_MATTER = late_pattern(
     r"(?:---[ \t]*\n(?P<yaml>.*?)\n(?:---|\.\.\.)|\+\+\+[ \t]*\n(?P<toml>.*?)\n\+\+\+)"
     r"[ \t]*(?:\n|\Z)",
     re.DOTALL,
 )
-_FRONT_TITLE = re.compile(
+_FRONT_TITLE = late_pattern(
     r"^title[ \t]*:[ \t]*(?P<value>[^\n]*)(?P<more>(?:\n[ \t]+[^\n]*|\n(?=\n*[ \t]))*)",
     re.MULTILINE | re.IGNORECASE,
 )
-_BLOCK_SCALAR = re.compile(r"[>|][-+\d]*[ \t]*(?:#.*)?")
-_FENCE = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
-_ATX = re.compile(r"^ {0,3}#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
-_SETEXT = re.compile(r"^ {0,3}(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*$", re.MULTILINE)
-_RST = re.compile(r"^(\S.*)\n([=\-`:'\"~^_*+#<>.])\2{2,}[ \t]*$", re.MULTILINE)
+_BLOCK_SCALAR = late_pattern(r"[>|][-+\d]*[ \t]*(?:#.*)?")
+_FENCE = late_pattern(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
+_ATX = late_pattern(r"^ {0,3}#{1,6}[ \t]+(\S.*)$", re.MULTILINE)
+_SETEXT = late_pattern(r"^ {0,3}(\S.*)\n {0,3}(?:=+|-{2,})[ \t]*$", re.MULTILINE)
+_RST = late_pattern(r"^(\S.*)\n([=\-`:'\"~^_*+#<>.])\2{2,}[ \t]*$", re.MULTILINE)
 
 
 def read_text(data: bytes, name: str) -> Parsed:

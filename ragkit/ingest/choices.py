@@ -1,0 +1,58 @@
+"""Which files of an index's folders count: what was chosen for it by hand, and is kept with it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from ragkit.ingest.load.ignore import Rules, ignored_by, make_rules
+from ragkit.records import NO_RULES, SourceRules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Set
+
+
+class Choices(NamedTuple):
+    """What was chosen for an index by hand, kept with it.
+
+    Attributes:
+        rules: Which files of a source count, by its absolute path.
+        removed: Files and folders, absolute, that were taken out and stay out.
+        accepted: Files, absolute, that are known to be unreadable.
+    """
+
+    rules: Mapping[str, SourceRules] = NO_RULES
+    removed: Set[str] = frozenset()
+    accepted: Set[str] = frozenset()
+
+    def left_out(self, location: str) -> str:
+        """Why a file is not to be indexed; "" if it is."""
+        if not (self.rules or self.removed):
+            return ""
+        above = list(upwards(location))
+        if not self.removed.isdisjoint(above):
+            return "removed by hand"
+        for source in above[1:]:
+            rules = self.rules.get(source, _ALL)
+            relative = location.removeprefix(source).lstrip("/")
+            if rules.exclude and ignored_by((_made(rules.exclude),), relative):
+                return "left out by --exclude"
+            if rules.include and not ignored_by((_made(rules.include),), relative):
+                return "not among the included"
+        return ""
+
+
+_ALL = SourceRules()
+NO_CHOICES = Choices()
+
+
+@cache
+def _made(globs: tuple[str, ...]) -> Rules:
+    return make_rules(globs, source="a rule of the folder")
+
+
+def upwards(location: str) -> Iterator[str]:
+    """A location and the folders above it, innermost first."""
+    while location:
+        yield location
+        location = location.rpartition("/")[0]

@@ -1,0 +1,142 @@
+"""The chunks that match a question's words best, by BM25; as few of them are scored as that takes.
+
+Nearly all time of FTS5 is the score of each chunk that matches. A term adds at most a known weight
+to it, so a chunk that has only light terms cannot be among the best once others have reached more
+(Turtle and Flood, 1995): such chunks are passed over, and what is found is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ragkit.store.local.keywords import MAX_TERMS, most_of, query_phrases, select_terms
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from ragkit.store.local.findable import Findable, Ranges
+    from ragkit.store.local.keywords import Frequency
+
+LISTED_CHUNKS = 20_000  # fewer that may be found are given to the keyword index as a list
+SPARE = 3.0  # standard deviations by which fewer than expected may be left
+SMALL = 0.01
+WORTHWHILE = 2_000  # matches; of fewer all are scored
+ALONE = 100  # matches of the rarest terms that tell what the best reach at least
+PAIRED = 8  # terms of which two must stand in a chunk; of more the query would become long
+SLACK = 0.99  # of what the best reach: for how the weights and FTS5's scores are rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One build's keyword index at one commit.
+
+    Args:
+        connection: Within a read transaction.
+        table: The keyword index.
+        chunks: How many chunks it holds, living or not.
+        dead: Those that died.
+        known: See `select_terms`.
+    """
+
+    connection: sqlite3.Connection
+    table: str
+    chunks: int
+    dead: Ranges
+    known: dict[str, Frequency]
+
+    def matching(
+        self, question: str, count: int, findable: Findable | None, *, fill: bool
+    ) -> tuple[dict[int, float], float]:
+        """The chunks that match best with their scores, best first, and the score in reach.
+
+        Args:
+            question: In a person's words.
+            count: Chunks wanted, at most.
+            findable: What may be found; None: all that lives.
+            fill: Whether terms that are left out as frequent are looked for as well where the
+                others give too few chunks.
+        """
+        terms = query_phrases(question)
+        chosen, reach = select_terms(
+            self.connection, self.table, terms, chunks=self.chunks, known=self.known
+        )
+        found = self._best(chosen, count, findable)
+        # The later FTS5 came upon the last one that it counted, the rarer a term is.
+        left = sorted(set(terms) - set(chosen), key=lambda t: (-self.known[t].last, t))
+        left = [term for term in left if self.known[term].chunks]
+        if not found:  # the rare terms stand only in chunks that may not be found
+            return self._best([*chosen, *left][:MAX_TERMS], count, findable), reach
+        while fill and left and len(found) < count and len(chosen) < MAX_TERMS:
+            chosen = [*chosen, left.pop(0)]
+            found = self._best(chosen, count, findable)
+        return found, reach
+
+    def _best(
+        self, terms: Sequence[str], count: int, findable: Findable | None
+    ) -> dict[int, float]:
+        """The chunks with any of some terms that may be found, best first."""
+        if not terms:
+            return {}
+        if findable is not None and findable.chunks <= LISTED_CHUNKS:
+            listed = "SELECT value FROM json_each(?)"
+            return self._scored(terms, count, listed, findable.listed)
+        # As many more as may not be found, and some, so that one pass is mostly enough.
+        able = self.chunks - self.dead.chunks if findable is None else findable.chunks
+        share = max(able / max(self.chunks, 1), SMALL)
+        limit = math.ceil((count + SPARE * math.sqrt(count * (1 - min(share, 1)))) / share)
+        while True:
+            found = self._of_all(terms, limit)
+            visible = self._visible(list(found), findable)
+            if len(visible) >= count or len(found) < limit:
+                return {chunk: found[chunk] for chunk in visible[:count]}
+            limit *= 4
+
+    def _of_all(self, terms: Sequence[str], count: int) -> dict[int, float]:
+        """The chunks with any of some terms, rarest first, that match best."""
+        counts = [self.known[term].chunks for term in terms]
+        first = int(np.searchsorted(np.cumsum(counts), max(ALONE, 2 * count))) + 1
+        if sum(counts) < WORTHWHILE or first >= len(terms):
+            return self._scored(terms, count)
+        alone = self._scored(terms[:first], count)
+        if len(alone) < count:
+            return self._scored(terms, count)
+        most = [most_of(term, self.known[term], self.chunks) for term in terms]
+        least = SLACK * min(alone.values())
+        light = [t for t, weight in zip(terms[first:], most[first:], strict=True) if weight < least]
+        light = light[-PAIRED:]
+        if not light:
+            return self._scored(terms, count)
+        # Every chunk that can reach as much has a heavy term, or two of the light ones.
+        ways = [term for term in terms if term not in light]
+        ways += [f"({term} AND ({' OR '.join(light[i:])}))" for i, term in enumerate(light[:-1], 1)]
+        able = f"SELECT rowid FROM {self.table} WHERE {self.table} MATCH ?"  # noqa: S608 -- ours
+        return self._scored(terms, count, able, " OR ".join(ways))
+
+    def _scored(
+        self, terms: Sequence[str], count: int, among: str = "", *values: str
+    ) -> dict[int, float]:
+        """The chunks with any of some terms that match best, with their scores.
+
+        Args:
+            terms: As FTS5 phrases.
+            count: Chunks wanted, at most.
+            among: What selects the row ids of those that count; "": all do. What it leaves out
+                costs little.
+            values: Its parameters.
+        """
+        query = (
+            f"SELECT rowid, -rank FROM {self.table} WHERE {self.table} MATCH ? "  # noqa: S608 -- ours
+            f"{f'AND +rowid IN ({among})' if among else ''} ORDER BY rank, rowid LIMIT ?"
+        )
+        return dict(self.connection.execute(query, (" OR ".join(terms), *values, count)))
+
+    def _visible(self, chunks: list[int], findable: Findable | None) -> list[int]:
+        ids = np.array(chunks, np.int64)
+        visible = ~self.dead.has(ids) if findable is None else findable.has(ids)
+        found: list[int] = ids[visible].tolist()
+        return found
