@@ -75,14 +75,10 @@ def decode(body: bytes, path: str = "/api/generate") -> Body:
     """
     if not body:
         raise Refusal(400, "missing request body", JSON)
-    text = body.decode("utf-8", "replace")
     try:
-        value = _whole_characters(json.loads(text))
-    except ValueError:
-        first = text.lstrip()[:1]
-        begun = first in set('{["-0123456789tfn')
-        said = f"invalid character '{first}' looking for beginning of value"
-        raise Refusal(400, "unexpected EOF" if begun else said, JSON) from None
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        value = _leniently(body)
     if not isinstance(value, dict):
         raise Refusal(400, "json: cannot unmarshal array into Go value of type api.Request", JSON)
     for name in ("model", "name", "prompt", "system", "source", "destination"):
@@ -90,6 +86,17 @@ def decode(body: bytes, path: str = "/api/generate") -> Body:
     for message in value.get("messages") or () if path == "/api/chat" else ():
         _check_text(message.get("content"), path, "messages.content")
     return value
+
+
+def _leniently(body: bytes) -> Any:
+    text = body.decode("utf-8", "replace")
+    try:
+        return _whole_characters(json.loads(text))
+    except ValueError:
+        first = text.lstrip()[:1]
+        begun = first in set('{["-0123456789tfn')
+        said = f"invalid character '{first}' looking for beginning of value"
+        raise Refusal(400, "unexpected EOF" if begun else said, JSON) from None
 
 
 def _check_text(value: Any, path: str, field: str) -> None:

@@ -92,7 +92,7 @@ def test_a_prompt_of_which_nothing_fits_is_an_error_that_names_the_window(tmp_pa
 def test_a_window_that_rules_and_reserve_fill_is_not_the_questions_fault(tmp_path: Path) -> None:
     values = {"answer.num_ctx": 1000, "answer.reserve_tokens": 768}
     with serving(1.0) as server, opened(tmp_path, server, **values) as rag:
-        with pytest.raises(ConfigError, match="full before the question") as caught:
+        with pytest.raises(ConfigError, match="no room for a passage") as caught:
             rag.ask(QUESTION)
         assert given(server) == []
     said = str(caught.value)
@@ -100,9 +100,13 @@ def test_a_window_that_rules_and_reserve_fill_is_not_the_questions_fault(tmp_pat
     assert "raise answer.num_ctx (now 1000), or lower answer.reserve_tokens" in said
     least = re.search(r"more than (\d+)", said)
     assert least is not None
-    enough = {"answer.num_ctx": int(least[1]) + 200, "answer.reserve_tokens": 768}
-    with serving(1.0) as server, opened(tmp_path, server, **enough) as rag:
-        assert rag.ask(QUESTION).receipt.num_ctx == int(least[1]) + 200
+    needed = int(least[1])
+    with serving(1.0) as server, opened(tmp_path, server, **values) as rag:
+        rag.config = rag.config.with_values({"answer.num_ctx": needed})
+        with pytest.raises(ConfigError, match=f"window of {needed} tokens has no room"):
+            rag.ask(QUESTION)
+        rag.config = rag.config.with_values({"answer.num_ctx": needed + 200})
+        assert rag.ask(QUESTION).receipt.num_ctx == needed + 200
 
 
 def test_a_models_own_small_window_is_named_as_such(tmp_path: Path) -> None:

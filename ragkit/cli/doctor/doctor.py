@@ -131,7 +131,8 @@ def _served(config: Config) -> Sequence[InstalledModel]:
     now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
     for client in ollama_clients(now):
         with client, suppress(ModelError):
-            return client.tags() if client.is_available() else ()
+            if client.is_available():
+                return client.tags()
     return ()
 
 

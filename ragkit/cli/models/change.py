@@ -133,8 +133,13 @@ def _named_files(paths: list[Path]) -> dict[str, Path]:
     if not files:
         return {}
     tops = [path if path.is_dir() else path.parent for path in paths]
-    top = Path(os.path.commonpath([folder.absolute() for folder in tops]))
-    return {file.absolute().relative_to(top).as_posix(): file for file in files}
+    try:
+        # Not resolved: what a link leads to may lie elsewhere under another name.
+        top = os.path.commonpath([os.path.abspath(folder) for folder in tops])  # noqa: PTH100
+    except ValueError as exc:
+        msg = "the files lie on several drives; give those of one folder"
+        raise ConfigError(msg) from exc
+    return {Path(os.path.relpath(file, top)).as_posix(): file for file in files}
 
 
 def _files_of(path: Path) -> list[Path]:
