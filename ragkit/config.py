@@ -174,6 +174,13 @@ class LoadSettings:
     max_file_mb: float = setting(100.0, "Files above this size in megabytes are skipped.", least=0)
     parse_timeout_s: float = setting(120.0, "Seconds a parser may take for one file.", least=0.1)
     parse_memory_mb: int = setting(2048, "Memory in MB a parser may take (Linux).", least=64)
+    archives: bool = setting(False, "Read the files in ZIP and TAR archives too.")  # noqa: FBT003 -- a default
+    libreoffice: str = setting(
+        "soffice", "LibreOffice, which turns DOC and PPT into what is read; empty: none."
+    )
+    password_file: str = setting(
+        "", "File of passwords, one a line, that are tried on encrypted PDF and office files."
+    )
 
 
 @dataclass(frozen=True, slots=True)

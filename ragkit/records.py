@@ -103,9 +103,19 @@ class Document:
         return reading_notes(self.metadata)
 
 
+MEMBERS = "documents_within"
+"""The key of a document's metadata that counts the documents within its file."""
+
+
 def failed_pages(metadata: Mapping[str, Any]) -> tuple[int, ...]:
     """Numbers of the pages that could not be read, in order, by a document's metadata."""
     return tuple(int(number) for number in metadata.get("failed_pages", {}))
+
+
+def member_count(metadata: Mapping[str, Any]) -> int:
+    """How many documents lie within a document's file, by its metadata."""
+    count = metadata.get(MEMBERS, 0)
+    return count if isinstance(count, int) else 0
 
 
 def reading_notes(metadata: Mapping[str, Any]) -> tuple[str, ...]:
@@ -558,7 +568,7 @@ class DocumentInfo:
     """A document as the index knows it, without its text.
 
     ``pages_without_text`` has those of ``failed_pages``, which could not be read. ``notes`` say
-    what its reader found wrong with the file.
+    what its reader found wrong with the file. ``members`` counts the documents within its file.
     """
 
     doc_id: str
@@ -576,6 +586,7 @@ class DocumentInfo:
     stale: str | None = None
     failed_pages: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    members: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-GUARDED = ("models.ollama_host", "models.openai_url", "models.allow_remote")
+GUARDED = (
+    "models.ollama_host",
+    "models.openai_url",
+    "models.allow_remote",
+    "load.libreoffice",
+    "load.password_file",
+)
 _MAY_NAME_A_FILE = ("models.chat", "models.embedder")
 _FILE_SIGNS = ("gguf:", "/", "\\", ".", "~")
 

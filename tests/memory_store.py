@@ -532,6 +532,7 @@ class _MemoryWriter:
                 d.doc_id, d.root, d.path, d.title, d.kind, d.encoding, d.size_bytes, d.mtime_ns,
                 d.file_sha256, len(chunks), len(d.pages),
                 tuple(page.number for page in d.pages if page.start == page.end),
+                members=d.metadata.get("documents_within", 0),
             )  # fmt: skip
             places = range(first, len(self._own.chunks))
             self._own.versions.append(_Version(info, d, places, self.generation))

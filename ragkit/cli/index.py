@@ -15,6 +15,7 @@ from ragkit.cli.options import (
     IndexName,
     Json,
     NewEmbedder,
+    PasswordFile,
     Quiet,
     Settings,
     configured,
@@ -78,6 +79,7 @@ def index(
     dry_run: DryRun = False,
     prune: Prune = False,
     forget_removed: ForgetRemoved = False,
+    password_file: PasswordFile = None,
     quiet: Quiet = False,
     files: Files = False,
     json: Json = False,
@@ -89,7 +91,7 @@ def index(
     Words can be searched at once, while vectors are still being made; the next run makes those
     that are missing. --include and --exclude are kept with the folder.
     """
-    config, _ = configured_embedder(settings, embedder, backend)
+    config, _ = configured_embedder(settings, embedder, backend, load__password_file=password_file)
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not (dry_run or quiet) and all(map(os.path.lexists, paths or ())):
@@ -277,6 +279,7 @@ def rebuild(
             "again.",
         ),
     ] = None,
+    password_file: PasswordFile = None,
     quiet: Quiet = False,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
@@ -289,7 +292,9 @@ def rebuild(
     """
     from ragkit.models.choose import as_built
 
-    config, sources = configured_embedder(settings, embedder, backend)
+    config, sources = configured_embedder(
+        settings, embedder, backend, load__password_file=password_file
+    )
     with open_pipeline(index, config) as rag, ingest_progress(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
             rag.config = as_built(rag.config, rag.stats().embedder)

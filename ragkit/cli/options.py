@@ -157,6 +157,13 @@ Chat = Annotated[
 Extractive = Annotated[
     bool, typer.Option("--extractive", help="Quote the closest passages; ask no chat model.")
 ]
+PasswordFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Passwords, one a line, that are tried on encrypted PDF and office files.",
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing unless something goes wrong.")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
+from ragkit.cli.options import IndexName, Json, PasswordFile, Settings, configured, open_pipeline
 from ragkit.cli.output import place, print_json, shortened
 from ragkit.errors import LoadError
 
@@ -31,6 +31,7 @@ def verify(
             "--strict", help="Fail as well if a sentence is not shown to be in the documents."
         ),
     ] = False,
+    password_file: PasswordFile = None,
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -44,7 +45,7 @@ def verify(
     from ragkit.verify.answers import read_answer
 
     answer = read_answer(_read(file), file)
-    config, _ = configured(settings)
+    config, _ = configured(settings, load__password_file=password_file)
     with open_pipeline(index or _as_path(answer.index), config) as rag:
         found = rag.verify(answer)
     if json:

@@ -61,9 +61,20 @@ def _report(plan: Plan, done: Sequence[PlannedFile], readings: Sequence[_Reading
 
 @dataclass(slots=True)
 class IngestReportBuilder:
-    """Gathers what becomes of each planned file."""
+    """Gathers what becomes of each planned file.
+
+    Attributes:
+        plan: What was planned.
+        members: Documents within files that were met and are not as the index had them.
+        unchanged: Those that are.
+        removed: Those that are gone.
+        skipped, failed, stale: What could not be read, and why.
+    """
 
     plan: Plan
+    members: list[PlannedFile] = field(default_factory=list)
+    unchanged: list[DocumentInfo] = field(default_factory=list)
+    removed: list[DocumentInfo] = field(default_factory=list)
     skipped: list[FileOutcome] = field(default_factory=list)
     failed: list[FileOutcome] = field(default_factory=list)
     stale: list[FileOutcome] = field(default_factory=list)
@@ -90,11 +101,14 @@ class IngestReportBuilder:
 
     def report(self, *, generation: int, seconds: float) -> IndexReport:
         """The account so far; files that were not reached are in none of its lists."""
-        done = [p for p in self.plan.load if p.doc_id in self._readings]
+        done = [p for p in (*self.plan.load, *self.members) if p.doc_id in self._readings]
         readings = [reading for p in done if (reading := self._readings[p.doc_id])]
+        readings += [_Reading.of(d, d.chunks) for d in self.unchanged]
         planned = _report(self.plan, done, readings)
         return replace(
             planned,
+            unchanged=(*planned.unchanged, *(d.path for d in self.unchanged)),
+            removed=(*planned.removed, *(d.path for d in self.removed)),
             skipped=(*planned.skipped, *self.skipped),
             failed=tuple(self.failed),
             stale=tuple(self.stale),

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.ingest.load.ignore import Rules, ignored_by, make_rules
+from ragkit.ingest.load.members import MARK, container_of
 from ragkit.records import NO_RULES, SourceRules
 
 if TYPE_CHECKING:
@@ -26,18 +27,24 @@ class Choices(NamedTuple):
     accepted: Set[str] = frozenset()
 
     def left_out(self, location: str) -> str:
-        """Why a file is not to be indexed; "" if it is."""
+        """Why a file is not to be indexed; "" if it is.
+
+        What ``exclude`` names is left out within files too; ``include`` names files alone.
+        """
         if not (self.rules or self.removed):
             return ""
-        above = list(upwards(location))
+        above, within = list(upwards(location)), container_of(location)
         if not self.removed.isdisjoint(above):
             return "removed by hand"
         for source in above[1:]:
             rules = self.rules.get(source, _ALL)
+            if location.startswith(source + MARK):  # rules are of folders
+                continue
             relative = location.removeprefix(source).lstrip("/")
+            file = within[0].removeprefix(source).lstrip("/") if within else relative
             if rules.exclude and ignored_by((_made(rules.exclude),), relative):
                 return "left out by --exclude"
-            if rules.include and not ignored_by((_made(rules.include),), relative):
+            if rules.include and not ignored_by((_made(rules.include),), file):
                 return "not among the included"
         return ""
 
@@ -52,7 +59,10 @@ def _made(globs: tuple[str, ...]) -> Rules:
 
 
 def upwards(location: str) -> Iterator[str]:
-    """A location and the folders above it, innermost first."""
+    """A location and the files and folders above it, innermost first."""
     while location:
         yield location
-        location = location.rpartition("/")[0]
+        if location.endswith(MARK[0]) and container_of(f"{location}/.") is not None:
+            location = location.removesuffix(MARK[0])
+        else:
+            location = location.rpartition("/")[0]

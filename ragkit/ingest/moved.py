@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load import fingerprint
+from ragkit.ingest.load.members import container_of
 from ragkit.ingest.plan import PRUNE_SHARE
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _candidates(
     old: str, paths: Sequence[str | Path], known: Sequence[DocumentInfo]
 ) -> Iterator[FolderMove]:
     """Where a missing folder may be, with something of it: a path, or below that by its name."""
-    places = [(d, f"{d.root}/{d.path}") for d in known]
+    places = [(d, f"{d.root}/{d.path}") for d in known if container_of(d.path) is None]
     below = [(d, place[len(old) + 1 :]) for d, place in places if place.startswith(f"{old}/")]
     for path in map(absolute, paths):
         for new in (path, f"{path}/{Path(old).name}"):

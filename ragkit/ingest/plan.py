@@ -17,6 +17,7 @@ from ragkit.ingest.load import (
     walk_files,
 )
 from ragkit.ingest.load.document import document_path
+from ragkit.ingest.load.members import MARK, container_of
 from ragkit.records import FileOutcome
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class PlannedFile:
     """A file to load. ``previous`` is its document in the index, if there is one.
 
     ``file`` is a text, since a `Path` takes three times the memory, and a plan may hold many.
+    ``members`` are the documents within the file that the index has; one of these is planned
+    when the file is read.
     """
 
     file: str
@@ -46,6 +49,8 @@ class PlannedFile:
     size_bytes: int
     previous: DocumentInfo | None = None
     moved_from: str | None = None
+    members: tuple[DocumentInfo, ...] = ()
+    is_member: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,14 +253,17 @@ class _Sight:
 
     def hides(self, location: str) -> bool:
         """Whether a document is out of sight."""
-        return any(_is_below(location, hidden) for hidden in self.out_of_sight)
+        return any(
+            _is_below(location, hidden) or location.startswith(hidden + MARK)
+            for hidden in self.out_of_sight
+        )
 
 
 def _compared(
     walked: Iterable[_Found], documents: Mapping[str, DocumentInfo], choices: Choices
 ) -> _Sight:
     """Tell new and changed files from unchanged ones, and both from what cannot be loaded."""
-    sight, folders = _Sight(), dict[str, Path]()
+    sight, folders, inside = _Sight(), dict[str, Path](), _by_container(documents)
     for entry, root, path, location in walked:
         if entry.status == "unreadable":
             sight.out_of_sight.append(location)
@@ -263,19 +271,50 @@ def _compared(
         elif entry.status == "skipped":
             sight.skipped.append(FileOutcome(path, entry.reason))
         elif reason := choices.left_out(location):
-            sight.left_out.add(location)
+            sight.left_out.update((location, *map(_location, inside.get(location, ()))))
             sight.skipped.append(FileOutcome(path, reason))
         else:
-            sight.present.add(location)
+            members = inside.get(location, ())
+            sight.present.update((location, *map(_location, members)))
             previous, doc_id = documents.get(location), make_doc_id(root, path)
             is_same = previous is not None and previous.doc_id == doc_id
-            if previous and is_same and _hash(entry.path) == previous.file_sha256:
-                sight.unchanged.append(previous)
+            is_whole = previous is None or _has_all(previous, members, choices)
+            if previous and is_same and is_whole and _hash(entry.path) == previous.file_sha256:
+                sight.unchanged.extend((previous, *members))
                 continue
             folder = folders.setdefault(root, Path(root))  # one for many files
             size = entry.size_bytes
-            sight.load.append(PlannedFile(str(entry.path), folder, path, doc_id, size, previous))
+            planned = PlannedFile(str(entry.path), folder, path, doc_id, size, previous)
+            sight.load.append(replace(planned, members=tuple(members)) if members else planned)
     return sight
+
+
+def _by_container(documents: Mapping[str, DocumentInfo]) -> dict[str, list[DocumentInfo]]:
+    """The documents within files, by the locations of the files."""
+    found: dict[str, list[DocumentInfo]] = {}
+    for location, document in documents.items():
+        if MARK in location and (within := container_of(document.path)):
+            found.setdefault(f"{document.root}/{within[0]}", []).append(document)
+    return found
+
+
+def _has_all(outer: DocumentInfo, members: Sequence[DocumentInfo], choices: Choices) -> bool:
+    """Whether the index has what lies within a file, as it was when it was read.
+
+    Not if a member failed then, was left out by a rule that is new, or was lost with a run that
+    was killed, or when the file was moved.
+    """
+    if not (outer.members or members):
+        return True
+    if any(m.stale is not None or choices.left_out(_location(m)) for m in members):
+        return False
+    within = _location(outer) + MARK
+    removed = sum(location.startswith(within) for location in choices.removed)
+    return len(members) + removed >= outer.members
+
+
+def _location(document: DocumentInfo) -> str:
+    return f"{document.root}/{document.path}"
 
 
 @dataclass(frozen=True, slots=True)

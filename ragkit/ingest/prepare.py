@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
 from ragkit.ingest.child import close_pipes, ending, pipes, start_child
-from ragkit.ingest.load import Formats, Parser, load_document
+from ragkit.ingest.load import Formats, Parser, load_file
 from ragkit.ingest.split import embedding_text, split
 from ragkit.records import Chunk
 
@@ -45,12 +45,21 @@ PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep
 _log = logging.getLogger(__name__)
 
 
+class PreparedMember(NamedTuple):
+    """A file within a file, made ready, or why it cannot be."""
+
+    path: str
+    size_bytes: int
+    result: Prepared | LoadError
+
+
 class Prepared(NamedTuple):
-    """A document, its chunks in order, and the text to embed for each."""
+    """A document, its chunks in order, the text to embed for each, and the files in its file."""
 
     document: Document
     chunks: list[Chunk]
     texts: list[str]
+    members: Sequence[PreparedMember] = ()
 
     @classmethod
     def of(cls, document: Document, chunks: list[Chunk]) -> Prepared:
@@ -102,7 +111,16 @@ class Preparer:
                     yield LoadError("needs more memory than there is", Path(file))
 
     def _one(self, file: str | Path, root: Path, parser: Parser) -> Prepared:
-        document = load_document(Path(file), root=root, settings=self.load, parser=parser)
+        loaded = load_file(Path(file), root=root, settings=self.load, parser=parser)
+        members = [
+            PreparedMember(
+                path, size, result if isinstance(result, LoadError) else self._of(result)
+            )
+            for path, size, result in loaded.members
+        ]
+        return self._of(loaded.document)._replace(members=members)
+
+    def _of(self, document: Document) -> Prepared:
         row = self.formats.of_kind(document.kind)
         structure = row.structure if row else None
         chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))
@@ -186,20 +204,25 @@ def _packed(result: Prepared | LoadError) -> Any:  # noqa: ANN401 -- what `_unpa
     if isinstance(result, LoadError):
         return isinstance(result, UnsupportedFormatError), str(result)
     chunks = [(c.chunk_id, c.start, c.end, c.heading, c.page, c.tokens) for c in result.chunks]
-    return result.document, chunks, result.texts
+    members = [(m.path, m.size_bytes, _packed(m.result)) for m in result.members]
+    return result.document, chunks, result.texts, members
 
 
 def _unpacked(packed: Any, file: Path) -> Prepared | LoadError:  # noqa: ANN401 -- of `_packed`
     match packed:
         case (bool(is_unsupported), message):
             return (UnsupportedFormatError if is_unsupported else LoadError)(message, file)
-        case (document, places, texts):
+        case (document, places, texts, inner):
             doc_id, text = document.doc_id, document.text
             chunks = [
                 Chunk(chunk_id, doc_id, i, start, end, text[start:end], heading, page, tokens)
                 for i, (chunk_id, start, end, heading, page, tokens) in enumerate(places)
             ]
-            return Prepared(document, chunks, texts)
+            members = [
+                PreparedMember(path, size, _unpacked(result, Path(path)))
+                for path, size, result in inner
+            ]
+            return Prepared(document, chunks, texts, members)
     msg = "a reply is a document or a failure"
     raise pickle.UnpicklingError(msg)
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.account import IngestReportBuilder
 from ragkit.ingest.commits import Commits
+from ragkit.ingest.load.members import MARK
+from ragkit.ingest.plan import PlannedFile
 from ragkit.ingest.prepare import Prepared, own_title
 from ragkit.ingest.split import embedding_text
 from ragkit.ingest.texts import Texts
-from ragkit.records import FileOutcome, to_json
+from ragkit.records import MEMBERS, FileOutcome, make_doc_id, to_json
 from ragkit.system import defer_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ragkit.ingest.plan import Plan, PlannedFile
+    from ragkit.ingest.plan import Plan
     from ragkit.ingest.prepare import Preparer
     from ragkit.ingest.texts import Embedding
     from ragkit.protocols import StoreWriter, VectorStore
@@ -175,17 +177,62 @@ class Ingest:
         with defer_interrupt():
             self._store_waiting()
 
-    def _load(self, planned: PlannedFile, result: Prepared | LoadError) -> None:
+    def _load(self, planned: PlannedFile, result: Prepared | LoadError) -> bool:
+        """Store a file; returns whether the index has a document of it then."""
         if isinstance(result, LoadError):
             is_unsupported = isinstance(result, UnsupportedFormatError)
             with defer_interrupt():
-                self._give_up(planned, str(result), is_unsupported=is_unsupported)
-            return
+                is_kept = self._give_up(planned, str(result), is_unsupported=is_unsupported)
+                self._keep_members(planned, f"its file: {result}")
+            return is_kept
+        if result.members or planned.members:
+            result = self._load_members(planned, result)
         self._add(planned, result)
+        return True
+
+    def _keep_members(self, planned: PlannedFile, reason: str) -> None:
+        """Keep the documents within a file that cannot be read, those of an older index too."""
+        for member in planned.members:
+            self._commits.writer.mark_stale(member.doc_id, reason)
+        if self._older is None or planned.is_member:
+            return
+        for kept in self._older.documents():
+            if kept.root == str(planned.root) and kept.path.startswith(planned.path + MARK):
+                self._take_over(replace(kept, stale=reason))
+
+    def _load_members(self, planned: PlannedFile, outer: Prepared) -> Prepared:
+        """Store the documents within a file, before that of the file, which says they are there.
+
+        Returns:
+            The file's document, with the number of them.
+        """
+        root, before = outer.document.root, {m.path: m for m in planned.members}
+        builder = self._account.builder
+        stored = 0
+        for path, size, result in outer.members:
+            if reason := self._plan.choices.left_out(f"{root}/{path}"):
+                builder.skipped.append(FileOutcome(path, reason))
+                continue
+            previous = before.pop(path, None)
+            member = PlannedFile(
+                planned.file, planned.root, path, make_doc_id(root, path), size, previous,
+                is_member=True,
+            )  # fmt: skip
+            if previous is not None and _is_same(previous, result):
+                builder.unchanged.append(previous)
+                stored += 1
+            else:
+                builder.members.append(member)
+                stored += self._load(member, result)
+        with defer_interrupt():
+            self._commits.writer.remove([gone.doc_id for gone in before.values()])
+            builder.removed += before.values()
+        metadata = outer.document.metadata | ({MEMBERS: stored} if stored else {})
+        return outer._replace(document=replace(outer.document, metadata=metadata))
 
     def _add(self, planned: PlannedFile | None, prepared: Prepared) -> None:
         """Store a document, now or when its vectors are there."""
-        document, chunks, texts = prepared
+        document, chunks, texts, _ = prepared
         keys = self._texts.keys(texts)
         known = self._texts.known(keys)
         new = {k: text for k, text in zip(keys, texts, strict=bool(keys)) if k not in known}
@@ -193,6 +240,8 @@ class Ingest:
         self._account.builder.reused += len(keys) - sum(not self._texts.was_sent(k) for k in new)
         if new and self._texts.is_on and not self._texts.is_full:
             needed = self._texts.send(list(new), list(new.values()), document.path)
+        if prepared.members and self._waiting:  # they are stored first
+            needed = max(needed, self._waiting[-1].texts_needed)
         item = _Waiting(planned, document, chunks, keys, needed, time.monotonic())
         with defer_interrupt():
             if needed > self._texts.back:
@@ -268,8 +317,12 @@ class Ingest:
             self._commits.add_words(item.document, item.chunks, item.keys)
         self._account.stored(item.planned, item.document, len(item.chunks))
 
-    def _give_up(self, planned: PlannedFile, reason: str, *, is_unsupported: bool = False) -> None:
-        """Account for a file that cannot be indexed; its older chunks, if any, stay."""
+    def _give_up(self, planned: PlannedFile, reason: str, *, is_unsupported: bool = False) -> bool:
+        """Account for a file that cannot be indexed; its older chunks, if any, stay.
+
+        Returns:
+            Whether there are any.
+        """
         previous = planned.previous
         if previous is None and self._older is not None:
             content = self._older.content(planned.doc_id)
@@ -278,11 +331,12 @@ class Ingest:
                 self._store_waiting()
                 self._commits.writer.mark_stale(planned.doc_id, reason)
                 self._account.gave_up(planned, reason, is_kept=True)
-                return
+                return True
         if previous is not None:
             self._commits.writer.mark_stale(previous.doc_id, reason)
         is_kept = previous is not None
         self._account.gave_up(planned, reason, is_kept=is_kept, is_unsupported=is_unsupported)
+        return is_kept
 
     def _embed_waiting(self) -> None:
         """Make the vectors that chunks wait for: of this run, and of those that ended early."""
@@ -342,6 +396,14 @@ class Ingest:
         return bool(left)
 
 
+def _is_same(previous: DocumentInfo, result: Prepared | LoadError) -> bool:
+    """Whether a document within a file is as the index has it."""
+    if previous.stale is not None or isinstance(result, LoadError):
+        return False
+    now = result.document
+    return (now.doc_id, now.file_sha256) == (previous.doc_id, previous.file_sha256)
+
+
 def _grouped(items: Iterator[T], count: int) -> Iterator[list[T]]:
     while group := list(islice(items, count)):
         yield group
@@ -380,16 +442,18 @@ class _Account:
         self.builder.chunks += chunks
         if planned is not None:
             self.builder.stored(planned, document, chunks)
-            self._bytes_done += document.size_bytes
-        self._advance(document.path)
+        if planned is None or not planned.is_member:
+            self._bytes_done += document.size_bytes if planned else 0
+            self._advance(document.path)
 
     def gave_up(
         self, planned: PlannedFile, reason: str, *, is_kept: bool, is_unsupported: bool = False
     ) -> None:
         """Note that a file could not be indexed."""
         self.builder.gave_up(planned, reason, is_kept=is_kept, is_unsupported=is_unsupported)
-        self._bytes_done += planned.size_bytes
-        self._advance(planned.path)
+        if not planned.is_member:
+            self._bytes_done += planned.size_bytes
+            self._advance(planned.path)
 
     def _advance(self, path: str) -> None:
         self._files_done += 1

@@ -20,6 +20,7 @@ from ragkit.errors import (
 from ragkit.ingest.account import planned_report
 from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
+from ragkit.ingest.load.members import container_of
 from ragkit.ingest.moved import absolute, find_moves, follow_moves
 from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
@@ -416,7 +417,8 @@ def _file_of(sources: Sequence[str], path: str | Path, kept: set[str]) -> str:
 
 
 def _with_parents(path: Path) -> set[Path]:
-    return {path, *path.parents}
+    within = container_of(path.as_posix())
+    return {path, *path.parents, *(_with_parents(Path(within[0])) if within else ())}
 
 
 def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> IndexReport:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load import load_document, make_doc_id
+from ragkit.ingest.load.members import container_of
 from ragkit.text.markdown import headings_above
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def check_citation(citation: Citation, resolver: CitationResolver) -> CitationCh
     path = Path(info.root) / info.path
     document = resolver.load(info)
     if isinstance(document, LoadError):
-        if path.exists():
+        within = container_of(path.as_posix())
+        if path.exists() or (within and Path(within[0]).exists()):
             return CitationCheck(
                 citation, "unreadable", f"it cannot be read: {document}", str(path)
             )

@@ -266,8 +266,8 @@ def test_word_text_is_what_its_reader_sees(load: Loader) -> None:
     assert (document.text, document.title) == ("kept inserted\n\nin a control", "Named")
 
 
-def test_an_encrypted_word_document_is_named_as_that(load: Loader) -> None:
-    with pytest.raises(LoadError, match="is encrypted, or an old"):
+def test_an_old_word_document_under_the_name_of_a_new_one_is_named_as_that(load: Loader) -> None:
+    with pytest.raises(LoadError, match=r"is an old \.doc file"):
         load("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500))
 
 

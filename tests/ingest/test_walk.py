@@ -16,6 +16,7 @@ import pytest
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
 from ragkit.ingest.load import WalkEntry, walk_files
+from ragkit.ingest.load.content import NOT_TEXT
 
 SETTINGS = LoadSettings()
 
@@ -62,7 +63,7 @@ def test_every_file_that_is_left_out_has_its_reason(tmp_path: Path) -> None:
         ".hidden.md": "hidden",
         "big.txt": "larger than 0.001 MB",
         "empty.txt": "empty",
-        "noname": "no reader for a name without a suffix",
+        "noname": NOT_TEXT,
         "photo.xyz": "no reader for .xyz",
     }
 

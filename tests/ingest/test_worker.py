@@ -114,14 +114,24 @@ def _crash(pid: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps the limit")
-def test_a_zip_bomb_meets_the_memory_limit_and_the_next_file_parses() -> None:
-    bomb = make_files.docx_bomb(megabytes=100)
-    assert len(bomb) < 150_000
+def test_a_file_that_needs_too_much_memory_fails_and_the_next_file_parses() -> None:
+    body = "".join(f"<w:p><w:r><w:t>{i}</w:t></w:r></w:p>" for i in range(400_000))
+    large = make_files.word_package(body)
+    page = b"<b><p>" * 1_000_000
     with Parser(replace(SETTINGS, parse_memory_mb=160)) as parser:
         for _ in range(2):
             with pytest.raises(LoadError, match="its parser needs more than 160 MB"):
-                text_of(parser, bomb, "docx")
+                text_of(parser, large, "docx")
+            with pytest.raises(LoadError, match="its parser needs more than 160 MB"):
+                text_of(parser, page, "html")
             assert text_of(parser) == "# Title\n\nwords"
+
+
+def test_a_zip_bomb_is_not_unpacked() -> None:
+    bomb = make_files.docx_bomb(megabytes=100)
+    assert len(bomb) < 150_000
+    with Parser(SETTINGS) as parser, pytest.raises(LoadError, match="like a zip bomb"):
+        text_of(parser, bomb, "docx")
 
 
 def test_a_file_with_more_text_than_a_file_may_have_is_refused() -> None:

@@ -11,8 +11,11 @@ Usage::
 
 from ragkit.ingest.load.document import (
     Fingerprint,
+    LoadedFile,
+    LoadedMember,
     fingerprint,
     load_document,
+    load_file,
     relative_path,
     root_folder,
 )
@@ -25,11 +28,14 @@ __all__ = [
     "Fingerprint",
     "Format",
     "Formats",
+    "LoadedFile",
+    "LoadedMember",
     "Parsed",
     "Parser",
     "WalkEntry",
     "fingerprint",
     "load_document",
+    "load_file",
     "make_doc_id",
     "relative_path",
     "root_folder",

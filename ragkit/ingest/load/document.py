@@ -6,26 +6,44 @@ import hashlib
 import os
 import stat
 import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.load.content import (
+    NOT_TEXT,
+    gunzip,
+    has_suffix,
+    is_gzipped,
+    kind_by_content,
+)
 from ragkit.ingest.load.formats import no_reader
+from ragkit.ingest.load.members import (
+    ARCHIVE_LEFT_OUT,
+    ARCHIVES,
+    DEEPEST_MEMBER,
+    MARK,
+    MOST_MEMBERS,
+    container_of,
+)
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
 from ragkit.records import Document, make_doc_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from io import BufferedReader
 
     from ragkit.config import LoadSettings
-    from ragkit.ingest.load.formats import Parsed, Structure
+    from ragkit.ingest.load.formats import Format, Parsed, Structure
+    from ragkit.ingest.load.members import Member
     from ragkit.ingest.load.parser import Parser
 
 T = TypeVar("T")
 
 _HEADINGS: dict[Structure, Callable[[str], str]] = {"markdown": markdown_title, "rst": rst_title}
 _TRIES = 2  # a file that changes while it is read is read once more
+_FAILED_SHOWN = 5
 _DOC_ID_DIGITS = 32  # 128 bits: no two of any number of documents will meet
 # Without O_NONBLOCK, opening a FIFO waits for its writer for ever.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -39,8 +57,51 @@ class Fingerprint(NamedTuple):
     mtime_ns: int
 
 
+class LoadedMember(NamedTuple):
+    """A file within a file: its document, or why there is none."""
+
+    path: str
+    size_bytes: int
+    result: Document | LoadError
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether something is wrong with it; one of no known kind is only left out."""
+        left_out = isinstance(self.result, UnsupportedFormatError)
+        return isinstance(self.result, LoadError) and not left_out
+
+
+class LoadedFile(NamedTuple):
+    """A file's document, and those of the files in it."""
+
+    document: Document
+    members: tuple[LoadedMember, ...] = ()
+
+
 def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Parser) -> Document:
-    """Load one file.
+    """Load one file, or one within a file: ``mail.eml!/a.pdf``; see `load_file`.
+
+    Raises:
+        UnsupportedFormatError, LoadError: As for `load_file`; the file holds no such file.
+    """
+    folder = root_folder(root)
+    relative = relative_path(path, folder)
+    within = container_of(relative)
+    if within is None or os.path.lexists(path):
+        return load_file(path, root=root, settings=settings, parser=parser).document
+    outer = Path(folder, within[0])
+    loaded = load_file(outer, root=root, settings=settings, parser=parser)
+    found = next((m.result for m in loaded.members if m.path == relative), None)
+    if isinstance(found, LoadError):
+        raise found
+    if found is None:
+        msg = f"{within[0]} holds no {within[1]}"
+        raise LoadError(msg, path)
+    return found
+
+
+def load_file(path: Path, *, root: Path, settings: LoadSettings, parser: Parser) -> LoadedFile:
+    """Load one file, and the files in it, such as the attachments of a mail.
 
     The bytes that are hashed are those that are parsed. A file whose size or time changes while
     it is read is read once more, so what comes back is one state of it, never a mixture.
@@ -58,26 +119,103 @@ def load_document(path: Path, *, root: Path, settings: LoadSettings, parser: Par
     """
     folder = root_folder(root)
     relative = relative_path(path, folder)
-    row = parser.formats.find(relative)
-    if row is None:
+    if parser.formats.find(relative) is None and has_suffix(relative):
         raise UnsupportedFormatError(no_reader(relative), path)
     data, mark = _read(path, int(settings.max_file_mb * 1_000_000))
-    parsed = parser.parse(row.kind, data, printable(str(path)))
-    root_text = printable(folder.as_posix())
-    return Document(
-        doc_id=make_doc_id(root_text, relative),
-        root=root_text,
-        path=relative,
-        title=_title(parsed, row.structure, relative),
-        kind=row.kind,
-        text=parsed.text,
-        file_sha256=mark.file_sha256,
-        size_bytes=mark.size_bytes,
-        mtime_ns=mark.mtime_ns,
-        encoding=parsed.encoding,
-        pages=parsed.pages,
-        metadata=parsed.metadata,
-    )
+    loading = _Loading(printable(folder.as_posix()), settings, parser, mark.mtime_ns)
+    document, inner = loading.document(relative, data, mark.file_sha256)
+    document = replace(document, size_bytes=mark.size_bytes)
+    members = tuple(loading.members(relative, inner))
+    failed = [f"{m.path[len(relative) + len(MARK) :]}: {m.result}" for m in members if m.is_failed]
+    if failed:
+        told = [f"the file in it {reason}" for reason in failed[:_FAILED_SHOWN]]
+        if len(failed) > _FAILED_SHOWN:
+            told.append(f"{len(failed) - _FAILED_SHOWN} more files in it could not be read")
+        document.metadata["notes"] = [*document.metadata.get("notes", ()), *told]
+    return LoadedFile(document, members)
+
+
+@dataclass(slots=True)
+class _Loading:
+    """The loading of one file: what all documents that come of it have in common."""
+
+    root: str
+    settings: LoadSettings
+    parser: Parser
+    mtime_ns: int
+    count: int = 0
+
+    def document(
+        self, path: str, data: bytes, file_sha256: str
+    ) -> tuple[Document, tuple[Member, ...]]:
+        """Parse the bytes of a file, and give the files in it."""
+        name = f"{self.root}/{path}"
+        row = self.parser.formats.find(path)
+        if row is None and has_suffix(path):
+            raise UnsupportedFormatError(no_reader(path), name)
+        is_told = row is not None
+        row = row or _by_content(data, self.parser, name)
+        if row.kind in ARCHIVES and not self.settings.archives:
+            raise UnsupportedFormatError(ARCHIVE_LEFT_OUT, name)
+        size = len(data)
+        if is_gzipped(path):
+            data = gunzip(data, int(self.settings.max_file_mb * 1_000_000), name)
+        parsed = self.parser.parse(row.kind, data, name)
+        metadata = dict(parsed.metadata)
+        if not is_told:
+            told = f"its name has no suffix: it was read as {row.kind}, which its content is"
+            metadata["notes"] = [*metadata.get("notes", ()), told]
+        document = Document(
+            doc_id=make_doc_id(self.root, path),
+            root=self.root,
+            path=path,
+            title=_title(parsed, row.structure, path),
+            kind=row.kind,
+            text=parsed.text,
+            file_sha256=file_sha256,
+            size_bytes=size,
+            mtime_ns=self.mtime_ns,
+            encoding=parsed.encoding,
+            pages=parsed.pages,
+            metadata=metadata,
+        )
+        return document, parsed.members
+
+    def members(
+        self, path: str, members: Sequence[Member], depth: int = 1
+    ) -> Iterator[LoadedMember]:
+        """Load the files in a file, and those in them."""
+        for member in members:
+            inner_path = f"{path}{MARK}{member.name}"
+            inner: tuple[Member, ...] = ()
+            try:
+                result: Document | LoadError
+                result, inner = self._member(inner_path, member, depth)
+            except LoadError as exc:
+                result = exc
+            except MemoryError:
+                result = LoadError("needs more memory than there is", inner_path)
+            yield LoadedMember(inner_path, len(member.data), result)
+            if inner:
+                yield from self.members(inner_path, inner, depth + 1)
+
+    def _member(self, path: str, member: Member, depth: int) -> tuple[Document, tuple[Member, ...]]:
+        self.count += 1
+        if member.is_unwanted:
+            raise UnsupportedFormatError(member.reason, path)
+        reason = member.reason
+        if self.count > MOST_MEMBERS:
+            reason = f"the file holds more than {MOST_MEMBERS:,} files"
+        elif depth > DEEPEST_MEMBER:
+            reason = f"lies deeper than {DEEPEST_MEMBER} files within each other"
+        elif len(member.data) > self.settings.max_file_mb * 1_000_000:
+            reason = f"larger than {self.settings.max_file_mb:g} MB"
+        if reason:
+            raise LoadError(reason, path)
+        if not member.data:
+            msg = "empty"
+            raise UnsupportedFormatError(msg, path)
+        return self.document(path, member.data, hashlib.sha256(member.data).hexdigest())
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -171,6 +309,15 @@ def _consistent(path: Path, read: Callable[[BufferedReader, int], T]) -> tuple[T
             return result, after
     msg = "changes while it is read"
     raise LoadError(msg, path)
+
+
+def _by_content(data: bytes, parser: Parser, name: str) -> Format:
+    """The format of a file whose name tells none."""
+    kind = kind_by_content(data)
+    row = parser.formats.of_kind(kind) if kind else None
+    if row is None:
+        raise UnsupportedFormatError(NOT_TEXT, name)
+    return row
 
 
 def _title(parsed: Parsed, structure: Structure, relative: str) -> str:

@@ -23,8 +23,10 @@ from ragkit.text.patterns import late_pattern
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ragkit.ingest.load.members import Member
+
 Reader: TypeAlias = Callable[[bytes, str], "Parsed"]
-Structure = Literal["plain", "markdown", "rst", "code", "rows"]
+Structure = Literal["plain", "markdown", "rst", "code", "rows", "sheets"]
 """How headings, lists and tables are written in a text, which the splitter goes by."""
 
 GROUP = "ragkit.readers"
@@ -41,6 +43,8 @@ class Parsed:
     ``title`` is empty and ``encoding`` None if the file names none; ``pages`` hold offsets in
     ``text``, in order. ``metadata`` are JSON values, kept with the document; of these, ``notes``
     are sentences on what is wrong with the file (see `ragkit.records.reading_notes`).
+    ``members`` are the files in the file, such as a mail's attachments, which are documents of
+    their own.
     """
 
     text: str
@@ -48,6 +52,7 @@ class Parsed:
     encoding: str | None = None
     pages: tuple[Page, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
+    members: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +204,119 @@ FORMATS = (
     ),
     Format(
         "docx",
-        _suffixes("docx"),
+        _suffixes("docx docm dotx dotm"),
         f"{_READERS}.docx:read_docx",
         "markdown",
         about="What Word shows: headings, lists, tables, notes, comments, headers and footers. "
         "Hidden and struck-out text is left out.",
+    ),
+    Format(
+        "doc",
+        _suffixes("doc dot"),
+        f"{_READERS}.old_office:read_doc",
+        "markdown",
+        about="As `docx`, through an installed LibreOffice; skipped with a hint without one.",
+    ),
+    Format(
+        "pptx",
+        _suffixes("pptx pptm ppsx ppsm potx potm"),
+        f"{_READERS}.pptx:read_pptx",
+        "markdown",
+        about="The slides in their order, each a page: titles, points, tables, charts, notes and "
+        "comments. Hidden slides are left out and told.",
+    ),
+    Format(
+        "ppt",
+        _suffixes("ppt pps pot"),
+        f"{_READERS}.old_office:read_ppt",
+        "markdown",
+        about="As `pptx`, through an installed LibreOffice; skipped with a hint without one.",
+    ),
+    Format(
+        "xlsx",
+        _suffixes("xlsx xlsm xltx xltm xlsb"),
+        f"{_READERS}.sheets:read_sheets",
+        "sheets",
+        about="Each row as `column: value`, each sheet a page below its name. Dates are ISO 8601, "
+        "numbers as their cells show them. Hidden sheets are left out and told.",
+    ),
+    Format(
+        "xls",
+        _suffixes("xls xlt"),
+        f"{_READERS}.sheets:read_sheets",
+        "sheets",
+        about="As `xlsx`; numbers are plain.",
+    ),
+    Format(
+        "ods",
+        _suffixes("ods ots"),
+        f"{_READERS}.sheets:read_sheets",
+        "sheets",
+        about="As `xlsx`; percentages and amounts as their cells show them.",
+    ),
+    Format(
+        "odt",
+        _suffixes("odt ott"),
+        f"{_READERS}.odf:read_odt",
+        "markdown",
+        about="What LibreOffice shows: headings, lists, tables, formulas, notes and comments.",
+    ),
+    Format(
+        "odp",
+        _suffixes("odp otp"),
+        f"{_READERS}.odf:read_odp",
+        "markdown",
+        about="The slides, each a page, with their notes. Hidden slides are left out and told.",
+    ),
+    Format(
+        "rtf",
+        _suffixes("rtf"),
+        f"{_READERS}.rtf:read_rtf",
+        "markdown",
+        about="Headings, tables, lists and footnotes, without hidden text. Needs the extra "
+        "`office`.",
+    ),
+    Format(
+        "epub",
+        _suffixes("epub"),
+        f"{_READERS}.epub:read_epub",
+        "markdown",
+        about="The chapters in reading order, each a page, without cover and table of contents.",
+    ),
+    Format(
+        "eml",
+        _suffixes("eml"),
+        f"{_READERS}.mail:read_eml",
+        "markdown",
+        about="Sender, receivers, date, subject and text of a mail. Its attachments are documents "
+        "of their own.",
+    ),
+    Format(
+        "msg",
+        _suffixes("msg"),
+        f"{_READERS}.msg:read_msg",
+        "markdown",
+        about="As `eml`, from Outlook. Needs the extra `office`.",
+    ),
+    Format(
+        "mbox",
+        _suffixes("mbox"),
+        f"{_READERS}.mail:read_mbox",
+        "markdown",
+        names=("mbox",),
+        about="Many mails, each a page.",
+    ),
+    Format(
+        "zip",
+        _suffixes("zip"),
+        f"{_READERS}.archives:read_zip",
+        about="With `load.archives=true`: the list of its files, which are documents of their own.",
+    ),
+    Format(
+        "tar",
+        _suffixes("tar tgz tbz2 txz"),
+        f"{_READERS}.archives:read_tar",
+        about="As `zip`, packed or not.",
     ),
     Format(
         "html",
@@ -266,8 +379,15 @@ class Formats:
             >>> rows = map(Formats().find, ("notes/Plan.MD", "Makefile", "photo.png"))
             >>> [row and row.kind for row in rows]
             ['markdown', 'code', None]
+
+        A packed file is of the format of what is packed: ``log.txt.gz`` is text.
         """
         base = posixpath.basename(name).lower()
+        found = self._find(base)
+        inner = base.removesuffix(".gz")
+        return self._find(inner) if found is None and "." in inner.strip(".") else found
+
+    def _find(self, base: str) -> Format | None:
         stem, dot, suffix = base.rpartition(".")
         key = f"*.{suffix}" if dot and stem else base
         if key not in self._by_key:

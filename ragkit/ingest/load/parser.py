@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.child import close_pipes, ending, pipes, start_child
+from ragkit.ingest.load.aids import ReadingAids, with_aids
 from ragkit.ingest.load.formats import Formats, read_with
 from ragkit.ingest.load.frames import read_frame, unpack_parsed, write_frame
 
@@ -39,11 +40,15 @@ class Parser:
 
     Attributes:
         formats: As above.
+
+    Raises:
+        ConfigError: The file of passwords cannot be read.
     """
 
     def __init__(self, settings: LoadSettings, formats: Formats | None = None) -> None:
         self.formats = formats or Formats()
         self._settings = settings
+        self._aids = ReadingAids.of(settings)
         self._child: subprocess.Popen[bytes] | None = None
         self._served = 0
         self._lock = threading.Lock()
@@ -84,7 +89,8 @@ class Parser:
             raise UnsupportedFormatError(msg, name)
         reader = row.reader
         if not isinstance(reader, str) or not row.sandboxed:
-            return read_with(reader, data, name)
+            with with_aids(self._aids):
+                return read_with(reader, data, name)
         with self._lock:
             used_before = self._served > 0 and self._alive()
             header, body = self._exchange(reader, data, name)
@@ -116,8 +122,9 @@ class Parser:
         timer.daemon = True
         timer.start()
         reply = None
+        header = {"reader": reader, "name": name, "aids": self._aids.packed()}
         try:
-            reply = self._transfer(child, {"reader": reader, "name": name}, data)
+            reply = self._transfer(child, header, data)
         except OverflowError as exc:
             msg = f"holds more than {self._settings.max_file_mb:g} MB of text"
             raise LoadError(msg, name) from exc

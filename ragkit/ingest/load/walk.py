@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ragkit.errors import LoadError
+from ragkit.ingest.load.content import NOT_TEXT, has_suffix, kind_of_file
 from ragkit.ingest.load.document import document_path, is_within, root_folder
 from ragkit.ingest.load.formats import Formats, no_reader
 from ragkit.ingest.load.ignore import IGNORE_FILES, Rules, ignored_by, make_rules, read_ignore_file
+from ragkit.ingest.load.members import ARCHIVE_LEFT_OUT, ARCHIVES
 from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -119,15 +121,24 @@ class _Walk:
         reason = ""
         if not stat.S_ISREG(info.st_mode):
             reason = "not a regular file"
-        elif self._formats.find(relative) is None:
+        elif self._formats.find(relative) is None and (has_suffix(relative) or info.st_size == 0):
             reason = no_reader(relative)
         elif info.st_size == 0:
             reason = "empty"
         elif info.st_size > self._most_bytes:
             reason = f"larger than {self._settings.max_file_mb:g} MB"
+        else:
+            reason = self._unread(path, relative)
         if reason:
             return _skip(path, relative, reason)
         return WalkEntry(Path(path), relative, "file", "", info.st_size, info.st_mtime_ns)
+
+    def _unread(self, path: str, relative: str) -> str:
+        """Why a file of a sound size is left out all the same, "" if it is not."""
+        row = self._formats.find(relative)
+        if row is None:
+            return "" if kind_of_file(path) else NOT_TEXT
+        return ARCHIVE_LEFT_OUT if row.kind in ARCHIVES and not self._settings.archives else ""
 
     def _children(self, folder: _Folder) -> Iterator[WalkEntry | _Folder]:
         try:

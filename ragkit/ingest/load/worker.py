@@ -14,6 +14,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.load.aids import ReadingAids, with_aids
 from ragkit.ingest.load.formats import read_with
 from ragkit.ingest.load.frames import pack_parsed, read_frame, write_frame
 
@@ -81,7 +82,8 @@ def _set_alarm(seconds: float) -> None:
 def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
     """Parse one file; whatever goes wrong becomes a reply."""
     try:
-        return pack_parsed(read_with(header["reader"], body, header["name"]))
+        with with_aids(ReadingAids.unpacked(header.get("aids", {}))):
+            return pack_parsed(read_with(header["reader"], body, header["name"]))
     except UnsupportedFormatError as exc:
         return _failure("unsupported", str(exc))
     except LoadError as exc:

@@ -305,6 +305,17 @@ def rows(text: str) -> list[Block]:
     return [b._replace(content="rows") for b in blocks]
 
 
+def sheets(text: str) -> list[Block]:
+    """Find the data rows of each sheet below its name, a heading of Markdown."""
+    blocks = BlockList(text)
+    for match in _SHEET.finditer(text):
+        blocks.heading(match.start(), match.end(), 1, match[1])
+    return [b if b.depth else b._replace(content="rows") for b in blocks]
+
+
+_SHEET = re.compile(r"(?:\A|(?<=\n\n))# ([^\n]*)(?=\n\n)")
+
+
 def _line_end(text: str, position: int) -> int:
     end = text.find("\n", position)
     return len(text) if end < 0 else end
@@ -316,4 +327,5 @@ SCANNERS: dict[Structure, Callable[[str], list[Block]]] = {
     "rst": rst,
     "code": code,
     "rows": rows,
+    "sheets": sheets,
 }

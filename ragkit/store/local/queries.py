@@ -21,6 +21,7 @@ from ragkit.records import (
     copy_fields,
     failed_pages,
     make_chunk_id,
+    member_count,
     reading_notes,
 )
 from ragkit.store.local.catalog import broken, check_seal, parsed
@@ -268,6 +269,7 @@ def _info(d: dict[str, Any], path: Path) -> DocumentInfo:
             "pages_without_text": tuple(blank),
             "failed_pages": failed_pages(metadata),
             "notes": reading_notes(metadata),
+            "members": member_count(metadata),
         }
     )
 

@@ -190,7 +190,7 @@ def _holds_rows(text: str, found: re.Match[str], delimiter: str, width: int) -> 
 
 def _lines(rows: Iterator[list[str]]) -> Iterator[str]:
     sample = list(islice(rows, SAMPLE_ROWS + 1 + _MOST_TITLES))
-    titles = _count_titles(sample)
+    titles = count_titles(sample)
     for row in sample[:titles]:
         yield " ".join(filter(None, row))
     sample = sample[titles:]
@@ -203,11 +203,12 @@ def _lines(rows: Iterator[list[str]]) -> Iterator[str]:
         header, body = first, chain(below, rows)
     if header and not below:
         yield "; ".join(cell for cell in header if cell)
-    yield from _explained(header, body)
+    yield from explained_lines(header, body)
 
 
-def _count_titles(rows: list[list[str]]) -> int:
-    """Count the rows above a table that hold one cell of text each."""
+def count_titles(rows: list[list[str]]) -> int:
+    """Count the rows above a table that hold one cell of text each, of the rows that begin it."""
+    rows = rows[: SAMPLE_ROWS + 1 + _MOST_TITLES]
     filled = [sum(map(bool, row)) for row in rows]
     if len(rows) < 3 or mode(filled) < 2:
         return 0
@@ -215,7 +216,12 @@ def _count_titles(rows: list[list[str]]) -> int:
     return count if count <= _MOST_TITLES and filled[count] >= mode(filled) - 1 else 0
 
 
-def _explained(header: list[str], body: Iterable[list[str]]) -> Iterator[str]:
+def explained_lines(header: list[str], body: Iterable[list[str]]) -> Iterator[str]:
+    """Write each row as a line that names its columns; empty cells are left out.
+
+    >>> list(explained_lines(["Craft", ""], [["yacht", "12"], ["", "3"]]))
+    ['Craft: yacht; column 2: 12', 'column 2: 3']
+    """
     for row in body:
         yield "; ".join(f"{_column(header, i)}: {cell}" for i, cell in enumerate(row) if cell)
 

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.load.formats import Parsed
-from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.docx_numbering import Numbering
-from ragkit.ingest.load.readers.docx_package import DocxPackage, Relation
 from ragkit.ingest.load.readers.docx_styles import (
     RunLook,
     Style,
@@ -24,6 +22,7 @@ from ragkit.ingest.load.readers.docx_styles import (
 from ragkit.ingest.load.readers.docx_symbols import known_symbols, symbol
 from ragkit.ingest.load.readers.formulas import MATH, linear_formula
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
+from ragkit.ingest.load.readers.open_xml import OpenXmlPackage, Relation
 from ragkit.ingest.load.readers.page_furniture import is_page_number
 from ragkit.text.raising import raise_text
 
@@ -55,7 +54,6 @@ _PICTURES = (
     "{http://schemas.openxmlformats.org/drawingml/2006/wordprocessingDrawing}docPr",
     "{urn:schemas-microsoft-com:vml}shape",
 )
-_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _UNKNOWN = "auto"
 """A colour that no text is near to: what lies behind a text box or in a styled table."""
 
@@ -76,7 +74,7 @@ def read_docx(data: bytes, name: str) -> Parsed:
     Raises:
         LoadError: The file is encrypted or broken.
     """
-    package = DocxPackage(data, name)
+    package = OpenXmlPackage(data, name, label="DOCX", main="word/document.xml")
     root = package.xml(package.main)
     relations = package.relations(package.main)
     shared = _Shared(
@@ -91,14 +89,14 @@ def read_docx(data: bytes, name: str) -> Parsed:
         colour = background.get(W + "color", "") if background is not None else ""
         body.write(root, ground=colour if len(colour) == 6 else None)
         body.write_margins(root)
-    return Parsed(body.writer.text(), _title(package), metadata=shared.metadata())
+    return Parsed(body.writer.text(), package.title(), metadata=shared.metadata())
 
 
 @dataclass
 class _Shared:
     """What all stories of a document have in common, and what is noted of them."""
 
-    package: DocxPackage
+    package: OpenXmlPackage
     styles: Styles
     numbering: Numbering
     name: str
@@ -116,12 +114,6 @@ class _Shared:
         notes += [f"its part {part} is missing or broken" for part in self.package.missing]
         notes += self.not_read
         return found | ({"notes": notes} if notes else {})
-
-
-def _title(package: DocxPackage) -> str:
-    properties = package.part_of("core-properties", package.relations(""))
-    found = properties.find(_TITLE) if properties is not None else None
-    return clean_title((found.text or "") if found is not None else "")
 
 
 class _Story:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_HEADING = late_pattern(
+HEADING_NAME = late_pattern(
     r"(?:heading|überschrift|titre|título|titulo|titolo|kop|rubrik|overskrift|otsikko|nagłówek"
     r"|nadpis|naslov|címsor|titlu|başlık|заголовок|επικεφαλίδα|标题|標題|見出し|제목) ?(\d)",
     re.IGNORECASE,
@@ -144,7 +144,7 @@ def _extended(base: Style, element: _Element) -> Style:
 
 
 def _level_by_name(name: str) -> int:
-    found = _HEADING.match(name)
+    found = HEADING_NAME.match(name)
     if found:
         return int(found[1])
     return 1 if name.casefold() in ("title", "titel") else 0

@@ -14,6 +14,7 @@ from ragkit.ingest.load.readers.html_hidden import HiddenParts, find_hidden
 from ragkit.ingest.load.readers.list_numbers import list_number
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 from ragkit.ingest.load.readers.text import decode_text
+from ragkit.ingest.load.readers.zip_parts import ran_out_of_memory
 from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -91,7 +92,12 @@ def _tree(text: str, name: str) -> Element | None:
     )
     if not text.strip():
         return None
-    root: Element | None = etree.fromstring(text.encode("utf-8"), parser)
+    try:
+        root: Element | None = etree.fromstring(text.encode("utf-8"), parser)
+    except etree.XMLSyntaxError as exc:
+        if ran_out_of_memory(exc):
+            raise MemoryError from exc
+        raise
     # What lies behind a limit would be missing without a word: markup errors alone are mended.
     limits = [e for e in parser.error_log.filter_from_fatals() if e.type_name in _LIMITS]
     if any(e.type_name == "ERR_NO_MEMORY" for e in limits):

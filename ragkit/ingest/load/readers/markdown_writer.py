@@ -52,6 +52,11 @@ class MarkdownWriter:
         """True within a table cell."""
         return self._cell is not None
 
+    @property
+    def in_table(self) -> bool:
+        """True while a table is open."""
+        return bool(self._tables)
+
     def add(self, text: str, shift: int = 0) -> None:
         """Append inline text; ``shift`` is 1 if it stands raised, -1 if lowered."""
         if not text:
@@ -82,7 +87,7 @@ class MarkdownWriter:
             return
         body = _tidy(self._take())
         if body:
-            self._lines.append((self._mark + body) if self._mark else _literal(body))
+            self._lines.append((self._mark + body) if self._mark else literal_line(body))
             self._mark = ""
 
     def end_block(self) -> None:
@@ -150,6 +155,13 @@ class MarkdownWriter:
         else:
             self._tables[-1].add(text, columns=columns, rows=rows, is_name=is_name)
 
+    def drop_cell(self) -> None:
+        """End a cell that another one covers, which stands in its place already."""
+        self._unshift()
+        self._cell_depth -= 1
+        if not self._cell_depth:
+            self._cell = None
+
     def end_row(self, *, is_marked: bool = False) -> None:
         """End a table row; ``is_marked``: it names the columns."""
         if self._cell is None and self._tables:
@@ -186,8 +198,12 @@ def _collapsed(text: str) -> str:
     return _SPACES.sub(" ", text)
 
 
-def _literal(body: str) -> str:
-    """Part a line's beginning from the mark that it would be."""
+def literal_line(body: str) -> str:
+    """Part a line's beginning from the mark of Markdown that it would be.
+
+    >>> literal_line("# of seats").replace(_NO_BREAK, "~"), literal_line("seats")
+    ('#~of seats', 'seats')
+    """
     found = _LITERAL.match(body)
     if not found:
         return body

@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import LoadError
+from ragkit.ingest.load.aids import locked, reading_aids
 from ragkit.ingest.load.encoding import decode
 from ragkit.ingest.load.formats import Parsed, normalise
 from ragkit.ingest.load.readers.document_titles import clean_title
@@ -78,9 +79,9 @@ def _open(data: bytes, name: str) -> PdfReader:
     from pypdf import PdfReader
 
     reader = PdfReader(BytesIO(data), strict=False)
-    if reader.is_encrypted and not reader.decrypt(""):
-        msg = "is encrypted: it opens with a password only"
-        raise LoadError(msg, name)
+    passwords = ("", *reading_aids().passwords)
+    if reader.is_encrypted and not any(map(reader.decrypt, passwords)):
+        raise locked(name)
     return reader
 
 

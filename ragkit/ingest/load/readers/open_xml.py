@@ -1,4 +1,4 @@
-"""The parts of a Word file: a ZIP archive of XML whose parts name each other by relations.
+"""The parts of a Word or PowerPoint file, which name each other by relations (Open XML).
 
 Read here and not by python-docx, which refuses whole files for what Word passes over: a part that
 is missing, a relation to ``NULL``, Strict Open XML, the type of a template.
@@ -7,12 +7,12 @@ is missing, a relation to ``NULL``, Strict Open XML, the type of a template.
 from __future__ import annotations
 
 import posixpath
-from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
-from zipfile import BadZipFile, ZipFile
-from zlib import error as ZlibError  # noqa: N812 -- it is a class
 
 from ragkit.errors import LoadError
+from ragkit.ingest.load.readers.document_titles import clean_title
+from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
+from ragkit.ingest.load.readers.zip_parts import DAMAGE, OLE, ZipParts, parse_xml
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -21,16 +21,18 @@ _OFFICE = "http://schemas.openxmlformats.org/"
 _STRICT = "http://purl.oclc.org/ooxml/"
 _NAMESPACES = (
     ("wordprocessingml/main", "wordprocessingml/2006/main"),
+    ("presentationml/main", "presentationml/2006/main"),
     ("officeDocument/relationships", "officeDocument/2006/relationships"),
     ("officeDocument/math", "officeDocument/2006/math"),
     ("drawingml/wordprocessingDrawing", "drawingml/2006/wordprocessingDrawing"),
     ("drawingml/main", "drawingml/2006/main"),
+    ("drawingml/chart", "drawingml/2006/chart"),
+    ("drawingml/diagram", "drawingml/2006/diagram"),
 )
 """What a Strict file calls the namespaces and relations, and what all others do."""
 
-_MAIN = "word/document.xml"
-_OLE = b"\xd0\xcf\x11\xe0"  # the container of old .doc files and of encrypted .docx files
 _REL = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
 
 class Relation(NamedTuple):
@@ -40,37 +42,40 @@ class Relation(NamedTuple):
     target: str
 
 
-class DocxPackage:
-    """A Word file's parts.
+class OpenXmlPackage:
+    """A file's parts.
 
     Args:
         data: The file.
         name: What errors call it.
+        label: What it should be, ``DOCX`` or ``PPTX``.
+        main: The usual name of the main part.
 
     Attributes:
+        main: The name of the main part.
         missing: The parts that something refers to and that are not there or broken.
 
     Raises:
         LoadError: It is encrypted, no archive, or has no main part.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
-        if data.startswith(_OLE):
-            msg = "is encrypted, or an old .doc file under the name of a .docx"
+    def __init__(self, data: bytes, name: str, *, label: str, main: str) -> None:
+        if is_encrypted_package(data):
+            data = decrypted(data, name)
+        elif data.startswith(OLE[:4]):
+            msg = (
+                f"is an old .{label[:3].lower()} file under the name of a .{label.lower()}, or an "
+                "encrypted one that is damaged"
+            )
             raise LoadError(msg, name)
         self.missing: list[str] = []
-        self._name = name
-        try:
-            self._zip = ZipFile(BytesIO(data))
-        except (BadZipFile, OSError, ValueError, EOFError) as exc:
-            raise self._broken(exc) from exc
-        self._names = {n.lower().replace("\\", "/"): n for n in self._zip.namelist()}
+        self._parts = ZipParts(data, name, label)
         relations = self.relations("")
-        main = next((r.target for r in relations.values() if r.kind == "officeDocument"), _MAIN)
-        self.main = main if main.lower() in self._names else _MAIN
-        if self.main not in self._names:
+        found = next((r.target for r in relations.values() if r.kind == "officeDocument"), main)
+        self.main = found if found in self._parts else main
+        if self.main not in self._parts:
             msg = "there is no part with the document's text"
-            raise self._broken(ValueError(msg))
+            raise self._parts.broken(ValueError(msg))
 
     def xml(self, part: str) -> _Element | None:
         """A part as XML; None if it is missing, empty or broken, which `missing` then names.
@@ -78,7 +83,7 @@ class DocxPackage:
         Raises:
             LoadError: It is the main part.
         """
-        from lxml import etree
+        from lxml.etree import XMLSyntaxError
 
         raw = self.read(part)
         if raw is None:
@@ -86,16 +91,11 @@ class DocxPackage:
         if _STRICT.encode() in raw:
             for strict, usual in _NAMESPACES:
                 raw = raw.replace((_STRICT + strict).encode(), (_OFFICE + usual).encode())
-        parser = etree.XMLParser(
-            resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True
-        )
         try:
-            return etree.fromstring(raw, parser)
-        except etree.XMLSyntaxError as exc:
-            if "memory" in str(exc).lower():
-                raise MemoryError from exc
+            return parse_xml(raw)
+        except XMLSyntaxError as exc:
             if part == self.main:
-                raise self._broken(exc) from exc
+                raise self._parts.broken(exc) from exc
         self.missing.append(part)
         return None
 
@@ -103,15 +103,13 @@ class DocxPackage:
         """A part's bytes; None if it is not there or damaged, which `missing` then names.
 
         Raises:
-            LoadError: It is the main part.
+            LoadError: It is the main part, is encrypted, or unpacks to too much.
         """
         try:
-            return self._zip.read(self._names[part.lower()])
-        except (KeyError, BadZipFile, ZlibError, EOFError, OSError, ValueError) as exc:
+            return self._parts.read(part)
+        except DAMAGE as exc:
             if part == self.main:
-                raise self._broken(exc) from exc
-        except (NotImplementedError, RuntimeError) as exc:  # unknown compression; a password
-            raise self._broken(exc) from exc
+                raise self._parts.broken(exc) from exc
         self.missing.append(part)
         return None
 
@@ -119,7 +117,7 @@ class DocxPackage:
         """What a part refers to within the file, by id; "" stands for the whole file."""
         folder, base = posixpath.split(part)
         source = posixpath.join(folder, "_rels", f"{base}.rels")
-        root = self.xml(source) if source.lower() in self._names else None
+        root = self.xml(source) if source in self._parts else None
         found: dict[str, Relation] = {}
         for element in root.iter(_REL) if root is not None else ():
             target = element.get("Target", "")
@@ -134,6 +132,8 @@ class DocxPackage:
         target = next((r.target for r in relations.values() if r.kind == kind), None)
         return self.xml(target) if target else None
 
-    def _broken(self, exc: Exception) -> LoadError:
-        msg = f"not a readable DOCX: {exc}"
-        return LoadError(msg, self._name)
+    def title(self) -> str:
+        """The title that the file's properties name, or ""."""
+        properties = self.part_of("core-properties", self.relations(""))
+        found = properties.find(_TITLE) if properties is not None else None
+        return clean_title((found.text or "") if found is not None else "")

@@ -1,0 +1,266 @@
+"""Spreadsheets: every row a line that explains itself, each sheet a page."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ragkit.errors import LoadError
+from ragkit.ingest.load.formats import Parsed
+from ragkit.ingest.load.readers.column_names import SAMPLE_ROWS, names_columns
+from ragkit.ingest.load.readers.csv import count_titles, explained_lines
+from ragkit.ingest.load.readers.document_titles import clean_title
+from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
+from ragkit.ingest.load.readers.markdown_writer import literal_line
+from ragkit.ingest.load.readers.number_formats import NumberFormat, WorkbookFormats, cell_key
+from ragkit.ingest.load.readers.ods_cells import OdsSheet, read_ods_cells
+from ragkit.ingest.load.readers.page_texts import PageTexts
+from ragkit.ingest.load.readers.zip_parts import ZipParts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Cells: TypeAlias = list[str]
+    Range: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+    Shown: TypeAlias = Mapping[int, NumberFormat | str]
+
+_ZIP = b"PK\x03\x04"
+_UNPACKED = (".xml", ".bin", ".rels")
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_DURATION = re.compile(r"PT(\d+)H(\d\d)M(\d\d)(?:[.,]\d+)?S")
+_LONGEST_FILL = 300
+_MOST_FILLED = 100_000
+_LARGEST_EXACT = 10**15
+
+
+def read_sheets(data: bytes, name: str) -> Parsed:
+    """Read a workbook: XLSX, XLSM, XLSB, XLS or ODS, whichever it is.
+
+    A sheet begins with its name as a heading. Its rows are lines as those of a CSV file: the first
+    row names the columns unless its cells tell otherwise, titles stand above. Names in several
+    rows, below merged cells, become one. Merged cells stand in each row and column that they cover.
+    Dates are ISO 8601; numbers in XLSX files, and percentages and amounts in ODS files,
+    are written as their cells show them. Empty sheets
+    are passed over, hidden ones left out and noted.
+
+    Raises:
+        LoadError: The file is encrypted, broken, or would unpack to too much.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+    if is_encrypted_package(data):
+        data = decrypted(data, name)
+    parts = _checked(data, name)
+    try:
+        try:
+            book = CalamineWorkbook.from_filelike(BytesIO(data))
+        except PasswordError:
+            book = CalamineWorkbook.from_filelike(BytesIO(decrypted(data, name)))
+        return _read(book, _Looks(parts), _title(parts))
+    except (CalamineError, OSError, ValueError) as exc:
+        msg = f"not a readable spreadsheet: {exc}"
+        raise LoadError(msg, name) from exc
+
+
+def _checked(data: bytes, name: str) -> ZipParts | None:
+    """The parts of a packed workbook, after a look at what they unpack to; None for XLS."""
+    if data.startswith(_ZIP):
+        parts = ZipParts(data, name, "spreadsheet")
+        for part in parts.names:
+            if part.endswith(_UNPACKED):
+                parts.allow(part)
+        return parts
+    return None
+
+
+def _title(parts: ZipParts | None) -> str:
+    """The title that the file's properties name, or ""."""
+    for part in ("docProps/core.xml", "meta.xml"):
+        root = parts.xml_if_any(part) if parts else None
+        found = next(root.iter(_TITLE), None) if root is not None else None
+        if found is not None:
+            return clean_title(found.text or "")
+    return ""
+
+
+class _Looks:
+    """How cells show what they hold, as far as the kind of the file lets that be known."""
+
+    def __init__(self, parts: ZipParts | None) -> None:
+        is_ods = parts is not None and "content.xml" in parts
+        self._formats = WorkbookFormats(parts) if parts and not is_ods else None
+        self._cells = read_ods_cells(parts) if parts and is_ods else {}
+
+    def shown(self, name: str) -> Shown:
+        """Of a sheet's cells, by `cell_key`."""
+        return self._formats.of_sheet(name) if self._formats else self._of(name).shown
+
+    def merged(self, name: str) -> list[Range]:
+        """The merged cells of a sheet of an ODS file."""
+        return self._of(name).merged
+
+    def _of(self, name: str) -> OdsSheet:
+        return self._cells.get(name) or OdsSheet()
+
+
+def _read(book: Any, looks: _Looks, title: str) -> Parsed:  # noqa: ANN401 -- untyped
+    pages = PageTexts()
+    hidden: list[str] = []
+    for number, about in enumerate(book.sheets_metadata, start=1):
+        if "WorkSheet" not in str(about.typ):
+            continue
+        sheet = book.get_sheet_by_name(about.name)
+        if "Visible" not in str(about.visible).rpartition(".")[2]:
+            hidden += [about.name] if sheet.height else []
+            continue
+        merged = _shifted(sheet, sheet.merged_cell_ranges or looks.merged(about.name))
+        lines = list(sheet_lines(_cells(sheet, looks.shown(about.name)), merged))
+        if lines:
+            head = f"# {' '.join(about.name.split())}"
+            pages.add(number, "\n".join([head, "", *map(literal_line, lines)]))
+    text, found = pages.joined()
+    notes = [f"the hidden sheet {name!r} was left out" for name in hidden]
+    return Parsed(text, title, None, found, {"notes": notes} if notes else {})
+
+
+def _cells(sheet: Any, formats: Shown) -> Iterator[Cells]:  # noqa: ANN401
+    """The rows of a sheet as text, from the first that holds anything."""
+    top, left = sheet.start or (0, 0)
+    for number, row in enumerate(sheet.to_python(skip_empty_area=True), start=top):
+        if not formats:
+            yield [cell_text(value) for value in row]
+            continue
+        yield [
+            cell_text(value, formats.get(cell_key(number, column)))
+            for column, value in enumerate(row, start=left)
+        ]
+
+
+def cell_text(value: object, shown: NumberFormat | str | None = None) -> str:
+    """What a cell shows.
+
+    >>> [cell_text(v) for v in (12.0, 0.1 + 0.2, True, datetime.time(7, 40))]
+    ['12', '0.3', 'TRUE', '07:40']
+    """
+    if isinstance(shown, str):
+        return shown
+    if isinstance(value, str):
+        text = " ".join(value.split())
+        found = _DURATION.fullmatch(text)
+        return ":".join(found.groups()) if found else text
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float | int):
+        return shown.show(value) if shown else _plain_number(value)
+    return _moment(value)
+
+
+def _plain_number(value: float) -> str:
+    if abs(value) < _LARGEST_EXACT and value == int(value):
+        return str(int(value))
+    return f"{value:.15g}"
+
+
+def _moment(value: object) -> str:
+    """A date, a time, both, or a span of time; midnight is a date alone."""
+    if isinstance(value, datetime.timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+    if isinstance(value, datetime.datetime):
+        is_day = value.time() == datetime.time()
+        return value.date().isoformat() if is_day else f"{value.date()} {_clock(value.time())}"
+    if isinstance(value, datetime.time):
+        return _clock(value)
+    return str(value)
+
+
+def _clock(time: datetime.time) -> str:
+    return time.strftime("%H:%M:%S" if time.second else "%H:%M")
+
+
+def _shifted(sheet: Any, merged: Sequence[Range]) -> list[Range]:  # noqa: ANN401 -- untyped
+    """Ranges of merged cells, from the first row and column that hold anything."""
+    top, left = sheet.start or (0, 0)
+    return [((a - top, b - left), (c - top, d - left)) for (a, b), (c, d) in merged]
+
+
+def sheet_lines(rows: Iterable[Cells], merged: Sequence[Range] = ()) -> Iterator[str]:
+    """The rows of a sheet as lines, the tables that blank rows part each with its column names.
+
+    A table whose first row does not name columns goes on with the names of the one above it.
+
+    Args:
+        rows: All of the same length.
+        merged: The first and last row and column of merged cells, from 0.
+    """
+    spanning = _fill(table := list(rows), merged)
+    names: Cells | None = None
+    for first, last in _blocks(table):
+        block = table[first:last]
+        titles = count_titles(block)
+        yield from (" ".join(filter(None, row)) for row in block[:titles])
+        body = block[titles:]
+        tall = sum(1 for _ in _while_spanning(range(first + titles, last - 1), spanning))
+        if tall:
+            body = [_joined(body[: tall + 1]), *body[tall + 1 :]]
+        is_first = names is None
+        if tall or names_columns(body[0], body[1 : SAMPLE_ROWS + 1], unless=is_first):
+            names, body = body[0], body[1:]
+            if not body:
+                yield "; ".join(filter(None, names))
+        elif is_first:
+            names = []
+        yield from explained_lines(names or [], body)
+
+
+def _while_spanning(rows: Iterable[int], spanning: set[int]) -> Iterator[int]:
+    for row in rows:
+        if row not in spanning:
+            return
+        yield row
+
+
+def _fill(table: list[Cells], merged: Sequence[Range]) -> set[int]:
+    """Write merged cells into all that they cover; a title over a whole row stays where it is.
+
+    Returns:
+        The rows in which a cell goes over several columns, as the names of groups do.
+    """
+    spanning: set[int] = set()
+    left = _MOST_FILLED
+    for (top, first), (bottom, last) in sorted(merged):
+        if not (0 <= top < len(table) and 0 <= first < len(table[top])):
+            continue
+        text = table[top][first][:_LONGEST_FILL]
+        others = {cell for cell in table[top] if cell} - {text}
+        last = min(last, len(table[top]) - 1) if others else first
+        bottom = min(bottom, len(table) - 1)
+        left -= (bottom - top + 1) * (last - first + 1)
+        if not text or left < 0:
+            continue
+        if last > first and top == bottom:
+            spanning.add(top)
+        for row in range(top, bottom + 1):
+            table[row][first : last + 1] = [text] * (last - first + 1)
+    return spanning
+
+
+def _joined(rows: Sequence[Cells]) -> Cells:
+    """One row of names from several above each other: ``Member Day``."""
+    return [" ".join(dict.fromkeys(filter(None, column))) for column in zip(*rows, strict=True)]
+
+
+def _blocks(table: Sequence[Cells]) -> Iterator[tuple[int, int]]:
+    """The first row of each run of rows that hold anything, and the row behind its last."""
+    start: int | None = None
+    for number, row in enumerate(table):
+        is_filled = any(row)
+        if is_filled and start is None:
+            start = number
+        elif not is_filled and start is not None:
+            yield start, number
+            start = None
+    if start is not None:
+        yield start, len(table)

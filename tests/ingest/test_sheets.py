@@ -1,0 +1,241 @@
+"""Spreadsheets: rows that explain themselves, sheets as pages, numbers as they are shown."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from office_files import archive, bomb, odf, odf_manifest, rewritten, with_password_bit, xlsb, xlsx
+
+from ragkit.config import LoadSettings, SplitSettings
+from ragkit.errors import LoadError
+from ragkit.ingest.load import Parser, load_document
+from ragkit.ingest.load.formats import Parsed, read_with
+from ragkit.ingest.load.readers.number_formats import parse_format
+from ragkit.ingest.load.readers.sheets import cell_text, read_sheets, sheet_lines
+from ragkit.ingest.load.readers.zip_parts import OLE
+from ragkit.ingest.split import split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+ROWS: list[list[str | float]] = [["Craft", "Fee"], ["Yacht", 12], ["Ferry", 80.5]]
+
+
+def pages(parsed: Parsed) -> dict[int, str]:
+    return {page.number: parsed.text[page.start : page.end] for page in parsed.pages}
+
+
+def test_sheets_are_pages_that_begin_with_their_name_and_rows_name_their_columns() -> None:
+    made = xlsx(
+        {"数据": ROWS, "Empty": [], "Note": [["# only a text"]], "Old": ROWS}, hidden=["Old"]
+    )
+    found = read_sheets(made, "a.xlsx")
+    assert pages(found) == {
+        1: "# 数据\n\nCraft: Yacht; Fee: 12\nCraft: Ferry; Fee: 80.5",
+        3: "# Note\n\n#\u00a0only a text",
+    }
+    assert found.metadata == {"notes": ["the hidden sheet 'Old' was left out"]}
+
+
+def test_every_kind_of_workbook_is_read_whatever_its_name_says() -> None:
+    text = "# Fees\n\nCraft: Yacht; Fee: 12\nCraft: Ferry; Fee: 80.5"
+    cells = ["".join(f"<table:table-cell {_odf_value(v)}" for v in row) for row in ROWS]
+    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in cells)
+    ods = odf(
+        f'<table:table table:name="Fees">{table}</table:table>',
+        kind="spreadsheet",
+        parts={"META-INF/manifest.xml": odf_manifest("")},
+    )
+    for made in (xlsx({"Fees": ROWS}), xlsb("Fees", ROWS), ods):
+        assert read_sheets(made, "a.xls").text == text
+
+
+def _odf_value(value: str | float) -> str:
+    if isinstance(value, str):
+        return f'office:value-type="string"><text:p>{value}</text:p></table:table-cell>'
+    text = f"<text:p>{value}</text:p></table:table-cell>"
+    return f'office:value-type="float" office:value="{value}">{text}'
+
+
+def test_an_old_workbook_is_read_with_its_dates_and_merged_cells() -> None:
+    found = read_sheets((SAMPLES / "fees.xls").read_bytes(), "fees.xls")
+    assert pages(found)[1].split("\n") == [
+        "# 数据",
+        "",
+        "Craft: Yacht; Fee: 12; Day: 2024-03-05; At: 2024-03-05 14:07; Share: 0.19; Paid: TRUE; "
+        "Big: 1234567.5; Price: 12.5",
+        "Craft: Ferry; Fee: 0.3; Day: 2024-12-31; At: 07:40; Share: 0.075; Paid: FALSE; "
+        "Big: 1e+20; Price: -3",
+        "Craft: Pier; Day: 3 m",
+        "Craft: North; Fee: 1",
+        "Craft: North; Fee: 2",
+    ]
+    assert pages(found)[4] == (
+        "# Groups\n\nName: Ann; Member Day: 1; Member Night: 2; column 4: 26:30:00\n"
+        "Name: Bob; Member Day: 3; Member Night: 4"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12.0, "12"),
+        (0.1 + 0.2, "0.3"),
+        (1e20, "1e+20"),
+        (-0.5, "-0.5"),
+        (float("inf"), "inf"),
+        (True, "TRUE"),
+        (date(2024, 3, 5), "2024-03-05"),
+        (datetime(2024, 3, 5), "2024-03-05"),  # noqa: DTZ001 -- cells have no time zone
+        (datetime(2024, 3, 5, 14, 7, 9), "2024-03-05 14:07:09"),  # noqa: DTZ001
+        (time(7, 40), "07:40"),
+        (timedelta(hours=26, minutes=30), "26:30:00"),
+        ("PT26H30M00S", "26:30:00"),
+        (" a\n b ", "a b"),
+    ],
+)
+def test_values_are_written_as_people_see_them(value: object, text: str) -> None:
+    assert cell_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("code", "number", "text"),
+    [
+        ("0%", 0.19, "19%"),
+        ("0.00%", 0.0755, "7.55%"),
+        ("#,##0.00", 1234567.5, "1,234,567.50"),
+        ("#,##0.00\\ [$€-407]", -3, "-3.00 €"),
+        ('"USD "#,##0;[Red]-#,##0', 1200, "USD 1,200"),
+        ("_-* #,##0.00_-", 5, "5.00"),
+        ("0.##", 2.5, "2.5"),
+        ("0.##", 2, "2"),
+        ("0,", 12_345, "12"),
+        ('0" kg"', 7, "7 kg"),
+        ("0.0", -0.01, "0.0"),
+        ("000", 7, "7"),
+    ],
+)
+def test_number_formats_show_what_a_cell_shows(code: str, number: float, text: str) -> None:
+    found = parse_format(code)
+    assert found
+    assert found.show(number) == text
+
+
+@pytest.mark.parametrize("code", ["General", "yyyy-mm-dd", "h:mm", "@", "# ?/?", "0.00E+00", ""])
+def test_what_is_no_plain_number_format_is_left_alone(code: str) -> None:
+    assert parse_format(code) is None
+
+
+def test_the_numbers_of_a_workbook_are_written_in_the_formats_of_their_cells() -> None:
+    rows: list[list[str | float]] = [
+        ["Craft", "Share", "Fee"],
+        ["Yacht", 0.19, 1200],
+        ["Ferry", 0.5, 7],
+    ]
+    made = xlsx(
+        {"S": rows},
+        formats=["0%", "#,##0.00 &quot;EUR&quot;"],
+        styles={"B2": 1, "B3": 1, "C2": 2},
+    )
+    assert read_sheets(made, "a.xlsx").text.split("\n")[2:] == [
+        "Craft: Yacht; Share: 19%; Fee: 1,200.00 EUR",
+        "Craft: Ferry; Share: 50%; Fee: 7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "merged", "lines"),
+    [
+        pytest.param(
+            "Report||;Craft|Fee|;Yacht|12|;Ferry|80|x",
+            [((0, 0), (0, 2))],
+            ["Report", "Craft: Yacht; Fee: 12", "Craft: Ferry; Fee: 80; column 3: x"],
+            id="title",
+        ),
+        pytest.param(
+            "Pier|Fee;North|1;|2",
+            [((1, 0), (2, 0))],
+            ["Pier: North; Fee: 1", "Pier: North; Fee: 2"],
+            id="merged down",
+        ),
+        pytest.param(
+            "Name|Member|;|Day|Night;Ann|1|2",
+            [((0, 0), (1, 0)), ((0, 1), (0, 2))],
+            ["Name: Ann; Member Day: 1; Member Night: 2"],
+            id="groups of names",
+        ),
+        pytest.param(
+            "Craft|Fee;Yacht|12;|;Ferry|80",
+            [],
+            ["Craft: Yacht; Fee: 12", "Craft: Ferry; Fee: 80"],
+            id="blank row",
+        ),
+        pytest.param(
+            "Craft|Fee;Yacht|12;|;Berth|Depth;A|3",
+            [],
+            ["Craft: Yacht; Fee: 12", "Berth: A; Depth: 3"],
+            id="two tables",
+        ),
+        pytest.param("Craft|Fee", [], ["Craft; Fee"], id="names only"),
+        pytest.param(
+            "1|2;3|4", [], ["column 1: 1; column 2: 2", "column 1: 3; column 2: 4"], id="no names"
+        ),
+        pytest.param("", [], [], id="empty"),
+    ],
+)
+def test_tables_in_sheets(
+    rows: str, merged: Sequence[tuple[tuple[int, int], tuple[int, int]]], lines: list[str]
+) -> None:
+    table = [row.split("|") for row in rows.split(";")] if rows else []
+    assert list(sheet_lines(table, merged)) == lines
+
+
+def test_chunks_of_a_sheet_stand_below_its_name(tmp_path: Path) -> None:
+    rows = [["Craft", "Fee"], *[[f"Boat {i}", float(i)] for i in range(200)]]
+    (tmp_path / "a.xlsx").write_bytes(xlsx({"Fees": rows, "Rest": ROWS}))  # type: ignore[dict-item]
+    settings = LoadSettings()
+    with Parser(settings) as parser:
+        found = load_document(tmp_path / "a.xlsx", root=tmp_path, settings=settings, parser=parser)
+    chunks = list(split(found, SplitSettings(), max_tokens=512, structure="sheets"))
+    assert {(chunk.heading, chunk.page) for chunk in chunks} == {(("Fees",), 1), (("Rest",), 2)}
+    lines = [line for chunk in chunks for line in chunk.text.split("\n") if "Boat" in line]
+    assert all(line.startswith("Craft: Boat") for line in lines)
+    assert set(lines) == {f"Craft: Boat {i}; Fee: {i}" for i in range(200)}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not a readable spreadsheet"),
+        (b"Craft,Fee\n", "not a readable spreadsheet"),
+        (archive({"word/document.xml": "<x/>"}), "not a readable spreadsheet"),
+        (xlsx({"A": ROWS})[:700], "not a readable spreadsheet"),
+        ((SAMPLES / "fees.xls").read_bytes()[:3000], "not a readable spreadsheet"),
+        (with_password_bit(xlsx({"A": ROWS})), "not a readable spreadsheet"),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "is encrypted"),
+        (bomb("xl/sharedStrings.xml", 3), "zip bomb"),
+    ],
+    ids=["empty", "CSV", "Word", "cut", "cut XLS", "locked ZIP", "encrypted", "bomb"],
+)
+def test_workbooks_that_are_wrong_fail_clearly(data: bytes, reason: str) -> None:
+    with pytest.raises(LoadError, match=reason):
+        read_with(read_sheets, data, "a.xlsx")
+
+
+def test_a_sheet_as_large_as_sheets_may_be_fails_alone(tmp_path: Path) -> None:
+    made = xlsx({"A": ROWS})
+    far = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    (tmp_path / "far.xlsx").write_bytes(rewritten(made, lambda p: p.replace("</sheetData>", far)))
+    (tmp_path / "near.xlsx").write_bytes(made)
+    settings = LoadSettings(parse_memory_mb=512)
+    with Parser(settings) as parser:
+        with pytest.raises(LoadError, match=r"memory|crashed"):
+            load_document(tmp_path / "far.xlsx", root=tmp_path, settings=settings, parser=parser)
+        near = load_document(
+            tmp_path / "near.xlsx", root=tmp_path, settings=settings, parser=parser
+        )
+    assert near.text.endswith("Craft: Ferry; Fee: 80.5")
