@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import QuotedDelta, TextDelta
-from ragkit.query.answer import Provenance, prove, refuse, stream_answer
+from ragkit.query.answer import Provenance, prove, refuse
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
 from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.refit import stream_fitted
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.search import require_question, search
 from ragkit.query.small_talk import small_talk, talk_reply
@@ -71,10 +72,13 @@ def ask(
         yield from _ending(quote(answer, searched, context, engine.remembering), started)
         return
     with traced(engine.on_event, "chat") as counts:
-        reply = yield from stream_answer(question, context, model, settings, turns=turns)
+        reply, context = yield from stream_fitted(
+            engine, question, hits, fitted=(context, turns), model=model
+        )
         read, written = reply.receipt.prompt_tokens, reply.receipt.answer_tokens
         counts |= {"prompt_tokens": read or 0, "answer_tokens": written or 0}
 
+    answer = _given(answer, context, model)
     with traced(engine.on_event, "prove") as counts:
         answer = prove(answer, reply, context, strict=settings.strict)
         counts |= {"sentences": len(answer.sentences), "citations": len(answer.citations)}

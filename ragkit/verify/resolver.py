@@ -129,7 +129,8 @@ def check_citation(citation: Citation, resolver: CitationResolver) -> CitationCh
                 citation, "unreadable", f"it cannot be read: {document}", str(path)
             )
         return CitationCheck(citation, "missing", "the file is gone", str(path))
-    check = _placed(citation, document, str(path), lines=resolver.keeps_lines(document))
+    place = info.path if info.origin == "program" else str(path)
+    check = _placed(citation, document, place, lines=resolver.keeps_lines(document))
     state, detail = _state(check, info, document, resolver.chunks(info, citation))
     return replace(check, state=state, detail=detail)
 
