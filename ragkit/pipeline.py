@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.config import Config, load_config
-from ragkit.errors import InputError
+from ragkit.errors import InputError, StoreError
 from ragkit.models.choose import Models
 from ragkit.query.scope import QueryEngine, Scope
 from ragkit.query.search import search
 from ragkit.query.tracing import traced
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
 from ragkit.store.locate import index_path, url_scheme
-from ragkit.store.open import index_exists, open_store, restore_store
+from ragkit.store.open import find_driver, index_exists, open_store, restore_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -74,6 +74,7 @@ class Pipeline:
 
     Raises:
         InputError: Neither a path nor a store is given.
+        StoreError: No store is known for a URL of this scheme.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Pipeline:
         if config is not None and not isinstance(config, Config):
             msg = f"config is a ragkit.Config, as Config(search={{'k': 3}}), not {config!r:.60}"
             raise InputError(msg)
+        find_driver(path)  # a URL that nothing opens is told at once
         self._location = path if url_scheme(path) else Path(path).expanduser()
         self.config = config or Config()
         self.models = Models(self.config.models, embedder=embedder, chat=chat, reranker=reranker)
@@ -115,10 +117,15 @@ class Pipeline:
             "embedder": embedder.name if embedder else settings.embedder,
             "chat": self.models.chat_name,
         }
-        if embedder is None and self.exists and (stored := self.store.embedder):
+        state = "" if self.exists else ", not made yet"
+        try:
+            stored = self.store.embedder if self.exists else {}
+        except StoreError:
+            stored, state = {}, ", cannot be opened"
+        if embedder is None and stored:
             named["embedder"] = stored["name"]
         told = ", ".join(f"{key}={value!r}" for key, value in named.items())
-        return f"Pipeline({str(self._location)!r}, {told}{'' if self.exists else ', not made yet'})"
+        return f"Pipeline({str(self._location)!r}, {told}{state})"
 
     @property
     def path(self) -> Path:

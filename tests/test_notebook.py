@@ -50,6 +50,12 @@ def test_a_pipeline_tells_its_index_and_models(tmp_path: Path) -> None:
         assert repr(other) == f"Pipeline({str(place)!r}, embedder='hashed-texts', chat='none')"
 
 
+def test_a_pipeline_of_a_damaged_index_can_be_shown(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"no database at all" * 99)
+    said = repr(Pipeline(tmp_path, Config(models={"chat": "none"})))  # type: ignore[arg-type]
+    assert said.endswith("chat='none', cannot be opened)")
+
+
 def test_a_path_may_be_a_text_and_settings_a_dict(tmp_path: Path) -> None:
     given: Any = {"k": "3", "mode": "keyword"}
     config = Config(search=given, indexes=str(tmp_path))  # type: ignore[arg-type]

@@ -21,6 +21,8 @@ from ragkit.config import Config
 from ragkit.errors import InputError
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatDone, TextDelta
+from ragkit.query import remembering
+from ragkit.query.remembering import RememberingEmbedder
 from ragkit.records import Answer
 
 if TYPE_CHECKING:
@@ -94,6 +96,44 @@ def test_threads_that_open_and_write_take_turns(tmp_path: Path) -> None:
             reports = list(pool.map(lambda n: rag.add(f"Text {n}.", id=str(n)), range(8)))
         assert [report.added for report in reports] == [(str(n),) for n in range(8)]
         assert len(rag.documents()) == 8
+
+
+def test_threads_that_ask_at_the_same_time_make_one_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[HashEmbedder] = []
+
+    def stored(*_: object) -> HashEmbedder:
+        time.sleep(0.05)
+        made.append(HashEmbedder())
+        return made[-1]
+
+    monkeypatch.setattr("ragkit.models.choose.stored_embedder", stored)
+    with Pipeline(tmp_path / "index", WORDS, embedder=HashEmbedder()) as rag:
+        rag.add("A text.")
+    with Pipeline(tmp_path / "index", WORDS) as rag, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: len(rag.search("a text")), range(8)))
+    assert found == [1] * 8
+    assert len(made) == 1
+
+
+def test_what_is_remembered_is_bounded_in_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembering, "MOST_REMEMBERED", 8)
+    memory: dict[tuple[str, str, str], Any] = {}
+    embedder = RememberingEmbedder(HashEmbedder(), memory)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def ask(thread: int) -> None:
+        for n in range(1500):
+            embedder.embed_query(f"{thread} {n}")
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(ask, range(8)))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(memory) == 8
 
 
 def test_the_verbs_are_those_of_the_pipeline() -> None:

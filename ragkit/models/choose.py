@@ -7,6 +7,7 @@ program loads only what it uses.
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ class Models:
         self._record: Mapping[str, Any] | None = None  # of the index that `_embedder` is for
         self._chat: ChatModel | None = None
         self._chat_settings: ModelSettings | None = None
+        self._choosing = threading.RLock()
         self.remembered_vectors: dict[tuple[str, str, str], Vectors] = {}
 
     def new_embedder(self) -> Embedder | None:
@@ -88,6 +90,10 @@ class Models:
         record = store.embedder
         if not record:
             return None
+        with self._choosing:  # threads that ask at the same time wait for one model to be made
+            return self._stored_embedder(store, record)
+
+    def _stored_embedder(self, store: VectorStore, record: Mapping[str, Any]) -> Embedder:
         if self._embedder is not None and self._record == record:
             return self._embedder
         embedder = self._embedder if self._record is None else None  # the index was made with it

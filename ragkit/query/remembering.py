@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED = 1000
 """Vectors; of 768 dimensions they are 3 MB."""
+
+_KEEPING = threading.Lock()
 
 
 class RememberingEmbedder:
@@ -63,6 +66,7 @@ class RememberingEmbedder:
         return vector
 
     def _keep(self, role: str, text: str, vector: Vectors) -> None:
-        self._memory[self.digest, role, text] = vector
-        while len(self._memory) > MOST_REMEMBERED:
-            self._memory.pop(next(iter(self._memory)), None)
+        with _KEEPING:  # of many threads one would begin to iterate while another one writes
+            self._memory[self.digest, role, text] = vector
+            while len(self._memory) > MOST_REMEMBERED:
+                self._memory.pop(next(iter(self._memory)))

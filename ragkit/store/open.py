@@ -52,7 +52,7 @@ def open_store(location: str | Path) -> VectorStore:
         IndexCorruptError: It is damaged, or not ragkit's.
         StoreError: No store is known for a URL of this scheme.
     """
-    if driver := _driver(location):
+    if driver := find_driver(location):
         return driver.open(str(location))
     return LocalStore(index_folder(location))
 
@@ -72,19 +72,19 @@ def create_store(
         ForeignFilesError: The folder holds files that are not an index's own.
         StoreError: No store is known for a URL of this scheme.
     """
-    if driver := _driver(location):
+    if driver := find_driver(location):
         return driver.create(str(location), embedder=embedder, splitter=splitter)
     return LocalStore.create(index_folder(location), embedder=embedder, splitter=splitter)
 
 
 def index_exists(location: str | Path) -> bool:
     """Whether there is an index, damaged or not."""
-    if driver := _driver(location):
+    if driver := find_driver(location):
         return driver.exists(str(location))
     return is_index(index_folder(location))
 
 
-def _driver(location: str | Path) -> StoreDriver | None:
+def find_driver(location: str | Path) -> StoreDriver | None:
     """What opens a URL, from the installed packages; None for a folder.
 
     Raises:
