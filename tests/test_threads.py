@@ -15,10 +15,12 @@ import pytest
 from commands import write_files
 from fixed_chat import FixedChat
 from hash_embedder import HashEmbedder
+from ollama_double.server import OllamaServer
+from ollama_helpers import settings_for
 
 from ragkit.async_pipeline import AsyncPipeline
 from ragkit.config import Config
-from ragkit.errors import InputError
+from ragkit.errors import InputError, ModelUnavailableError
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatDone, TextDelta
 from ragkit.query import remembering
@@ -265,3 +267,19 @@ def test_a_cancelled_ingest_keeps_what_it_read_and_frees_the_index(tmp_path: Pat
             assert len(report.unchanged) + len(report.added) == 20
 
     asyncio.run(main())
+
+
+def test_a_model_that_vanishes_between_two_calls_is_told_and_searches_go_on(
+    tmp_path: Path,
+) -> None:
+    question = "How many dollars a day does matter 3 cost?"
+    with OllamaServer() as server:
+        config = settings_for(server).with_values({"models.embedder": "none", "models.retries": 0})
+        rag = Pipeline(tmp_path / "index", config)
+        rag.add("Matter 3 costs 3 dollars a day.", id="m")
+        assert "3 dollars" in rag.ask(question).text
+    with rag:
+        with pytest.raises(ModelUnavailableError):
+            rag.ask(question)
+        assert [hit.path for hit in rag.search("matter 3")] == ["m"]
+        assert rag.add("Matter 4 costs 4 dollars.").added != ()
