@@ -30,7 +30,7 @@ from ragkit.ingest.load.readers.pdf import read_pdf
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MOST_PAGES, LEAST_WORDS, GOOD = 60, 20, 0.8
+MOST_PAGES, LEAST_WORDS, GOOD = 40, 20, 0.8
 PAGE = Path(__file__).parent / "PDF.md"
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W_]){2,}")
 _HYPHENS = str.maketrans({"\x02": "-", "\ufffe": "-", "\xad": "-"})
@@ -102,8 +102,14 @@ def measure(path: Path, name: str) -> Measured | None:
     return Measured(name, total, shares[0], shares[1], seconds, error)
 
 
-def found(folders: Sequence[Path], each: int) -> Iterator[tuple[Path, str]]:
-    """The PDFs below the folders, each content once, at most so many of one folder's children."""
+def found(folders: Sequence[Path], each: int, skip: int) -> Iterator[tuple[Path, str]]:
+    """The PDFs below the folders, each content once.
+
+    Args:
+        folders: Where to look.
+        each: How many PDFs of one child of a folder at most, in the order of the names' hashes.
+        skip: How many of one child of a folder to leave out before.
+    """
     seen: set[str] = set()
     for folder in folders:
         taken: Counter[str] = Counter()
@@ -114,10 +120,11 @@ def found(folders: Sequence[Path], each: int) -> Iterator[tuple[Path, str]]:
             name = path.relative_to(folder).as_posix()
             top = name.partition("/")[0]
             digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-            if digest and digest not in seen and taken[top] < each:
+            if digest and digest not in seen and taken[top] < skip + each:
                 seen.add(digest)
                 taken[top] += 1
-                yield path, name
+                if taken[top] > skip:
+                    yield path, name
 
 
 def page(rows: list[Measured], command: str) -> str:
@@ -162,16 +169,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--each", type=int, default=20, help="Most PDFs of one child of a folder.")
+    parser.add_argument("--skip", type=int, default=0, help="How many of it to leave out before.")
     parser.add_argument("--write", action="store_true", help=f"Write {PAGE.name}.")
     options = parser.parse_args()
     rows = []
-    for path, name in found(options.folders, options.each):
+    for path, name in found(options.folders, options.each, options.skip):
         row = measure(path, name)
         if row:
             rows.append(row)
             shares = f"{row.with_pdfium:7.1%} {row.without:7.1%} {row.seconds:6.1f} s"
             print(f"{shares} {row.words:6} {name} {row.error}", flush=True)
-    text = page(rows, f"python benchmarks/pdf_words.py --each {options.each} FOLDER...")
+    given = f"--skip {options.skip} --each {options.each}"
+    text = page(rows, f"python benchmarks/pdf_words.py {given} FOLDER...")
     print(text.partition("## All files")[0])
     if options.write:
         PAGE.write_text(text, "utf-8")
