@@ -10,6 +10,7 @@ from ragkit.errors import LoadError
 from ragkit.ingest.load.aids import locked, reading_aids
 from ragkit.ingest.load.encoding import decode
 from ragkit.ingest.load.formats import Parsed, normalise
+from ragkit.ingest.load.ocr import PICTURES, has_ocr
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.page_furniture import goes_on, without_furniture
 from ragkit.ingest.load.readers.pdf_content import MARK, Box, read_page
@@ -64,7 +65,7 @@ def read_pdf(data: bytes, name: str) -> Parsed:
             raise
         pages, failed, title = [_PageText()] * len(second), {}, clean_title(second.title)
     _read_again(pages, failed, second)
-    if failed and len(failed) == len(pages):
+    if failed and len(failed) == len(pages) and not has_ocr():
         number, reason = next(iter(failed.items()))
         msg = f"no page can be read; page {number}: {reason}"
         raise LoadError(msg, name)
@@ -73,6 +74,8 @@ def read_pdf(data: bytes, name: str) -> Parsed:
         metadata["hidden"] = hidden
     if notes := _notes(pages):
         metadata["notes"] = notes
+    if pictures := _pictures(pages, second):
+        metadata[PICTURES] = pictures
     text, places = _whole(pages)
     return Parsed(text, title, None, places, metadata)
 
@@ -103,6 +106,14 @@ def _read_again(pages: list[_PageText], failed: dict[str, str], second: PdfiumPa
         if text:
             pages[place] = _PageText(text, hidden, is_second=True)
             failed.pop(str(place + 1), None)
+
+
+def _pictures(pages: list[_PageText], second: PdfiumPages) -> list[int]:
+    """The numbers of the pages without text that show something, if pictures can be read."""
+    if not has_ocr():
+        return []
+    wanted = [n for n, page in enumerate(pages, 1) if page.is_unreadable or not page.text]
+    return [number for number in wanted if second.shows_something(number)]
 
 
 def _open(data: bytes, name: str) -> PdfReader:

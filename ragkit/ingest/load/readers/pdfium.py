@@ -21,6 +21,7 @@ _INVISIBLE = (3, 7)
 _WHITE = 251  # of 255, in each of red, green and blue
 _TINY = 1.0  # points
 _ALPHA = 2
+_SMALL = 0.5  # of 72 dots an inch: enough to see that a page is not empty
 
 
 def has_pdfium() -> bool:
@@ -83,6 +84,19 @@ class PdfiumPages:
             return "", 0
         text = normalise(text.translate(_HYPHENS))
         return "\n".join(line.rstrip() for line in text.split("\n")).strip(), hidden
+
+    def shows_something(self, number: int) -> bool:
+        """Whether a page is not all of one colour."""
+        document = self.open()
+        if not document or number > len(document):
+            return False
+        from pypdfium2 import PdfiumError
+
+        try:
+            drawn = document[number - 1].render(scale=_SMALL, grayscale=True)
+            return len(set(bytes(drawn.buffer))) > 1
+        except PdfiumError:
+            return False
 
     def _opened(self) -> Any:  # noqa: ANN401 -- as above
         from pypdfium2 import PdfDocument, PdfiumError
