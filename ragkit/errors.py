@@ -110,7 +110,26 @@ class EmbeddingFailedError(ModelError):
 
 
 class PromptTruncatedError(ModelError):
-    """The model's own count shows that it did not read the whole prompt."""
+    """The model did not read the whole prompt: by its own count, or refused as too long.
+
+    Args:
+        message: What happened and what to do next.
+        model: The model's name.
+        prompt_tokens: What its server counted where it refused the prompt, else None.
+        num_ctx: The window that it had then, tokens, else None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        model: str = "",
+        *,
+        prompt_tokens: int | None = None,
+        num_ctx: int | None = None,
+    ) -> None:
+        super().__init__(message, model)
+        self.prompt_tokens = prompt_tokens
+        self.num_ctx = num_ctx
 
 
 class StoreError(RagkitError):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlainChunk:
-    """A living chunk: its text and the bytes of its row."""
+    """A living chunk: its text and the bytes of its row, none while it waits for its vector."""
 
     text: str
     row: bytes
@@ -32,13 +32,16 @@ def read_living(index: Path, as_of: int | None = None) -> dict[str, list[PlainCh
         ).fetchall()
         chunks = connection.execute(
             "SELECT x.document, x.text, x.vector, s.dim FROM chunks x "  # noqa: S608 -- ours
-            f"JOIN segments s ON s.id = x.vector >> 32 WHERE {alive} "
+            f"LEFT JOIN segments s ON s.id = x.vector >> 32 WHERE {alive} "
             "ORDER BY x.document, x.ordinal",
             (at,),
         ).fetchall()
     found: dict[int, list[PlainChunk]] = {}
     files: dict[int, bytes] = {}
     for document, text, vector, dim in chunks:
+        if vector is None:
+            found.setdefault(document, []).append(PlainChunk(text, b""))
+            continue
         segment, row = vector >> 32, vector & 0xFFFFFFFF
         if segment not in files:
             files[segment] = (index / "vectors" / f"{segment:08d}.f16").read_bytes()

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from ragkit import errors
 from ragkit._version import __version__
-from ragkit.cli.output import end_interrupted, say
+from ragkit.cli.output import end_interrupted, say_error
 from ragkit.cli.terminal import StderrHandler, VisibleFormatter, guard_stdout
 
 EXIT_CODES: dict[type[errors.RagkitError], int] = {
@@ -176,9 +176,7 @@ def main() -> None:
     try:
         make_app(*named)()
     except errors.RagkitError as exc:
-        say(f"ragkit: {exc}")
-        for note in getattr(exc, "__notes__", ()):
-            say(f"({note})")
+        say_error(exc)
         sys.exit(EXIT_CODES[type(exc)])
     finally:
         gc.freeze()  # to look for cycles in all that is left took another 0.07 s at the exit

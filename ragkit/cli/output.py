@@ -62,6 +62,13 @@ def say(text: str) -> None:
     tell(visible(text))
 
 
+def say_error(exc: Exception) -> None:
+    """Tell the person what went wrong, with the notes that were added to it on its way."""
+    say(f"ragkit: {exc}")
+    for note in getattr(exc, "__notes__", ()):
+        say(f"({note})")
+
+
 def on_terminal() -> bool:
     """Whether stderr is a terminal, so that a bar can be drawn."""
     return sys.stderr.isatty()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from ragkit.errors import ModelError
 from ragkit.protocols import QuotedDelta, TextDelta, ThinkingDelta
 from ragkit.query.thinking import ThinkFilter
 from ragkit.records import Answer
@@ -33,6 +34,12 @@ def print_answer_stream(
             if isinstance(event, Answer):
                 return event
             printer.add(event)
+    except ModelError as exc:
+        if show and printer.text:
+            exc.add_note(
+                "what stands above was shown before that, and not checked: it is no answer"
+            )
+        raise
     finally:
         printer.end()
     msg = "the stream ended without an answer"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from ragkit.cli.output import end_interrupted, say
+from ragkit.cli.output import end_interrupted, say, say_error
 from ragkit.cli.terminal import clean, stdin_lines
 from ragkit.errors import RagkitError
 
@@ -82,7 +82,7 @@ def _converse(talker: Talker) -> None:
         except KeyboardInterrupt:
             say("\n(stopped; /quit ends)")
         except RagkitError as exc:
-            say(f"ragkit: {exc}")
+            say_error(exc)
 
 
 def _read_turns(talker: Talker) -> None:

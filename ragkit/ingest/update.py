@@ -115,11 +115,14 @@ def _new_index(setup: IngestSetup) -> VectorStore:
 def _match_embedder(store: VectorStore, models: Models) -> None:
     """Hold the embedder that was given against the index's; one without vectors takes it.
 
+    Where none was given, what the server has under its name is held against it.
+
     Raises:
         IndexMismatchError: It is another one.
     """
     given = models.given_embedder
     if given is None:
+        models.check_weights(store)
         return
     if not store.embedder:
         from ragkit.ingest.embed import cache_keys, embedder_record

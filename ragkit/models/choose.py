@@ -7,11 +7,12 @@ program loads only what it uses.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.config import ModelSettings
-from ragkit.errors import ConfigError, IndexMismatchError, ModelNotFoundError
+from ragkit.errors import ConfigError, IndexMismatchError, ModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +97,21 @@ class Models:
         self._embedder, self._record = embedder, record
         return embedder
 
+    def check_weights(self, store: VectorStore) -> None:
+        """Refuse an index whose model's name means other weights on its Ollama server by now.
+
+        What cannot be asked at once is not asked: nothing may have to be embedded.
+
+        Raises:
+            IndexMismatchError: It does.
+        """
+        known = self._embedder is not None and self._record == store.embedder
+        if known or store.embedder.get("backend") != "ollama":
+            return
+        if any(client.is_available() for client in ollama_clients(self.settings)):
+            with suppress(ModelError):  # whoever needs a vector is told
+                self.embedder_of(store)
+
     def chat(self, store: VectorStore) -> ChatModel | None:
         """The chat model; None for extractive answers.
 
@@ -151,6 +167,7 @@ def new_embedder(settings: ModelSettings) -> Embedder | None:
     which is said in one line of the log.
 
     Raises:
+        ModelResponseError: A server is there and refuses this address or key.
         ModelNotFoundError: No server answers and the extra ``embedded`` is not installed.
     """
     if settings.embedder == NONE:
@@ -164,7 +181,7 @@ def new_embedder(settings: ModelSettings) -> Embedder | None:
     from ragkit.models.ollama import OllamaEmbedder
 
     client, *replicas = ollama_clients(settings)
-    if settings.backend == "ollama" or any(c.is_available() for c in (client, *replicas)):
+    if settings.backend == "ollama" or _any_there(client, *replicas):
         return OllamaEmbedder(client, settings.embedder, replicas=replicas)
     try:
         embedder = _embedded_embedder()
@@ -180,6 +197,19 @@ def new_embedder(settings: ModelSettings) -> Embedder | None:
         embedder.name,
     )
     return embedder
+
+
+def _any_there(*clients: OllamaClient) -> bool:
+    """Whether a server answers.
+
+    Raises:
+        ModelResponseError: None does, and one refuses requests to its address, or with this key.
+    """
+    if any(client.is_available() for client in clients):
+        return True
+    for client in clients:
+        client.check_admitted()
+    return False
 
 
 def _embedded_embedder(name: str | None = None) -> Embedder:
@@ -277,6 +307,9 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
 
     If the default model's server does not answer, that is None too; a model that its user named
     is never replaced.
+
+    Raises:
+        ModelResponseError: A server is there and refuses this address or key.
     """
     if settings.chat in _NO_CHAT:
         return None
@@ -291,6 +324,6 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
     from ragkit.models.ollama import OllamaChat
 
     client = ollama_client(settings)
-    if settings.chat == ModelSettings().chat and not client.is_available():
+    if settings.chat == ModelSettings().chat and not _any_there(client):
         return None
     return OllamaChat(client, settings.chat)

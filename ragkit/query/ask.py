@@ -8,11 +8,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import QuotedDelta, TextDelta
-from ragkit.query.answer import Provenance, prove, refuse, stream_answer
+from ragkit.query.answer import Provenance, prove, refuse
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
 from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.refit import stream_fitted
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.search import search
 from ragkit.query.small_talk import small_talk, talk_reply
@@ -66,8 +67,11 @@ def ask(
     if model is None:
         yield from _ending(quote(answer, searched, context, engine.remembering), started)
         return
-    reply = yield from stream_answer(question, context, model, settings, turns=turns)
+    reply, context = yield from stream_fitted(
+        engine, question, hits, fitted=(context, turns), model=model
+    )
 
+    answer = _given(answer, context, model)
     answer = prove(answer, reply, context, strict=settings.strict)
     learn_tokens(engine.store, model, reply.messages, answer.receipt)
     yield from _ending(answer, started, shown=reply.shown)

@@ -35,6 +35,7 @@ def fill_window(
     *,
     model: ChatModel | None,
     turns: ChatTurns = NO_TURNS,
+    most_tokens: int | None = None,
 ) -> tuple[Context, ChatTurns]:
     """Fill a model's window with what was found.
 
@@ -44,6 +45,7 @@ def fill_window(
         hits: Best first.
         model: Reads the passages; None if sentences are quoted from them.
         turns: The conversation.
+        most_tokens: No more for the passages, whatever the window leaves; None: as it leaves.
 
     Returns:
         The passages, and the conversation with the turns that fit beside them. Errors are those
@@ -58,6 +60,7 @@ def fill_window(
     turns = replace(turns, tokens=known_tokens(engine.store, model))
     turns = fit_turns(question, turns, settings, context_tokens=window)
     budget = passage_budget(question, settings, context_tokens=window, turns=turns)
+    budget = budget if most_tokens is None else min(budget, most_tokens)
     context = build_context(hits, budget_tokens=budget, estimate=turns.tokens.estimate)
     return context, turns
 

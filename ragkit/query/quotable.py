@@ -222,6 +222,8 @@ def _quotable(passage: Passage, parts: Sequence[Part], at: int) -> Quotable | No
     if len(words(f"{lent} {whole}")) < MIN_WORDS:
         return None
     first, last = _around(text, parts, at, lead)
+    if lead is None:  # what stands around it is shown for reading; the citation names one page
+        first, last = _on_its_page(passage, parts[first : last + 1], part, first)
     shown = (parts[first].start, parts[last].end)
     span = None if lead is None else (lead.start, lead.end)
     return Quotable(
@@ -330,6 +332,15 @@ def _around(text: str, parts: Sequence[Part], at: int, lead: Part | None) -> tup
     if at + 1 < len(parts) and _goes_with(text, parts, at, at + 1):
         last = at + 1
     return first, last
+
+
+def _on_its_page(
+    passage: Passage, around: Sequence[Part], part: Part, first: int
+) -> tuple[int, int]:
+    """The first and the last of the parts around one, of which `first` is the first's place."""
+    pages = [passage.page_at(passage.start + other.start) for other in around]
+    own = [at for at, page in enumerate(pages) if page == pages[around.index(part)]]
+    return first + own[0], first + own[-1]
 
 
 def _goes_with(text: str, parts: Sequence[Part], at: int, beside: int) -> bool:

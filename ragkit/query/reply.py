@@ -68,7 +68,7 @@ def check_prompt_was_read(model: ChatModel, request: ChatRequest, done: ChatDone
     if was_cut(estimated, read, request.num_ctx):
         msg = (
             f"{model.name} read {read} tokens of a prompt of about {estimated} (window "
-            f"{request.num_ctx}): it was cut on the way, so its reply is not used; check the "
+            f"{request.num_ctx}): it was cut on the way, so its reply is no answer; check the "
             "server's context length or lower answer.num_ctx"
         )
         raise PromptTruncatedError(msg, model.name)

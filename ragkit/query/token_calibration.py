@@ -75,7 +75,14 @@ class TokenCalibration:
         """Estimate the tokens of a whole prompt."""
         return sum(self.estimate(m.content) + TOKENS_PER_MESSAGE for m in messages)
 
-    def learn(self, messages: Sequence[ChatMessage], counted: int, *, num_ctx: int) -> Self:
+    def learn(
+        self,
+        messages: Sequence[ChatMessage],
+        counted: int,
+        *,
+        num_ctx: int,
+        refused: bool = False,
+    ) -> Self:
         """Take in what a model counted for a prompt.
 
         A prompt teaches the factor of the script that makes most of it, the others taken at
@@ -86,6 +93,8 @@ class TokenCalibration:
             messages: What was sent.
             counted: What the model says it read, tokens.
             num_ctx: The window that was asked for.
+            refused: The server refused the prompt, which it then counted whole: the count is
+                believed however large it is.
         """
         parts = [script_weights(m.content) for m in messages]
         tokens = [sum(script) / TOKEN_UNIT for script in zip(*parts, strict=True)]
@@ -96,8 +105,9 @@ class TokenCalibration:
             total < _LEAST_TAUGHT_BY
             or tokens[most] < _LEAST_SHARE * total
             or foreign > _MOST_FOREIGN * total
-            or counted >= _LARGEST_SHARE * num_ctx
-            or not _BELIEVED[0] <= counted / expected <= _BELIEVED[1]
+            or (counted >= _LARGEST_SHARE * num_ctx and not refused)
+            or counted < _BELIEVED[0] * expected
+            or (counted > _BELIEVED[1] * expected and not refused)
         ):
             return self
         rest = _BELIEVED[0] * (expected - tokens[most] * _PRIOR[most])
@@ -137,6 +147,16 @@ def learn_tokens(
         return
     before = known_tokens(store, model)  # another process may have learned meanwhile
     after = before.learn(messages, receipt.prompt_tokens, num_ctx=receipt.num_ctx)
+    if after != before:
+        store.keep_note(_note(model), after.to_json())
+
+
+def learn_refused(
+    store: VectorStore, model: ChatModel, messages: Sequence[ChatMessage], counted: int
+) -> None:
+    """Keep beside an index what a server counted for a prompt that it refused as too long."""
+    before = known_tokens(store, model)
+    after = before.learn(messages, counted, num_ctx=counted, refused=True)
     if after != before:
         store.keep_note(_note(model), after.to_json())
 

@@ -64,18 +64,48 @@ def passage_budget(
         turns: What will be sent along.
 
     Raises:
-        ConfigError: The reserve leaves nothing of the window for a prompt.
+        ConfigError: Reserve and rules leave nothing, or too little for a question.
         PromptTruncatedError: Question and history alone are too long for the window.
     """
     rest = turns.tokens.estimate_all(build_messages(question, (), turns.history, turns.system))
     left = _room(settings, context_tokens) - rest
     if left <= 0:
+        _refuse_narrow(question, settings, context_tokens, turns)
         msg = (
-            f"the question is {-left} tokens too long for the window; "
+            f"the question is {-left + 1} tokens too long for the window; "
             "shorten it or raise answer.num_ctx"
         )
         raise PromptTruncatedError(msg)
     return left
+
+
+def _refuse_narrow(
+    question: str, settings: AnswerSettings, context_tokens: int, turns: ChatTurns
+) -> None:
+    """Refuse a window in which a question of any usual length would not fit.
+
+    Raises:
+        ConfigError: The rules leave no room, or the question takes less than half of it.
+    """
+    estimate, room = turns.tokens.estimate_all, _room(settings, context_tokens)
+    rules = estimate(build_messages("", (), (), turns.system))
+    asked = estimate(build_messages(question, (), (), turns.system)) - rules
+    if rules < room and 2 * asked > room:
+        return
+    larger = f"raise answer.num_ctx (now {settings.num_ctx})"
+    if context_tokens < settings.num_ctx:
+        larger = "choose a chat model with a larger window"
+    own, shorter = (
+        (" and your instructions", ", shorten the instructions") if turns.system else ("", "")
+    )
+    msg = (
+        f"the window of {min(settings.num_ctx, context_tokens)} tokens has no room for a passage: "
+        f"answer.reserve_tokens = {settings.reserve_tokens} are kept for the answer, the rules"
+        f"{own} take about {rules}, the question {asked}. It has to hold more than "
+        f"{settings.reserve_tokens + rules + asked}: {larger}{shorter}, or lower "
+        "answer.reserve_tokens"
+    )
+    raise ConfigError(msg)
 
 
 def fit_turns(

@@ -108,6 +108,14 @@ def _of_what_was_left(scene: Scene, said: Said, *, durable: bool) -> Iterator[Vi
     yield from of_hits(said, "", state, truth)
 
 
+def _is_as_far(chunks: list[list[str]] | None, whole: list[list[str]] | None) -> bool:
+    """Whether a document is as it is to be, but for vectors that are still to be made."""
+    if chunks is None or whole is None or len(chunks) != len(whole):
+        return chunks is whole
+    pairs = zip(chunks, whole, strict=True)
+    return all(text == its and row in ("", row_after) for (text, row), (its, row_after) in pairs)
+
+
 def truth_of(scene: Scene, state: State, *, durable: bool = False) -> Snapshot | None:
     """What is true of an index with these documents; None where it may not have them."""
     if state == scene.after.state:
@@ -120,7 +128,8 @@ def truth_of(scene: Scene, state: State, *, durable: bool = False) -> Snapshot |
     if scene.case.atomic:
         return None
     is_mix = all(
-        state.get(path) in (before.get(path), scene.after.state.get(path))
+        state.get(path) == before.get(path)
+        or _is_as_far(state.get(path), scene.after.state.get(path))
         for path in state.keys() | before.keys() | scene.after.state.keys()
     )
     return scene.after.merged(scene.before or scene.after, state) if is_mix else None

@@ -33,6 +33,7 @@ FILES: dict[str, str | bytes] = {
 }
 STAFF = "The notice period is three months for permanent staff."
 QUESTION = "How long is the notice period for permanent staff?"
+SHOWN_BEFORE = "(what stands above was shown before that, and not checked: it is no answer)\n"
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_no_answer(
     shell: Shell, world: tuple[Shell, OllamaServer], ending: Any
 ) -> None:
     words = "model runner has unexpectedly stopped"
-    world[1].script(*[Reply(("The notice ",), ending=ending, error=words)] * 4)
+    world[1].script(*[Reply(("The notice period is ",), ending=ending, error=words)] * 4)
 
     run = shell("ask", QUESTION, code=13)
     world[1].replies.clear()
@@ -260,6 +261,19 @@ def test_a_stream_that_breaks_off_is_an_error_and_no_answer(
     assert "llama3.2" in run.err
     assert ("broke off before its answer was complete" if ending == "eof" else words) in run.err
     assert "Traceback" not in run.err
+    assert run.err.endswith(SHOWN_BEFORE)
+
+
+def test_a_v1_server_that_cut_the_prompt_is_told_after_what_was_shown(
+    shell: Shell, world: tuple[Shell, OllamaServer]
+) -> None:
+    world[1].script(Reply(("The notice period is three months [1].",), prompt_tokens=40))
+    v1 = {"RAGKIT_MODELS_OPENAI_URL": world[1].url}
+    run = shell("ask", QUESTION, "--chat", "openai:llama3.2", code=13, **v1)
+    world[1].replies.clear()
+    assert run.out == "The notice period is three months [1].\n"
+    assert "it was cut on the way, so its reply is no answer" in run.err
+    assert run.err.endswith(SHOWN_BEFORE)
 
 
 def test_without_a_chat_server_the_best_sentences_are_quoted(

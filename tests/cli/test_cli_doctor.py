@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import CLOSED
+from commands import CLOSED, Shell, write_files
 from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import Fault, OllamaServer, Settings
+from ollama_helpers import OTHER_NOMIC
 
 from ragkit.cli.doctor.model_findings import about_models
 from ragkit.cli.doctor.server_findings import Finding, about_openai, about_server
 from ragkit.config import Config
-from ragkit.models.ollama import GenerateCall, OllamaClient
+from ragkit.models.ollama import GenerateCall, OllamaAdmin, OllamaClient
 from ragkit.models.openai import OpenAIClient
 from ragkit.store.open import engine_note
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 QUICK = {"models.retries": 0, "models.connect_timeout_s": 1.0}
 
@@ -145,6 +149,56 @@ def test_nan_is_told_with_a_command_that_avoids_it(ollama: OllamaServer, fault: 
     assert found.todo.endswith(command)
 
 
+@pytest.mark.parametrize(
+    ("what", "path", "name"),
+    [
+        ("chat model", "/api/chat", "llama3.2:latest"),
+        ("embedding model", "/api/embeddings", "nomic-embed-text:latest"),
+    ],
+)
+def test_a_model_that_does_not_load_is_a_problem(
+    ollama: OllamaServer, what: str, path: str, name: str
+) -> None:
+    gone = {"error": "llama-server process has terminated: signal: killed"}
+    ollama.faults.append(Fault(path, times=None, status=500, body=gone))
+    found = findings(ollama.url)[what]
+    assert found.state == "problem"
+    assert found.detail == (f"does not run: {name} at {ollama.url}: {gone['error']} (HTTP 500)")
+    assert "server's log" in found.todo
+
+
+def test_the_chat_model_writes_one_token_in_the_window_of_its_answers(ollama: OllamaServer) -> None:
+    findings(ollama.url, answer__num_ctx=4096)
+    (body,) = ollama.bodies("/api/chat")
+    assert body["options"] == {"num_ctx": 4096, "num_predict": 1}
+
+
+def test_a_model_in_memory_under_another_name_of_its_weights_is_found(ollama: OllamaServer) -> None:
+    with OllamaClient(ollama.url, settings=Config().models) as client:
+        OllamaAdmin(client).copy("llama3.2", "twin")
+        client.generate(GenerateCall("twin", "x", options={"num_ctx": 2048}))
+    assert "in memory with 2048 tokens" in findings(ollama.url)["chat window"].detail
+    assert "chat window" not in findings(ollama.url, answer__num_ctx=2000)  # rounded up to it
+
+
+def test_other_weights_under_an_indexs_model_are_a_problem(tmp_path: Path) -> None:
+    write_files(tmp_path, {"docs/a.md": "# A\n\nRent is due in May.\n"})
+    with OllamaServer() as server:
+        shell = Shell(tmp_path, server.url)
+        shell("index", "docs")
+        same = shell("doctor", "--json").json
+    with OllamaServer(Settings(models=OTHER_NOMIC)) as server:
+        other = Shell(tmp_path, server.url)("doctor", "--json", code=1).json
+    (before,), (after,) = (
+        [one for one in found if one["what"] == "index docs"] for found in (same, other)
+    )
+    assert before["state"] != "problem"
+    assert after["state"] == "problem"
+    assert CATALOGUE[0].digest[:12] in after["detail"]
+    assert OTHER_NOMIC[0].digest[:12] in after["detail"]
+    assert "`ragkit rebuild`" in after["todo"]
+
+
 def test_a_model_in_memory_with_another_window_is_told(ollama: OllamaServer) -> None:
     with OllamaClient(ollama.url, settings=Config().models) as client:
         client.generate(GenerateCall("llama3.2", "x", options={"num_ctx": 2048}))
@@ -199,7 +253,7 @@ def test_a_server_that_refuses_is_told_with_what_to_do(
     ollama.faults.append(fault)
     found = findings(ollama.url)
     assert set(found) == {"Ollama"}
-    assert found["Ollama"].state == "note"
+    assert found["Ollama"].state == ("note" if fault.status == 200 else "problem")
     assert todo in found["Ollama"].todo
 
 

@@ -7,9 +7,9 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from commands import Shell, wait_until
+from commands import Shell, wait_until, write_files
 from ollama_double.manage import CACHED, CONFIG, WEIGHTS
-from ollama_double.models import Model
+from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import Fault, OllamaServer, Settings
 from ollama_helpers import client_of
 from terminal import CTRL_C, at_terminal
@@ -180,7 +180,7 @@ def test_push_succeeds_or_fails_as_the_stream_does(shell: Shell) -> None:
         "pushing manifest",
         "success",
     ]
-    assert "file does not exist" in shell("models", "push", "nope", code=13).err
+    assert "no such file or directory" in shell("models", "push", "nope", code=13).err
 
 
 def test_create_from_a_model_and_from_files(shell: Shell, ollama: OllamaServer) -> None:
@@ -210,6 +210,56 @@ def test_create_from_a_model_and_from_files(shell: Shell, ollama: OllamaServer) 
     assert "uploading weights.gguf, 12 B\n" in made.err
     assert "quantizing F16 model to q8_0, 100 B" in made.err
     assert "--from another one or from each --file" in bare.err
+
+
+SENTENCE_TRANSFORMER = {
+    "model.safetensors": "weights",
+    "config.json": "{}",
+    "modules.json": '[{"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]',
+    "1_Pooling/config.json": '{"pooling_mode_mean_tokens": true}',
+    "tokenizer.json": "{}",
+}
+OTHER_FILES = {"README.md": "# R\n", "pytorch_model.bin": "w", ".cache/a.json": "{}"}
+
+
+def test_a_folder_of_weights_is_made_a_model_with_its_files_in_their_places(
+    shell: Shell, ollama: OllamaServer
+) -> None:
+    write_files(shell.folder / "st", SENTENCE_TRANSFORMER | OTHER_FILES)
+    write_files(shell.folder / "empty", {"notes.txt": "a"})
+    files = [word for name in SENTENCE_TRANSFORMER for word in ("--file", f"st/{name}")]
+
+    shell("models", "create", "whole", "--file", "st")
+    shell("models", "create", "single", *files)
+    flat = {k: v for k, v in SENTENCE_TRANSFORMER.items() if "/" not in k}
+    partly = [word for name in flat for word in ("--file", f"st/{name}")]
+    refused = shell("models", "create", "partly", *partly, code=13)
+    bare = shell("models", "create", "bare", "--file", "empty", code=2)
+
+    digests = {
+        name: "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        for name, text in SENTENCE_TRANSFORMER.items()
+    }
+    whole, single, _ = ollama.bodies("/api/create")
+    assert whole["files"] == single["files"] == digests
+    assert ollama.installed()[:2] == ["single:latest", "whole:latest"]
+    assert "open 1_Pooling/config.json: no such file" in refused.err
+    assert "empty: no weights in this folder (*.safetensors, *.gguf)" in bare.err
+
+
+def test_what_a_converted_model_can_do_is_listed_as_it_is_shown(tmp_path: Path) -> None:
+    converted = Model("own:latest", "bert", 512, ("embedding",), mislisted=True)
+    with OllamaServer(Settings(models=(converted, CATALOGUE[4]), on_cpu=True)) as server:
+        shell = Shell(tmp_path, server.url)
+        rows = shell("models", "list").out.splitlines()
+        listed = shell("models", "list", "--json").json
+        assert [r.path for r in server.requests].count("/api/show") == 2  # one for each listing
+        shell("embed", "--model", "own", "a")
+        running = shell("models", "ps").out.splitlines()[1].split()
+    assert rows[1].split()[-1] == "embedding"
+    assert listed[0]["capabilities"] == ["embedding"]
+    assert listed[0]["details"]["context_tokens"] == 512
+    assert running[:3] == ["own:latest", "-", "CPU"]
 
 
 def test_delete_asks_and_copy_does_not(shell: Shell, ollama: OllamaServer) -> None:

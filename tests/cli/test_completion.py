@@ -31,7 +31,7 @@ def test_modes_kinds_backends_and_indexes_are_completed(tmp_path: Path) -> None:
     shell("index", "staff", "--embedder", "none")
     typed = {
         "ragkit search --mode _": "dense keyword hybrid",
-        "ragkit ask --kind d": "docx",
+        "ragkit ask --kind ht": "html",
         "ragkit index --backend e": "embedded",
         "ragkit ask --index s": "staff",
         "ragkit use _": "staff",

@@ -106,5 +106,5 @@ def test_a_warning_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None
     lines = [line.split("\r")[-1].strip() for line in shown.split("\n")]
     assert "the server is slow" in lines  # alone in its row
     assert "All files are read: words can be searched already." in lines
-    bar = r"120/400 passages ━+╺━+  30 % 0:00:00 .*passages/s about .* left annual report.pdf"
+    bar = r"120/400 passages ━+[╸╺]━+  30 % 0:00:00 .*passages/s about .* left annual report.pdf"
     assert re.search(bar, shown)

@@ -109,7 +109,8 @@ def test_files_that_cannot_be_read_are_named_and_their_older_text_stays(
     run = shell("index", "docs", code=3)
     shown = shell("index", "docs", "--files", code=3)
 
-    lines = {line.split()[1].rstrip(":"): line for line in run.out.splitlines()[2:]}
+    told = [line for line in run.out.splitlines() if line.startswith("  ")]
+    lines = {line.split()[1].rstrip(":"): line for line in told}
     assert sorted(lines) == sorted(kinds)
     assert all(line.startswith("  stale ") and "old text kept: " in line for line in lines.values())
     for name, reason in zip(kinds, ("password", "PDF", "binary", "line 1"), strict=True):

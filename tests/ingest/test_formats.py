@@ -307,7 +307,7 @@ def test_an_answer_from_an_added_format_is_verified_to_the_line(tmp_path: Path) 
         return Parsed(data.decode())
 
     row = Format("own", (".own",), read, keeps_lines=True)
-    docs = write_files(tmp_path / "docs", {"a.own": "Preface.\n\nThe tower is 98 metres high.\n"})
+    docs = write_files(tmp_path / "docs", {"a.own": "Preface\n\nThe tower is 98 metres high.\n"})
     index, embedder = tmp_path / "index", HashEmbedder()
     config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
 

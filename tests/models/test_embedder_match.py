@@ -10,7 +10,7 @@ from commands import write_files
 from hash_embedder import HashEmbedder, dense
 from ollama_double.models import CATALOGUE
 from ollama_double.server import Fault, OllamaServer, Settings
-from ollama_helpers import settings_for
+from ollama_helpers import OTHER_NOMIC, settings_for
 
 from ragkit.config import Config
 from ragkit.errors import (
@@ -20,6 +20,7 @@ from ragkit.errors import (
     ModelResponseError,
     ModelUnavailableError,
 )
+from ragkit.models.choose import chat_model
 from ragkit.pipeline import Pipeline
 
 FILES = {
@@ -101,6 +102,32 @@ def test_a_model_that_changed_on_the_server_is_a_mismatch_until_rebuilt(
         rag.rebuild()
         assert rag.search("rail travel")[0].path == "sub/travel.txt"
         assert rag.stats().embedder["digest"] == "f" * 64
+
+
+def test_other_weights_are_refused_even_where_nothing_changed(tmp_path: Path, docs: Path) -> None:
+    with OllamaServer() as server, Pipeline(tmp_path / "index", settings_for(server)) as rag:
+        rag.index(docs)
+    with OllamaServer(Settings(models=OTHER_NOMIC)) as server:
+        rag = Pipeline(tmp_path / "index", settings_for(server))
+        with rag, pytest.raises(IndexMismatchError, match=OTHER_NOMIC[0].digest[:12]):
+            rag.index(docs)
+        assert server.bodies("/api/embeddings") == []
+    with Pipeline(tmp_path / "index", Config().with_values(CLOSED)) as rag:
+        assert sorted(rag.index(docs).unchanged) == sorted(FILES)  # without a server as before
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_refuses_is_not_an_absent_one(
+    tmp_path: Path, docs: Path, ollama: OllamaServer, status: int
+) -> None:
+    ollama.faults.append(Fault("/api/version", times=None, status=status, body=""))
+    auto = settings_for(ollama, **{"models.backend": "auto"})
+    rag = Pipeline(tmp_path / "index", auto)
+    with rag, pytest.raises(ModelResponseError, match=f"HTTP {status}"):
+        rag.index(docs)
+    assert not (tmp_path / "index").exists()
+    with pytest.raises(ModelResponseError, match=f"HTTP {status}"):
+        chat_model(auto.models)
 
 
 def test_a_server_that_is_down_is_reported_as_that_and_keyword_search_still_answers(

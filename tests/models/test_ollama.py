@@ -253,7 +253,11 @@ def test_the_servers_words_are_told_apart(status: int, text: str, kind: str) -> 
         ),
         (501, {"error": "This server does not support embeddings."}, "`ragkit models list` tells"),
         (400, {"error": '"bge-m3" does not support chat'}, "`ragkit models list` tells"),
-        (403, "", "`ragkit doctor` tells what to do"),
+        (
+            403,
+            "",
+            "it refuses requests to this address (HTTP 403); `ragkit doctor` tells what to do",
+        ),
         (400, {"error": 'time: missing unit in duration "300"'}, "give keep_alive a unit"),
     ],
 )

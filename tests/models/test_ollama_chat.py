@@ -11,17 +11,18 @@ from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import OllamaServer, Reply
 from ollama_double.server import Settings as ServerSettings
 from ollama_helpers import (
-    NOMIC,
     asked,
     chat_of,
+    client_of,
     text_of,
 )
 
 from ragkit.errors import (
-    ModelError,
     ModelResponseError,
     ModelUnavailableError,
+    PromptTruncatedError,
 )
+from ragkit.models.ollama import ChatCall, Message
 from ragkit.protocols import ChatDone, TextDelta, ThinkingDelta
 
 if TYPE_CHECKING:
@@ -95,6 +96,36 @@ def test_a_model_that_cannot_think_is_not_asked_to(ollama: OllamaServer) -> None
     assert "think" not in ollama.bodies("/api/chat")[0]
 
 
+def test_a_model_that_embeds_is_said_not_to_chat(ollama: OllamaServer) -> None:
+    said = r"bge-m3:latest at .* cannot chat; it can: embedding\. Name a chat model with --chat"
+    chat = chat_of(ollama, "bge-m3")
+    with pytest.raises(ModelResponseError, match=said):
+        _ = chat.context_tokens
+    with pytest.raises(ModelResponseError, match=said):
+        list(chat.chat(asked("Hi")))
+    assert "/api/chat" not in ollama.paths()
+
+
+REPEATING = Reply(("It is ", *["88"] * 80))
+
+
+def test_a_model_that_repeats_itself_is_said_to(ollama: OllamaServer) -> None:
+    ollama.script(REPEATING, REPEATING, Reply(("Rent ", "is due"), ending="eof"))
+    with pytest.raises(ModelResponseError, match=r"llama3\.2:latest .* repeated itself \('88'"):
+        list(chat_of(ollama).chat(asked("Hi")))
+    with pytest.raises(ModelResponseError, match="repeated itself"):
+        client_of(ollama).chat(ChatCall("llama3.2", [Message("user", "Hi")]))
+    with pytest.raises(ModelUnavailableError, match="broke off before"):
+        list(chat_of(ollama).chat(asked("Hi")))
+
+
+def test_a_number_that_ends_in_many_nines_is_whole_if_the_server_says_so(
+    ollama: OllamaServer,
+) -> None:
+    ollama.script(Reply(("9" * 40,)))
+    assert text_of(list(chat_of(ollama).chat(asked("Hi")))) == "9" * 40
+
+
 def test_gpt_oss_gets_the_lowest_level() -> None:
     model = Model("gpt-oss:latest", "gptoss", capabilities=("completion", "thinking"))
     with OllamaServer(ServerSettings(models=(model,))) as server:
@@ -109,43 +140,15 @@ def test_context_tokens_are_the_trained_ones(ollama: OllamaServer) -> None:
 
 
 def test_an_over_long_prompt_is_refused(ollama: OllamaServer) -> None:
-    with pytest.raises(ModelResponseError, match="longer than the context length"):
-        list(chat_of(ollama).chat(asked("word " * 100, num_ctx=50)))
+    with pytest.raises(PromptTruncatedError, match=r"302 tokens.*256") as caught:
+        list(chat_of(ollama).chat(asked("word " * 300, num_ctx=50)))
+    assert (caught.value.prompt_tokens, caught.value.num_ctx) == (302, 256)
 
 
 def test_an_old_server_cuts_the_prompt_and_says_so_by_its_count(old: OllamaServer) -> None:
     *_, done = chat_of(old).chat(asked("word " * 100, num_ctx=50))
     assert isinstance(done, ChatDone)
     assert done.prompt_tokens == 25
-
-
-def test_an_embedding_model_does_not_chat(ollama: OllamaServer) -> None:
-    with pytest.raises(ModelResponseError, match="does not support chat"):
-        list(chat_of(ollama, NOMIC).chat(asked("Hi")))
-
-
-@pytest.mark.parametrize(
-    ("reply", "error", "words"),
-    [
-        (Reply(("Hal",), ending="eof"), ModelUnavailableError, "broke off"),
-        (Reply(("Hal",), ending="drop"), ModelUnavailableError, "before the reply was complete"),
-        (
-            Reply(("Hal",), ending="error", error="model runner has unexpectedly stopped, see"),
-            ModelUnavailableError,
-            "unexpectedly stopped",
-        ),
-        (Reply(("Hal",), ending="error", error="odd"), ModelResponseError, "odd"),
-    ],
-    ids=["eof", "drop", "runner", "other"],
-)
-def test_a_stream_that_breaks_off_is_an_error_after_its_text(
-    ollama: OllamaServer, reply: Reply, error: type[ModelError], words: str
-) -> None:
-    ollama.script(reply)
-    stream = chat_of(ollama).chat(asked("Hi"))
-    assert next(stream) == TextDelta("Hal")
-    with pytest.raises(error, match=words):
-        next(stream)
 
 
 def test_closing_a_chat_cancels_the_generation() -> None:

@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 from commands import Shell, write_files
 from ollama_double.manage import WEIGHTS
+from ollama_double.recording import Exchange, recorded
 from ollama_double.server import OllamaServer
 
+from ragkit.errors import (
+    ModelNotFoundError,
+    ModelResponseError,
+    ModelUnavailableError,
+    PromptTruncatedError,
+)
 from ragkit.models import ollama
-from ragkit.models.ollama import OllamaAdmin, OllamaClient
+from ragkit.models.ollama import OllamaAdmin, OllamaClient, problems
 from ragkit.models.openai import OpenAIClient
+from ragkit.models.openai import problems as openai_problems
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE, OPENAI_PAGE = ((DOCS / f"{name}.md").read_text("utf-8") for name in ("ollama", "openai"))
@@ -45,6 +53,7 @@ ENDPOINTS = {
 OPENAI_ENDPOINTS = {"GET /v1/models", "GET /v1/models/:model"} | {
     f"POST /v1/{name}" for name in ("embeddings", "chat/completions")
 }
+PARTS = {"blobs": "digest", "models": "model"}
 # A whole command line for each command of the tables.
 FILE, DIGEST = "model.gguf", f"sha256:{WEIGHTS}"
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -116,6 +125,56 @@ def _run(shell: Shell, *words: str) -> None:
         capture_output=True,
         check=False,
     )
+
+
+# Recorded once, each with the methods that it was asked by; paths of models and blobs as patterns.
+ANSWERED = {
+    re.sub(r"/(blobs|models)/.+", lambda m: f"/{m[1]}/:{PARTS[m[1]]}", f"{one.method} {one.path}")
+    for one in recorded()
+    if one.status < 300
+}
+
+
+def test_a_real_server_answers_what_the_tables_name_and_the_page_names_what_it_answers() -> None:
+    assert ENDPOINTS | OPENAI_ENDPOINTS <= ANSWERED
+    others = ANSWERED - ENDPOINTS - OPENAI_ENDPOINTS
+    left_out = PAGE[PAGE.index("Not covered, on purpose") :].partition("\n\n")[0]
+    assert {line.partition(" ")[2] for line in others} == {
+        "/api/generate",  # its OPTIONS, for pages of the web
+        "/api/status",
+        "/v1/completions",
+    }
+    assert all(f"`{path}`" in left_out for path in ("/api/status", "/v1/completions"))
+
+
+def test_the_words_of_newer_versions_are_those_of_a_real_server() -> None:
+    rows = re.findall(
+        r"^\|[^|]+\|([^|]+)\|[^|]+\|$", PAGE[PAGE.index("## Versions") :], re.MULTILINE
+    )
+    quoted = [words for row in rows for words in re.findall(r"`([A-Za-z ]{20,})`", row)]
+    said = [one.body for one in recorded() if one.status >= 400]
+    assert len(quoted) == 3
+    assert all(any(words in body for body in said) for words in quoted)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [pytest.param(one, id=one.note) for one in recorded() if one.status >= 400 and one.body],
+)
+def test_each_recorded_error_is_the_one_that_the_table_of_errors_names(one: Exchange) -> None:
+    v1 = one.path.startswith("/v1/")
+    classified = (openai_problems if v1 else problems).classify(one.status, one.body.encode())
+    found = type((openai_problems if v1 else problems).to_error(classified, "m", "there"))
+    gone = ("killed" in one.note) or one.status == 502
+    if one.body.startswith("4"):  # "404 page not found" and "405 ...": no JSON of the server
+        expected: type = ModelResponseError
+    elif one.status == 404:
+        expected = ModelNotFoundError
+    elif "n_ctx" in one.body:
+        expected = PromptTruncatedError
+    else:
+        expected = ModelUnavailableError if gone else ModelResponseError
+    assert found is expected
 
 
 def test_every_public_method_is_on_the_page() -> None:

@@ -98,14 +98,13 @@ OTHERS: list[tuple[str, dict[str, Any], int, str]] = [
         "raw mode does not support template, system, or context",
     ),
     ("push", {"model": "a b", "stream": False}, 500, "invalid model name"),
-    ("push", {"model": "x", "stream": False}, 500, "file does not exist"),
-    ("pull", {"model": "x", "stream": False}, 500, "pull model manifest: file does not exist"),
     (
-        "pull",
-        {"model": "http://host/me/x", "stream": False},
+        "push",
+        {"model": "x", "stream": False},
         500,
-        "insecure protocol http",
+        "open /models/manifests/registry.ollama.ai/library/x/latest: no such file or directory",
     ),
+    ("pull", {"model": "x", "stream": False}, 500, "pull model manifest: file does not exist"),
     ("copy", {"source": "llama3.2", "destination": "a b"}, 400, 'destination "a b" is invalid'),
     ("create", {"model": "new"}, 400, "neither 'from' or 'files' was specified"),
 ]

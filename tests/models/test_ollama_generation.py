@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from ollama_double.script import Fault, Reply
+from ollama_double.models import CATALOGUE
+from ollama_double.script import Fault, Reply, Settings
+from ollama_double.server import OllamaServer
 from ollama_helpers import NOMIC, client_of, expected
 
 from ragkit.decoding import from_wire
@@ -15,7 +18,7 @@ from ragkit.errors import ModelNotFoundError, ModelResponseError, ModelUnavailab
 from ragkit.models.ollama import ChatCall, GenerateCall, Message, TokenLogprob, ToolCall
 
 if TYPE_CHECKING:
-    from ollama_double.server import OllamaServer
+    from collections.abc import Iterator
 
 GENERATE, CHAT, EMBED = "/api/generate", "/api/chat", "/api/embed"
 PASSAGE = "[1] Rent is due in May.\nWhen is rent due?"
@@ -44,7 +47,15 @@ def test_a_plain_request_sends_nothing_but_what_was_asked(ollama: OllamaServer) 
     assert ollama.requests[-1].headers["content-type"] == "application/json"
 
 
-def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> None:
+@pytest.fixture
+def able() -> Iterator[OllamaServer]:
+    """A server whose chat models see images and fill in texts."""
+    models = [replace(m, capabilities=(*m.capabilities, "insert", "vision")) for m in CATALOGUE[4:]]
+    with OllamaServer(Settings(models=tuple(models))) as server:
+        yield server
+
+
+def test_every_field_of_generate_goes_over_the_wire(able: OllamaServer) -> None:
     call = GenerateCall(
         "deepseek-r1",
         "Hi",
@@ -62,12 +73,12 @@ def test_every_field_of_generate_goes_over_the_wire(ollama: OllamaServer) -> Non
         truncate=False,
         shift=False,
     )
-    client = client_of(ollama)
+    client = client_of(able)
     client.generate(call)
     client.generate(GenerateCall("llama3.2", "Hi", raw=True))
     with pytest.raises(ModelResponseError, match=r"raw .*; write all of it into the prompt"):
         client.generate(GenerateCall("llama3.2", "Hi", raw=True, system="Be brief."))
-    assert ollama.bodies(GENERATE)[:2] == [
+    assert able.bodies(GENERATE)[:2] == [
         {
             "model": "deepseek-r1",
             "prompt": "Hi",
@@ -112,8 +123,8 @@ def test_nanoseconds_and_times_end_at_the_wire(ollama: OllamaServer) -> None:
     assert reply.metrics.tokens_per_s == reply.metrics.answer_tokens / 0.04  # type: ignore[operator]  # said above
 
 
-def test_a_conversation_with_a_tool_is_passed_through(ollama: OllamaServer) -> None:
-    client = client_of(ollama)
+def test_a_conversation_with_a_tool_is_passed_through(able: OllamaServer) -> None:
+    client = client_of(able)
     question = Message("user", "Please look_up it.", images=(b"img",))
     reply = client.chat(ChatCall("llama3.2", [question], tools=[TOOL]))
     assert reply.message.tool_calls == (
@@ -121,7 +132,7 @@ def test_a_conversation_with_a_tool_is_passed_through(ollama: OllamaServer) -> N
     )
     result = Message("tool", "a word", tool_name="look_up", tool_call_id="call_ab12cd30")
     client.chat(ChatCall("llama3.2", [question, reply.message, result], format="json"))
-    body = ollama.bodies(CHAT)[1]
+    body = able.bodies(CHAT)[1]
     assert body["format"] == "json"
     assert body["messages"] == [
         {"role": "user", "content": "Please look_up it.", "images": ["aW1n"]},

@@ -86,11 +86,12 @@ def test_show_tells_limits_parameters_and_more(ollama: OllamaServer) -> None:
     assert (shown.context_tokens, shown.embedding_length) == (512, 256)
     assert (shown.parameter("num_ctx"), shown.parameter("num_batch")) == (256, None)
     assert shown.template == "{{ .Prompt }}"
-    assert not shown.tensors
+    assert shown.model_info["tokenizer.ggml.tokens"] is None
+    assert (len(shown.tensors), shown.tensors[0]["shape"]) == (101, [256, 512])
     assert (shown.renderer, shown.parser, shown.requires) == ("", "", "")
     full = client.show("mxbai-embed-large", verbose=True)
     assert full.model_info["tokenizer.ggml.tokens"] == ["<s>", "</s>", "▁the"]
-    assert full.tensors[0]["name"] == "output.weight"
+    assert full.tensors == shown.tensors
     assert ollama.sent("/api/show") == [
         b'{"model":"mxbai-embed-large"}',
         b'{"model":"mxbai-embed-large","verbose":true}',
@@ -128,14 +129,19 @@ def test_a_pull_ends_in_an_error_exactly_when_the_stream_did(ollama: OllamaServe
     assert next(stream) == ModelProgress("pulling manifest")
     with pytest.raises(ModelResponseError, match="file does not exist; the registry has no such"):
         next(stream)
-    with pytest.raises(ModelResponseError, match="insecure protocol"):
-        list(admin.pull(f"http://{NEW}"))
     assert list(admin.pull(f"http://{NEW}", insecure=True))[-1].status == "success"
     with pytest.raises(ModelResponseError, match="invalid model name"):
         list(admin.pull("a b"))
     assert [e.status for e in admin.push(NEW)][-2:] == ["pushing manifest", "success"]
-    with pytest.raises(ModelResponseError, match="file does not exist"):
+    with pytest.raises(ModelResponseError, match="no such file or directory; `ragkit models list`"):
         list(admin.push("nothing"))
+
+
+def test_an_older_server_refuses_plain_http_and_names_a_missing_model(old: OllamaServer) -> None:
+    with pytest.raises(ModelResponseError, match="insecure protocol"):
+        list(admin_of(old).pull(f"http://{NEW}"))
+    with pytest.raises(ModelResponseError, match="file does not exist; `ragkit models list`"):
+        list(admin_of(old).push("nothing"))
 
 
 def test_copy_and_delete_change_the_list(ollama: OllamaServer) -> None:
@@ -203,7 +209,7 @@ def test_a_file_is_uploaded_once_and_a_model_made_of_it(
     ollama: OllamaServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.gguf"
-    path.write_bytes(bytes(range(256)) * 1000)
+    path.write_bytes(b"GGUF" + bytes(range(252)) + bytes(range(256)) * 999)
     digest = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
     admin = admin_of(ollama)
     seen: list[tuple[int, int]] = []
@@ -220,6 +226,20 @@ def test_a_file_is_uploaded_once_and_a_model_made_of_it(
     assert (
         list(admin.create(CreateCall("mine", files={"model.gguf": digest})))[-1].status == "success"
     )
+
+
+def test_a_file_that_came_there_meanwhile_is_not_sent_again(
+    ollama: OllamaServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF" * 1000)
+    digest = admin_of(ollama).upload_blob(path).digest
+    place = f"/api/blobs/{digest}"
+    ollama.faults += [Fault(place, status=404, body=""), Fault(place, drop_after=0)]
+    again = admin_of(ollama, retries=0).upload_blob(path)
+    assert (again.digest, again.uploaded) == (digest, False)
+    methods = [r.method for r in ollama.requests if r.path == place]
+    assert methods == ["HEAD", "POST", "HEAD", "POST", "HEAD"]
 
 
 def test_an_empty_file_is_a_blob_too(ollama: OllamaServer, tmp_path: Path) -> None:

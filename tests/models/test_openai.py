@@ -20,6 +20,7 @@ from ragkit.errors import (
     ModelNotFoundError,
     ModelResponseError,
     ModelUnavailableError,
+    PromptTruncatedError,
 )
 from ragkit.models.openai import ListedModel, OpenAIChat, OpenAIClient, OpenAIEmbedder
 from ragkit.protocols import ChatDone, ChatMessage, ChatRequest, TextDelta, ThinkingDelta
@@ -121,8 +122,8 @@ def test_models_are_listed_with_the_window_where_the_server_tells_it(ollama: Oll
 
 
 def test_one_model_is_asked_for_by_its_name(ollama: OllamaServer) -> None:
-    assert client_of(ollama).retrieve("llama3.2") == ListedModel("llama3.2:latest", None)
-    with pytest.raises(ModelNotFoundError, match="'none-such' not found"):
+    assert client_of(ollama).retrieve("llama3.2") == ListedModel("llama3.2", None)
+    with pytest.raises(ModelNotFoundError, match="'none-such:latest' not found"):
         client_of(ollama).retrieve("none-such")
     own = {"id": "me/model a", "max_model_len": 8192}
     path = f"{MODELS}/me%2Fmodel%20a"  # a name is one part of the path, whatever it holds
@@ -371,3 +372,24 @@ def test_the_key_is_shown_nowhere(ollama: OllamaServer, monkeypatch: pytest.Monk
         client.models()
     shown = f"{client!r} {vars(client)} {caught.value} {caught.value.__cause__!r} {second.value}"
     assert KEY not in shown
+
+
+def test_a_model_that_repeats_itself_is_said_to(ollama: OllamaServer) -> None:
+    ollama.script(Reply(("It is ", *["ha "] * 80)))
+    chat = OpenAIChat(client_of(ollama), "llama3.2")
+    with pytest.raises(ModelResponseError, match=r"repeated itself \('ha '"):
+        list(chat.chat(QUESTION))
+
+
+def test_a_llama_cpp_servers_counts_are_read(ollama: OllamaServer) -> None:
+    error = {
+        "code": 400,
+        "message": "request (1999 tokens) exceeds the available context size (1024 tokens)",
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": 1999,
+        "n_ctx": 1024,
+    }
+    ollama.faults.append(Fault("/v1/chat/completions", status=400, body={"error": error}))
+    with pytest.raises(PromptTruncatedError, match="1999 tokens, and the window has 1024") as got:
+        list(OpenAIChat(client_of(ollama), "llama3.2").chat(QUESTION))
+    assert (got.value.prompt_tokens, got.value.num_ctx) == (1999, 1024)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ollama_double.models import Model, count_tokens, vectors_of
+from ollama_double.text import check_options
 from ollama_double.wire import JSON, Refusal, dump
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ _TOO_LONG = {
     "new": "the input length exceeds the context length",
     "old": "input exceeds maximum context length",
 }
+_NO_VECTORS = "This server does not support embeddings. Start it with `--embeddings`"
 _BATCH_TOKENS = 2048
+_FEWEST_TOKENS = 3
+"""Its two marks and one of the text; a window of fewer holds nothing of it."""
+_TOO_NARROW = "input after truncation exceeds maximum context length"
 _UNKNOWN = 'model "{name}" not found, try pulling it first'
 
 
@@ -71,19 +76,23 @@ class Vectors:
 
     def _model(self, body: Body, refused: int, empty: tuple[int, str]) -> Model:
         model = self._state.find(body.get("model") or "", _UNKNOWN, empty)
+        check_options(body.get("options") or {})
         if not model.embeds and self._family == "new":
-            raise Refusal(refused, "This server does not support embeddings. Start it with ...")
+            raise Refusal(
+                refused, "This server does not support embeddings. Start it with `--embeddings`"
+            )
         if not model.embeds:
             raise Refusal(refused, "this model does not support embeddings")
         return model
 
-    def _excess(self, model: Model, text: str, body: Body) -> int:
-        options = body.get("options") or {}
+    def _window(self, model: Model, body: Body) -> int:
+        options = model.options | (body.get("options") or {})
         window: int = min(model.context, options.get("num_ctx", model.context))
-        if model.parameters and "num_ctx" not in options:
-            window = min(window, int(model.parameters.split()[-1]))
         batch: int = options.get("num_batch", _BATCH_TOKENS)
-        return max(0, count_tokens(text) - min(window, batch))
+        return min(window, batch)
+
+    def _excess(self, model: Model, text: str, body: Body) -> int:
+        return max(0, count_tokens(text) - self._window(model, body))
 
     def _fitting(self, model: Model, text: str, body: Body) -> str:
         """A text that fits, cut by words if the request allows it."""
@@ -91,6 +100,8 @@ class Vectors:
             return text
         if body.get("truncate") is False:
             raise Refusal(400 if self._family == "new" else 500, _TOO_LONG[self._family])
+        if self._window(model, body) < _FEWEST_TOKENS:
+            raise Refusal(400, _TOO_NARROW)
         while self._excess(model, text, body):
             text = text.rpartition(" ")[0]
         return text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -11,7 +13,17 @@ from ollama_double.manage import Models
 from ollama_double.openai import OpenAI, refused
 from ollama_double.state import State
 from ollama_double.text import Words
-from ollama_double.wire import JSON, TEXT, Refusal, Stream, decode, dump, to_whole
+from ollama_double.wire import (
+    JSON,
+    NO_KIND,
+    PLAIN_JSON,
+    TEXT,
+    Refusal,
+    Stream,
+    decode,
+    dump,
+    to_whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +35,23 @@ if TYPE_CHECKING:
     Post = Callable[[Body, Fault | None], Any]
 
 _BLOBS, _MODELS = "/api/blobs/", "/v1/models/"
+_NO_HEAD = ("/api/ps", "/api/status", "/v1/models")
+_STATUS = {"cloud": {"disabled": False, "source": "none"}}
+_LOCAL = (None, "localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 -- compared, not bound
+_LOCAL_SCHEMES = ("app", "file", "tauri")
+_LOCAL_DOMAINS = (".localhost", ".local", ".internal")
+_STAINLESS = ["Arch", "Async", "Custom-Poll-Interval", "Helper-Method", "Lang", "Os"]
+_STAINLESS += ["Package-Version", "Poll-Helper", "Retry-Count", "Runtime", "Runtime-Version"]
+_STAINLESS.append("Timeout")
+_HEADERS = ["Authorization", "Content-Type", "User-Agent", "Accept"]
+_HEADERS += ["X-Requested-With", "Openai-Beta"]
+_HEADERS += [f"X-Stainless-{name}" for name in _STAINLESS]
+_CORS = {
+    "Access-Control-Allow-Headers": ",".join(_HEADERS),
+    "Access-Control-Allow-Methods": "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS",
+    "Access-Control-Max-Age": "43200",
+    "Vary": "Access-Control-Request-Headers",
+}
 _NOT_ALLOWED: tuple[int, bytes, str] = (405, b"405 method not allowed", TEXT)
 
 
@@ -37,12 +66,14 @@ class Endpoints:
         self._models = Models(self.state)
         self._openai = OpenAI(self.state, words, vectors)
         self._get: dict[str, Callable[[], Whole]] = {
-            "/": lambda: (200, b"Ollama is running", TEXT),
+            "/": lambda: (200, b"Ollama is running", f"{TEXT}; charset=utf-8"),
             "/api/version": lambda: to_whole({"version": server.settings.version}),
             "/api/tags": lambda: to_whole(self._models.tags()),
             "/api/ps": lambda: to_whole(self._models.ps()),
-            "/v1/models": lambda: to_whole(self._openai.models()),
+            "/v1/models": lambda: to_whole(self._openai.models(), kind=PLAIN_JSON),
         }
+        if server.settings.family == "new":
+            self._get["/api/status"] = lambda: to_whole(_STATUS)
         self._post: dict[str, Post] = {
             "/api/embeddings": vectors.embeddings,
             "/api/embed": vectors.embed,
@@ -54,6 +85,7 @@ class Endpoints:
             "/api/create": self._models.create,
             "/api/copy": self._models.copy,
             "/v1/chat/completions": self._openai.chat,
+            "/v1/completions": self._openai.completions,
             "/v1/embeddings": self._openai.embeddings,
         }
         self._delete: dict[str, Post] = {"/api/delete": self._models.delete}
@@ -72,18 +104,40 @@ class Endpoints:
         shaped = refused if path.startswith("/v1/") else _refused
         key = self._server.settings.api_key
         if key and headers.get("authorization") != f"Bearer {key}":
-            return shaped(401, f"unauthorized: no right with {headers.get('authorization', '')}")
+            held = headers.get("authorization", "")
+            return shaped(401, f"unauthorized: no right with {held}", "")
+        checked = self._server.settings.family == "new" and not self._server.settings.cheap
+        if checked and _is_foreign(headers):
+            return 403, b"", NO_KIND
         try:
             given = self._routed(method, path, body, fault)
         except Refusal as refusal:
-            return shaped(refusal.status, str(refusal))
+            return shaped(refusal.status, str(refusal), refusal.kind)
         if isinstance(given, dict):
-            return to_whole(given)
+            return to_whole(given, kind=PLAIN_JSON if path.startswith("/v1/") else JSON)
         return _extended(given, fault) if fault and fault.extra else given
+
+    def further_headers(self, method: str, path: str, headers: dict[str, str]) -> dict[str, str]:
+        """What a reply's head says besides: the methods allowed, and to which page of the web."""
+        known = [verb for verb in ("HEAD", "GET", "POST", "DELETE") if self._knows(verb, path)]
+        allowed = {"Allow": ", ".join(known)} if known and method not in known else {}
+        origin = "" if _is_foreign(headers) else headers.get("origin", "")
+        return allowed | (_CORS | {"Access-Control-Allow-Origin": origin} if origin else {})
+
+    def _knows(self, method: str, path: str) -> bool:
+        if path in self._get:
+            return method in (("GET",) if path in _NO_HEAD else ("HEAD", "GET"))
+        if path.startswith(_BLOBS):
+            return method in ("HEAD", "POST")
+        return (method == "POST" and path in self._post) or (
+            method == "DELETE" and path in self._delete
+        )
 
     def _routed(
         self, method: str, path: str, body: bytes, fault: Fault | None
     ) -> Whole | Stream | Body:
+        if method == "OPTIONS":
+            return 204, b"", NO_KIND
         if path in self._get:
             return self._get[path]() if method in ("GET", "HEAD") else _NOT_ALLOWED
         if path.startswith(_BLOBS):
@@ -97,14 +151,29 @@ class Endpoints:
             return 404, b"404 page not found", TEXT
         if method != ("POST" if path in self._post else "DELETE"):
             return _NOT_ALLOWED
-        given: Whole | Stream | Body = found(decode(body), fault)
+        given: Whole | Stream | Body = found(decode(body, path), fault)
         if isinstance(given, dict) and fault:
             given |= fault.extra
         return given
 
 
-def _refused(status: int, text: str) -> Whole:
-    return to_whole({"error": text}, status)
+def _refused(status: int, text: str, kind: str) -> Whole:
+    return to_whole({"error": text}, status, kind or JSON)
+
+
+def _is_foreign(headers: dict[str, str]) -> bool:
+    """True for a request in the name of another host, or from a page of another one."""
+    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    origin = urlsplit(headers.get("origin", ""))
+    local = origin.hostname in _LOCAL or origin.scheme in _LOCAL_SCHEMES
+    return not _is_local(host) or not (local or origin.scheme.startswith("vscode-"))
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host in ("", "localhost") or host.endswith(_LOCAL_DOMAINS)
 
 
 def _extended(given: Whole | Stream, fault: Fault) -> Whole | Stream:

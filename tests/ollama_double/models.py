@@ -38,7 +38,17 @@ Vector = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the server lists it. ``raw`` vectors are not of unit length on /api/embeddings."""
+    """A model as the server lists it.
+
+    Attributes:
+        raw: Its vectors are not of unit length on /api/embeddings.
+        parameters: Lines of a name and a value, as /api/show has them.
+        content: What a copy keeps: the name of the model whose weights these are.
+        dim: Its embedding length; None: that of the server's vectors.
+        mislisted: /api/tags takes it for a chat model of unknown length, as it does where a GGUF
+            file does not begin with its architecture.
+        fertility: How many tokens its vocabulary takes for one of `count_tokens`.
+    """
 
     name: str
     architecture: str = "llama"
@@ -54,18 +64,33 @@ class Model:
     parent: str = ""
     remote_host: str = ""
     content: str = ""
+    parameter_size: str = "137M"
+    quantization: str = "F16"
+    dim: int | None = None
+    mislisted: bool = False
+    fertility: float = 1.0
 
     @property
     def digest(self) -> str:
-        """64 hex digits without a prefix, as the manifest digests of the real server.
-
-        ``content`` is what a copy keeps: the name of the model whose weights these are.
-        """
+        """64 hex digits without a prefix, as the manifest digests of the real server."""
         return hashlib.sha256((self.content or self.name).encode()).hexdigest()
 
     @property
     def embeds(self) -> bool:
         return "embedding" in self.capabilities
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its parameters as a request's options; a text may be none of the option's type."""
+        pairs = (line.split(maxsplit=1) for line in self.parameters.splitlines())
+        return {name: _value(text) for name, text in pairs if name != "stop"}
+
+
+def _value(text: str) -> Any:
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return text
 
 
 CATALOGUE = (

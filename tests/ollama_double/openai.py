@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
-from ollama_double.wire import SSE, Refusal, Stream, dump, to_whole
+from ollama_double.wire import JSON, PLAIN_JSON, SSE, Refusal, Stream, dump, full_name, to_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,10 +25,11 @@ _UNKNOWN = "model '{name}' not found"
 _LEVELS = {"none": False, "minimal": "low", "xhigh": "max", "ultra": "max"}
 
 
-def refused(status: int, text: str) -> Whole:
-    """An error in OpenAI's shape."""
-    kind = _TYPES.get(status, "api_error")
-    return to_whole({"error": {"message": text, "type": kind, "param": None, "code": None}}, status)
+def refused(status: int, text: str, kind: str) -> Whole:
+    """An error in OpenAI's shape, as JSON of this content type."""
+    name = _TYPES.get(status, "api_error")
+    error = {"message": text, "type": name, "param": None, "code": None}
+    return to_whole({"error": error}, status, kind or PLAIN_JSON)
 
 
 class OpenAI:
@@ -44,14 +45,21 @@ class OpenAI:
 
     def model(self, name: str) -> Body:
         """GET /v1/models/:model."""
-        return _listed(self._state.find(name, _UNKNOWN, (404, "not found")).name)
+        missing = f"model '{full_name(name)}' not found".replace("{", "{{")
+        self._state.find(name, missing, (404, "not found"))
+        return _listed(name)
 
     def embeddings(self, body: Body, fault: Fault | None) -> Body | Whole:
         """POST /v1/embeddings: unit vectors, truncated texts, float or base64."""
         given = body.get("input")
         texts = [given] if isinstance(given, str) else given
-        if not texts or not all(isinstance(text, str) for text in texts):
-            raise Refusal(400, "invalid input")
+        if not texts:
+            raise Refusal(400, "invalid input", JSON)
+        if not all(isinstance(text, str) for text in texts):
+            raise Refusal(400, "invalid input type")
+        if (form := body.get("encoding_format") or "float") not in ("float", "base64"):
+            text = f"Invalid value for 'encoding_format' = {form}. "
+            raise Refusal(400, f"{text}Supported values: ['float', 'base64'].", JSON)
         fields = {"input": texts, "truncate": True}
         reply = self._vectors.embed(body | fields, fault)
         if not isinstance(reply, dict):
@@ -69,18 +77,31 @@ class OpenAI:
         """POST /v1/chat/completions."""
         model = self._state.find(body.get("model") or "", _UNKNOWN, (400, "model is required"))
         if not body.get("messages"):
-            raise Refusal(400, "[] is too short - 'messages'")
+            raise Refusal(400, "[] is too short - 'messages'", JSON)
         if model.embeds:
             raise Refusal(400, f'"{body["model"]}" does not support chat')
         inner = _translated(body)
         reply = self._words.speak(model, inner, inner["messages"])
-        if body.get("stream"):
+        begun = reply.chunks or reply.thinking
+        if body.get("stream") and (begun or reply.ending != "error"):
             return Stream(_chunks(body, reply), SSE)
         if reply.ending == "drop":
             return Stream(iter([None]))
         if reply.ending == "error":
             raise Refusal(500, reply.error)
-        return to_whole(_completion(body, reply))
+        return to_whole(_completion(body, reply), kind=PLAIN_JSON)
+
+    def completions(self, body: Body, _: Fault | None) -> Whole:
+        """POST /v1/completions, not streamed."""
+        model = self._state.find(body.get("model") or "", _UNKNOWN, (400, "model is required"))
+        if model.embeds:
+            raise Refusal(400, f'"{body["model"]}" does not support generate')
+        inner = _translated(body | {"messages": [{"role": "user", "content": body["prompt"]}]})
+        reply = self._words.speak(model, inner, inner["messages"])
+        text = {"text": "".join(reply.chunks) + reply.last, "index": 0}
+        choice = text | {"finish_reason": _reason(reply)}
+        whole = _head(body, "text_completion") | {"id": "cmpl-1", "choices": [choice]}
+        return to_whole(whole | {"usage": _usage(reply)}, kind=PLAIN_JSON)
 
 
 def _translated(body: Body) -> Body:
@@ -115,7 +136,9 @@ def _base64(row: Any) -> str:
     return b64encode(np.asarray(row, "<f4").tobytes()).decode()
 
 
-def _reason(reply: Reply) -> str:
+def _reason(reply: Reply) -> str | None:
+    if reply.ending == "eof":
+        return None
     return "tool_calls" if reply.tool_calls else reply.done_reason
 
 
@@ -133,6 +156,8 @@ def _calls(reply: Reply) -> list[Body]:
 
 def _usage(reply: Reply) -> Body:
     asked, said = reply.prompt_tokens or 0, len(reply.chunks)
+    if reply.ending == "eof":  # the counts come with the last event
+        asked = said = 0
     return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
 
 

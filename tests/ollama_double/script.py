@@ -75,6 +75,7 @@ class Reply:
 
     ``done`` sends the last event with ``last`` as its content; ``error`` sends ``error`` as an
     error line; ``eof`` ends the stream cleanly without a last event; ``drop`` cuts the connection.
+    A piece that comes again more than thirty times ends it as ``eof`` does, as on the server.
     ``tool_calls`` are objects with ``name`` and ``arguments``.
     """
 
@@ -125,6 +126,8 @@ class Settings:
         models: What is installed.
         registry: What can be pulled besides.
         api_key: Asked for as a bearer token on every path; empty: none is.
+        offline: No registry can be reached; else `registry` can.
+        on_cpu: Models run on the processor, where /api/ps tells no size of them.
     """
 
     dim: int = 256
@@ -137,3 +140,5 @@ class Settings:
     registry: tuple[Model, ...] = REGISTRY
     version: str = "0.32.15"
     api_key: str = ""
+    offline: bool = False
+    on_cpu: bool = False

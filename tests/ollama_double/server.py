@@ -21,7 +21,7 @@ from ollama_double.endpoints import Endpoints
 from ollama_double.script import Fault, Reply, Request, Settings, Slots
 
 if TYPE_CHECKING:
-    from ollama_double.wire import Stream
+    from ollama_double.wire import Stream, Whole
 
 __all__ = ["Fault", "OllamaServer", "Reply", "Request", "Settings", "Slots"]
 
@@ -144,7 +144,9 @@ class OllamaServer:
             fault = next((f for f in self.faults if f.strikes(path, body)), None)
         reply = self._endpoints.reply(method, path, body, headers, fault)
         if isinstance(reply, tuple):
-            return _send_whole(sock, *reply, fault, bodiless=method == "HEAD")
+            more = self._endpoints.further_headers(method, path, headers)
+            said = "".join(f"{name}: {value}\r\n" for name, value in more.items())
+            return _send_whole(sock, reply, said, fault, bodiless=method == "HEAD")
         if fault and (fault.split or fault.drop_after is not None or fault.end_after is not None):
             return _send_spoilt(sock, reply, fault)
         return self._send_stream(sock, reply, fault.linger_s if fault else 0.0)
@@ -201,9 +203,11 @@ def _parsed(body: bytes) -> Any:
 
 
 def _send_whole(
-    sock: socket.socket, status: int, body: bytes, kind: str, fault: Fault | None, *, bodiless: bool
+    sock: socket.socket, reply: Whole, more: str, fault: Fault | None, *, bodiless: bool
 ) -> bool:
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n"
+    status, body, kind = reply
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{more}"
+    head += f"Content-Type: {kind}\r\n" if kind else ""
     if fault and status in (301, 302, 307, 308):
         head += f"Location: {fault.body}\r\n"
     data = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + (b"" if bodiless else body)

@@ -25,9 +25,9 @@ class State:
         self.settings = settings
         self.models = {full_name(model.name): model for model in settings.models}
         self.registry = {full_name(model.name): model for model in settings.registry}
-        self.blobs: dict[str, int] = {}
+        self.blobs: dict[str, bytes] = {}
         self.fetched: dict[str, int] = {}
-        self._running: dict[str, tuple[float, float, int]] = {}
+        self._running: dict[str, tuple[float, float, int, str]] = {}
 
     def find(self, name: str, missing: str, empty: tuple[int, str]) -> Model:
         """An installed model.
@@ -49,40 +49,45 @@ class State:
     def touch(self, model: Model, body: Body) -> None:
         """Load a model, or keep it for longer; ``keep_alive: 0`` unloads it."""
         asked = keep_alive_s(body)
-        name = full_name(model.name)
-        before = self._running.get(name)
+        before = self._running.get(model.digest)
         stay = asked if asked is not None else before[1] if before else _KEPT_S
-        window = (body.get("options") or {}).get("num_ctx", _WINDOW)
+        window = (model.options | (body.get("options") or {})).get("num_ctx", _WINDOW)
         if stay == 0:
-            self._running.pop(name, None)
+            self._running.pop(model.digest, None)
             return
         until = time.time() + (_FOREVER_S if stay < 0 else stay)
-        self._running[name] = (until, stay, min(window, model.context))
+        name = full_name(model.name)
+        self._running[model.digest] = (until, stay, min(window, model.context), name)
 
     def running(self) -> list[tuple[Model, datetime, int]]:
-        """The loaded models with their expiry and window, the longest-lived first."""
+        """The loaded models with their expiry and window, the longest-lived first.
+
+        Two names of the same weights are one, under the name that was loaded last.
+        """
         now = time.time()
         self._running = {n: r for n, r in self._running.items() if r[0] > now}
-        found = sorted(self._running.items(), key=lambda item: -item[1][0])
+        found = sorted(self._running.values(), key=lambda one: -one[0])
         return [
             (self.models[name], datetime.fromtimestamp(until, UTC).astimezone(_LOCAL), window)
-            for name, (until, _, window) in found
+            for until, _, window, name in found
             if name in self.models
         ]
 
 
 def listed(model: Model, dim: int) -> dict[str, Any]:
     """A model as /api/tags shows it."""
+    lengths = {"context_length": model.context}
+    if model.embeds or model.dim:
+        lengths["embedding_length"] = model.dim or dim
+    shown = ("completion",) if model.mislisted else model.capabilities
     entry: dict[str, Any] = {
         "name": model.name,
         "model": model.name,
         "modified_at": "2026-05-10T08:06:48.639712648-07:00",
         "size": model.size,
         "digest": model.digest,
-        "details": details(model)
-        | {"context_length": model.context}
-        | ({"embedding_length": dim} if model.embeds else {}),
-        "capabilities": list(model.capabilities),
+        "details": details(model) | ({} if model.mislisted else lengths),
+        "capabilities": list(shown),
     }
     if model.remote_host:
         entry |= {"remote_model": model.name, "remote_host": model.remote_host}
@@ -96,6 +101,6 @@ def details(model: Model) -> dict[str, Any]:
         "format": "gguf",
         "family": family,
         "families": [family],
-        "parameter_size": "137M",
-        "quantization_level": "F16",
+        "parameter_size": model.parameter_size,
+        "quantization_level": model.quantization,
     }

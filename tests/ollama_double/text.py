@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import b64decode
 from binascii import Error as Base64Error
+from dataclasses import replace
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from ollama_double.models import answer, count_tokens
 from ollama_double.script import Reply
-from ollama_double.wire import CREATED_AT, Refusal, Stream, lines, to_whole
+from ollama_double.wire import (
+    CREATED_AT,
+    JSON,
+    PLAIN_JSON,
+    Refusal,
+    Stream,
+    check_template,
+    inner_refusal,
+    lines,
+    to_whole,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +34,15 @@ if TYPE_CHECKING:
     from ollama_double.wire import Body, Whole
 
 _PROMPT_TOO_LONG = (
-    "the prompt is longer than the context length currently available to the model; "
-    "shorten the prompt or raise num_ctx"
+    "the prompt is longer than the context length currently available to the model; shorten the "
+    "prompt, adjust the context length in settings, or use a model with a longer context length"
 )
 _UNKNOWN = "model '{name}' not found"
-_LEVELS = ("low", "medium", "high", "max")
+_NO_IMAGES = "Multimodal data provided, but model does not support multimodal requests."
+_LEVELS = ("high", "medium", "low", "max")
+_SCHEMA_TYPES = {None, "object", "array", "string", "number", "integer", "boolean", "null"}
+_STEP, _DEFAULT_WINDOW = 256, 4096
+_MOST_REPEATS = 30
 _TYPES = {
     "temperature": (float, "float32"),
     "top_p": (float, "float32"),
@@ -48,6 +66,7 @@ class Words:
 
     def generate(self, body: Body, _: Fault | None) -> Stream | Whole:
         """/api/generate."""
+        self._refuse_far(body)
         model = self._state.find(body.get("model") or "", _UNKNOWN, (404, "model '' not found"))
         prompt = body.get("prompt") or ""
         if not prompt and body.get("keep_alive") == 0:
@@ -58,15 +77,19 @@ class Words:
             raise Refusal(400, "raw mode does not support template, system, or context")
         if not prompt:
             return self._loaded(model, body, {"response": ""})
+        check_template(body.get("template") or "")
         system = body.get("system") or model.system
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": prompt, "images": body.get("images")})
+        if body.get("_debug_render_only"):
+            return _rendered(model, body, {"response": ""}, messages)
         reply = self.speak(model, body, messages)
         events = _events(body, reply, _generated)
         return _delivered(body, events, _whole_generate)
 
     def chat(self, body: Body, _: Fault | None) -> Stream | Whole:
         """/api/chat."""
+        self._refuse_far(body)
         model = self._state.find(body.get("model") or "", _UNKNOWN, (400, "model is required"))
         if model.embeds:
             raise Refusal(400, f'"{body["model"]}" does not support chat')
@@ -74,29 +97,66 @@ class Words:
         if not messages:
             empty = {"message": {"role": "assistant", "content": ""}}
             return self._loaded(model, body, empty)
-        if model.system and messages[0]["role"] != "system":
+        if model.system and messages[0].get("role") != "system":
             messages = [{"role": "system", "content": model.system}, *messages]
+        if body.get("_debug_render_only"):
+            return _rendered(model, body, {"message": {"role": "", "content": ""}}, messages)
         reply = self.speak(model, body, messages)
         return _delivered(body, _events(body, reply, _chatted), _whole_chat)
 
     def speak(self, model: Model, body: Body, messages: list[Body]) -> Reply:
         """What the model says to a conversation: scripted, or its own answer."""
+        options = model.options | (body.get("options") or {})
         _check(model, body)
-        _check_options(body.get("options") or {})
+        check_options(options)
         for message in messages:
-            _check_message(message)
+            _check_images(message.get("images") or ())
+        if self._new:
+            _check_runner(model, body, messages)
         self._state.touch(model, body)
-        options = body.get("options") or {}
-        window = options.get("num_ctx", 4096)
-        tokens = sum(count_tokens(message["content"] or "") for message in messages)
-        if tokens > window:
-            if self._state.settings.family == "new" and body.get("shift") is False:
-                raise Refusal(400, _PROMPT_TOO_LONG)
-            tokens = window // 2
-        if self._replies:
-            scripted = self._replies.pop(0)
-            return scripted if scripted.prompt_tokens is not None else _counted(scripted, tokens)
-        return _own_reply(model, body, messages, tokens)
+        tokens = self._read(model, body, messages, options)
+        if not self._replies:
+            return _own_reply(model, body, messages, tokens)
+        scripted = self._replies.pop(0)
+        if scripted.prompt_tokens is None:
+            scripted = replace(scripted, prompt_tokens=tokens)
+        return until_repeated(scripted) if self._new else scripted
+
+    def _refuse_far(self, body: Body) -> None:
+        """Refuse a model that runs elsewhere, where nothing elsewhere can be reached."""
+        name = body.get("model") or ""
+        if self._state.settings.offline and name.endswith((":cloud", "-cloud")):
+            text = 'Post "https://ollama.com:443/api/generate?ts=1787338102": '
+            raise Refusal(502, f"{text}{unreachable('ollama.com')}")
+
+    @property
+    def _new(self) -> bool:
+        return self._state.settings.family == "new"
+
+    def _read(self, model: Model, body: Body, messages: list[Body], options: Body) -> int:
+        """How many tokens of a prompt the model reads; refuses one over the window, or cuts it."""
+        window = min(options.get("num_ctx", _DEFAULT_WINDOW), model.context)
+        window = -(-window // _STEP) * _STEP if self._new else window
+        sizes = [
+            math.ceil(model.fertility * count_tokens(message.get("content") or ""))
+            for message in messages
+        ]
+        if sum(sizes) <= window:
+            return sum(sizes)
+        if self._new and body.get("truncate") is False:
+            text = f"request ({sum(sizes)} tokens) exceeds the available context size "
+            text += f"({window} tokens), try increasing it"
+            counts = {"n_prompt_tokens": sum(sizes), "n_ctx": window}
+            text = inner_refusal(text, "exceed_context_size_error", **counts)
+            raise Refusal(400, text, _runner_kind(body))
+        if self._new and body.get("shift") is False and sizes[-1] > window:
+            raise Refusal(400, _PROMPT_TOO_LONG, _runner_kind(body))
+        kept = sum(
+            size
+            for message, size in zip(messages, sizes, strict=True)
+            if message is messages[-1] or message.get("role") == "system"
+        )
+        return kept if kept <= window else window // 2 + 2 * self._new
 
     def _loaded(self, model: Model, body: Body, empty: Body) -> Whole:
         self._state.touch(model, body)
@@ -105,38 +165,69 @@ class Words:
         return to_whole(head | empty | {"done": True, "done_reason": reason})
 
 
-def _counted(reply: Reply, tokens: int) -> Reply:
-    return Reply(**(vars(reply) | {"prompt_tokens": tokens}))
+def until_repeated(reply: Reply) -> Reply:
+    """A reply as far as the server lets it come: not beyond thirty repeats of one piece."""
+    repeats = 0
+    for i, (before, piece) in enumerate(pairwise(reply.chunks), 2):
+        repeats = repeats + 1 if piece == before else 0
+        if repeats == _MOST_REPEATS:
+            return replace(reply, chunks=reply.chunks[:i], ending="eof")
+    return reply
+
+
+def _rendered(model: Model, body: Body, empty: Body, messages: list[Body]) -> Whole:
+    """The prompt that a model would get, by the one template that is understood here: ChatML's."""
+    prompt = "".join(message.get("content") or "" for message in messages)
+    if "<|im_start|>" in model.template:
+        turns = (f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
+        prompt = f"{''.join(turns)}<|im_start|>assistant\n"
+    head = {"model": body["model"], "created_at": CREATED_AT}
+    debug = {"_debug_info": {"rendered_template": prompt}}
+    return to_whole(head | empty | {"done": False} | debug)
+
+
+def _runner_kind(body: Body) -> str:
+    """The content type of a refusal by the runner, to which a stream has begun by then."""
+    return PLAIN_JSON if body.get("stream", True) else JSON
 
 
 def _check(model: Model, body: Body) -> None:
     """Refuse what the server refuses before the first byte."""
     name, think = body["model"], body.get("think")
     if isinstance(think, str) and think not in _LEVELS:
-        raise Refusal(400, f'invalid think value: "{think}" (must be one of {_LEVELS})')
+        levels = ", ".join(f'"{level}"' for level in _LEVELS)
+        raise Refusal(400, f'invalid think value: "{think}" (must be {levels}, true, or false)')
     if think and "thinking" not in model.capabilities:
         raise Refusal(400, f'"{name}" does not support thinking')
-    if body.get("tools") and "tools" not in model.capabilities:
-        full = f"registry.ollama.ai/library/{model.name}"
-        raise Refusal(400, f"{full} does not support tools")
+    for field, needed in (("tools", "tools"), ("suffix", "insert")):
+        if body.get(field) and needed not in model.capabilities:
+            full = f"registry.ollama.ai/library/{model.name}"
+            raise Refusal(400, f"{full} does not support {needed}")
     if not 0 <= (body.get("top_logprobs") or 0) <= _MOST_LOGPROBS:
         raise Refusal(400, "top_logprobs must be between 0 and 20")
     if body.get("format") not in (None, "", "json") and not isinstance(body["format"], dict):
-        raise Refusal(500, f'invalid format: "{body["format"]}"; expected "json" or a JSON Schema')
+        given = json.dumps(json.dumps(body["format"]))
+        text = f'invalid format: {given}; expected "json" or a valid JSON Schema object'
+        raise Refusal(500, text)
 
 
-def _check_options(options: Body) -> None:
+def _check_runner(model: Model, body: Body, messages: list[Body]) -> None:
+    """Refuse what the runner refuses."""
+    if "vision" not in model.capabilities and any(m.get("images") for m in messages):
+        text = inner_refusal(_NO_IMAGES, "invalid_request_error")
+        raise Refusal(400, text, _runner_kind(body))
+    form = body.get("format")
+    if isinstance(form, dict) and form.get("type") not in _SCHEMA_TYPES:
+        text = "Field 'json_schema': \"json_schema\": JSON schema conversion failed:\n"
+        text += f"Unrecognized schema: {json.dumps(form, separators=(',', ':'))}"
+        raise Refusal(400, inner_refusal(text, "invalid_request_error"), _runner_kind(body))
+
+
+def check_options(options: Body) -> None:
     for option, (kind, word) in _TYPES.items():
         value = options.get(option, 0)
         if isinstance(value, bool) or not isinstance(value, (int, kind)):
             raise Refusal(500, f'option "{option}" must be of type {word}')
-
-
-def _check_message(message: Body) -> None:
-    if not isinstance(message.get("content"), str | None):
-        text = "json: cannot unmarshal array into Go struct field Message.content of type string"
-        raise Refusal(400, text)
-    _check_images(message.get("images") or ())
 
 
 def _check_images(images: list[str] | tuple[()]) -> None:
@@ -218,7 +309,8 @@ def _events(body: Body, reply: Reply, shape: Any) -> Iterator[Body | None]:
         yield None
     elif reply.ending == "done":
         last = head | shape(reply.last, "", []) | {"done": True, "done_reason": reply.done_reason}
-        yield last | _metrics(reply) | ({"context": [1, 2, 3]} if "response" in last else {})
+        remembers = "response" in last and not body.get("raw")
+        yield last | ({"context": [1, 2, 3]} if remembers else {}) | _metrics(reply)
 
 
 def _metrics(reply: Reply) -> Body:
@@ -246,7 +338,10 @@ def _logprobs(body: Body, text: str) -> Body:
 
 def _delivered(body: Body, events: Iterator[Body | None], join: Any) -> Stream | Whole:
     if body.get("stream", True):
-        return Stream(lines(events))
+        begun = list(islice(events, 1))
+        if begun and begun[0] and "error" in begun[0]:
+            raise Refusal(500, begun[0]["error"], PLAIN_JSON)
+        return Stream(lines(chain(begun, events)))
     given = list(events)
     last = given[-1] if given else None
     if given and last is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import platform
 import shutil
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -23,13 +23,14 @@ from ragkit.cli.doctor.server_findings import (
 )
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import print_json
-from ragkit.errors import RagkitError
+from ragkit.errors import ModelError, RagkitError
 from ragkit.extras import has_foreign_namesake, install_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ragkit.config import Config
+    from ragkit.models.ollama import InstalledModel
     from ragkit.protocols import StoreStats
     from ragkit.store.calibration import Calibration
 
@@ -134,11 +135,42 @@ def _about_indexes(config: Config) -> Iterator[Finding]:
     found = find_indexes(folder)
     if not found:
         yield Finding("indexes", "note", f"none in {folder}", "ragkit index FOLDER")
+    served = _served(config) if found else ()
     for path in found:
-        yield _index_health(path)
+        yield _index_health(path, served)
 
 
-def _index_health(path: Path) -> Finding:
+def _served(config: Config) -> Sequence[InstalledModel]:
+    """The models of the Ollama server; none where it does not answer, which is told elsewhere."""
+    from ragkit.models.choose import ollama_clients
+
+    now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
+    for client in ollama_clients(now):
+        with client, suppress(ModelError):
+            if client.is_available():
+                return client.tags()
+    return ()
+
+
+def _other_weights(record: Mapping[str, Any], served: Sequence[InstalledModel]) -> Finding | None:
+    """What is wrong if the model of an index has other weights on the server by now; else None."""
+    from ragkit.models.ollama.names import normalise_name, same_name
+
+    if record.get("backend") != "ollama":
+        return None
+    name = normalise_name(record["name"])
+    found = next((model for model in served if same_name(model.name, name)), None)
+    if found is None or not found.digest or found.digest == record["digest"]:
+        return None
+    detail = (
+        f"built with {name} ({record['digest'][:12]}), but the server has other weights under "
+        f"that name ({found.digest[:12]}): what needs its vectors is refused"
+    )
+    todo = "pull the model that it was built with, or make its vectors anew: `ragkit rebuild`"
+    return Finding("", "problem", detail, todo)
+
+
+def _index_health(path: Path, served: Sequence[InstalledModel] = ()) -> Finding:
     from ragkit.store.calibration import read_calibration
     from ragkit.store.open import check_index, open_store
 
@@ -148,6 +180,7 @@ def _index_health(path: Path) -> Finding:
         with closing(open_store(path)) as store:
             stats = store.stats()
             calibration = read_calibration(store)
+            other = _other_weights(store.embedder, served)
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
     size = f"{stats.documents} documents, {stats.chunks} passages, {_vectors(stats)}"
@@ -155,6 +188,8 @@ def _index_health(path: Path) -> Finding:
         return Finding(
             what, "problem", f"{problems[0].invariant}: {problems[0].detail}", problems[0].repair
         )
+    if other:
+        return replace(other, what=what)
     if stats.waiting:
         todo = "`ragkit index` makes them"
         return Finding(what, "note", f"{size}, {stats.waiting} without a vector", todo)

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ragkit.config import Config
-    from ragkit.models.ollama import OllamaClient, ShownModel
+    from ragkit.models.ollama import OllamaClient, RunningModel, ShownModel
 
 _EMBEDDER, _CHAT = "embedding model", "chat model"
+_WINDOW_STEP = 256
+"""A server rounds the window that is asked for up to a multiple of it."""
 
 
 def about_models(client: OllamaClient, config: Config) -> Iterator[Finding]:
@@ -55,16 +57,13 @@ def _tried(client: OllamaClient, config: Config) -> Finding:
     """Embed one short text, the only way to see that a model works."""
     from ragkit.models.ollama import OllamaEmbedder
 
-    if on_terminal():
-        say(f"Trying {config.models.embedder}; if it is not in memory, it is loaded first.")
-    # Giving up early would make the server give up loading.
-    settings = replace(client.settings, read_timeout_s=config.models.read_timeout_s)
-    with type(client)(client.address, settings=settings) as patient:
+    with _patient(client, config, config.models.embedder) as patient:
         embedder = OllamaEmbedder(patient, config.models.embedder)
         try:
             dim, window = embedder.dim, embedder.max_tokens
         except ModelError as exc:
-            return Finding(_EMBEDDER, "problem", str(exc), _advice(str(exc), embedder.name))
+            failed = f"does not run: {exc}"
+            return Finding(_EMBEDDER, "problem", failed, _advice(str(exc), embedder.name))
         finally:
             embedder.close()
     found = f"{embedder.name}, {dim} dimensions, {window} tokens at once"
@@ -76,6 +75,17 @@ def _tried(client: OllamaClient, config: Config) -> Finding:
             f"set split.chunk_tokens = {window}, or choose another embedding model",
         )
     return Finding(_EMBEDDER, "ok", found)
+
+
+def _patient(client: OllamaClient, config: Config, name: str) -> OllamaClient:
+    """A client that waits for a model to be loaded, which the person is told.
+
+    Giving up early would make the server give up loading.
+    """
+    if on_terminal():
+        say(f"Trying {name}; if it is not in memory, it is loaded first.")
+    settings = replace(client.settings, read_timeout_s=config.models.read_timeout_s)
+    return type(client)(client.address, settings=settings)
 
 
 def _advice(failure: str, name: str) -> str:
@@ -96,9 +106,9 @@ def _about_chat(client: OllamaClient, config: Config) -> Iterator[Finding]:
         return
     shown, full = client.show(name), _full(client, name)
     window = min(asked, shown.context_tokens or asked)
-    yield _chat_window(full, window, config)
-    loaded = next((m for m in client.ps() if m.name == full), None)
-    if loaded and loaded.context_tokens not in (None, window):
+    loaded = _loaded(client, name)
+    whole = -(-window // _WINDOW_STEP) * _WINDOW_STEP
+    if loaded and loaded.context_tokens not in (None, window, whole):
         yield Finding(
             "chat window",
             "note",
@@ -106,6 +116,25 @@ def _about_chat(client: OllamaClient, config: Config) -> Iterator[Finding]:
             "each change loads it anew",
             f"ask for the same everywhere, e.g. set answer.num_ctx = {loaded.context_tokens}",
         )
+    fits = _chat_window(full, window, config)
+    if fits.state != "problem":
+        # As it is in memory: a trial is not to load it anew.
+        held = loaded.context_tokens if loaded else None
+        fits = _spoken(client, full, held or window, config) or fits
+    yield fits
+
+
+def _spoken(client: OllamaClient, name: str, window: int, config: Config) -> Finding | None:
+    """Have a chat model write one token, as it will be asked to; None if it does."""
+    from ragkit.models.ollama import ChatCall, Message
+
+    options = {"num_ctx": window, "num_predict": 1}
+    with _patient(client, config, name) as patient:
+        try:
+            patient.chat(ChatCall(name, [Message("user", "Hi")], options=options))
+        except ModelError as exc:
+            return Finding(_CHAT, "problem", f"does not run: {exc}", _advice(str(exc), name))
+    return None
 
 
 def _chat_window(name: str, window: int, config: Config) -> Finding:
@@ -142,6 +171,13 @@ def _wrong_kind(what: str, name: str, capability: str, shown: ShownModel) -> Fin
     wrong, setting = ("embed", "embedder") if capability == "embedding" else ("chat", "chat")
     detail = f"{name} cannot {wrong}; it can: {', '.join(shown.capabilities)}"
     return Finding(what, "problem", detail, f"name another model in models.{setting}")
+
+
+def _loaded(client: OllamaClient, name: str) -> RunningModel | None:
+    """The model in memory; two names of the same weights share one place there."""
+    installed = client.find_installed(name)
+    running = client.ps()
+    return next((m for m in running if installed and m.digest == installed.digest), None)
 
 
 def _full(client: OllamaClient, name: str) -> str:

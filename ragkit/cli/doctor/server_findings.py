@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ragkit.errors import ModelError, ModelNotFoundError
 
@@ -30,7 +30,9 @@ _ADVICE = (
     ("HTTP 401", "set OLLAMA_API_KEY to a key of that server"),
     ("is it an Ollama server?", "another program listens there: set OLLAMA_HOST to the server"),
 )
+_REFUSALS = ("HTTP 401", "HTTP 403")
 _NAMES_SHOWN = 12
+State: TypeAlias = Literal["ok", "note", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Finding:
     """One thing that was looked at; ``todo`` says what to do, if there is something."""
 
     what: str
-    state: Literal["ok", "note", "problem"]
+    state: State
     detail: str
     todo: str = ""
 
@@ -48,7 +50,9 @@ def about_server(client: OllamaClient) -> Iterator[Finding]:
     try:
         version, count = client.version(), len(client.tags())
     except ModelError as exc:
-        yield Finding("Ollama", "note", str(exc), _advice(client, str(exc)))
+        # One that is absent may not be needed; one that refuses is not absent.
+        state: State = "problem" if any(mark in str(exc) for mark in _REFUSALS) else "note"
+        yield Finding("Ollama", state, str(exc), _advice(client, str(exc)))
     else:
         yield Finding("Ollama", "ok", f"version {version} at {client.address}, {count} models")
         yield from _about_version(version)

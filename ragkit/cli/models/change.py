@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
     from ragkit.models.ollama import Blob, OllamaClient
 
 ABSENT = 1
+_WEIGHTS = ("*.safetensors", "*.gguf")
+_PARTS = (*_WEIGHTS, "**/*.json", "**/tokenizer.model")
 _KEPT = "what was fetched is kept, and the same command goes on from there"
 Insecure = Annotated[bool, typer.Option("--insecure", help="Speak plain http to the registry.")]
 Files = Annotated[
     list[Path],
     typer.Option(
         "--file",
-        metavar="FILE",
-        help="In place of --from: a file of weights; repeatable.",
+        metavar="PATH",
+        help="In place of --from: a file of weights, or a folder of them as from Hugging Face; "
+        "repeatable.",
         exists=True,
-        dir_okay=False,
     ),
 ]
 Adapters = Annotated[
@@ -111,12 +114,49 @@ def create(
         follow_download(OllamaAdmin(client).create(call), kept="no model was made")
 
 
-def _uploaded(client: OllamaClient, files: list[Path]) -> dict[str, str]:
-    """Upload files; returns the digest of each by its name."""
-    if len({path.name for path in files}) < len(files):
-        msg = "two files have the same name; a model is made from files of different names"
+def _uploaded(client: OllamaClient, paths: list[Path]) -> dict[str, str]:
+    """Upload files, and those of folders; returns the digest of each by its name."""
+    named = _named_files(paths)
+    return {name: _upload(client, path).digest for name, path in named.items()}
+
+
+def _named_files(paths: list[Path]) -> dict[str, Path]:
+    """The files that a model is made from, by the names that the server is to know them by.
+
+    The names keep the files' places to one another, since some refer to others: modules.json of
+    a sentence-transformers folder to 1_Pooling/config.json.
+
+    Raises:
+        ConfigError: A folder holds no weights.
+    """
+    files = [file for path in paths for file in _files_of(path)]
+    if not files:
+        return {}
+    tops = [path if path.is_dir() else path.parent for path in paths]
+    try:
+        # Not resolved: what a link leads to may lie elsewhere under another name.
+        top = os.path.commonpath([os.path.abspath(folder) for folder in tops])  # noqa: PTH100
+    except ValueError as exc:
+        msg = "the files lie on several drives; give those of one folder"
+        raise ConfigError(msg) from exc
+    return {Path(os.path.relpath(file, top)).as_posix(): file for file in files}
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A file; of a folder what weights are converted from, as the server's own client takes it."""
+    if not path.is_dir():
+        return [path]
+    found = [sorted(path.glob(pattern)) for pattern in _PARTS]
+    if not any(found[: len(_WEIGHTS)]):
+        msg = f"{path}: no weights in this folder ({', '.join(_WEIGHTS)})"
         raise ConfigError(msg)
-    return {path.name: _upload(client, path).digest for path in files}
+    files = [file for files in found for file in files]
+    inside = [file.relative_to(path).parts for file in files]
+    return [
+        file
+        for file, parts in zip(files, inside, strict=True)
+        if file.is_file() and not any(part.startswith(".") for part in parts)
+    ]
 
 
 def copy(

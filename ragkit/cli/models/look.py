@@ -31,7 +31,7 @@ def list_models(
 ) -> None:
     """List the installed models, newest first."""
     with ollama_server(settings) as client:
-        found = client.tags()
+        found = [_as_shown(client, model) for model in client.tags()]
     if json:
         print_json(found)
         return
@@ -40,6 +40,23 @@ def list_models(
         return
     heading = ("name", "size", "parameters", "quantisation", "changed", "capabilities")
     print_table([heading, *map(_installed, found)])
+
+
+def _as_shown(client: OllamaClient, model: InstalledModel) -> InstalledModel:
+    """A listed model, with what it can do as the server shows it where the list may be wrong.
+
+    The list takes a model for a chat model, of unknown window, where the file does not begin with
+    its architecture, as with those that the server converts itself.
+    """
+    if not model.capabilities or model.details.context_tokens or model.remote_host:
+        return model
+    try:
+        shown = client.show(model.name)
+    except ModelError:  # deleted meanwhile, or broken: the list is all that is known
+        return model
+    window, length = shown.context_tokens, shown.embedding_length
+    details = replace(model.details, context_tokens=window, embedding_length=length)
+    return replace(model, capabilities=shown.capabilities or model.capabilities, details=details)
 
 
 def _installed(model: InstalledModel) -> tuple[str, ...]:
@@ -123,7 +140,8 @@ def ps(
 def _running(model: RunningModel) -> tuple[str, ...]:
     window = f"{model.context_tokens} tokens" if model.context_tokens else "-"
     until = _until(model.expires_at, datetime.now(UTC))
-    return model.name, size_text(model.size_bytes), _place(model), window, until
+    size = size_text(model.size_bytes) if model.size_bytes else "-"  # not told on a processor
+    return model.name, size, _place(model), window, until
 
 
 def _place(model: RunningModel) -> str:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from ragkit.errors import ModelError, ModelResponseError, ModelUnavailableError
+from ragkit.errors import (
+    ModelError,
+    ModelResponseError,
+    ModelUnavailableError,
+    PromptTruncatedError,
+)
 
 Kind = Literal[
     "too_long",  # the text does not fit the model's window
@@ -30,15 +35,44 @@ UNAVAILABLE_KINDS: frozenset[Kind] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A request that failed. ``text`` is for a person; ``status`` is HTTP's, 0 without one."""
+    """A request that failed.
+
+    Attributes:
+        kind: What to do about it.
+        text: For a person.
+        status: HTTP's, 0 without one.
+        counts: Of a prompt that is too long, its tokens and those of the window, where the server
+            says.
+    """
 
     kind: Kind
     text: str
     status: int = 0
+    counts: tuple[int, int] | None = None
 
     def to_error(self, model: str, address: str) -> ModelError:
         """The error that a caller of the library sees; a server's own module says more of some."""
+        if self.kind == "too_long" and self.counts:
+            return _too_long(self.counts, model, address)
         message = f"{model or 'request'} at {address}: {self.text}"
         if self.kind in UNAVAILABLE_KINDS:
             return ModelUnavailableError(message, model)
         return ModelResponseError(message, model)
+
+
+def counts_in(value: Any) -> tuple[int, int] | None:  # noqa: ANN401 -- any JSON value
+    """The tokens of a refused prompt and of the window, from a llama.cpp server's error."""
+    if not isinstance(value, dict):
+        return None
+    found = value.get("n_prompt_tokens"), value.get("n_ctx")
+    prompt, window = (count if type(count) is int else 0 for count in found)
+    return (prompt, window) if prompt and window else None
+
+
+def _too_long(counts: tuple[int, int], model: str, address: str) -> PromptTruncatedError:
+    prompt, window = counts
+    message = (
+        f"{model} at {address}: the prompt takes {prompt} tokens, and the window has {window}; "
+        "shorten it, or raise answer.num_ctx"
+    )
+    return PromptTruncatedError(message, model, prompt_tokens=prompt, num_ctx=window)

@@ -6,6 +6,7 @@ from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ragkit.errors import ModelResponseError
 from ragkit.models.ollama.calls import ChatCall
 from ragkit.models.ollama.messages import Message
 from ragkit.models.ollama.names import normalise_name
@@ -49,7 +50,11 @@ class OllamaChat:
 
     @property
     def context_tokens(self) -> int:
-        """The window that the model was trained for; asked of the server the first time."""
+        """The window that the model was trained for; asked of the server the first time.
+
+        Raises:
+            ModelResponseError: The server says that the model cannot chat.
+        """
         return self._shown.context_tokens or _DEFAULT_CONTEXT_TOKENS
 
     def chat(self, request: ChatRequest) -> Generator[ChatEvent, None, None]:
@@ -65,7 +70,14 @@ class OllamaChat:
 
     @cached_property
     def _shown(self) -> ShownModel:
-        return self._client.show(self.name)
+        shown = self._client.show(self.name)
+        if shown.capabilities and "completion" not in shown.capabilities:
+            msg = (
+                f"{self.name} at {self._client.address} cannot chat; it can: "
+                f"{', '.join(shown.capabilities)}. Name a chat model with --chat or in models.chat"
+            )
+            raise ModelResponseError(msg, self.name)
+        return shown
 
     def _call(self, request: ChatRequest) -> ChatCall:
         # Every load-time option is explicit and constant: a changed one reloads the model.

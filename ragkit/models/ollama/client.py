@@ -37,6 +37,7 @@ Endpoint: TypeAlias = Literal["/api/embeddings", "/api/embed"]
 _ONE: Endpoint = "/api/embeddings"
 _MANY: Endpoint = "/api/embed"
 _GENERATE, _CHAT = "/api/generate", "/api/chat"
+_NOT_ADMITTED = frozenset({401, 403})
 _PROBE_TIMEOUT_S = (0.5, 2.0)
 
 
@@ -108,6 +109,17 @@ class OllamaClient:
         """True if an Ollama server answers at once; never raises for one that does not."""
         got = self._probe("GET", "/api/version")
         return isinstance(got, bytes) and got.startswith(b"{") and b'"version"' in got
+
+    def check_admitted(self) -> None:
+        """Say if a server is there that does not take this client's requests.
+
+        Raises:
+            ModelResponseError: It refuses them for their address or their key: it is no absent
+                server, in place of which another model may be used.
+        """
+        got = self._probe("GET", "/api/version")
+        if isinstance(got, Problem) and got.status in _NOT_ADMITTED:
+            raise self.connection.error(got)
 
     def version(self) -> str:
         """The server's version. ``GET /api/version``.
@@ -378,7 +390,7 @@ class OllamaClient:
         body = self.connection.with_defaults(call.body(stream=False), keep_alive=call.keep_alive)
         reply = self.connection.fetch_once(path, body, model=call.model)
         if not reply.get("done"):
-            raise self.connection.unfinished(call.model)
+            raise self.connection.not_done(reply, call.model)
         return from_wire(kind, reply)
 
     def _streamed(

@@ -12,6 +12,7 @@ import requests
 from ragkit.errors import ModelResponseError, ModelUnavailableError
 from ragkit.models.http.address import parse_host
 from ragkit.models.http.problem import Problem
+from ragkit.models.http.repeats import RepeatWatch
 from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
 from ragkit.models.ollama.problems import IN_STREAM, classify, to_error
 
@@ -103,14 +104,16 @@ class Connection:
                 within a line, or without the last object.
         """
         name, value = last
+        watch = RepeatWatch()
         with closing(self._events(request, model)) as events:
             for event in events:
                 if event.get(name) == value:
                     _read_out(events)
                     yield read(event)
                     return
+                watch.add(_words(event))
                 yield read(event)
-        raise self.unfinished(model, what)
+        raise watch.error(model, self.address) or self.unfinished(model, what)
 
     def parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
         """The JSON object of a reply.
@@ -150,6 +153,12 @@ class Connection:
     def error(self, problem: Problem, model: str = "") -> ModelError:
         """The error that a caller of the library sees."""
         return to_error(problem, model, self.address)
+
+    def not_done(self, reply: Mapping[str, Any], model: str) -> ModelError:
+        """The error for a whole reply that does not say that it was done."""
+        watch = RepeatWatch()
+        watch.add(_words(reply))
+        return watch.error(model, self.address) or self.unfinished(model)
 
     def unfinished(self, model: str, what: str = "its answer") -> ModelUnavailableError:
         """The error for a reply that ended without saying that it was done."""
@@ -205,6 +214,12 @@ def _read_out(events: Generator[dict[str, Any], None, None]) -> None:
             pass
     except (ModelUnavailableError, ModelResponseError):
         return
+
+
+def _words(event: Mapping[str, Any]) -> str:
+    """What a model wrote or thought in an event."""
+    said = event.get("message") or event
+    return str(said.get("content") or said.get("response") or said.get("thinking") or "")
 
 
 def _json_object(data: bytes) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
-from ragkit.models.http.problem import Kind, Problem
+from ragkit.models.http.problem import Kind, Problem, counts_in
 from ragkit.text.patterns import late_pattern
 
 _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -26,6 +26,8 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     ("nan", late_pattern(r"unsupported value: [-+]?(NaN|Inf)|NaN or Inf", re.IGNORECASE)),
     ("refused", late_pattern(r"does not support|must be of type|invalid format|incompatible")),
+    # Of the request's JSON, not of a runner.
+    ("refused", late_pattern(r"^unexpected EOF$")),
     # Each further try would wait for minutes again.
     ("timeout", late_pattern(r"timed out waiting for")),
     ("busy", late_pattern(r"server busy|process has terminated")),
@@ -40,6 +42,9 @@ _MARKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 # What the server's words leave unsaid; the first that fits.
 _HINTS = {
+    "no such host": "the server has to reach that address for this, and has no network to it",
+    "longer than the context length": "shorten it, or raise answer.num_ctx",
+    "no such file or directory": "`ragkit models list` names what is there",
     "pull model manifest: file does not": "the registry has no such model: check its name and tag",
     "file does not exist": "`ragkit models list` names what is there",
     "raw mode does not support": "write all of it into the prompt",
@@ -60,12 +65,15 @@ def classify(status: int, body: bytes) -> Problem:
     """Tell what an error reply means. `IN_STREAM` stands for an error inside a stream."""
     value = _parsed(body)
     text, from_server = _error_text(value)
+    if status == _FORBIDDEN and not body.strip():
+        text = "it refuses requests to this address"
     kind = next((kind for kind, mark in _MARKS if mark.search(text)), None)
     if kind is None:
         kind = _kind_of_status(status, missing=from_server and "not found" in text)
     hint = _hint(status, text, value)
     shown = text if status == IN_STREAM else f"{text} (HTTP {status})"
-    return Problem(kind, f"{shown}; {hint}" if hint else shown, status)
+    counts = counts_in(_innermost(value)) if kind == "too_long" else None
+    return Problem(kind, f"{shown}; {hint}" if hint else shown, status, counts)
 
 
 def to_error(problem: Problem, model: str, address: str) -> ModelError:
@@ -118,9 +126,16 @@ def _error_text(value: Any) -> tuple[str, bool]:  # noqa: ANN401 -- any JSON val
     if isinstance(value, str):
         text = value.strip()[:_SHOWN_CHARS]
         return text or "an empty reply; is this an Ollama server?", False
-    while isinstance(value, dict):  # {"error": {"message": ...}} of inner servers too
-        value = value.get("error", value.get("message", ""))
-    text = str(value).strip()
-    if text.startswith('{"'):  # an inner server's reply, quoted whole
-        return _error_text(_parsed(text.encode()))[0], True
+    inner = _innermost(value)
+    text = str(inner.get("message", "") if isinstance(inner, dict) else inner).strip()
     return text[:_SHOWN_CHARS] or "an error without words", True
+
+
+def _innermost(value: Any) -> Any:  # noqa: ANN401 -- any JSON value
+    """The runner's own error: ``{"error": ...}``, which the server may quote whole as a text."""
+    if isinstance(value, dict) and "error" in value:
+        return _innermost(value["error"])
+    if isinstance(value, str) and value.lstrip().startswith('{"'):
+        inner = _parsed(value.encode())
+        return inner if isinstance(inner, str) else _innermost(inner)
+    return value

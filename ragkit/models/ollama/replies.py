@@ -139,7 +139,8 @@ class InstalledModel:
         digest: Of its manifest, 64 hex digits.
         size_bytes: On disk.
         capabilities: Such as ``completion``, ``embedding``, ``tools``, ``thinking``, ``vision``;
-            empty with a server that does not list them.
+            empty with a server that does not list them. Wrong where a file does not begin with
+            its architecture, which ``details`` without lengths tell; `ShownModel` is right.
         remote_host, remote_model: Where it runs and its name there, if that is not this server;
             else empty.
     """
@@ -161,7 +162,7 @@ class RunningModel:
     Attributes:
         name: With its tag.
         digest: Of its manifest, 64 hex digits.
-        size_bytes: In memory, all told.
+        size_bytes: In memory, all told; 0 where it runs on the processor alone.
         size_vram_bytes: The part of it on a graphics card; 0 for none.
         expires_at: When it is unloaded if nothing is asked of it.
         context_tokens: The window in force; None with an older server.

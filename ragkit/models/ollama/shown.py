@@ -22,7 +22,7 @@ class ShownModel:
         model_info: The weights' own key-value pairs, as in a GGUF file. Lists in it (the
             tokenizer's words) are empty unless it was asked for with ``verbose``.
         projector_info: The same of a vision model's image part.
-        tensors: Name, type and shape of each, with ``verbose``.
+        tensors: Name, type and shape of each; from older servers with ``verbose`` only.
         capabilities: Such as ``completion``, ``embedding``, ``tools``, ``thinking``, ``vision``.
         messages: A conversation that the model comes with.
         renderer, parser: What the server turns messages and replies with in place of the

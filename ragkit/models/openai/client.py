@@ -18,6 +18,7 @@ import requests
 from ragkit.errors import ModelResponseError, ModelUnavailableError
 from ragkit.models.http.address import parse_host
 from ragkit.models.http.problem import TEXT_KINDS, Problem
+from ragkit.models.http.repeats import RepeatWatch
 from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
 from ragkit.models.openai.problems import IN_STREAM, classify, to_error
 
@@ -157,13 +158,15 @@ class OpenAIClient:
             The chunks as they come.
 
         Raises:
-            ModelUnavailableError: The stream ended without ``[DONE]``: it is not whole.
+            ModelUnavailableError: The stream ended without ``[DONE]``: it is not whole. If the
+                model repeated itself until then, it is a ModelResponseError that says so.
         """
         model = str(body["model"])
         request = Request("POST", "/chat/completions", body | {"stream": True})
         response = self._transport.stream(request)
         if isinstance(response, Problem):
             raise to_error(response, model, self.address)
+        watch = RepeatWatch()
         with response:
             try:
                 pieces = response.iter_content(chunk_size=None)
@@ -172,12 +175,14 @@ class OpenAIClient:
                         if data == _DONE:
                             _read_out(response, pieces)
                             return
-                        yield self._parsed(data, model)
+                        chunk = self._parsed(data, model)
+                        watch.add(_words(chunk))
+                        yield chunk
             except requests.RequestException as exc:
                 problem = to_problem(exc, self.settings.read_timeout_s)
                 raise to_error(problem, model, self.address) from exc
         msg = f"{model} at {self.address}: the stream ended without [DONE], so it is not whole"
-        raise ModelUnavailableError(msg, model)
+        raise watch.error(model, self.address) or ModelUnavailableError(msg, model)
 
     def _parsed(self, got: bytes | Problem, model: str) -> dict[str, Any]:
         if isinstance(got, Problem):
@@ -223,6 +228,12 @@ def _events(pieces: Any) -> Generator[bytes, None, None]:  # noqa: ANN401 -- an 
             yield line.removeprefix(b"data:").strip()
         elif ended and line.startswith(b"error:"):
             yield b'{"error":%s}' % line.removeprefix(b"error:").strip()
+
+
+def _words(chunk: dict[str, Any]) -> str:
+    """What a model wrote in a chunk."""
+    deltas = [choice.get("delta") or {} for choice in chunk.get("choices") or ()]
+    return "".join(str(delta.get("content") or "") for delta in deltas)
 
 
 def _vector(value: Any) -> Vectors:  # noqa: ANN401 -- JSON

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ragkit.errors import ModelError, ModelNotFoundError, ModelUnavailableError
-from ragkit.models.http.problem import Problem
+from ragkit.models.http.problem import Problem, counts_in
 from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _TOO_LONG = late_pattern(
     r"context (length|size|window)|too (long|large)|maximum.*tokens|exceeds?.*tokens", re.IGNORECASE
+)
+# What Ollama says of a runner that died, which it then starts anew.
+_CRASHED = late_pattern(
+    r"while running the model|do embedding request: .*EOF|unexpectedly stopped|no longer running"
 )
 _UNKNOWN_MODEL = late_pattern(r"model.*(not found|not exist|not loaded|unknown)", re.IGNORECASE)
 _UNAUTHORISED, _NOT_FOUND, _SERVER_ERROR = frozenset({401, 403}), 404, 500
@@ -37,12 +41,14 @@ def classify(status: int, body: bytes) -> Problem:
         kind = "missing"
     elif status == _NOT_FOUND:
         text += "; is models.openai_url right? It mostly ends in /v1"
+    elif _CRASHED.search(text):
+        kind = "crashed"
     elif status in _BUSY:
         kind = "busy"
     elif status >= _SERVER_ERROR:
         kind = "fault"
     shown = text if status == IN_STREAM else f"{text} (HTTP {status})"
-    return Problem(kind, shown, status)
+    return Problem(kind, shown, status, _counts(body) if kind == "too_long" else None)
 
 
 def to_error(problem: Problem, model: str, address: str) -> ModelError:
@@ -57,6 +63,15 @@ def to_error(problem: Problem, model: str, address: str) -> ModelError:
     if problem.kind == "missing":
         return ModelNotFoundError(f"{error}; `ragkit doctor` lists the models there", model)
     return error
+
+
+def _counts(body: bytes) -> tuple[int, int] | None:
+    """The tokens of a prompt and of the window, where a llama.cpp server tells them."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return counts_in(value.get("error", value)) if isinstance(value, dict) else None
 
 
 def _error_text(body: bytes) -> str:
