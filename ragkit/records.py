@@ -106,6 +106,9 @@ class Document:
 MEMBERS = "documents_within"
 """The key of a document's metadata that counts the documents within its file."""
 
+RECOGNISED = "read_from_pictures"
+"""The key of a document's metadata for the numbers of pages that text recognition read."""
+
 
 def failed_pages(metadata: Mapping[str, Any]) -> tuple[int, ...]:
     """Numbers of the pages that could not be read, in order, by a document's metadata."""

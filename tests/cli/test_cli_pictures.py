@@ -22,6 +22,7 @@ def test_report_says_what_would_be_read(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     told = shell("index", "--embedder", "none", "docs").out
     assert "2 pages without text and 2 pictures, for want of the extra `ocr`" in told
+    write_files(tmp_path / "docs", {"a.pdf": make_files.pdf(["text"])})
     (tmp_path / "docs/b.png").unlink()
     (tmp_path / "docs/c.JPG").unlink()
     assert "extra `ocr`" not in shell("index", "docs").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from commands import write_files
 from make_files import line
 
-from ragkit import Config, Pipeline
+from ragkit import Config, Format, Pipeline
+from ragkit.cli.ask import read_from_pictures
 from ragkit.config import LoadSettings
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Formats, Parsed, Parser
@@ -150,3 +152,23 @@ def test_pages_that_cannot_be_read_are_told_and_end_the_trying() -> None:
 def test_nothing_is_read_or_told_where_there_is_no_recognition() -> None:
     parsed = Parsed("a", "", None, (Page(1, 0, 1),), {PICTURES: [1]})
     assert with_recognised(parsed, None) == Parsed("a", "", None, (Page(1, 0, 1),))
+
+
+def test_answer_names_the_cited_pages_that_were_read_from_pictures(tmp_path: Path) -> None:
+    texts = ["The mooring fee is 19 crowns.", "The rope is 98 metres long."]
+    start = len(texts[0]) + 2
+    pages = (Page(1, 0, len(texts[0])), Page(2, start, start + len(texts[1])))
+
+    def read(_data: bytes, _name: str) -> Parsed:
+        return Parsed("\n\n".join(texts), "", None, pages, {"read_from_pictures": [2]})
+
+    docs = write_files(tmp_path / "docs", {"a.own": "x"})
+    config = WORDS.with_values({"models.chat": "none"})
+    with Pipeline(tmp_path / "index", config, readers=[Format("own", (".own",), read)]) as rag:
+        rag.index(docs)
+        answer = rag.ask("How many metres long is the rope?")
+        cited = {citation.page for citation in answer.citations}
+        assert 2 in cited
+        assert read_from_pictures(rag.store, answer) == ["a.own, page 2"]
+        only_first = replace(answer, citations=tuple(replace(c, page=1) for c in answer.citations))
+        assert read_from_pictures(rag.store, only_first) == []

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ragkit.errors import LoadError
-from ragkit.records import Page
+from ragkit.records import RECOGNISED, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 PICTURES = "pictures"
 """The key of what a reader returns for the numbers of pages to be read as pictures."""
-
-RECOGNISED = "read_from_pictures"
-"""The key of a document's metadata for the numbers of pages that were read so."""
 
 PICTURE_LEFT_OUT = "a picture: the setting load.ocr=true has it read"
 TIMEOUT_S = 120.0
