@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import make_files
@@ -35,12 +36,26 @@ FILES: dict[str, str | bytes] = {
 FILLER = "The office is open in the morning. " * 12
 
 
+@contextmanager
+def indexed(folder: Path) -> Iterator[Pipeline]:
+    """An index of `FILES`, in a folder of its own."""
+    docs = write_files(folder / "docs", FILES)
+    config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
+    with Pipeline(folder / "index", config, embedder=HashEmbedder()) as pipeline:
+        pipeline.index(docs)
+        yield pipeline
+
+
 @pytest.fixture
 def rag(tmp_path: Path) -> Iterator[Pipeline]:
-    docs = write_files(tmp_path / "docs", FILES)
-    config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
-    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as pipeline:
-        pipeline.index(docs)
+    with indexed(tmp_path) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """For tests that change neither the index nor its settings."""
+    with indexed(tmp_path_factory.mktemp("unchanged")) as pipeline:
         yield pipeline
 
 
@@ -59,9 +74,9 @@ def rag(tmp_path: Path) -> Iterator[Pipeline]:
     ],
 )
 def test_the_stage_is_named_with_its_reason(
-    rag: Pipeline, path: str, page: int | None, stage: str, reason: str
+    unchanged: Pipeline, path: str, page: int | None, stage: str, reason: str
 ) -> None:
-    told = rag.why_not(QUESTION, path, page=page)
+    told = unchanged.why_not(QUESTION, path, page=page)
     assert told.stage == stage
     assert re.search(reason, told.reason)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(bool(shim.why_not()), reason=shim.why_not())
 _CASES = ("create", "index", "compact", "backup", "restore", "erase")
 _STRUCK = (word for case in _CASES for word in ("--only", case))
 SHORT = {
-    "crash": (*_STRUCK, "--count", "12"),
+    "crash": (*_STRUCK, "--count", "8"),
     "powerloss": ("--only", "index", "--only", "remove", "--count", "24"),
     "corruption": ("--only", "rich", "--count", "8"),
     "faults": ("--only", "index", "--count", "8"),
