@@ -41,8 +41,8 @@ ABOUT = """\
   debian-refcard lost half of their words), and fonts of Adobe's Japanese collection were read
   as garbage. Before, 7 of 84 of those files were under 80 %, with or without pypdfium2. The
   table is of up to nine files of each, so part of it was not looked at before.
-- What is under 95 % yet: formulas and dingbats whose letters are read as other signs, phonetic
-  signs, running heads that are left out on purpose.
+- What is under 95 % yet: running heads, which are left out on purpose; formulas and dingbats, whose
+  letters are read as other signs; words that groff and ps2pdf part by the spacing of letters.
 """
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|(?:(?![\u3040-\u30ff\u3400-\u9fff])[^\W_]){2,}")
 _HYPHENS = str.maketrans({"\x02": "-", "\ufffe": "-", "\xad": "-"})
