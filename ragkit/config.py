@@ -176,6 +176,11 @@ class LoadSettings:
     parse_timeout_s: float = setting(120.0, "Seconds a parser may take for one file.", least=0.1)
     parse_memory_mb: int = setting(2048, "Memory in MB a parser may take (Linux).", least=64)
     archives: bool = setting(False, "Read the files in ZIP and TAR archives too.")  # noqa: FBT003 -- a default
+    ocr: bool = setting(
+        True,  # noqa: FBT003 -- a default
+        "Recognise text in pictures and in pages without text, with the extra `ocr`; "
+        "about 12 seconds of the processor a page.",
+    )
     libreoffice: str = setting(
         "soffice", "LibreOffice, which turns DOC and PPT into what is read; empty: none."
     )

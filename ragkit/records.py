@@ -148,6 +148,9 @@ class Document:
 MEMBERS = "documents_within"
 """The key of a document's metadata that counts the documents within its file."""
 
+RECOGNISED = "read_from_pictures"
+"""The key of a document's metadata for the numbers of pages that text recognition read."""
+
 
 OWN_METADATA = "ragkit"
 """The key of a program's document under which ragkit keeps what it needs itself."""

@@ -48,6 +48,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
 GROUPS = {
     "Every day": {
         "index": "index",
+        "watch": "watch",
         "ask": "ask",
         "chat": "chat",
         "search": "search",

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 QUOTE_CHARS = 240
 NEAREST = 3
 NOTES_SHOWN = 20
+_PICTURES = frozenset(f"no reader for .{s}" for s in ("png", "jpg", "jpeg", "tif", "tiff"))
 KINDS_SHOWN = 5
 INTERRUPTED = 130
+_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _NEXT_UNIT = 1000
 _MINUTES_FROM_S = 100
 
@@ -127,6 +129,8 @@ def place(record: Hit | Passage | Citation) -> str:
         parts.append(f"page {record.page}")
     if record.heading:
         parts.append(" › ".join(record.heading))
+    if record.path.lower().endswith(_PICTURE_SUFFIXES):
+        parts.append("read from a picture")
     if getattr(record, "to_model", False):
         parts.append("speaks to a language model")
     return " · ".join(parts)
@@ -353,12 +357,36 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
         (f"{path}: page {_numbers(pages)}" for path, pages in scans.items() if pages),
     )
     _print_lines("no text in", report.without_text)
+    _tell_pictures(report)
     # Files with pages that failed come first: what others lack is seldom missed.
     notes = sorted(report.notes, key=lambda note: note.path not in report.failed_pages)
     shown = notes if verbose else notes[:NOTES_SHOWN]
     _print_lines("noted", (f"{note.path}: {note.reason}" for note in shown))
     if len(notes) > len(shown):
         _print_lines("noted", [f"{len(notes) - len(shown)} more; `ragkit list` has all"])
+
+
+def _tell_pictures(report: IndexReport) -> None:
+    """Say what text recognition would add, where it is not installed."""
+    from ragkit.ingest.load.ocr import has_ocr
+
+    failed = {path: set(pages) for path, pages in report.failed_pages.items()}
+    pages = sum(
+        len(set(pages) - failed.get(path, set()))
+        for path, pages in report.pages_without_text.items()
+    )
+    pictures = sum(outcome.reason.lower() in _PICTURES for outcome in report.skipped)
+    if has_ocr() or not (pages or pictures):
+        return
+    from ragkit.extras import install_command
+
+    what = [counted(pages, "page without text")] if pages == 1 else []
+    what += [f"{pages:,} pages without text"] if pages > 1 else []
+    what += [counted(pictures, "picture")] if pictures else []
+    _print_lines(
+        "not read",
+        [f"{' and '.join(what)}, for want of the extra `ocr` (430 MB): {install_command('ocr')}"],
+    )
 
 
 def _print_lines(what: str, lines: Iterable[str]) -> None:

@@ -71,8 +71,24 @@ def _about_ragkit() -> Iterator[Finding]:
     limits = "time and memory" if platform.system() == "Linux" else "time only on this system"
     kinds = ", ".join(kind.upper() for kind in SANDBOXED)
     yield Finding("parsers", "ok", f"{kinds} are parsed apart, limited in {limits}")
+    yield from _about_extras()
     for kind, files in Formats().installed.items():
         yield Finding(f"reader {kind}", "ok", f"{', '.join(files)}, of an installed package")
+
+
+def _about_extras() -> Iterator[Finding]:
+    """What is read only with an extra, and what that would add."""
+    from ragkit.ingest.load.ocr import has_ocr
+    from ragkit.ingest.load.readers.pdfium import has_pdfium
+
+    if has_ocr():
+        yield Finding("pictures", "ok", "text in pictures and scans is recognised")
+    else:
+        what = "text in pictures and scans is not read: no extra `ocr` (430 MB)"
+        yield Finding("pictures", "ok", what, install_command("ocr"))
+    if not has_pdfium():
+        what = "pages that pypdf cannot read stay unread: no extra `pdf` (3.5 MB)"
+        yield Finding("PDF", "ok", what, install_command("pdf"))
 
 
 def _about_models(config: Config) -> Iterator[Finding]:

@@ -25,12 +25,14 @@ class ReadingAids:
         libreoffice: The path of the program, "" if there is none.
         timeout_s: How long the reader may take.
         most_bytes: What a file may hold.
+        page: Which page is to be read as a picture; 0: none.
     """
 
     passwords: tuple[str, ...] = field(default=(), repr=False)
     libreoffice: str = ""
     timeout_s: float = 120.0
     most_bytes: int = 100_000_000
+    page: int = 0
 
     @classmethod
     def of(cls, settings: LoadSettings) -> ReadingAids:

@@ -27,6 +27,7 @@ from ragkit.ingest.load.members import (
     MOST_MEMBERS,
     container_of,
 )
+from ragkit.ingest.load.ocr import PICTURE_LEFT_OUT
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
 from ragkit.records import Document, make_doc_id
 
@@ -157,6 +158,8 @@ class _Loading:
         row = row or _by_content(data, self.parser, name)
         if row.kind in ARCHIVES and not self.settings.archives:
             raise UnsupportedFormatError(ARCHIVE_LEFT_OUT, name)
+        if row.kind == "picture" and not self.settings.ocr:
+            raise UnsupportedFormatError(PICTURE_LEFT_OUT, name)
         size = len(data)
         if is_gzipped(path):
             data = gunzip(data, int(self.settings.max_file_mb * 1_000_000), name)

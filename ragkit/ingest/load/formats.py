@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ragkit.errors import LoadError
+from ragkit.ingest.load.ocr import has_ocr
 from ragkit.records import Page, reading_notes
 from ragkit.text.patterns import late_pattern
 
@@ -200,7 +201,7 @@ FORMATS = (
         _suffixes("pdf"),
         f"{_READERS}.pdf:read_pdf",
         about="The text of each page, with columns, tables and the values of forms; answers name "
-        "the page. Scans have no text: their pages are named, and nothing of them can be found.",
+        "the page. Scans have no text: their pages are named, and read with the extra `ocr`.",
     ),
     Format(
         "docx",
@@ -307,6 +308,13 @@ FORMATS = (
         about="Many mails, each a page.",
     ),
     Format(
+        "picture",
+        _suffixes("png jpg jpeg tif tiff bmp webp"),
+        f"{_READERS}.picture:read_picture",
+        about="With the extra `ocr`: the text that is recognised in it, in Chinese and English; "
+        "skipped without. Letters may be wrong.",
+    ),
+    Format(
         "zip",
         _suffixes("zip"),
         f"{_READERS}.archives:read_zip",
@@ -347,7 +355,8 @@ class Formats:
     def __init__(self, given: Sequence[Format] = ()) -> None:
         self.given = tuple(given)
         kinds = {row.kind for row in self.given}
-        rows = [row for row in FORMATS if row.kind not in kinds] + list(self.given)
+        own = [row for row in FORMATS if row.kind != "picture" or has_ocr()]
+        rows = [row for row in own if row.kind not in kinds] + list(self.given)
         self._by_kind = {row.kind: row for row in rows}
         self._by_key = {key: row for row in rows for key in row.keys}
         self._is_whole = False

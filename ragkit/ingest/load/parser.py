@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from ragkit.errors import LoadError, UnsupportedFormatError
@@ -11,6 +12,7 @@ from ragkit.ingest.child import close_pipes, ending, pipes, start_child
 from ragkit.ingest.load.aids import ReadingAids, with_aids
 from ragkit.ingest.load.formats import Formats, read_with
 from ragkit.ingest.load.frames import read_frame, unpack_parsed, write_frame
+from ragkit.ingest.load.ocr import MEMORY_MB, READERS, TIMEOUT_S, has_ocr, with_recognised
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,6 +54,7 @@ class Parser:
         self._child: subprocess.Popen[bytes] | None = None
         self._served = 0
         self._lock = threading.Lock()
+        self._recogniser: Parser | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,17 +94,41 @@ class Parser:
         if not isinstance(reader, str) or not row.sandboxed:
             with with_aids(self._aids):
                 return read_with(reader, data, name)
+        parsed = self._apart(reader, data, name, self._aids)
+        if kind not in READERS:
+            return parsed
+        is_on = self._settings.ocr and has_ocr()
+        return with_recognised(
+            parsed, (lambda page: self._recognised(kind, data, name, page)) if is_on else None
+        )
+
+    def _recognised(self, kind: str, data: bytes, name: str, page: int) -> str:
+        """The text of a page that is a picture, read in a child with limits of its own.
+
+        Raises:
+            LoadError: It cannot be read, or takes too long or too much memory.
+        """
+        if self._recogniser is None:
+            settings = replace(self._settings, parse_timeout_s=TIMEOUT_S, parse_memory_mb=MEMORY_MB)
+            self._recogniser = Parser(settings, self.formats)
+        aids = replace(self._aids, page=page, timeout_s=TIMEOUT_S)
+        return self._recogniser._apart(READERS[kind], data, name, aids).text.strip()  # noqa: SLF001
+
+    def _apart(self, reader: str, data: bytes, name: str, aids: ReadingAids) -> Parsed:
+        """Call a reader in the child."""
         with self._lock:
             used_before = self._served > 0 and self._alive()
-            header, body = self._exchange(reader, data, name)
+            header, body = self._exchange(reader, data, name, aids)
             if header.get("error") == "memory":
                 self._end()
                 if used_before:  # perhaps the files before it had filled the child
-                    header, body = self._exchange(reader, data, name)
+                    header, body = self._exchange(reader, data, name, aids)
         return self._result(header, body, name)
 
     def close(self) -> None:
         """End the child. Closing twice is once; a later ``parse`` starts another."""
+        if self._recogniser is not None:
+            self._recogniser.close()
         with self._lock:
             child, self._child = self._child, None
             if child is None:
@@ -113,7 +140,9 @@ class Parser:
                 child.kill()
                 child.wait()
 
-    def _exchange(self, reader: str, data: bytes, name: str) -> tuple[Header, bytes]:
+    def _exchange(
+        self, reader: str, data: bytes, name: str, aids: ReadingAids
+    ) -> tuple[Header, bytes]:
         """Send a file and wait for the reply; a child that gave none is ended."""
         child = self._running(name)
         timeout_s = self._settings.parse_timeout_s
@@ -122,7 +151,7 @@ class Parser:
         timer.daemon = True
         timer.start()
         reply = None
-        header = {"reader": reader, "name": name, "aids": self._aids.packed()}
+        header = {"reader": reader, "name": name, "aids": aids.packed()}
         try:
             reply = self._transfer(child, header, data)
         except OverflowError as exc:

@@ -15,6 +15,7 @@ from ragkit.ingest.load.document import document_path, is_within, root_folder
 from ragkit.ingest.load.formats import Formats, no_reader
 from ragkit.ingest.load.ignore import IGNORE_FILES, Rules, ignored_by, make_rules, read_ignore_file
 from ragkit.ingest.load.members import ARCHIVE_LEFT_OUT, ARCHIVES
+from ragkit.ingest.load.ocr import PICTURE_LEFT_OUT
 from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ class _Walk:
         row = self._formats.find(relative)
         if row is None:
             return "" if kind_of_file(path) else NOT_TEXT
+        if row.kind == "picture" and not self._settings.ocr:
+            return PICTURE_LEFT_OUT
         return ARCHIVE_LEFT_OUT if row.kind in ARCHIVES and not self._settings.archives else ""
 
     def _children(self, folder: _Folder) -> Iterator[WalkEntry | _Folder]:

@@ -1,4 +1,4 @@
-"""PDF through pypdf: text by page, exact page offsets."""
+"""PDF through pypdf, and pypdfium2 where that is installed: text by page, exact page offsets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from ragkit.errors import LoadError
 from ragkit.ingest.load.aids import locked, reading_aids
 from ragkit.ingest.load.encoding import decode
 from ragkit.ingest.load.formats import Parsed, normalise
+from ragkit.ingest.load.ocr import PICTURES, has_ocr
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.page_furniture import goes_on, without_furniture
 from ragkit.ingest.load.readers.pdf_content import MARK, Box, read_page
 from ragkit.ingest.load.readers.pdf_fields import fields_and_notes
 from ragkit.ingest.load.readers.pdf_hidden import unseen_texts
 from ragkit.ingest.load.readers.pdf_layout import Line, page_text, top_lines
+from ragkit.ingest.load.readers.pdfium import PdfiumPages
 from ragkit.ingest.load.readers.properties import pdf_properties
 from ragkit.records import Page
 
@@ -37,6 +39,8 @@ class _PageText:
     top: tuple[Line, Line] | None = None
     is_unreadable: bool = False
     is_partly_unreadable: bool = False
+    needs_tables: bool = False  # of Adobe's collections, which pypdfium2 has
+    is_second: bool = False  # pypdfium2 read it
 
 
 def read_pdf(data: bytes, name: str) -> Parsed:
@@ -48,22 +52,22 @@ def read_pdf(data: bytes, name: str) -> Parsed:
     sees is left out (`unseen_texts`), and ``metadata["hidden"]`` counts it. So is text in a font
     that does not tell its letters, which is noted.
 
+    Where pypdfium2 is installed, it reads the pages that pypdf cannot, and those on which pypdf
+    finds nothing; that is noted, too.
+
     Raises:
         LoadError: The file is encrypted, broken, or none of its pages can be read.
     """
-    from pypdf.errors import DependencyError, PyPdfError
-
+    second = PdfiumPages(data, reading_aids().passwords)
     try:
-        reader = _open(data, name)
-        pages, failed = _read_pages(reader)
-        title, said = _title(reader), pdf_properties(reader)
-    except DependencyError as exc:
-        msg = f"is encrypted in a way that needs another package: {exc}"
-        raise LoadError(msg, name) from exc
-    except (PyPdfError, OSError, ValueError, KeyError, AttributeError, TypeError) as exc:
-        msg = f"not a readable PDF: {exc}"
-        raise LoadError(msg, name) from exc
-    if failed and len(failed) == len(pages):
+        pages, failed, title, said = _first(data, name)
+    except LoadError:
+        if not (len(second) and any(second.read(n)[0] for n in range(1, len(second) + 1))):
+            raise
+        pages, failed = [_PageText()] * len(second), {}
+        title, said = clean_title(second.title), {}
+    _read_again(pages, failed, second)
+    if failed and len(failed) == len(pages) and not has_ocr():
         number, reason = next(iter(failed.items()))
         msg = f"no page can be read; page {number}: {reason}"
         raise LoadError(msg, name)
@@ -72,8 +76,46 @@ def read_pdf(data: bytes, name: str) -> Parsed:
         metadata["hidden"] = hidden
     if notes := _notes(pages):
         metadata["notes"] = notes
+    if pictures := _pictures(pages, second):
+        metadata[PICTURES] = pictures
     text, places = _whole(pages)
     return Parsed(text, title, None, places, metadata)
+
+
+def _first(data: bytes, name: str) -> tuple[list[_PageText], dict[str, str], str, dict[str, Any]]:
+    """What pypdf makes of the file: its pages, why pages failed, its title and properties."""
+    from pypdf.errors import DependencyError, PyPdfError
+
+    try:
+        reader = _open(data, name)
+        pages, failed = _read_pages(reader)
+        return pages, failed, _title(reader), pdf_properties(reader)
+    except DependencyError as exc:
+        msg = f"is encrypted in a way that needs another package: {exc}"
+        raise LoadError(msg, name) from exc
+    except (PyPdfError, OSError, ValueError, KeyError, AttributeError, TypeError) as exc:
+        msg = f"not a readable PDF: {exc}"
+        raise LoadError(msg, name) from exc
+
+
+def _read_again(pages: list[_PageText], failed: dict[str, str], second: PdfiumPages) -> None:
+    """Have pypdfium2 read the pages that failed or are empty, but not what nobody sees on them."""
+    for place, page in enumerate(pages):
+        is_empty = not (page.text or page.hidden or page.is_unreadable)
+        if not (is_empty or page.needs_tables):
+            continue
+        text, hidden = second.read(place + 1)
+        if text:
+            pages[place] = _PageText(text, hidden, is_second=True)
+            failed.pop(str(place + 1), None)
+
+
+def _pictures(pages: list[_PageText], second: PdfiumPages) -> list[int]:
+    """The numbers of the pages without text that show something, if pictures can be read."""
+    if not has_ocr():
+        return []
+    wanted = [n for n, page in enumerate(pages, 1) if page.is_unreadable or not page.text]
+    return [number for number in wanted if second.shows_something(number)]
 
 
 def _open(data: bytes, name: str) -> PdfReader:
@@ -112,14 +154,19 @@ def _read(page: PageObject, off: frozenset[int]) -> _PageText:
     known = [shown for shown in seen if shown.font is None or shown.font.tells_letters]
     lost = sum(len(s.text.strip()) for s in seen) - sum(len(s.text.strip()) for s in known)
     total = sum(len(shown.text.strip()) for shown in seen)
+    by_collection = bool(lost) and all(
+        s.font is None or s.font.tells_letters or s.font.is_of_collection for s in seen
+    )
     if lost > _MOSTLY * total:
-        return _PageText("\n".join(beside), len(unseen), is_unreadable=True)
+        text = "\n".join(beside)
+        return _PageText(text, len(unseen), is_unreadable=True, needs_tables=by_collection)
     text = normalise(page_text(known)).replace(MARK, "").strip()
     return _PageText(
         "\n".join([text, *beside]).strip(),
         len(unseen),
         top_lines(known),
         is_partly_unreadable=lost > 0,
+        needs_tables=by_collection,
     )
 
 
@@ -146,6 +193,10 @@ def _ids(container: Any, key: str) -> set[int]:  # noqa: ANN401 -- pypdf's dicti
 
 def _notes(pages: list[_PageText]) -> list[str]:
     notes: list[str] = []
+    if second := [i for i, page in enumerate(pages, 1) if page.is_second]:
+        which = f"page{'s' if len(second) > 1 else ''} {', '.join(map(str, second))}"
+        was = "were" if len(second) > 1 else "was"
+        notes.append(f"{which} {was} read by pypdfium2, since pypdf could not")
     for is_whole, numbers in (
         (True, [i for i, page in enumerate(pages, 1) if page.is_unreadable]),
         (False, [i for i, page in enumerate(pages, 1) if page.is_partly_unreadable]),

@@ -37,6 +37,7 @@ _MOVES = frozenset((b"BT", b"Td", b"TD", b"Tm", b"T*"))
 _LINES = frozenset((b"re", b"m", b"l", b"c", b"v", b"y"))
 _IDENTITY = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 _EVERYWHERE = 1e9
+_GAP = -200.0  # thousandths of the font's size: what parts words, and is more than kerning
 _OF_STREAM = ("/Length", "/Filter", "/DecodeParms", "/DL")
 
 
@@ -410,7 +411,8 @@ def read_page(page: PageObject, off: frozenset[int]) -> PageNotes | str:
     page[NameObject("/Contents")] = _with_marks(contents.get_object(), page.pdf)
     text = page.extract_text(visitor_operand_before=notes.visit, visitor_operand_after=notes.leave)
     head, *pieces = text.split(MARK)
-    if len(pieces) != len(notes.shown) or head.strip() or _is_turned(text):
+    are_told = all(shown.font is None or shown.font.tells_letters for shown in notes.shown)
+    if len(pieces) != len(notes.shown) or head.strip() or (are_told and _is_turned(text)):
         return text.replace(MARK, "")
     for shown, piece in zip(notes.shown, pieces, strict=True):
         shown.text = piece
@@ -426,7 +428,7 @@ def _with_marks(stream: Any, pdf: Any) -> Any:  # noqa: ANN401 -- any PDF object
     from pypdf.generic import ArrayObject, ContentStream
 
     content = ContentStream(stream, pdf, "bytes")
-    mark = _mark_string()
+    mark = _own_string(MARK)
     operations: list[tuple[Any, bytes]] = []
     for operands, operator in content.operations:
         if operator not in _SHOWS or not operands:
@@ -438,17 +440,25 @@ def _with_marks(stream: Any, pdf: Any) -> Any:  # noqa: ANN401 -- any PDF object
             operations.append(([], b"T*"))
         shown = operands[-1]
         items = shown if isinstance(shown, list) else [shown]
-        operations.append(([ArrayObject([mark, *items])], b"TJ"))
+        operations.append(([ArrayObject([mark, *_with_spaces(items)])], b"TJ"))
     content.operations = operations
     return content
 
 
+def _with_spaces(items: Sequence[Any]) -> Iterator[Any]:
+    """Put a space where a gap parts words; pypdf takes a font's space for wider than it may be."""
+    for item in items:
+        if isinstance(item, (int, float)) and item <= _GAP:
+            yield _own_string(" ")
+        yield item
+
+
 @cache
-def _mark_string() -> Any:  # noqa: ANN401 -- a string of pypdf's
+def _own_string(text: str) -> Any:  # noqa: ANN401 -- a string of pypdf's
     from pypdf.generic import TextStringObject
 
-    class Mark(TextStringObject):
-        """The mark; pypdf, which measures it by its characters, finds none."""
+    class OwnString(TextStringObject):
+        """A text of ours; pypdf, which measures it by its characters, finds none."""
 
         def __iter__(self) -> Iterator[str]:
             return iter(())
@@ -456,7 +466,7 @@ def _mark_string() -> Any:  # noqa: ANN401 -- a string of pypdf's
         def __len__(self) -> int:
             return 0
 
-    return Mark(MARK)
+    return OwnString(text)
 
 
 def _length(operands: list[Any], font: FontFacts | None) -> float:

@@ -10,6 +10,12 @@ from ragkit.text.patterns import late_pattern
 _UNKNOWN_GLYPH = late_pattern(r"/(?:g|c|cid|glyph|index|uni?known)[-_.]?\d+", re.IGNORECASE)
 _NARROW, _BROAD = frozenset(b"fijlrtI.,;:'|!()[] -/"), frozenset(b"mwMWOQGD@%&")
 _USUAL = 500.0
+_KNOWN_TO_PYPDF = frozenset(
+    f"/{name}-{way}"
+    for name in ("GB-EUC", "GBpc-EUC", "GBK-EUC", "GBK2K", "ETen-B5", "ETenms-B5", "90ms-RKSJ")
+    for way in ("H", "V")
+)
+_COLLECTIONS = frozenset(("Japan1", "Japan2", "GB1", "CNS1", "Korea1", "KR"))
 
 
 class FontFacts:
@@ -21,17 +27,21 @@ class FontFacts:
     Attributes:
         is_drawn: It draws its letters itself, at any scale (Type 3): its size tells nothing.
         tells_letters: A text in it can be read: there is a table of its letters, or its
-            encoding is a known one.
+            encoding is one that pypdf knows.
+        is_of_collection: It numbers its shapes as Adobe's collections do (Japan1, GB1, ...):
+            who has their tables can read it.
     """
 
     def __init__(self, font: Any) -> None:  # noqa: ANN401 -- pypdf's dictionaries
         self._is_wide = font.get("/Subtype") == "/Type0"
         self.is_drawn = font.get("/Subtype") == "/Type3"
         self.tells_letters = True
+        self.is_of_collection = False
         self._widths: dict[int, float] = {}
         self._default = _USUAL
         try:
             self._read_widths(font)
+            self.is_of_collection = self._is_wide and _collection(font) in _COLLECTIONS
             self.tells_letters = "/ToUnicode" in font or not _is_nameless(font)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # estimated then
             self._widths = {}
@@ -71,13 +81,18 @@ def _is_nameless(font: Any) -> bool:  # noqa: ANN401 -- pypdf's dictionaries
     stated = font.get("/Encoding")
     encoding: Any = stated.get_object() if stated is not None else None
     if font.get("/Subtype") == "/Type0":
-        if not str(encoding).startswith("/Identity"):
-            return False
-        descendant = font["/DescendantFonts"].get_object()[0].get_object()
-        system = descendant.get("/CIDSystemInfo")
-        ordering = system.get_object().get("/Ordering", "Identity") if system else "Identity"
-        return str(ordering) == "Identity"
+        name = str(encoding)
+        is_known = name in _KNOWN_TO_PYPDF or "-UCS2-" in name or "-UTF16-" in name
+        is_numbered = name.startswith("/Identity")
+        return is_numbered or (not is_known and _collection(font) in _COLLECTIONS)
     if not hasattr(encoding, "get") or "/Differences" not in encoding:
         return False
     names = [str(item) for item in encoding["/Differences"].get_object() if isinstance(item, str)]
     return len(names) > 0 and sum(map(bool, map(_UNKNOWN_GLYPH.fullmatch, names))) * 2 > len(names)
+
+
+def _collection(font: Any) -> str:  # noqa: ANN401 -- pypdf's dictionaries
+    """The collection of shapes that a composite font numbers its own by."""
+    descendant = font["/DescendantFonts"].get_object()[0].get_object()
+    system = descendant.get("/CIDSystemInfo")
+    return str(system.get_object().get("/Ordering", "Identity")) if system else "Identity"
