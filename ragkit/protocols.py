@@ -526,10 +526,11 @@ class VectorStore(Protocol):
         Args:
             root: Only those of this root; None: of all.
             ever: Those too that no longer live, each version that is still stored.
-            whole_only: Leave out what is damaged, for one who makes it anew.
+            whole_only: Leave out what is damaged, for one who makes it anew from files.
 
         Raises:
-            IndexCorruptError: One of them is not what was written, or is missing.
+            IndexCorruptError: One of them is not what was written, or is missing; with
+                `whole_only` only one that a program gave.
         """
 
     def sources(self) -> list[str]:

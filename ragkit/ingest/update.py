@@ -504,7 +504,7 @@ def _plan_from_files(
 
 def _given(store: VectorStore) -> list[DocumentInfo]:
     """The documents that a program gave: there is no file to read them from."""
-    return [d for d in store.documents() if d.origin == "program"]
+    return [d for d in store.documents(whole_only=True) if d.origin == "program"]
 
 
 def _missing(wanted: Sequence[DocumentInfo], made: Sequence[DocumentInfo]) -> list[DocumentInfo]:

@@ -165,13 +165,15 @@ def hits_of(said: Said, name: str) -> list[dict[str, Any]]:
 
 
 def of_hits(said: Said, prefix: str, state: State, truth: Snapshot) -> Iterator[Violation]:
-    """Every hit says what is true, and a search for all finds all."""
+    """Every hit says what is true, and a search for all finds all that have vectors."""
     for name in _SEARCHES:
         for hit in hits_of(said, prefix + name):
             yield from of_hit(hit, truth, name)
     if said[f"{prefix}dense"].code == 0 and f"{prefix}dense" in said:
         found = sorted((hit["path"], hit["text"]) for hit in hits_of(said, f"{prefix}dense"))
-        expected = sorted((path, chunk[0]) for path, chunks in state.items() for chunk in chunks)
+        expected = sorted(
+            (path, text) for path, chunks in state.items() for text, row in chunks if row
+        )
         if found != expected:
             yield Violation("hits-incomplete", f"{len(found)} of {len(expected)}")
 

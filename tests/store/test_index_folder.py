@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -194,6 +196,18 @@ def test_a_document_whose_row_was_damaged_is_cured_by_a_rebuild(tmp_path: Path) 
         assert rag.rebuild().added == ("sub/photo.txt", "thesis.txt")
         assert {d.title for d in rag.documents()} == {"photo", "thesis"}
     assert check_index(tmp_path / "index") == []
+
+
+def test_a_text_that_no_file_has_is_not_left_out_of_a_rebuild(tmp_path: Path) -> None:
+    with opened(tmp_path / "index") as rag:
+        rag.add("The key hangs in the hall.", id="key")
+        edit(tmp_path / "index", "UPDATE documents SET title = 'another'")
+        with pytest.raises(IndexCorruptError, match=r"no file has this text; .* backup"):
+            rag.rebuild("files")
+    with closing(sqlite3.connect(tmp_path / "index/catalog.db")) as connection:
+        assert connection.execute("SELECT text FROM chunks WHERE died IS NULL").fetchall() == [
+            ("The key hangs in the hall.",)
+        ]
 
 
 def test_an_empty_log_that_a_reader_left_means_nothing(tmp_path: Path) -> None:

@@ -60,5 +60,5 @@ def test_every_verb_works_over_a_store_in_memory(tmp_path: Path, ollama: OllamaS
 
 
 def test_a_pipeline_without_path_and_store_is_refused() -> None:
-    with pytest.raises(ValueError, match="the path of an index, or a store"):
+    with pytest.raises(ValueError, match="a pipeline needs the path of an index"):
         Pipeline()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.records import (
     MODIFIED,
+    PROGRAM_ROOT,
     Chunk,
     Document,
     DocumentInfo,
@@ -25,7 +26,7 @@ from ragkit.records import (
     reading_notes,
     told_metadata,
 )
-from ragkit.store.local.catalog import broken, check_seal, parsed
+from ragkit.store.local.catalog import broken, check_seal, damaged, parsed
 from ragkit.store.local.hashes import HASHED, is_whole_document, make_row_hash
 from ragkit.store.local.history import account_of, generation_rows
 
@@ -247,19 +248,28 @@ def stored_documents(
     """The documents by path; see `ragkit.protocols.VectorStore.documents`.
 
     Raises:
-        IndexCorruptError: The row of one is not what was written, or one is missing; not with
-            `whole_only`, which leaves it out.
+        IndexCorruptError: The row of one is not what was written, or one is missing; with
+            `whole_only`, which leaves it out, only that of one that no file has.
     """
     rows = connection.execute(_EVER if ever else _LIVING, (build,))
     if whole_only:
-        named = (dict(zip(DOCUMENT_COLUMNS, row, strict=True)) for row in rows)
-        return [_info(document, path) for document in named if is_whole_document(document)]
+        return [_info(document, path) for document in _whole_documents(rows, path)]
     found = [*checked_documents(rows, path)]
     living = sum(document["died"] is None for document in found)
     (count,) = connection.execute("SELECT documents FROM builds WHERE id = ?", (build,)).fetchone()
     if living != count:
         raise broken(path, "document-row", f"{living} of {count} documents are there")
     return [_info(document, path) for document in found]
+
+
+def _whole_documents(rows: Iterable[Sequence[Any]], path: Path) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        document = dict(zip(DOCUMENT_COLUMNS, row, strict=True))
+        if is_whole_document(document):
+            yield document
+        elif document["origin"] != "file" or document["root"] == PROGRAM_ROOT:
+            where = f"the row of {document['path']}"
+            raise damaged(path, where, "it was changed, and no file has this text")
 
 
 def _info(d: dict[str, Any], path: Path) -> DocumentInfo:
