@@ -146,6 +146,7 @@ def _can_be_imported(name: str) -> bool:
     return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("page", "files", "said"),
     [
@@ -154,7 +155,7 @@ def _can_be_imported(name: str) -> bool:
             ("accident-reports/*white-plains.pdf", "accident-reports/*elyria.pdf"),
             ["2 documents added", "55 minutes prior to the accident.", "impacted a tree."],
         ),
-        pytest.param(
+        (
             "README.zh-CN.md",
             ("everyday-law-zh/劳动合同法.md", "everyday-law-zh/房屋租赁.md"),
             [
@@ -162,7 +163,6 @@ def _can_be_imported(name: str) -> bool:
                 "六个月内",
                 "试用期内提前三日通知用人单位，可以解除劳动合同。",
             ],
-            marks=pytest.mark.long,
         ),
     ],
     ids=["en", "zh"],

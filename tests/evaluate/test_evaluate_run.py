@@ -115,6 +115,7 @@ def test_what_changed_since_it_was_saved_is_told_question_by_question(
         read_saved(folder / "questions.jsonl")
 
 
+@pytest.mark.long
 def test_the_command_prints_gates_compares_saves_and_draws(tmp_path: Path, folder: Path) -> None:
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="ollama")  # where nothing answers
     options = (

@@ -81,6 +81,7 @@ def test_another_model_embeds_the_stored_text_and_reads_no_file(tmp_path: Path, 
         assert chunks(rag) == before
 
 
+@pytest.mark.long
 def test_the_files_are_read_where_more_than_the_model_changes_or_it_is_asked_for(
     tmp_path: Path, docs: Path
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_thousand_files_at_once_are_few_updates(made: Watching) -> None:
 
 
 @pytest.mark.usefixtures("events")
+@pytest.mark.long
 def test_nothing_is_done_while_nothing_happens(made: Watching) -> None:
     with watching(made, WatchTimes()):
         made.until("a.md", "b.md")

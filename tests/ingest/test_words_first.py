@@ -151,6 +151,7 @@ def test_vectors_that_are_missing_are_told_by_every_command(tmp_path: Path, docs
         assert "not made yet" not in shell("search", "library lends").err
 
 
+@pytest.mark.long
 def test_a_killed_run_leaves_words_and_only_missing_vectors_are_sent_again(
     tmp_path: Path,
 ) -> None:

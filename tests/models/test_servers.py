@@ -164,6 +164,7 @@ def test_a_server_that_is_back_is_used_again(pair: tuple[OllamaServer, OllamaSer
         assert again.paths()[:2] == ["/api/version", "/api/tags"]  # is it there, with the model?
 
 
+@pytest.mark.long
 def test_a_server_that_fails_again_is_left_out_for_twice_as_long(
     pair: tuple[OllamaServer, OllamaServer],
 ) -> None:

@@ -368,6 +368,7 @@ def test_text_is_neutralised_as_the_model_sees_it(text: str, seen: str) -> None:
     assert sanitise(text) == seen
 
 
+@pytest.mark.long
 def test_real_model_streams_an_answer_whose_counts_and_citations_hold(gguf_file: Path) -> None:
     settings = AnswerSettings(num_ctx=1024, reserve_tokens=48)
     model = GGUFChat(gguf_file)

@@ -90,6 +90,7 @@ SPELLED = [
 
 @settings(max_examples=800, deadline=None)
 @given(PAIRS, st.sampled_from(SPELLED), st.data())
+@pytest.mark.long
 def test_another_number_is_never_supported(
     pair: tuple[int, int], spelled: tuple[list[Callable[[int], str]], str], data: st.DataObject
 ) -> None:

@@ -102,6 +102,7 @@ def test_exact_ties_keep_their_order_when_some_of_their_rows_are_moved(tmp_path:
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 5])
+@pytest.mark.long
 def test_one_that_was_ended_goes_on(
     store: LocalStore, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,7 @@ def test_killed_before_any_step_the_index_is_right_and_a_rerun_completes(
     assert len(seen) == commits  # each commit was the last one of some kill
 
 
+@pytest.mark.long
 def test_killed_at_random_with_garbage_behind_the_rows_nothing_committed_is_lost(
     worker: Worker, folder: Path
 ) -> None:
