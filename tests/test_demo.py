@@ -49,13 +49,12 @@ def test_corpora_are_small_and_hold_the_evidence_of_their_questions() -> None:
 @pytest.mark.parametrize(
     ("folder", "file", "old", "new", "question"),
     [
-        pytest.param(
+        (
             "everyday-law-zh",
             "房屋租赁.md",
             "在六个月内未提出异议",
             "在九个月内未提出异议",
             "房东知道房客转租，多久不提异议就算同意？",
-            marks=pytest.mark.long,
         ),
         (
             "accident-reports",
@@ -67,6 +66,7 @@ def test_corpora_are_small_and_hold_the_evidence_of_their_questions() -> None:
     ],
     ids=["zh", "en"],
 )
+@pytest.mark.long
 def test_an_edited_fact_changes_the_answer(
     folder: str, file: str, old: str, new: str, question: str, tmp_path: Path
 ) -> None:

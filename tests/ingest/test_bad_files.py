@@ -80,6 +80,7 @@ def closed() -> Iterator[list[Path]]:
         path.chmod(0o700)
 
 
+@pytest.mark.long
 def test_what_may_not_be_read_is_named_and_stays_in_the_index(
     tmp_path: Path, ollama: OllamaServer, ordinary: tuple[str, ...], closed: list[Path]
 ) -> None:

@@ -84,6 +84,7 @@ def shell(tmp_path: Path, package: Path, ollama: OllamaServer) -> Shell:
 # --- installed packages -------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_an_installed_package_adds_a_format_and_its_failures_end_no_run(shell: Shell) -> None:
     write_files(
         shell.folder / "docs",

@@ -167,6 +167,7 @@ def test_a_text_over_the_models_window_is_embedded_in_parts_and_not_cut(
     assert hits[0].text == long
 
 
+@pytest.mark.long
 def test_a_file_of_one_long_line_is_indexed_whole(tmp_path: Path) -> None:
     line = "".join(f"word{n} " for n in range(450_000))[:5_000_000]
     docs = write_files(tmp_path / "docs", {"line.txt": line})

@@ -63,6 +63,7 @@ def children(pid: int | None = None) -> list[int]:
     return [int(pid) for pid in task.read_text().split()]
 
 
+@pytest.mark.long
 def test_another_process_gives_what_this_one_gives(sources: list[tuple[Path, Path]]) -> None:
     apart = list(PREPARER.prepare(sources, size_bytes=APART_BYTES))
     here = list(PREPARER.here(sources))
@@ -78,6 +79,7 @@ def test_another_process_gives_what_this_one_gives(sources: list[tuple[Path, Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+@pytest.mark.long
 def test_what_a_process_that_died_did_not_reach_is_prepared_here(
     sources: list[tuple[Path, Path]],
 ) -> None:
@@ -206,6 +208,7 @@ def test_results_that_nobody_wants_any_more_leave_no_process(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+@pytest.mark.long
 def test_a_parser_that_hangs_ends_with_the_run(sources: list[tuple[Path, Path]]) -> None:
     before = children()
     results = PREPARER.prepare([sources[0]] * 4 + sources, size_bytes=APART_BYTES)

@@ -139,6 +139,7 @@ def test_folder_that_is_moved_in_and_out_is_followed(
 
 
 @pytest.mark.usefixtures("events")
+@pytest.mark.long
 def test_a_thousand_files_at_once_are_few_updates(made: Watching) -> None:
     with watching(made, WatchTimes(quiet=0.5, longest=5.0)):
         made.until("a.md", "b.md")

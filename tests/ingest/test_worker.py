@@ -47,6 +47,7 @@ def test_a_child_starts_with_the_first_file_and_serves_the_next_ones() -> None:
     assert is_gone(first)
 
 
+@pytest.mark.long
 def test_a_hanging_parser_is_ended_in_time_and_the_next_file_parses() -> None:
     with Parser(replace(SETTINGS, parse_timeout_s=3)) as slow:
         text_of(slow)

@@ -245,6 +245,7 @@ def test_a_name_that_fits_two_documents_asks_for_more_of_the_path(rag: Pipeline)
         rag.why_not(QUESTION, "x.md")
 
 
+@pytest.mark.long
 def test_the_command_tells_stage_reason_and_ranks(tmp_path: Path) -> None:
     write_files(tmp_path / "docs", FILES)
     shell = Shell(tmp_path, RAGKIT_MODELS_BACKEND="embedded", RAGKIT_MODELS_CHAT="none")
