@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from ragkit.protocols import ChatModel
-    from ragkit.query.answer import AnswerEvent
+    from ragkit.query.answer import AnswerEvent, Reply
     from ragkit.records import Context, Hit
 
 
@@ -45,16 +45,15 @@ def ask(
     searched = AnalysedText(turns.searched or question)
     settings = engine.config.answer
     if (talk := small_talk(question)) is not None:
-        blank = _refusal(engine, question, (), as_of=scope.as_of, searched="")
-        text = talk_reply(talk, question, engine.store.documents())
-        yield from _ending(replace(blank, text=text, refused=False))
+        answer = _refusal(engine, question, (), as_of=scope.as_of, searched="")
+        yield from _ending(_talked(answer, talk_reply(talk, question, engine.store.documents())))
         return
 
     hits = search(engine, searched.text, scope)
     answer = _refusal(engine, question, hits, as_of=scope.as_of, searched=turns.searched)
 
-    calibration, minimum = engine.calibration, settings.min_evidence
-    if not has_evidence(searched, hits, calibration=calibration, minimum=minimum):
+    least = settings.min_evidence
+    if not has_evidence(searched, hits, calibration=engine.calibration, minimum=least):
         yield from _ending(answer)
         return
 
@@ -75,15 +74,23 @@ def ask(
         reply, context = yield from stream_fitted(
             engine, question, hits, fitted=(context, turns), model=model
         )
-        read, written = reply.receipt.prompt_tokens, reply.receipt.answer_tokens
-        counts |= {"prompt_tokens": read or 0, "answer_tokens": written or 0}
-
+        counts |= _tokens_of(reply)
     answer = _given(answer, context, model)
     with traced(engine.on_event, "prove") as counts:
         answer = prove(answer, reply, context, strict=settings.strict)
         counts |= {"sentences": len(answer.sentences), "citations": len(answer.citations)}
     learn_tokens(engine.store, model, reply.messages, answer.receipt)
     yield from _ending(answer, started, shown=reply.shown)
+
+
+def _talked(blank: Answer, text: str) -> Answer:
+    """A reply that says nothing of the documents."""
+    return replace(blank, text=text, refused=False)
+
+
+def _tokens_of(reply: Reply) -> dict[str, int]:
+    read, written = reply.receipt.prompt_tokens, reply.receipt.answer_tokens
+    return {"prompt_tokens": read or 0, "answer_tokens": written or 0}
 
 
 def last_answer(events: Iterable[AnswerEvent]) -> Answer:
