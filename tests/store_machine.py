@@ -61,8 +61,9 @@ MODELS = (HashEmbedder, Reversed)
 class StoreMachine(RuleBasedStateMachine):
     """A folder of files, an index of it, and two pipelines over that index.
 
-    ``files`` is what lies on the disk, ``indexed`` what the newest commit holds, ``history`` what
-    each closed generation of this index held.
+    ``files`` is what lies on the disk, ``removed`` the names that were taken out by hand and stay
+    out, ``indexed`` what the newest commit holds, ``history`` what each closed generation of this
+    index held.
     """
 
     strict = False  # whether faults that are open count
@@ -76,6 +77,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.docs.mkdir()
         self.index = self.docs.with_name("index")
         self.files: Texts = {}
+        self.removed: set[str] = set()
         self.indexed: Texts = {}
         self.history: dict[int, Texts] = {}
         self.model = 0
@@ -104,6 +106,11 @@ class StoreMachine(RuleBasedStateMachine):
         """Whether no folder looks emptied, which a rebuild refuses."""
         return self.exists and bool(self.indexed) and self.indexed.keys() <= self.files.keys()
 
+    @property
+    def wanted(self) -> Texts:
+        """What an update or a rebuild brings the index to."""
+        return {name: text for name, text in self.files.items() if name not in self.removed}
+
     # Files -----------------------------------------------------------------------------------
 
     @rule(name=NAMES, content=CONTENTS)
@@ -130,13 +137,14 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=WHICH)
     def update(self, which: int) -> None:
         self.pipelines[which].index(self.docs, prune=True)
-        self._committed(self.files)
+        self._committed(self.wanted)
 
     @precondition(lambda self: self.exists)
     @rule(which=WHICH, name=NAMES)
     def remove(self, which: int, name: str) -> None:
         removed = self.pipelines[which].remove(self.docs / name)
         assert removed == ((name,) if name in self.indexed else ())
+        self.removed.update(removed)
         self._committed({k: v for k, v in self.indexed.items() if k != name})
 
     @precondition(lambda self: self.exists)
@@ -149,6 +157,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(which=WHICH, name=NAMES)
     def erase(self, which: int, name: str) -> None:
         """It leaves every generation, with what it was before it was renamed."""
+        store = self.pipelines[which].store
+        self.removed |= {name} & {document.path for document in store.documents(ever=True)}
         erased = self.pipelines[which].erase(self.docs / name)
         assert erased.documents == ((name,) if name in self.indexed else ())
         self.history.clear()
@@ -161,7 +171,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.history.clear()
         if not self.strict and "V4" in OPEN:
             self.reopen(1 - which)
-        self._committed(self.files)
+        self._committed(self.wanted)
 
     @precondition(lambda self: self.can_rebuild)
     @rule(which=WHICH)
@@ -179,7 +189,7 @@ class StoreMachine(RuleBasedStateMachine):
                 self.pipelines[1 - which].search(QUESTION)
             self.pipelines[which].index(self.docs, prune=True)
         self.reopen(1 - which)
-        self._committed(self.files)
+        self._committed(self.wanted)
 
     @rule(which=WHICH)
     def reopen(self, which: int) -> None:
@@ -251,9 +261,9 @@ class StoreMachine(RuleBasedStateMachine):
         with self._opened() as rag:
             found = {document.path: document.file_sha256 for document in rag.documents()}
             self._forget(rag)
-        assert found in [_hashes(self.indexed), _hashes(self.files)]
+        assert found in [_hashes(self.indexed), _hashes(self.wanted)]
         if found != _hashes(self.indexed):
-            self.indexed = dict(self.files)
+            self.indexed = self.wanted
             self.history = {}  # its generation counts once the next writer has closed it
 
     # Readers ---------------------------------------------------------------------------------
