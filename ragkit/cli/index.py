@@ -22,7 +22,7 @@ from ragkit.cli.options import (
     configured_embedder,
     open_pipeline,
 )
-from ragkit.cli.output import print_json, print_report, say, say_waiting
+from ragkit.cli.output import counted, print_json, print_report, say, say_waiting
 from ragkit.cli.progress import ingest_progress, work_progress
 from ragkit.errors import ModelUnavailableError
 
@@ -107,9 +107,15 @@ def index(
             )
         stats = rag.stats() if rag.exists else None
     _finish(report, stats, json=json, files=files, quiet=quiet)
-    if not any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
-        say(_nothing_to_index(report, paths or []))
-        raise typer.Exit(1)
+    if any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
+        return
+    if stats and stats.documents and not paths:  # all that it holds are texts of programs
+        if not quiet:
+            texts = counted(stats.documents, "text")
+            say(f"(the index is up to date: it holds {texts} that programs added, and no file)")
+        return
+    say(_nothing_to_index(report, paths or []))
+    raise typer.Exit(1)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hash_embedder import HashEmbedder
 from ollama_double.server import Fault, OllamaServer, Settings
 from terminal import at_terminal
 
+from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 from ragkit.store.open import open_store
 
@@ -119,6 +120,18 @@ def test_a_folder_without_anything_to_index_is_said_and_makes_no_index(shell: Sh
     assert photos.out.startswith("2 skipped (2 .jpg)\n")
     assert "no file to index in photos; `ragkit index --files` tells why 2 were" in photos.err
     assert not (shell.folder / "indexes").exists()
+
+
+def test_an_index_of_texts_alone_is_up_to_date_without_folders(shell: Shell) -> None:
+    config = Config().with_values({"models.embedder": "none"})
+    with Pipeline(shell.folder / "indexes/notes", config) as rag:
+        rag.add(["Lunch is at noon.", "The desk opens at eight."])
+    (shell.folder / "empty").mkdir()
+
+    current = shell("index")
+    assert "up to date: it holds 2 texts that programs added, and no file" in current.err
+    assert shell("index", "-q").err == ""
+    assert "no file to index in empty" in shell("index", "empty", "-i", "notes", code=1).err
 
 
 def test_a_folder_that_holds_its_own_index_indexes_the_documents_only(shell: Shell) -> None:
