@@ -49,6 +49,10 @@ FROM json_each(?) j JOIN chunks c ON c.id = j.value
 """
 
 DOCUMENT_COLUMNS = ("id", *HASHED, "row_hash", "stale", "died", "life_hash")
+_INFO = {f.name for f in fields(DocumentInfo)} & {*DOCUMENT_COLUMNS} - {
+    "metadata", "pages_without_text",
+}  # fmt: skip
+_ALIKE = ("root", "kind", "encoding", "origin")
 _DOCUMENTS = f"SELECT {', '.join(DOCUMENT_COLUMNS)} FROM documents"  # noqa: S608 -- names of columns
 _SERVED = f"{_DOCUMENTS} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 -- as above
 # NOT INDEXED: a damaged index would show a document as it was, or not at all.
@@ -252,14 +256,17 @@ def stored_documents(
             `whole_only`, which leaves it out, only that of one that no file has.
     """
     rows = connection.execute(_EVER if ever else _LIVING, (build,))
+    once: dict[Any, Any] = {}
     if whole_only:
-        return [_info(document, path) for document in _whole_documents(rows, path)]
-    found = [*checked_documents(rows, path)]
-    living = sum(document["died"] is None for document in found)
+        return [_info(document, path, once) for document in _whole_documents(rows, path)]
+    found, living = [], 0
+    for document in checked_documents(rows, path):
+        living += document["died"] is None
+        found.append(_info(document, path, once))
     (count,) = connection.execute("SELECT documents FROM builds WHERE id = ?", (build,)).fetchone()
     if living != count:
         raise broken(path, "document-row", f"{living} of {count} documents are there")
-    return [_info(document, path) for document in found]
+    return found
 
 
 def _whole_documents(rows: Iterable[Sequence[Any]], path: Path) -> Iterator[dict[str, Any]]:
@@ -272,17 +279,25 @@ def _whole_documents(rows: Iterable[Sequence[Any]], path: Path) -> Iterator[dict
             raise damaged(path, where, "it was changed, and no file has this text")
 
 
-def _info(d: dict[str, Any], path: Path) -> DocumentInfo:
+def _info(d: dict[str, Any], path: Path, once: dict[Any, Any]) -> DocumentInfo:
+    """A document by its columns.
+
+    Args:
+        d: The columns.
+        path: The index folder.
+        once: What many documents have alike, such as the names of metadata: kept once for all.
+    """
     metadata = parsed(d["metadata"], dict, path, "documents.metadata")
     blank = parsed(d["pages_without_text"], list, path, "documents.pages_without_text")
-    shared = {f.name: d[f.name] for f in fields(DocumentInfo) if f.name in d}
+    told = told_metadata(metadata, d["origin"])
+    shared = {name: d[name] for name in _INFO}
+    for name in _ALIKE:
+        shared[name] = once.setdefault(d[name], d[name])
     return DocumentInfo(
-        **shared
-        | {
-            "pages_without_text": tuple(blank),
-            "metadata": told_metadata(metadata, d["origin"]),
-        }
-        | _reading_facts(metadata, d["origin"])
+        **shared,
+        **_reading_facts(metadata, d["origin"]),
+        pages_without_text=tuple(blank),
+        metadata={once.setdefault(name, name): value for name, value in told.items()},
     )
 
 
