@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LINE_EVERY_S = 10.0
+# Of a run, until how long it takes is told: the first files and a model's first reply tell little.
+_SURE_AFTER_S = 5.0
+_SURE_AFTER_SHARE = 0.02
 
 
 @contextmanager
@@ -72,16 +75,19 @@ def _ingest_work(step: Progress) -> tuple[int, int]:
 
 
 def _ingest_left(step: Progress, undone: int, seconds: float) -> str:
-    """How long it takes yet, in words; "" while nothing tells."""
+    """How long it takes yet, in words; "" while nothing tells, or too little to be believed."""
     if step.files_done == step.files_total and undone <= 0:
         return "finishing"  # it is measured which questions to refuse
     read = _share_read(step)
     left = seconds * (1 - read) / read if read else None
+    done = read
     if step.texts_embedded:
         left = max(left or 0.0, undone * seconds / step.texts_embedded)
+        done = step.texts_embedded / (step.texts_embedded + undone)
     elif step.makes_vectors and (step.texts_waiting or step.texts_reused < step.texts_read):
         left = None  # how fast the model is has yet to be seen
-    return "" if left is None else f"about {duration_text(left)} left"
+    is_sure = seconds >= _SURE_AFTER_S and done >= _SURE_AFTER_SHARE
+    return "" if left is None or not is_sure else f"about {duration_text(left)} left"
 
 
 def _share_read(step: Progress) -> float:

@@ -55,6 +55,8 @@ def reading(done: int, embedded: int, read: int, **more: int) -> Progress:
         # most vectors were there before; of the last 100 half are made
         (100, reading(10, 50, 400, texts_waiting=50, texts_reused=300),
          "350/400 passages, 88%, 0.5 passages/s, about 2 min left"),
+        # the first passages tell little
+        (60, reading(10, 7, 400, texts_waiting=393), "7/400 passages, 2%, 0.1 passages/s"),
         # all is made; what is left takes no time that could be foretold
         (100, reading(10, 400, 400), "10/10 files, 100%, 4.0 passages/s, finishing"),
         # without vectors it goes by the bytes
@@ -106,5 +108,6 @@ def test_a_warning_stands_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None
     lines = [line.split("\r")[-1].strip() for line in shown.split("\n")]
     assert "the server is slow" in lines  # alone in its row
     assert "All files are read: words can be searched already." in lines
-    bar = r"120/400 passages ━+[╸╺]━+  30 % 0:00:00 .*passages/s about .* left annual report.pdf"
+    bar = r"120/400 passages ━+[╸╺]━+  30 % 0:00:00 [0-9.]+ passages/s +annual report.pdf"
     assert re.search(bar, shown)
+    assert "left" not in shown  # an instant after the start, nobody knows
