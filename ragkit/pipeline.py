@@ -65,8 +65,11 @@ class Pipeline:
             whose reader is named by its import path reads in a process of its own, under the
             limits of time and memory of `config.load`; a function that is given itself is called
             here, and nothing ends it if it hangs.
-        splitter: Says where documents are cut, instead of ragkit's. It is called here, without
-            limits. An index does not remember it: give it whenever the index is brought up to date.
+        splitter: Says where documents are cut, instead of ragkit's. One that is named, as
+            ``package.module:function`` or by its entry point in ``ragkit.splitters``, is called
+            in the process that reads, if there is one; a function that is given itself is called
+            here. Neither has limits. An index does not remember it: give it whenever the index is
+            brought up to date.
         prompt: Instructions for the chat model, e.g. "Address the reader formally." They stand
             behind ragkit's rules, by which an answer can be proved, and do not replace them.
         on_event: Told of each stage that ended, with its duration and counts; in the thread that
@@ -87,7 +90,7 @@ class Pipeline:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
         readers: Sequence[Format] = (),
-        splitter: Splitter | None = None,
+        splitter: Splitter | str | None = None,
         prompt: str = "",
         on_event: Callable[[TraceEvent], None] | None = None,
     ) -> None:
@@ -142,7 +145,7 @@ class Pipeline:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
         readers: Sequence[Format] = (),
-        splitter: Splitter | None = None,
+        splitter: Splitter | str | None = None,
         prompt: str = "",
         on_event: Callable[[TraceEvent], None] | None = None,
     ) -> Self:
@@ -249,8 +252,11 @@ class Pipeline:
 
     def _setup(self, on_progress: Callable[[Progress], None] | None) -> IngestSetup:
         from ragkit.ingest.load.formats import Formats
+        from ragkit.ingest.split.own_splitter import find_splitter
         from ragkit.ingest.update import IngestSetup
 
+        if isinstance(self._splitter, str):
+            find_splitter(self._splitter)  # a wrong name is told before anything is made
         self.models.settings = self.config.models
         return IngestSetup(
             self._location,

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,13 +26,24 @@ from ragkit import (
     from_json,
     to_json,
 )
+from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ragkit import ChatRequest, Hit, TraceEvent
+    from ragkit import ChatRequest, Hit, Splitter, StoreDriver, TraceEvent, VectorStore
+
+WORDS = Config().with_values({"models.embedder": "none", "search.mode": "keyword"})
+ENTRY_POINTS = """
+[ragkit.readers]
+memo = library_script:MEMO
+[ragkit.splitters]
+whole = library_script:WHOLE
+[ragkit.stores]
+shelf = library_script:SHELF
+"""
 
 
 class Letters:
@@ -74,6 +85,45 @@ def read_fee(data: bytes, name: str) -> Parsed:
 
 def whole(document: Document) -> Iterable[tuple[int, int]]:
     return [(0, len(document.text))]
+
+
+class Shelf:
+    """Keeps the stores of URLs such as ``shelf:///srv/memos`` in folders."""
+
+    def exists(self, location: str) -> bool:
+        return Path(self.folder(location)).exists()
+
+    def open(self, location: str) -> VectorStore:
+        return open_store(self.folder(location))
+
+    def create(
+        self, location: str, *, embedder: Mapping[str, Any], splitter: Mapping[str, Any]
+    ) -> VectorStore:
+        return create_store(self.folder(location), embedder=embedder, splitter=splitter)
+
+    def folder(self, location: str) -> str:
+        return location.removeprefix("shelf://")
+
+
+MEMO = Format("memo", (".memo",), "library_script:read_fee")
+WHOLE: Splitter = whole
+SHELF: StoreDriver = Shelf()
+
+
+def use_installed(folder: Path) -> list[str]:
+    """Use what a package names in its entry points."""
+    (folder / "own-1.dist-info").mkdir()
+    (folder / "own-1.dist-info/entry_points.txt").write_text(ENTRY_POINTS)
+    (folder / "own-1.dist-info/METADATA").write_text("Name: own\nVersion: 1\n")
+    (folder / "memos").mkdir()
+    (folder / "memos/lunch.memo").write_text("Lunch is at noon.\n\nThe desk opens at one.")
+    sys.path.insert(0, str(folder))
+    try:
+        with Pipeline.open(f"shelf://{folder}/shelf", WORDS, splitter="whole") as rag:
+            added = rag.index(folder / "memos").added
+            return [*added, *(hit.kind for hit in rag.search("lunch")), str(rag.stats().chunks)]
+    finally:
+        sys.path.remove(str(folder))
 
 
 def use(folder: Path) -> list[str]:
@@ -122,7 +172,7 @@ def use(folder: Path) -> list[str]:
             told.append(str(error))
     told += sorted({event.stage for event in events})
     asyncio.run(use_awaited(folder, told))
-    return told
+    return told + use_installed(folder)
 
 
 async def use_awaited(folder: Path, told: list[str]) -> None:

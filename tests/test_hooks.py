@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.metadata import EntryPoint, EntryPoints
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from memory_store import MemoryStore
 
 from ragkit.config import Config
 from ragkit.errors import IndexNotFoundError, InputError, StoreError
+from ragkit.ingest.prepare import APART_BYTES
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -46,6 +48,55 @@ def test_a_splitter_says_where_documents_are_cut(tmp_path: Path) -> None:
         assert back is not None
         assert back.text == "One.\n\nTwo.\n"
     assert embedder.sent == []
+
+
+BY_LINES = """
+import os, re
+from pathlib import Path
+
+def lines(document):
+    Path(__file__).with_name("pids").open("a").write(f"{os.getpid()}\\n")
+    return [found.span() for found in re.finditer(r"[^\\n]*\\n", document.text)]
+"""
+
+
+@pytest.mark.parametrize("name", ["own_lines:lines", "by-lines"])
+def test_a_named_splitter_runs_in_the_process_that_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    package = {
+        "own_lines.py": BY_LINES,
+        "own-1.dist-info/METADATA": "Name: own\nVersion: 1\n",
+        "own-1.dist-info/entry_points.txt": "[ragkit.splitters]\nby-lines = own_lines:lines\n",
+    }
+    monkeypatch.syspath_prepend(str(write_files(tmp_path / "package", package)))
+    docs = write_files(tmp_path / "docs", {"a.md": TEXT, "b.txt": f"{'x' * APART_BYTES}\n"})
+    with Pipeline(tmp_path / "index", WORDS, splitter=name) as rag:
+        report = rag.index(docs)
+        (hit,) = rag.search("desk")
+    ran = set((tmp_path / "package/pids").read_text().split())
+
+    assert (report.added, report.chunks) == (("a.md", "b.txt"), 5)
+    assert hit.text == "The desk opens at noon."
+    assert len(ran) == 1
+    assert str(os.getpid()) not in ran
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("by-page", "no installed package has a splitter 'by-page'"),
+        ("nowhere:split", "cannot be imported: ModuleNotFoundError"),
+        ("os:nothing", "cannot be imported: AttributeError"),
+    ],
+)
+def test_a_splitter_that_is_not_there_is_told_before_anything_is_made(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    with Pipeline(tmp_path / "index", WORDS, splitter=name) as rag:
+        with pytest.raises(InputError, match=said):
+            rag.add("One.")
+        assert not rag.exists
 
 
 @pytest.mark.parametrize(

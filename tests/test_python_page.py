@@ -105,6 +105,7 @@ def test_a_program_that_uses_all_of_the_library_runs(tmp_path: Path) -> None:
 
     assert told[:3] == ["a.fee", "lunch", "Lunch is at noon."]
     assert told.count("The fee is five dollars [1].") >= 3
+    assert told[-3:] == ["lunch.memo", "memo", "1"]  # by entry points alone
     assert {"True", "holds", "one", "embed", "rerank", "chat", "prove", "rebuild"} <= set(told)
 
 

@@ -89,14 +89,14 @@ class Preparer:
         split: How they are cut.
         max_tokens: The embedding model's window.
         formats: Which formats there are.
-        splitter: A program's own, instead of ragkit's.
+        splitter: A program's own, instead of ragkit's: itself, or named for `find_splitter`.
     """
 
     load: LoadSettings
     split: SplitSettings
     max_tokens: int
     formats: Formats = field(default_factory=Formats)
-    splitter: Splitter | None = None
+    splitter: Splitter | str | None = None
 
     def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
         """Prepare files in order; close the iterator where it is not used up.
@@ -105,7 +105,7 @@ class Preparer:
             sources: The files.
             size_bytes: Of all of them, which decides whether they get a process of their own. One
                 that dies is replaced. A file that the new one dies on as well has failed: here it
-                would end the whole run. Readers that cannot be imported keep all files here.
+                would end the whole run. What cannot be imported there keeps all files here.
         """
         done, is_apart = 0, size_bytes >= APART_BYTES and self._is_importable
         while is_apart and done < len(sources):
@@ -115,7 +115,7 @@ class Preparer:
 
     @property
     def _is_importable(self) -> bool:
-        return self.formats.are_importable and self.splitter is None
+        return self.formats.are_importable and not callable(self.splitter)
 
     def here(self, sources: Sequence[Source]) -> Results:
         """Prepare files in this process."""

@@ -58,7 +58,7 @@ class IngestSetup:
         formats: Which formats there are readers for.
         rules: Which files count below the paths that are indexed; None: those kept with them.
         forgets_removed: Take in again what was removed by hand.
-        splitter: A program's own.
+        splitter: A program's own: itself, or its name.
     """
 
     location: str | Path
@@ -69,7 +69,7 @@ class IngestSetup:
     formats: Formats = field(default_factory=Formats)
     rules: SourceRules | None = None
     forgets_removed: bool = False
-    splitter: Splitter | None = None
+    splitter: Splitter | str | None = None
 
 
 def update_index(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
-from ragkit.errors import LoadError
+from ragkit.errors import InputError, LoadError
 from ragkit.records import Chunk, make_chunk_id
 from ragkit.text.markdown import headings_above
 from ragkit.text.tokens import estimate_tokens
@@ -14,7 +15,40 @@ if TYPE_CHECKING:
     from ragkit.records import Document
 
 
-def split_with(splitter: Splitter, document: Document) -> list[Chunk]:
+GROUP = "ragkit.splitters"
+"""The entry points under which installed packages offer a `Splitter` each."""
+
+
+@cache
+def find_splitter(name: str) -> Splitter:
+    """A splitter by the path of its import, or by the name that an installed package gives it.
+
+    Args:
+        name: As ``package.module:function``, or that of an entry point.
+
+    Raises:
+        InputError: There is none, or it cannot be imported.
+    """
+    from importlib.metadata import EntryPoint, entry_points  # 20 ms, seldom needed
+
+    found = (
+        [EntryPoint(name, name, GROUP)] if ":" in name else [*entry_points(group=GROUP, name=name)]
+    )
+    if not found:
+        msg = (
+            f"no installed package has a splitter {name!r}; name one as 'package.module:function', "
+            "or give the function itself"
+        )
+        raise InputError(msg)
+    try:
+        splitter: Splitter = found[0].load()
+    except Exception as exc:  # a stranger's module, which fails in any manner
+        msg = f"the splitter {name!r} cannot be imported: {type(exc).__name__}: {exc}"
+        raise InputError(msg) from exc
+    return splitter
+
+
+def split_with(splitter: Splitter | str, document: Document) -> list[Chunk]:
     """Cut a document where a program's splitter says.
 
     Each chunk has the page on which it starts and, in Markdown, the headings above it. White space
@@ -25,6 +59,8 @@ def split_with(splitter: Splitter, document: Document) -> list[Chunk]:
             not in order: the document fails, and the run goes on.
     """
     path = f"{document.root}/{document.path}"
+    if isinstance(splitter, str):
+        splitter = find_splitter(splitter)
     try:
         spans = [(int(start), int(end)) for start, end in splitter(document)]
     except LoadError:
