@@ -71,6 +71,29 @@ def test_a_model_that_another_server_does_not_list_is_told_with_the_reason(
     assert bool(todo) == bool(found.todo)
 
 
+def openai_findings(ollama: OllamaServer) -> dict[str, Finding]:
+    values = {"models.openai_url": ollama.url, "models.backend": "openai", **QUICK}
+    models = Config().with_values(values).models
+    with OpenAIClient(models.openai_url, settings=models) as client:
+        return {finding.what: finding for finding in about_openai(client, models)}
+
+
+def test_models_of_an_openai_server_are_run_once(ollama: OllamaServer) -> None:
+    works = openai_findings(ollama)
+    ollama.faults += [
+        Fault("/v1/embeddings", status=500, body={"error": "cudaMalloc failed"}, times=None),
+        Fault("/v1/chat/completions", status=500, body={"error": "no more memory"}, times=None),
+    ]
+    crashes = openai_findings(ollama)
+
+    assert works["embedding model"].detail == "nomic-embed-text, window unknown, 256 dimensions"
+    assert works["chat model"].state == "ok"
+    assert "does not run" in crashes["embedding model"].detail
+    assert "cudaMalloc failed" in crashes["embedding model"].detail
+    assert "no more memory" in crashes["chat model"].detail
+    assert {crashes[what].state for what in ("embedding model", "chat model")} == {"problem"}
+
+
 def test_models_of_other_backends_are_not_looked_for_on_the_server(ollama: OllamaServer) -> None:
     found = findings(ollama.url, models__backend="embedded", models__chat="gguf:model.gguf")
     assert set(found) == {"Ollama"}

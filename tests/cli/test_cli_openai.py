@@ -56,6 +56,8 @@ def test_a_folder_is_indexed_and_asked_over_v1(tmp_path: Path, ollama: OllamaSer
     }
     assert "llama3.2:latest" in found["OpenAI server"]["detail"]
     assert found["chat model"]["detail"] == "llama3.2, window unknown"  # as it is listed
+    assert found["chat model"]["state"] == "ok"
+    assert ollama.bodies(CHAT)[-1]["max_tokens"] == 1
     assert found["embedding model"]["state"] == "problem"
     assert found["embedding model"]["detail"] == "the server has no model 'none-such'"
     assert found["embedding model"]["todo"] == "set models.embedder to one of the names above"

@@ -97,7 +97,7 @@ def _about_models(config: Config) -> Iterator[Finding]:
     now = replace(config.models, retries=0, read_timeout_s=_SERVER_TIMEOUT_S)
     if uses_openai(now):
         with openai_client(now) as server:
-            yield from about_openai(server, now)
+            yield from about_openai(server, config.models)
     if now.backend == "openai":
         yield from _about_packages(needed=False)
         return

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragkit.cli.doctor.server_findings import Finding
-from ragkit.cli.output import on_terminal, say
+from ragkit.cli.doctor.server_findings import CHAT, EMBEDDER, Finding, patient
 from ragkit.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient, RunningModel, ShownModel
 
-_EMBEDDER, _CHAT = "embedding model", "chat model"
 _WINDOW_STEP = 256
 """A server rounds the window that is asked for up to a multiple of it."""
 
@@ -24,9 +21,9 @@ def about_models(client: OllamaClient, config: Config) -> Iterator[Finding]:
     """Look at the embedding model and the chat model, if they are this server's."""
     chat = config.models.chat
     if config.models.backend != "embedded" and config.models.embedder != "none":
-        yield from _settled(_EMBEDDER, _about_embedder(client, config))
+        yield from _settled(EMBEDDER, _about_embedder(client, config))
     if chat not in {"", "none"} and not chat.startswith(("gguf:", "openai:")):
-        yield from _settled(_CHAT, _about_chat(client, config))
+        yield from _settled(CHAT, _about_chat(client, config))
 
 
 def _settled(what: str, findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -39,7 +36,7 @@ def _settled(what: str, findings: Iterator[Finding]) -> Iterator[Finding]:
 
 def _about_embedder(client: OllamaClient, config: Config) -> Iterator[Finding]:
     name = config.models.embedder
-    unfit = _unfit(client, _EMBEDDER, name, "embedding")
+    unfit = _unfit(client, EMBEDDER, name, "embedding")
     yield unfit or _tried(client, config)
     if unfit:
         return
@@ -57,35 +54,24 @@ def _tried(client: OllamaClient, config: Config) -> Finding:
     """Embed one short text, the only way to see that a model works."""
     from ragkit.models.ollama import OllamaEmbedder
 
-    with _patient(client, config, config.models.embedder) as patient:
-        embedder = OllamaEmbedder(patient, config.models.embedder)
+    with patient(client, config.models, config.models.embedder) as server:
+        embedder = OllamaEmbedder(server, config.models.embedder)
         try:
             dim, window = embedder.dim, embedder.max_tokens
         except ModelError as exc:
             failed = f"does not run: {exc}"
-            return Finding(_EMBEDDER, "problem", failed, _advice(str(exc), embedder.name))
+            return Finding(EMBEDDER, "problem", failed, _advice(str(exc), embedder.name))
         finally:
             embedder.close()
     found = f"{embedder.name}, {dim} dimensions, {window} tokens at once"
     if window < config.split.chunk_tokens:
         return Finding(
-            _EMBEDDER,
+            EMBEDDER,
             "note",
             f"{found}: fewer than a chunk has ({config.split.chunk_tokens})",
             f"set split.chunk_tokens = {window}, or choose another embedding model",
         )
-    return Finding(_EMBEDDER, "ok", found)
-
-
-def _patient(client: OllamaClient, config: Config, name: str) -> OllamaClient:
-    """A client that waits for a model to be loaded, which the person is told.
-
-    Giving up early would make the server give up loading.
-    """
-    if on_terminal():
-        say(f"Trying {name}; if it is not in memory, it is loaded first.")
-    settings = replace(client.settings, read_timeout_s=config.models.read_timeout_s)
-    return type(client)(client.address, settings=settings)
+    return Finding(EMBEDDER, "ok", found)
 
 
 def _advice(failure: str, name: str) -> str:
@@ -100,7 +86,7 @@ def _advice(failure: str, name: str) -> str:
 
 def _about_chat(client: OllamaClient, config: Config) -> Iterator[Finding]:
     name, asked = config.models.chat, config.answer.num_ctx
-    unfit = _unfit(client, _CHAT, name, "completion")
+    unfit = _unfit(client, CHAT, name, "completion")
     if unfit:
         yield unfit
         return
@@ -129,11 +115,11 @@ def _spoken(client: OllamaClient, name: str, window: int, config: Config) -> Fin
     from ragkit.models.ollama import ChatCall, Message
 
     options = {"num_ctx": window, "num_predict": 1}
-    with _patient(client, config, name) as patient:
+    with patient(client, config.models, name) as server:
         try:
-            patient.chat(ChatCall(name, [Message("user", "Hi")], options=options))
+            server.chat(ChatCall(name, [Message("user", "Hi")], options=options))
         except ModelError as exc:
-            return Finding(_CHAT, "problem", f"does not run: {exc}", _advice(str(exc), name))
+            return Finding(CHAT, "problem", f"does not run: {exc}", _advice(str(exc), name))
     return None
 
 
@@ -142,12 +128,12 @@ def _chat_window(name: str, window: int, config: Config) -> Finding:
     found = f"{name}, window {window} tokens"
     if window <= answer:
         todo = "choose a model with a larger window, or lower answer.reserve_tokens"
-        return Finding(_CHAT, "problem", f"{found}, of which {answer} are for the answer", todo)
+        return Finding(CHAT, "problem", f"{found}, of which {answer} are for the answer", todo)
     holds = (window - answer) // config.split.chunk_tokens
     if holds < passages:
         todo = "raise answer.num_ctx, or choose a model with a larger window"
-        return Finding(_CHAT, "note", f"{found}: about {holds} of {passages} passages", todo)
-    return Finding(_CHAT, "ok", found)
+        return Finding(CHAT, "note", f"{found}: about {holds} of {passages} passages", todo)
+    return Finding(CHAT, "ok", found)
 
 
 def _unfit(client: OllamaClient, what: str, name: str, capability: str) -> Finding | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from ragkit.cli.output import on_terminal, say
 from ragkit.errors import ModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -15,7 +18,9 @@ if TYPE_CHECKING:
     from ragkit.models.ollama import InstalledModel, OllamaClient
     from ragkit.models.openai import ListedModel, OpenAIClient
 
+Client = TypeVar("Client", "OllamaClient", "OpenAIClient")
 
+EMBEDDER, CHAT = "embedding model", "chat model"
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _LISTENING_ADDRESSES = ("0.0.0.0", "[::]")  # noqa: S104 -- looked for, not bound
 # What versions before these cannot do; the oldest first, since the first that fits is told.
@@ -140,7 +145,7 @@ def uses_openai(settings: ModelSettings) -> bool:
 
 
 def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Finding]:
-    """Look at the server, and whether it lists the configured models."""
+    """Look at the server: whether it lists the configured models, and whether they run."""
     from ragkit.models.http.address import is_loopback
 
     try:
@@ -154,15 +159,53 @@ def about_openai(client: OpenAIClient, settings: ModelSettings) -> Iterator[Find
         detail = f"texts and questions are sent to {client.address}"
         yield Finding("privacy", "note", detail, "name a server of your own, if that is not meant")
     if settings.backend == "openai" and settings.embedder != "none":
-        yield _about_listed(client, listed, settings.embedder, "embedder")
+        found = _about_listed(client, listed, settings.embedder, "embedder")
+        yield _ran(client, found, settings, settings.embedder)
     if settings.chat not in {"", "none"} and not settings.chat.startswith("gguf:"):
-        yield _about_listed(client, listed, settings.chat.removeprefix("openai:"), "chat")
+        name = settings.chat.removeprefix("openai:")
+        yield _ran(client, _about_listed(client, listed, name, "chat"), settings, name)
+
+
+def _ran(client: OpenAIClient, found: Finding, settings: ModelSettings, name: str) -> Finding:
+    """Run a model once, the only way to see that it works; the finding, or that it does not."""
+    from ragkit.models.openai import OpenAIChat, OpenAIEmbedder
+    from ragkit.protocols import ChatMessage, ChatRequest
+
+    if found.state != "ok":
+        return found
+    with patient(client, settings, name) as server:
+        try:
+            if found.what == EMBEDDER:
+                with closing(OpenAIEmbedder(server, name)) as embedder:
+                    return replace(found, detail=f"{found.detail}, {embedder.dim} dimensions")
+            hello = ChatMessage("user", "Hi")
+            deque(OpenAIChat(server, name).chat(ChatRequest((hello,), 0, num_predict=1)), maxlen=0)
+        except ModelError as exc:
+            todo = "look into the server's log, or choose another model"
+            return Finding(found.what, "problem", f"does not run: {exc}", todo)
+    return found
+
+
+def patient(client: Client, settings: ModelSettings, name: str) -> Client:
+    """A client that waits for a model to be loaded, which the person is told.
+
+    Giving up early would make the server give up loading.
+
+    Args:
+        client: One for questions that take no time.
+        settings: How long a model may take.
+        name: The model.
+    """
+    if on_terminal():
+        say(f"Trying {name}; if it is not in memory, it is loaded first.")
+    waiting = replace(client.settings, read_timeout_s=settings.read_timeout_s)
+    return type(client)(client.address, settings=waiting)
 
 
 def _about_listed(
     client: OpenAIClient, listed: list[ListedModel], name: str, setting: str
 ) -> Finding:
-    what = "embedding model" if setting == "embedder" else "chat model"
+    what = EMBEDDER if setting == "embedder" else CHAT
     model = next((model for model in listed if model.name == name), None)
     try:
         model = model or client.retrieve(name)  # Ollama knows names without their tag too
