@@ -73,10 +73,21 @@ def test_rtf_is_what_is_seen() -> None:
 
 
 def test_rtf_is_decoded_as_it_says() -> None:
-    head = r"{\rtf1\ansi\ansicpg936{\info{\title \'ba\'cf\'cd\'ac}{\author A}}"
+    head = (
+        r"{\rtf1\ansi\ansicpg936{\info{\title \'ba\'cf\'cd\'ac}{\author Chen\~Wei}"
+        r"{\keywords \u21512?, b}{\subject }{\creatim\yr2024\mo3\dy31\hr8\min0}}"
+    )
     found = read_rtf((head + r"\'ba\'cf\'cd\'ac \u21512?\u-10179?\u-8704?\par}").encode(), "a.rtf")
     assert found.title == "合同"
     assert found.text.startswith("合同 合")
+    assert found.metadata == {"author": "Chen Wei", "keywords": "合, b", "created": "2024-03-31"}
+
+
+def test_properties_of_rtf_cost_no_more_than_their_length() -> None:
+    stuffed = r"{\info{\title " + r"\aaaa" * 3_000 + "{"
+    started = time.process_time()
+    assert read_rtf(rtf(r"\pard Text\par", stuffed + "}}}"), "a.rtf").title == ""
+    assert time.process_time() - started < 5
 
 
 def test_what_is_no_rtf_is_refused_and_what_is_cut_ends() -> None:

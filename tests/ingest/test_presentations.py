@@ -260,14 +260,17 @@ def test_chapters_are_pages_and_the_cover_and_contents_are_left_out() -> None:
         },
         guide='<reference type="cover" href="cover.xhtml"/>',
         metadata="<dc:title>A Voyage</dc:title><dc:creator>L. Sterne</dc:creator>"
-        "<dc:language>en</dc:language>",
+        "<dc:language>en</dc:language><dc:subject>Ships</dc:subject><dc:subject>Sea</dc:subject>"
+        "<dc:date>1768-02-27</dc:date>",
     )
     found = read_epub(book, "a.epub")
     assert pages(found) == {1: "# The Boat\n\nIt sails.", 2: "## The Sea\n\nIt waits.", 3: ""}
     assert found.title == "A Voyage"
     assert found.metadata == {
         "author": "L. Sterne",
+        "subject": "Ships, Sea",
         "language": "en",
+        "date": "1768-02-27",
         "failed_pages": {"3": "OEBPS/gone.xhtml: it is missing"},
     }
 

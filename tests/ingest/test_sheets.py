@@ -41,6 +41,31 @@ def test_sheets_are_pages_that_begin_with_their_name_and_rows_name_their_columns
     assert found.metadata == {"notes": ["the hidden sheet 'Old' was left out"]}
 
 
+CORE = (
+    '<p xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:t="http://purl.org/dc/terms/">'
+    "<dc:title>Fees</dc:title><dc:creator>Chen</dc:creator><t:created>2024-03-31T08:00:00Z"
+    "</t:created></p>"
+)
+META = (
+    '<m xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:n="urn:oasis:names:tc:opendocument:'
+    'xmlns:meta:1.0"><dc:title>Fees</dc:title><n:initial-creator>Chen</n:initial-creator>'
+    "<n:creation-date>2024-03-31T08:00:00Z</n:creation-date></m>"
+)
+
+
+def test_properties_of_a_workbook_are_its_metadata() -> None:
+    ods = odf(
+        "", kind="spreadsheet", parts={"META-INF/manifest.xml": odf_manifest(""), "meta.xml": META}
+    )
+    for made in (xlsx({"Fees": ROWS}, parts={"docProps/core.xml": CORE}), ods):
+        found = read_sheets(made, "a")
+        said = {key: found.metadata[key] for key in ("author", "created")}
+        assert (found.title, said) == (
+            "Fees",
+            {"author": "Chen", "created": "2024-03-31T08:00:00Z"},
+        )
+
+
 def test_every_kind_of_workbook_is_read_whatever_its_name_says() -> None:
     text = "# Fees\n\nCraft: Yacht; Fee: 12\nCraft: Ferry; Fee: 80.5"
     cells = ["".join(f"<table:table-cell {_odf_value(v)}" for v in row) for row in ROWS]

@@ -9,6 +9,7 @@ from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.html import read_html
 from ragkit.ingest.load.readers.page_texts import PageTexts
+from ragkit.ingest.load.readers.properties import file_metadata
 from ragkit.ingest.load.readers.zip_parts import DAMAGE, ZipParts, part_path
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def read_epub(data: bytes, name: str) -> Parsed:
     """Read a book; each chapter of the reading order is a page.
 
     The cover and the table of contents are left out. A chapter without a heading gets the one that
-    the table of contents gives it. ``metadata`` has author and language, if the book names them.
+    the table of contents gives it. ``metadata`` has author, subject, language and date, as far as
+    the book names them.
 
     Raises:
         LoadError: The book is encrypted (DRM), broken, or would unpack to too much.
@@ -121,10 +123,14 @@ class _Book:
         return clean_title(next(iter(self._said("title")), ""))
 
     def metadata(self) -> dict[str, Any]:
-        """Authors and language."""
-        authors, languages = self._said("creator"), self._said("language")
-        found: dict[str, Any] = {"author": ", ".join(authors)} if authors else {}
-        return found | ({"language": languages[0]} if languages else {})
+        """Authors, subjects, the language and the day of publication."""
+        said = {
+            "author": ", ".join(self._said("creator")),
+            "subject": ", ".join(self._said("subject")),
+            "language": next(iter(self._said("language")), ""),
+            "date": next(iter(self._said("date")), ""),
+        }
+        return file_metadata(said)
 
     def _said(self, term: str) -> list[str]:
         texts = (" ".join((e.text or "").split()) for e in self._package.iter(_DC + term))

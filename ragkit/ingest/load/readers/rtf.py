@@ -13,6 +13,7 @@ from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.docx_styles import HEADING_NAME
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 from ragkit.ingest.load.readers.page_texts import places
+from ragkit.ingest.load.readers.properties import file_metadata
 from ragkit.text.raising import raise_text
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 
 _BEGIN = b"{\\rtf"
 _TOKEN = re.compile(r"\\([a-zA-Z]+)(-?\d+)?[ ]?|\\'[0-9a-fA-F]{2}|\\.|[{}]|[^\\{}]+", re.DOTALL)
-_TITLE = re.compile(r"\{\\title\s((?:[^{}\\]|\\'[0-9a-f]{2}|\\[a-z]+-?\d*[ ?]?|\\.)*)\}", re.DOTALL)
+_SAID = re.compile(
+    r"\{\\(title|author|subject|keywords)\s((?:[^{}\\]|\\'[0-9a-f]{2}|\\[a-z]+-?\d*[ ?]?|\\.)*+)\}",
+    re.DOTALL,
+)
+_CREATED = re.compile(r"\{\\creatim\\yr(\d{4})\\mo(1[0-2]|0?[1-9])\\dy(\d+)")
+_INFO, _MOST_INFO_CHARS = "{\\info", 20_000
 _STYLE = re.compile(r"\{\\s(\d+)((?:\\[a-z]+-?\d*[ ]?|[ ]|\{[^{}]*\})*)([^{}\\;]*);")
 _OUTLINE = re.compile(r"\\outlinelevel(\d)")
 _CODE_PAGE = re.compile(r"\\ansicpg(\d+)")
@@ -60,10 +66,25 @@ def read_rtf(data: bytes, name: str) -> Parsed:
     source = data.decode("latin-1")
     marked = _Marker(name, dict(_heading_styles(source)))
     text = rtf_to_text("".join(marked.marked(source)), errors="replace")
-    page = _code_page(source)
-    found = _TITLE.search(source)
-    said = rtf_to_text(f"{{\\rtf1\\ansi{page} {found[1]}}}", errors="replace") if found else ""
-    return Parsed(_written(text), clean_title(said), None, (), marked.metadata())
+    said = _properties(source, rtf_to_text)
+    title = clean_title(said.pop("title", ""))
+    return Parsed(_written(text), title, None, (), file_metadata(said) | marked.metadata())
+
+
+def _properties(source: str, rtf_to_text: Any) -> dict[str, str]:  # noqa: ANN401 -- untyped
+    """The title, author, subject, keywords and day of creation, as far as the file names them."""
+    begin = source.find(_INFO)
+    if begin < 0:
+        return {}
+    place, page = (begin, begin + _MOST_INFO_CHARS), _code_page(source)
+    said = {
+        name: " ".join(rtf_to_text(f"{{\\rtf1\\ansi{page} {text}}}", errors="replace").split())
+        for name, text in _SAID.findall(source, *place)
+    }
+    if found := _CREATED.search(source, *place):
+        year, month, day = map(int, found.groups())
+        said["created"] = f"{year}-{month:02}-{day:02}"
+    return said
 
 
 def _heading_styles(source: str) -> Iterator[tuple[str, int]]:

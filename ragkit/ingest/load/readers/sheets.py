@@ -17,6 +17,7 @@ from ragkit.ingest.load.readers.markdown_writer import literal_line
 from ragkit.ingest.load.readers.number_formats import NumberFormat, WorkbookFormats, cell_key
 from ragkit.ingest.load.readers.ods_cells import OdsSheet, read_ods_cells
 from ragkit.ingest.load.readers.page_texts import PageTexts
+from ragkit.ingest.load.readers.properties import xml_properties
 from ragkit.ingest.load.readers.zip_parts import ZipParts
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def read_sheets(data: bytes, name: str) -> Parsed:
             book = CalamineWorkbook.from_filelike(BytesIO(data))
         except PasswordError:
             book = CalamineWorkbook.from_filelike(BytesIO(decrypted(data, name)))
-        return _read(book, _Looks(parts), _title(parts))
+        return _read(book, _Looks(parts), *_said(parts))
     except (CalamineError, OSError, ValueError) as exc:
         msg = f"not a readable spreadsheet: {exc}"
         raise LoadError(msg, name) from exc
@@ -75,14 +76,15 @@ def _checked(data: bytes, name: str) -> ZipParts | None:
     return None
 
 
-def _title(parts: ZipParts | None) -> str:
-    """The title that the file's properties name, or ""."""
+def _said(parts: ZipParts | None) -> tuple[str, dict[str, Any]]:
+    """The title that the file's properties name, or "", and what else they say."""
     for part in ("docProps/core.xml", "meta.xml"):
         root = parts.xml_if_any(part) if parts else None
-        found = next(root.iter(_TITLE), None) if root is not None else None
-        if found is not None:
-            return clean_title(found.text or "")
-    return ""
+        if root is not None:
+            found = next(root.iter(_TITLE), None)
+            title = found.text if found is not None else None
+            return clean_title(title or ""), xml_properties(root)
+    return "", {}
 
 
 class _Looks:
@@ -105,7 +107,12 @@ class _Looks:
         return self._cells.get(name) or OdsSheet()
 
 
-def _read(book: Any, looks: _Looks, title: str) -> Parsed:  # noqa: ANN401 -- untyped
+def _read(
+    book: Any,  # noqa: ANN401 -- untyped
+    looks: _Looks,
+    title: str,
+    properties: dict[str, Any],
+) -> Parsed:
     pages = PageTexts()
     hidden: list[str] = []
     for number, about in enumerate(book.sheets_metadata, start=1):
@@ -122,7 +129,7 @@ def _read(book: Any, looks: _Looks, title: str) -> Parsed:  # noqa: ANN401 -- un
             pages.add(number, "\n".join([head, "", *map(literal_line, lines)]))
     text, found = pages.joined()
     notes = [f"the hidden sheet {name!r} was left out" for name in hidden]
-    return Parsed(text, title, None, found, {"notes": notes} if notes else {})
+    return Parsed(text, title, None, found, properties | ({"notes": notes} if notes else {}))
 
 
 def _cells(sheet: Any, formats: Shown) -> Iterator[Cells]:  # noqa: ANN401
