@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,6 @@ from ragkit.store.open import find_driver, index_exists, open_store, restore_sto
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from ragkit.ingest.load.formats import Format
     from ragkit.ingest.run import Progress
@@ -76,7 +76,7 @@ class Pipeline:
             runs it. What it raises ends the call.
 
     Raises:
-        InputError: Neither a path nor a store is given.
+        InputError: Neither a path nor a store is given, or the settings or a model are none.
         StoreError: No store is known for a URL of this scheme.
     """
 
@@ -344,6 +344,7 @@ class Pipeline:
             LoadError: All folders are missing, or one was emptied; the index stays as it is.
             ModelError: The embedder failed; the index stays as it is.
             ConfigError: Stored text cannot be split anew.
+            InputError: There is no such source.
         """
         from ragkit.ingest.update import rebuild_index
 
@@ -524,6 +525,9 @@ class Pipeline:
     def _generation(self, as_of: int | datetime) -> int:
         if isinstance(as_of, int):
             return as_of
+        if not isinstance(as_of, datetime):
+            msg = f"a generation is its number, or a datetime, not {as_of!r:.60}"
+            raise InputError(msg)
         return self.store.generation_at(as_of if as_of.tzinfo else as_of.astimezone())
 
     def chat(
@@ -564,7 +568,7 @@ class Pipeline:
                 used.
 
         Raises:
-            ValueError: `path` fits more than one document.
+            InputError: `path` fits more than one document.
         """
         from ragkit.query.why_not import Expected, why_not
 

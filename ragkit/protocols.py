@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from ragkit.errors import InputError
 from ragkit.records import NO_FILTER, NO_RULES, Filter, Mode
 
 if TYPE_CHECKING:
@@ -234,13 +235,13 @@ class SearchRequest:
     diversity: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what no store can answer: a `ValueError`."""
+        """Refuse what no store can answer: an `InputError`."""
         if self.k < 1:
             msg = f"k must be at least 1, not {self.k}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if self.mode != "keyword" and self.vector is None:
             msg = f"mode {self.mode!r} needs the question's vector"
-            raise ValueError(msg)
+            raise InputError(msg)
 
 
 @dataclass(frozen=True, slots=True)

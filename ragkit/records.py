@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from ragkit.errors import FilterError
+from ragkit.errors import FilterError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -264,7 +264,7 @@ class Condition:
         value: With what; for ``in`` a tuple, of which one must be equal.
 
     Raises:
-        ValueError: There is no such operator, or a value is no text, number or bool.
+        InputError: There is no such operator, or a value is no text, number or bool.
 
     Examples:
         >>> Condition("date", "<=", "2024-03").is_met_by("2024-03-31")
@@ -281,14 +281,17 @@ class Condition:
         values = self.value if isinstance(self.value, tuple) else (self.value,)
         if self.operator not in _COMPARED:
             msg = f"the operator {self.operator!r} is none of {', '.join(_COMPARED)}"
-            raise ValueError(msg)
+            raise InputError(msg)
         if isinstance(self.value, tuple) is not (self.operator == "in"):
             msg = "a tuple of values goes with the operator 'in', and only with that"
-            raise ValueError(msg)
+            raise InputError(msg)
         for value in values:
             if not isinstance(value, (str, int, float)):
-                msg = f"a field is compared with a text, a number or a bool, not with {value!r}"
-                raise ValueError(msg)  # noqa: TRY004 -- one error for all that is wrong with it
+                msg = (
+                    f"a field is compared with a text, a number or a bool, not with {value!r:.60}; "
+                    "of a date give its isoformat()"
+                )
+                raise InputError(msg)
 
     def is_met_by(self, found: Scalar) -> bool:
         """Say whether a field's value, or an item of it, is what is asked for."""
@@ -315,11 +318,23 @@ class Filter:
 
     ``paths`` are shell globs over the document's relative path (``*`` crosses ``/``), of which one
     must match; ``kinds`` are document kinds such as ``pdf``; ``where`` are conditions on metadata.
+
+    Raises:
+        InputError: One of them is no tuple or list of texts, or of conditions.
     """
 
     paths: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
+
+    def __post_init__(self) -> None:
+        kinds: dict[str, type] = {"paths": str, "kinds": str, "where": Condition}
+        for name, kind in kinds.items():
+            given: object = getattr(self, name)
+            if not isinstance(given, (tuple, list)) or not all(isinstance(g, kind) for g in given):
+                one = "Condition('author', '=', 'Chen')" if kind is Condition else "'...'"
+                msg = f"{name} of a Filter is a tuple, as {name}=({one},), not {given!r:.60}"
+                raise InputError(msg)
 
     def __bool__(self) -> bool:
         """True where it restricts anything."""

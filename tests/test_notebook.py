@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fixed_chat import FixedChat
@@ -94,6 +94,14 @@ def test_what_cannot_be_asked_is_an_error_of_ragkit_that_says_what_to_write(
             rag.ask(wrong)
         with pytest.raises(InputError, match="1 or more, not 0"):
             rag.search("x", k=0)
+        with pytest.raises(InputError, match="1 or more, not '3'"):
+            rag.ask("x", k=cast("int", "3"))
+        with pytest.raises(InputError, match=r"restrict is a ragkit\.Filter, as Filter\(where="):
+            rag.search("x", restrict=cast("Any", {"author": "Chen"}))
+        with pytest.raises(InputError, match="its number, or a datetime, not '2024'"):
+            rag.search("x", as_of=cast("int", "2024"))
+        with pytest.raises(InputError, match=r"named in .* as Config\(models=\{'embedder': 'e5'"):
+            Pipeline(tmp_path / "index", embedder=cast("Any", "e5"))
         with pytest.raises(RagkitError, match=r"config is a ragkit\.Config"):
             Pipeline(tmp_path / "index", {"search.k": 3})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs the path of an index"):

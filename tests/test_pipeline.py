@@ -17,6 +17,7 @@ from ragkit.errors import (
     ConfigError,
     IndexCorruptError,
     IndexNotFoundError,
+    InputError,
     LoadError,
 )
 from ragkit.pipeline import Pipeline
@@ -134,6 +135,17 @@ def test_rebuild_answers_under_the_old_name_and_until_then_from_the_old_index(
         assert len(rag.search("anything")) == 3
     assert seen == [3, 3, 3]
     assert [path.name for path in (tmp_path / "indexes").iterdir()] == ["handbook"]
+
+
+def test_a_rebuild_from_what_there_is_not_is_refused_and_loses_nothing(
+    tmp_path: Path, docs: Path
+) -> None:
+    source: Any = "file"
+    with Pipeline(tmp_path / "index", Config(), embedder=HashEmbedder()) as rag:
+        added = rag.index(docs).added
+        with pytest.raises(InputError, match="rebuilt from text or files, not 'file'"):
+            rag.rebuild(source)
+        assert tuple(d.path for d in rag.documents()) == added
 
 
 def test_a_rebuild_embeds_only_what_the_old_index_has_not(tmp_path: Path, docs: Path) -> None:

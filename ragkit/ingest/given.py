@@ -58,7 +58,7 @@ def given_document(document: Document) -> Document:
     if document.pages and text != document.text:
         msg = f"{name!r}: a text with pages has plain line ends, and neither NUL nor surrogates"
         raise InputError(msg)
-    title = " ".join(normalise(document.title).split()) or name
+    title = " ".join(normalise(_title(document.title, name)).split()) or name
     metadata = _json(document.metadata, name)
     data = text.encode("utf-8")
     return Document(
@@ -77,6 +77,13 @@ def _text(text: object, name: str) -> str:
         msg = f"{name!r} has no text: nothing of it could be found; `delete` takes a document out"
         raise InputError(msg)
     return made
+
+
+def _title(title: object, name: str) -> str:
+    if not isinstance(title, str):
+        msg = f"{name!r}: a title is a text, not {title!r:.{_SHOWN}}"
+        raise InputError(msg)
+    return title
 
 
 def _json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from ragkit.config import HistorySettings
     from ragkit.ingest.update import IngestSetup
@@ -42,9 +43,13 @@ def as_documents(
         metadata: As there.
 
     Raises:
-        InputError: Many are given one id or title, or one is neither a text nor a document.
+        InputError: Many are given one id or title, one is neither a text nor a document, or the
+            metadata have no names.
     """
-    if isinstance(texts, (str, Document)):
+    if not isinstance(metadata, Mapping):
+        msg = f"metadata are values by name, as {{'author': 'Chen'}}, not {metadata!r:.60}"
+        raise InputError(msg)
+    if isinstance(texts, (str, Document)) or not isinstance(texts, Iterable):
         document = _as_document(texts, metadata)
         return [replace(document, path=name or document.path, title=title or document.title)]
     if name or title:

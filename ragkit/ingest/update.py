@@ -8,13 +8,14 @@ import time
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from ragkit.config import SplitSettings
 from ragkit.errors import (
     ConfigError,
     IndexExistsError,
     IndexMismatchError,
+    InputError,
     LoadError,
     ModelUnavailableError,
 )
@@ -443,11 +444,15 @@ def rebuild_index(setup: IngestSetup, source: RebuildSource | None = None) -> In
         source: What from; None: from the stored text if only the embedder is another one.
 
     Raises:
+        InputError: There is no such source.
         LoadError: Over half of a folder's documents are gone from the disk.
         ConfigError: Stored text cannot be split anew.
     """
     from ragkit.ingest.embed import embedder_record
 
+    if source not in {None, *get_args(RebuildSource)}:
+        msg = f"an index is rebuilt from {' or '.join(get_args(RebuildSource))}, not {source!r}"
+        raise InputError(msg)
     store = setup.store or open_store(setup.location)
     splitter = asdict(setup.config.split)
     is_split_alike = dict(store.splitter) == splitter

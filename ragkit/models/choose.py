@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ragkit.config import ModelSettings
-from ragkit.errors import ConfigError, IndexMismatchError, ModelError, ModelNotFoundError
+from ragkit.errors import (
+    ConfigError,
+    IndexMismatchError,
+    InputError,
+    ModelError,
+    ModelNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +47,9 @@ class Models:
         chat: Used instead of a configured one.
         reranker: Used instead of the chat model's grades.
 
+    Raises:
+        InputError: The embedder or the chat model is a text.
+
     Attributes:
         settings: May be replaced; what is made later follows them.
         given_embedder: As given; None if it is configured.
@@ -56,6 +65,13 @@ class Models:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
     ) -> None:
+        for name, model in {"embedder": embedder, "chat": chat}.items():
+            if isinstance(model, str):
+                msg = (
+                    f"{name} is a model itself, not the text {model!r}: a model is named in the "
+                    f"settings, as Config(models={{'{name}': {model!r}}})"
+                )
+                raise InputError(msg)
         self.settings = settings
         self.given_embedder = embedder
         self.given_reranker = reranker

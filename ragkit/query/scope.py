@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ragkit.errors import ConfigError
+from ragkit.errors import ConfigError, InputError
 from ragkit.records import NO_FILTER, Filter
 from ragkit.store.calibration import read_calibration
 
@@ -69,11 +69,25 @@ class Scope:
         k: Most hits; the configured number if None.
         restrict: Which documents may be found.
         as_of: A closed generation to look at; None: the newest commit.
+
+    Raises:
+        InputError: `k` is no number from 1, or `restrict` no filter.
     """
 
     k: int | None = None
     restrict: Filter = NO_FILTER
     as_of: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.k is not None and not (isinstance(self.k, int) and self.k > 0):
+            msg = f"k is the number of hits, 1 or more, not {self.k!r}"
+            raise InputError(msg)
+        if not isinstance(self.restrict, Filter):
+            msg = (
+                "restrict is a ragkit.Filter, as Filter(where=(Condition('author', '=', 'Chen'),)),"
+                f" not {self.restrict!r:.60}"
+            )
+            raise InputError(msg)
 
 
 WHOLE_INDEX = Scope()

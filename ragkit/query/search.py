@@ -123,19 +123,18 @@ def retrieve(
         At most ``settings.k`` hits, best first.
 
     Raises:
-        InputError: The question is empty, or no text, or `settings.k` is below 1.
-        ValueError: The mode needs an embedder and none was given.
+        InputError: The question is empty, or no text, or the mode needs an embedder and none was
+            given.
         IndexChangedError: The store was rebuilt with another embedder than `record`.
     """
     require_question(question)
-    if settings.k < 1:
-        msg = f"k is the number of hits, 1 or more, not {settings.k}"
-        raise InputError(msg)
     vector = None
     if settings.mode != "keyword":
         if embedder is None:
-            msg = f"mode {settings.mode!r} needs an embedder"
-            raise ValueError(msg)
+            msg = (
+                f"mode {settings.mode!r} needs vectors, and the index has none: search.mode=keyword"
+            )
+            raise InputError(msg)
         with traced(on_event, "embed") as counts:
             counts["texts"] = 1
             vector = embedder.embed_query(question)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from ragkit.errors import InputError
 from ragkit.query.ask import ask, last_answer
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import THRESHOLD, evidence, has_evidence
@@ -114,7 +115,7 @@ def why_not(
         answer: If the passage was given, answer the question too, and tell whether it was used.
 
     Raises:
-        ValueError: The path fits more than one document.
+        InputError: The path fits more than one document.
     """
     path, page = expected.path, expected.page
     document = _document(path, engine.store)
@@ -292,7 +293,7 @@ def _document(path: str, store: VectorStore) -> DocumentInfo | None:
     if len(fitting) > 1:
         names = ", ".join(document.path for document in fitting)
         msg = f"{path} may be any of {names}: give more of its path"
-        raise ValueError(msg)
+        raise InputError(msg)
     return fitting[0] if fitting else None
 
 

@@ -9,7 +9,7 @@ import pytest
 from commands import write_files
 from store_factory import dense, doc_id_of, keyword, put, vector_of
 
-from ragkit.errors import FilterError
+from ragkit.errors import FilterError, InputError
 from ragkit.protocols import SearchRequest
 from ragkit.records import MODIFIED, Condition, Filter
 
@@ -93,8 +93,21 @@ def test_a_field_that_no_document_has_is_refused_with_those_there_are(
     ("operator", "value"), [("==", 1), ("in", "a"), ("=", ("a",)), ("=", None), ("=", {"a": 1})]
 )
 def test_a_condition_that_says_nothing_cannot_be_made(operator: Any, value: Any) -> None:
-    with pytest.raises(ValueError, match=r"operator|tuple|compared"):
+    with pytest.raises(InputError, match=r"operator|tuple|compared"):
         Condition("a", operator, value)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"paths": "*.md"}, r"paths=\('...',\), not '\*.md'"),
+        ({"where": Condition("a", "=", 1)}, r"where=\(Condition\('author'"),
+        ({"where": (("a", "=", 1),)}, r"where=\(Condition\('author'"),
+    ],
+)
+def test_a_filter_of_no_tuples_cannot_be_made(given: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Filter(**given)
 
 
 def test_numbers_that_no_column_holds_are_kept_with_the_document(store: VectorStore) -> None:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from ragkit.errors import LoadError
+from ragkit.errors import InputError, LoadError
 from ragkit.ingest.load.ocr import has_ocr
 from ragkit.records import Page, reading_notes
 from ragkit.text.patterns import late_pattern
@@ -75,7 +75,7 @@ class Format:
         about: What of its files is read, in a sentence or two, for people who choose what to index.
 
     Raises:
-        ValueError: A suffix has no dot, a reader is no path of an import, or there is no such
+        InputError: A suffix has no dot, a reader is no path of an import, or there is no such
             structure.
     """
 
@@ -92,13 +92,13 @@ class Format:
         wrong = [s for s in self.suffixes if not re.fullmatch(r"\.[^./]+", s)]
         if wrong or isinstance(self.suffixes, str):
             msg = f"the suffixes {self.suffixes!r} are not of the form ('.a', '.b')"
-            raise ValueError(msg)
+            raise InputError(msg)
         if isinstance(self.reader, str) and not _IMPORT_PATH.fullmatch(self.reader):
             msg = f"the reader {self.reader!r} is not of the form 'package.module:function'"
-            raise ValueError(msg)
+            raise InputError(msg)
         if self.structure not in get_args(Structure):
             msg = f"the structure {self.structure!r} is not one of {get_args(Structure)}"
-            raise ValueError(msg)
+            raise InputError(msg)
 
     @property
     def keys(self) -> list[str]:
