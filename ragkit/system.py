@@ -13,6 +13,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
+from ragkit.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
@@ -121,11 +123,11 @@ class DaemonPool:
         """Have a function called; where its future is cancelled before, it is not.
 
         Raises:
-            ValueError: The pool was closed.
+            InputError: The pool was closed.
         """
         if not self._finalizer.alive:
-            msg = "the threads are closed"
-            raise ValueError(msg)
+            msg = "it was closed, and so its threads are: open another one"
+            raise InputError(msg)
         self._start()
         future: Future[R] = Future()
         self._jobs.put(partial(_settle, future, function))

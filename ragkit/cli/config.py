@@ -58,7 +58,7 @@ def trust(
     must be trusted again.
     """
     from ragkit.config import FILE_NAME, Config, config_home, read_settings
-    from ragkit.trust import guarded, set_trust
+    from ragkit.config.trust import guarded, set_trust
 
     file = folder.absolute() / FILE_NAME
     if undo:
