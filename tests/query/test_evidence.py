@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,6 +97,29 @@ def test_rare_terms_carry_a_question() -> None:
     assert rare["share"] > 0.4
     assert plain["share"] < 0.6
     assert rare["heaviest"] <= plain["heaviest"] == pytest.approx(1.0)
+
+
+def test_a_term_is_absent_if_no_passage_found_has_it() -> None:
+    asked = AnalysedText("What is the deposit of the tenant?")
+    texts = ("The deposit is two rents.", "Filler.", "Filler.", "The tenant is away.")
+    hits = [one for text in texts for one in found(text)]
+    (_, alone) = measures(asked, hits[:1], NO_CALIBRATION)[0]
+    (_, all_four) = measures(asked, hits, NO_CALIBRATION)[0]
+    assert alone["absent"] == pytest.approx(0.5)
+    assert all_four["absent"] == 0.0
+    assert alone["together"] == pytest.approx(all_four["together"]) == pytest.approx(math.log(50))
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Who won the football cup in 1974?", "The bridge was opened in 1974. It is long."),
+        ("Which engine did the Wright brothers build?", "The bridge took three years to build."),
+        ("谁赢得了1974年的足球杯？", "大桥于1974年建成。"),
+    ],
+)
+def test_one_shared_word_is_no_evidence_by_words_alone(question: str, text: str) -> None:
+    assert not has_evidence(AnalysedText(question), found(text))
 
 
 def test_a_mixed_passage_counts_as_chinese_for_a_chinese_question() -> None:
