@@ -22,7 +22,7 @@ from ragkit.ingest.account import planned_report
 from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
 from ragkit.ingest.load.members import container_of
-from ragkit.ingest.load.recognised import KEPT_FOLDER, forget_texts, needed_keys
+from ragkit.ingest.load.recognised import forget_texts, kept_folder, needed_keys
 from ragkit.ingest.moved import absolute, find_moves, follow_moves
 from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
@@ -298,16 +298,8 @@ def make_preparer(store: VectorStore, setup: IngestSetup, max_tokens: int) -> Pr
 
     split = {f"split.{name}": value for name, value in store.splitter.items()}
     config = setup.config.with_values(split, "the index")
-    kept = kept_folder(store)
-    return Preparer(
-        config.load, config.split, max_tokens, setup.formats, setup.splitter, str(kept or "")
-    )
-
-
-def kept_folder(store: VectorStore) -> Path | None:
-    """The folder of an index that keeps what is read in pictures; None: the index is no folder."""
-    folder = Path(store.location)
-    return folder / KEPT_FOLDER if folder.is_dir() else None
+    kept = kept_folder(store.location)
+    return Preparer(config.load, config.split, max_tokens, setup.formats, setup.splitter, kept)
 
 
 def forget_recognised(store: VectorStore, *, without: Set[str] = frozenset()) -> int:
@@ -320,11 +312,11 @@ def forget_recognised(store: VectorStore, *, without: Set[str] = frozenset()) ->
     Returns:
         How many.
     """
-    folder = kept_folder(store)
-    if folder is None or not folder.is_dir():
+    folder = kept_folder(store.location)
+    if not os.path.isdir(folder):  # noqa: PTH112 -- a text
         return 0
     kept = [d.reading for d in store.documents(ever=True) if d.doc_id not in without]
-    return forget_texts(folder, needed_keys(kept))
+    return forget_texts(Path(folder), needed_keys(kept))
 
 
 def make_embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:

@@ -216,7 +216,8 @@ def kept(tmp_path: Path) -> list[str]:
 
 def test_a_page_is_recognised_once(tmp_path: Path, scans: Format) -> None:
     docs = write_files(tmp_path / "docs", {"a.scan": "one\ntwo", "b.md": "typed"})
-    with Pipeline(tmp_path / "index", WORDS, readers=[scans]) as rag:
+    config = WORDS.with_values({"models.chat": "none"})
+    with Pipeline(tmp_path / "index", config, readers=[scans]) as rag:
         rag.index(docs)
         assert recognised(tmp_path) == ["one", "two"]
         (docs / "a.scan").write_text("one\nthree\ntwo")
@@ -230,6 +231,8 @@ def test_a_page_is_recognised_once(tmp_path: Path, scans: Format) -> None:
             "text of one\n\ntext of three\n\ntext of two"
         ]
         assert list(rag.store.check()) == []
+        assert rag.verify(rag.ask("What is the text of three?")).holds
+        assert recognised(tmp_path) == ["one", "two", "three"]
     assert kept(tmp_path) == ["text of one", "text of three", "text of two"]
     folder = tmp_path / "index" / "recognised"
     assert {stat.S_IMODE(f.stat().st_mode) for f in (folder, *folder.iterdir())} == {0o700, 0o600}

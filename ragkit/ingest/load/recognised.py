@@ -20,12 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
     from typing import Any
 
-KEPT_FOLDER = "recognised"
-"""Of an index: where the texts of its pictures lie."""
-
 PICTURE_KEY = "picture_key"
 """The key of what a reader returns for the hash of the picture that it read."""
 
+_FOLDER = "recognised"  # of an index
 _PICTURES = "pictures"
 _KEY = re.compile(r"[0-9a-f]{32}")
 _CHECK_DIGITS = 16
@@ -37,6 +35,12 @@ class RecognisedPage(NamedTuple):
 
     text: str
     key: str = ""
+
+
+def kept_folder(location: str) -> str:
+    """The folder of an index that keeps what is read in pictures; "" if the index is no folder."""
+    folder = Path(location)
+    return str(folder / _FOLDER) if folder.is_dir() else ""
 
 
 def picture_key(pixels: bytes, size: tuple[int, int], reader: str) -> str:
