@@ -426,7 +426,11 @@ class Pipeline:
         Args:
             on_progress: Called now and then with the steps done and the steps there are.
         """
-        return self.store.compact(on_progress)
+        from ragkit.ingest.update import forget_recognised
+
+        compacted = self.store.compact(on_progress)
+        forget_recognised(self.store)
+        return compacted
 
     def backup(
         self, file: str | Path, *, on_progress: Callable[[int, int], None] | None = None

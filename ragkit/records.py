@@ -151,9 +151,13 @@ MEMBERS = "documents_within"
 RECOGNISED = "read_from_pictures"
 """The key of a document's metadata for the numbers of pages that text recognition read."""
 
-
 OWN_METADATA = "ragkit"
-"""The key of a program's document under which ragkit keeps what it needs itself."""
+"""The key of a document's metadata under which ragkit keeps what it needs itself.
+
+Of a file that is what a later run must know of its reading: ``readers`` names those that left
+something of it unread, ``rules`` the choices by which files in it were left out, ``pictures`` the
+pages that were recognised, by their hashes.
+"""
 
 READING_FACTS = frozenset(
     {"failed_pages", "replacement_characters", "hidden", "notes", MEMBERS, OWN_METADATA}
@@ -165,6 +169,20 @@ def told_metadata(metadata: Mapping[str, Any], origin: Origin) -> dict[str, Any]
     """A document's metadata without what ragkit keeps there for itself."""
     own = {OWN_METADATA} if origin == "program" else READING_FACTS
     return {key: value for key, value in metadata.items() if key not in own}
+
+
+def read_from_picture(metadata: Mapping[str, Any], pages: Iterable[int]) -> bool:
+    """Whether text recognition read any of a document's pages; without pages, the document."""
+    recognised, numbers = metadata.get(RECOGNISED), set(pages)
+    if not isinstance(recognised, list) or not recognised:
+        return False
+    return not (numbers and numbers.isdisjoint(recognised))
+
+
+def reading_facts(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a later run must know of how a document's file was read; see `OWN_METADATA`."""
+    found = metadata.get(OWN_METADATA, {})
+    return found if isinstance(found, dict) else {}
 
 
 def failed_pages(metadata: Mapping[str, Any]) -> tuple[int, ...]:
@@ -387,7 +405,8 @@ class Hit:
     ``rank`` counts from 1. ``score`` is the cosine similarity of chunk and question in
     [-1, 1]; None in mode ``keyword``, which computes none. ``page`` is the number of the page on
     which the chunk starts; ``pages`` are all that it touches, with their offsets. ``metadata``
-    are what its document says of itself, as `told_metadata` gives it.
+    are what its document says of itself, as `told_metadata` gives it. ``from_picture``: some of it
+    was read by text recognition, so letters may be wrong.
     """
 
     rank: int
@@ -407,6 +426,7 @@ class Hit:
     ranks: HitRanks = HitRanks()
     pages: tuple[Page, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+    from_picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,7 +491,8 @@ class Citation:
     ``start`` and ``end`` are offsets in the document's extracted text and ``quote`` is that
     text. ``number`` is the passage's number, as the answer's ``[n]`` names it. ``to_model``: the
     quote holds a sentence that tells a model what to reply (`ragkit.text.injection`). ``metadata``
-    are what the document says of itself.
+    are what the document says of itself. ``from_picture``: text recognition read the quote, so
+    letters may be wrong.
     """
 
     number: int
@@ -487,6 +508,7 @@ class Citation:
     file_sha256: str
     to_model: bool = False
     metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+    from_picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,6 +626,7 @@ class Answer:
         lines = [_HARMFUL.sub(r"\\\g<0>", self.text), ""]
         for c in self.citations:
             page = "" if c.page is None else f", page {c.page}"
+            page += ", read from a picture" if c.from_picture else ""
             quote = "" if self.closest else f": “{_in_markdown(c.quote)}”"
             lines.append(f"- \\[{c.number}\\] {_in_markdown(c.path)}{page}{quote}")
         return "\n".join([*lines[:2], *dict.fromkeys(lines[2:])])
@@ -677,7 +700,8 @@ class DocumentInfo:
 
     ``pages_without_text`` has those of ``failed_pages``, which could not be read. ``notes`` say
     what its reader found wrong with the file. ``members`` counts the documents within its file.
-    ``metadata`` are those of the document, without how it was read.
+    ``metadata`` are those of the document, without how it was read; ``reading`` says what a later
+    run must know of that (`OWN_METADATA`).
     """
 
     doc_id: str
@@ -698,6 +722,7 @@ class DocumentInfo:
     members: int = 0
     metadata: dict[str, Any] = field(default_factory=dict)
     origin: Origin = "file"
+    reading: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ from ragkit.records import (
     make_chunk_id,
     make_doc_id,
     member_count,
+    read_from_picture,
+    reading_facts,
     told_metadata,
 )
 from ragkit.store.ranking import ranked_hits
@@ -536,6 +538,7 @@ class _MemoryWriter:
                 tuple(page.number for page in d.pages if page.start == page.end),
                 members=member_count(d.metadata),
                 metadata=told_metadata(d.metadata, d.origin), origin=d.origin,
+                reading=reading_facts(d.metadata) if d.origin == "file" else {},
             )  # fmt: skip
             places = range(first, len(self._own.chunks))
             self._own.versions.append(_Version(info, d, places, self.generation))
@@ -685,6 +688,7 @@ def _hit(d: Document, c: Chunk) -> Hit:
         title=d.title, kind=d.kind, heading=c.heading, page=c.page, start=c.start, end=c.end,
         text=c.text, file_sha256=d.file_sha256, pages=pages,
         metadata=told_metadata(d.metadata, d.origin),
+        from_picture=read_from_picture(d.metadata, (page.number for page in pages)),
     )  # fmt: skip
 
 

@@ -32,8 +32,7 @@ from ragkit.cli.progress import shown_until
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ragkit.protocols import VectorStore
-    from ragkit.records import Answer, FileOutcome
+    from ragkit.records import FileOutcome
 
 
 def ask(
@@ -73,7 +72,6 @@ def ask(
         answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
         reason = nothing_to_find(rag, path, kind) if answer.refused else ""
-        pictures = [] if json else read_from_pictures(rag.store, answer)
         unread = unread_files(rag.store.runs()) if answer.refused and not json else []
     if json:
         print_json(answer)
@@ -82,8 +80,6 @@ def ask(
         if answer.receipt.done_reason == "length":
             tokens = answer.receipt.reserve_tokens
             say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
-        for seen in pictures:
-            say(f"({seen} was read from a picture: letters may be wrong)")
     if reason:
         say(f"({reason})")
     if unread:
@@ -91,20 +87,6 @@ def ask(
         say(f"(not read in these folders: {kinds}; `ragkit index --files` names them)")
     if stats is not None:
         say_waiting(stats)
-
-
-def read_from_pictures(store: VectorStore, answer: Answer) -> list[str]:
-    """The pages that an answer cites and that text recognition read, each with its file."""
-    from ragkit.records import RECOGNISED
-
-    found: list[str] = []
-    for doc_id in dict.fromkeys(c.doc_id for c in answer.citations if c.page is not None):
-        content = store.content(doc_id)
-        pages = content[0].metadata.get(RECOGNISED, ()) if content else ()
-        cited = {c.page for c in answer.citations if c.doc_id == doc_id}
-        path = content[0].path if content else ""
-        found += [f"{path}, page {n}" for n in pages if n in cited]
-    return found
 
 
 def unread_files(runs: Sequence[Mapping[str, Any]]) -> list[FileOutcome]:

@@ -22,7 +22,14 @@ from ragkit.cli.options import (
     configured_embedder,
     open_pipeline,
 )
-from ragkit.cli.output import counted, print_json, print_report, say, say_waiting
+from ragkit.cli.output import (
+    counted,
+    print_json,
+    print_report,
+    say,
+    say_waiting,
+    unread_pictures,
+)
 from ragkit.cli.progress import ingest_progress, work_progress
 from ragkit.errors import ModelUnavailableError
 
@@ -34,6 +41,7 @@ if TYPE_CHECKING:
     from ragkit.records import Erasure, IndexReport, SourceRules
 
 SOME_FAILED = 3
+_PICTURES_TOLD = "unread_pictures"  # the note of what was told of them
 
 Given = Annotated[
     list[Path] | None,
@@ -106,7 +114,8 @@ def index(
                 on_progress=show,
             )
         stats = rag.stats() if rag.exists else None
-    _finish(report, stats, json=json, files=files, quiet=quiet)
+        pictures = files or dry_run or (not (quiet or json) and _are_news(rag, report))
+    _finish(report, stats, json=json, files=files, quiet=quiet, pictures=pictures)
     if any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         return
     if stats and stats.documents and not paths:  # all that it holds are texts of programs
@@ -127,6 +136,17 @@ def _way_without_a_model(rag: Pipeline) -> Iterator[None]:
         if not rag.exists:
             exc.add_note("`--embedder none` indexes the words alone; vectors can be added later")
         raise
+
+
+def _are_news(rag: Pipeline, report: IndexReport) -> bool:
+    """Whether other pictures and scans are left unread than was told last; it is noted."""
+    found = list(unread_pictures(report))
+    if not (any(found) and rag.exists):
+        return True
+    is_new = bool(rag.store.note(_PICTURES_TOLD) != found)
+    if is_new:
+        rag.store.keep_note(_PICTURES_TOLD, found)
+    return is_new
 
 
 def _rules(include: list[str] | None, exclude: list[str] | None) -> SourceRules | None:
@@ -157,6 +177,7 @@ def _finish(
     json: bool,
     files: bool = False,
     quiet: bool = False,
+    pictures: bool = True,
 ) -> None:
     """Print the report and, if passages have no vector yet, how many; end in code 3 for trouble."""
     waiting = stats.waiting if stats else 0
@@ -167,7 +188,7 @@ def _finish(
 
         print_json(to_json(report) | {"dry_run": report.dry_run, "waiting": waiting})
     elif some_failed or not quiet:
-        print_report(report, verbose=files)
+        print_report(report, verbose=files, pictures=pictures)
         if stats:
             say_waiting(stats)
     if some_failed:

@@ -36,7 +36,6 @@ NOTES_SHOWN = 20
 _PICTURES = frozenset(f"no reader for .{s}" for s in ("png", "jpg", "jpeg", "tif", "tiff"))
 KINDS_SHOWN = 5
 INTERRUPTED = 130
-_PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _NEXT_UNIT = 1000
 _MINUTES_FROM_S = 100
 
@@ -129,11 +128,20 @@ def place(record: Hit | Passage | Citation) -> str:
         parts.append(f"page {record.page}")
     if record.heading:
         parts.append(" › ".join(record.heading))
-    if record.path.lower().endswith(_PICTURE_SUFFIXES):
+    if _is_from_picture(record):
         parts.append("read from a picture")
     if getattr(record, "to_model", False):
         parts.append("speaks to a language model")
     return " · ".join(parts)
+
+
+def _is_from_picture(record: Hit | Passage | Citation) -> bool:
+    """Whether text recognition read some of it: letters may be wrong."""
+    from ragkit.records import Passage, read_from_picture
+
+    if isinstance(record, Passage):
+        return read_from_picture(record.metadata, (page.number for page in record.pages))
+    return record.from_picture
 
 
 def shortened(text: str, limit: int = QUOTE_CHARS) -> str:
@@ -289,8 +297,14 @@ def _count(number: int | None) -> str:
     return "unknown number of" if number is None else str(number)
 
 
-def print_report(report: IndexReport, *, verbose: bool) -> None:
-    """Print an ingest's account for people."""
+def print_report(report: IndexReport, *, verbose: bool, pictures: bool = True) -> None:
+    """Print an ingest's account for people.
+
+    Args:
+        report: The account.
+        verbose: Name every file.
+        pictures: Say what text recognition would add.
+    """
     empty = set(report.without_text).intersection(report.added)
     counts = {
         "added": len(report.added) - len(empty),
@@ -319,6 +333,8 @@ def print_report(report: IndexReport, *, verbose: bool) -> None:
     if verbose:
         _print_lines("unchanged", report.unchanged)
     _print_outcomes(report, verbose=verbose)
+    if pictures:
+        _tell_pictures(report)
 
 
 def _estimate_text(estimate: Estimate) -> str:
@@ -357,7 +373,6 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
         (f"{path}: page {_numbers(pages)}" for path, pages in scans.items() if pages),
     )
     _print_lines("no text in", report.without_text)
-    _tell_pictures(report)
     # Files with pages that failed come first: what others lack is seldom missed.
     notes = sorted(report.notes, key=lambda note: note.path not in report.failed_pages)
     shown = notes if verbose else notes[:NOTES_SHOWN]
@@ -366,17 +381,27 @@ def _print_outcomes(report: IndexReport, *, verbose: bool) -> None:
         _print_lines("noted", [f"{len(notes) - len(shown)} more; `ragkit list` has all"])
 
 
-def _tell_pictures(report: IndexReport) -> None:
-    """Say what text recognition would add, where it is not installed."""
+def unread_pictures(report: IndexReport) -> tuple[int, int]:
+    """How many pages without text and how many pictures text recognition would read.
+
+    Both are 0 where it is installed.
+    """
     from ragkit.ingest.load.ocr import has_ocr
 
+    if has_ocr():
+        return 0, 0
     failed = {path: set(pages) for path, pages in report.failed_pages.items()}
     pages = sum(
         len(set(pages) - failed.get(path, set()))
         for path, pages in report.pages_without_text.items()
     )
-    pictures = sum(outcome.reason.lower() in _PICTURES for outcome in report.skipped)
-    if has_ocr() or not (pages or pictures):
+    return pages, sum(outcome.reason.lower() in _PICTURES for outcome in report.skipped)
+
+
+def _tell_pictures(report: IndexReport) -> None:
+    """Say what text recognition would add, where it is not installed."""
+    pages, pictures = unread_pictures(report)
+    if not (pages or pictures):
         return
     from ragkit.extras import install_command
 

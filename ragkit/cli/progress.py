@@ -53,11 +53,11 @@ def _ingest_step(step: Progress, seconds: float) -> _Step:
         "rate": f"{rate:.1f} passages/s" if rate else "",
         "left": _ingest_left(step, total - done, seconds),
     }
-    parts = [label, f"{done / max(total, 1):.0%}", *columns.values()]
+    page = f"{step.path}, page {step.page} of {step.pages}" if step.pages else ""
+    parts = [label, f"{done / max(total, 1):.0%}", *columns.values(), page]
     line = ", ".join(part for part in parts if part)
-    return _Step(
-        "index", label, done, total or None, line=line, columns={**columns, "path": step.path}
-    )
+    columns["path"] = page or step.path
+    return _Step("index", label, done, total or None, line=line, columns=columns)
 
 
 def _ingest_work(step: Progress) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,6 +49,12 @@ class Choices(NamedTuple):
             if rules.include and not ignored_by((_made(rules.include),), file):
                 return "not among the included"
         return ""
+
+    def within(self, location: str) -> str:
+        """A hash, 16 hex digits, of what decides which files within a file are left out."""
+        excluded = [self.rules[above].exclude for above in upwards(location) if above in self.rules]
+        removed = sorted(place for place in self.removed if place.startswith(location + MARK))
+        return hashlib.sha256(json.dumps([excluded, removed]).encode()).hexdigest()[:16]
 
 
 _ALL = SourceRules()

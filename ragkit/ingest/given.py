@@ -19,7 +19,7 @@ from ragkit.records import told_metadata as told
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ragkit.ingest.prepare import Prepared, Preparer, Results, Source
+    from ragkit.ingest.prepare import OnPage, Prepared, Preparer, Results, Source
     from ragkit.records import Chunk
 
 MOST_ID_CHARS = 1_000
@@ -143,7 +143,13 @@ class GivenTexts:
     documents: Sequence[Document]
     preparer: Preparer
 
-    def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:  # noqa: ARG002 -- of the protocol
+    def prepare(
+        self,
+        sources: Sequence[Source],  # noqa: ARG002 -- of the protocol, as are those below
+        *,
+        size_bytes: int,  # noqa: ARG002
+        on_page: OnPage,  # noqa: ARG002
+    ) -> Results:
         """Prepare the documents, in order."""
         for document in self.documents:
             try:

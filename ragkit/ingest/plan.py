@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -118,7 +119,8 @@ def make_plan(
     # Documents and files are held against each other by their location: root, ``/``, path.
     documents = {f"{d.root}/{d.path}": d for d in known if d.origin == "file"}
     targets = _targets(paths, [source for source in sources if source not in documents])
-    sight = _compared(_walked(targets, settings, formats, set(sources)), documents, choices)
+    walked = _walked(targets, settings, formats, set(sources))
+    sight = _compared(walked, documents, choices, _Readers(settings, formats))
     losses = _losses(documents, {target.location for target in targets}, sight)
     load, moved = _with_moves(sight.load, losses)
     removed, emptied = _removals(losses, moved, sight.left_out, prune=prune)
@@ -261,8 +263,31 @@ class _Sight:
         )
 
 
+class _Readers:
+    """What there is to read with now; it is found out when the first document asks."""
+
+    def __init__(self, settings: LoadSettings, formats: Formats | None) -> None:
+        self._settings, self._formats = settings, formats
+
+    def may_read_more(self, document: DocumentInfo) -> bool:
+        """Whether something of a file was left unread, and there were other readers then."""
+        is_unread = bool(document.pages_without_text)  # in an index that tells no readers yet
+        then = document.reading.get("readers", "" if is_unread else None)
+        return then is not None and then != self._now
+
+    @cached_property
+    def _now(self) -> str:
+        from ragkit.ingest.load import Formats
+        from ragkit.ingest.load.reader_set import reader_set
+
+        return reader_set(self._settings, self._formats or Formats())
+
+
 def _compared(
-    walked: Iterable[_Found], documents: Mapping[str, DocumentInfo], choices: Choices
+    walked: Iterable[_Found],
+    documents: Mapping[str, DocumentInfo],
+    choices: Choices,
+    readers: _Readers,
 ) -> _Sight:
     """Tell new and changed files from unchanged ones, and both from what cannot be loaded."""
     sight, folders, inside = _Sight(), dict[str, Path](), _by_container(documents)
@@ -280,7 +305,9 @@ def _compared(
             sight.present.update((location, *map(_location, members)))
             previous, doc_id = documents.get(location), make_doc_id(root, path)
             is_same = previous is not None and previous.doc_id == doc_id
-            is_whole = previous is None or _has_all(previous, members, choices)
+            is_whole = previous is None or (
+                _has_all(previous, members, choices) and not readers.may_read_more(previous)
+            )
             if previous and is_same and is_whole and _hash(entry.path) == previous.file_sha256:
                 sight.unchanged.extend((previous, *members))
                 continue
@@ -303,15 +330,19 @@ def _by_container(documents: Mapping[str, DocumentInfo]) -> dict[str, list[Docum
 def _has_all(outer: DocumentInfo, members: Sequence[DocumentInfo], choices: Choices) -> bool:
     """Whether the index has what lies within a file, as it was when it was read.
 
-    Not if a member failed then, was left out by a rule that is new, or was lost with a run that
-    was killed, or when the file was moved.
+    Not if a member is stale, was left out by a rule that is no more, is left out by one that is
+    new, or was lost with a run that was killed, or when the file was moved.
     """
+    rules = outer.reading.get("rules")
+    if rules is not None and rules != choices.within(_location(outer)):
+        return False
     if not (outer.members or members):
         return True
     if any(m.stale is not None or choices.left_out(_location(m)) for m in members):
         return False
     within = _location(outer) + MARK
-    removed = sum(location.startswith(within) for location in choices.removed)
+    # What was taken out before the file was read is not among its documents.
+    removed = sum(place.startswith(within) for place in choices.removed) if rules is None else 0
     return len(members) + removed >= outer.members
 
 

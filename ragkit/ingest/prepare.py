@@ -23,12 +23,13 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
 from ragkit.ingest.child import close_pipes, ending, pipes, start_child
 from ragkit.ingest.load import Formats, Parser, load_file
+from ragkit.ingest.load.ocr import PageAtWork
 from ragkit.ingest.split import embedding_text, split
 from ragkit.ingest.split.own_splitter import split_with
 from ragkit.records import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from ragkit.config import LoadSettings, SplitSettings
     from ragkit.protocols import Splitter
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     # A file and the root that its path is told from.
     Source: TypeAlias = tuple[str | Path, Path]
+    OnPage: TypeAlias = Callable[[PageAtWork], None]
     Results: TypeAlias = "Generator[Prepared | LoadError, None, None]"
 
 # Smaller amounts are split in the time that a process takes to start, 0.1 s.
@@ -73,7 +75,7 @@ class Prepared(NamedTuple):
 class TextSource(Protocol):
     """Where a run gets its documents from."""
 
-    def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
+    def prepare(self, sources: Sequence[Source], *, size_bytes: int, on_page: OnPage) -> Results:
         """Prepare what was planned, in order; see `Preparer.prepare`."""
 
     def of_document(self, document: Document) -> Prepared:
@@ -90,6 +92,7 @@ class Preparer:
         max_tokens: The embedding model's window.
         formats: Which formats there are.
         splitter: A program's own, instead of ragkit's: itself, or named for `find_splitter`.
+        recognised: The folder that keeps what is read in pictures; "" if none does.
     """
 
     load: LoadSettings
@@ -97,8 +100,11 @@ class Preparer:
     max_tokens: int
     formats: Formats = field(default_factory=Formats)
     splitter: Splitter | str | None = None
+    recognised: str = ""
 
-    def prepare(self, sources: Sequence[Source], *, size_bytes: int) -> Results:
+    def prepare(
+        self, sources: Sequence[Source], *, size_bytes: int, on_page: OnPage = lambda _: None
+    ) -> Results:
         """Prepare files in order; close the iterator where it is not used up.
 
         Args:
@@ -106,20 +112,22 @@ class Preparer:
             size_bytes: Of all of them, which decides whether they get a process of their own. One
                 that dies is replaced. A file that the new one dies on as well has failed: here it
                 would end the whole run. What cannot be imported there keeps all files here.
+            on_page: Called in this thread before each page that is read as a picture.
         """
         done, is_apart = 0, size_bytes >= APART_BYTES and self._is_importable
         while is_apart and done < len(sources):
-            count, is_apart = yield from self._apart(sources[done:])
+            count, is_apart = yield from self._apart(sources[done:], on_page)
             done += count
-        yield from self.here(sources[done:])
+        yield from self.here(sources[done:], on_page)
 
     @property
     def _is_importable(self) -> bool:
         return self.formats.are_importable and not callable(self.splitter)
 
-    def here(self, sources: Sequence[Source]) -> Results:
+    def here(self, sources: Sequence[Source], on_page: OnPage = lambda _: None) -> Results:
         """Prepare files in this process."""
-        with Parser(self.load, self.formats) as parser:
+        kept = self.recognised
+        with Parser(self.load, self.formats, recognised=kept, on_page=on_page) as parser:
             for file, root in sources:
                 try:
                     yield self._one(file, root, parser)
@@ -148,7 +156,7 @@ class Preparer:
         return Prepared.of(document, chunks)
 
     def _apart(
-        self, sources: Sequence[Source]
+        self, sources: Sequence[Source], on_page: OnPage
     ) -> Generator[Prepared | LoadError, None, tuple[int, bool]]:
         """Prepare files in another process.
 
@@ -167,7 +175,8 @@ class Preparer:
             requests.flush()
             is_ready = pickle.load(replies)  # noqa: S301 -- of our own process, as below
             for file, _ in sources:
-                packed = pickle.load(replies)  # noqa: S301
+                while isinstance(packed := pickle.load(replies), PageAtWork):  # noqa: S301
+                    on_page(packed)
                 if isinstance(packed, str):
                     _tell(packed)
                     return done, False
@@ -256,19 +265,23 @@ def main() -> None:
     replies: IO[bytes] = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a reader prints must not get between the replies
     preparer, sources = pickle.load(sys.stdin.buffer)  # noqa: S301 -- of the process that started us
-    for packed in _messages(preparer, sources):
-        pickle.dump(packed, replies, pickle.HIGHEST_PROTOCOL)
+
+    def send(message: object) -> None:
+        pickle.dump(message, replies, pickle.HIGHEST_PROTOCOL)
         replies.flush()
 
+    for packed in _messages(preparer, sources, send):
+        send(packed)
 
-def _messages(preparer: Preparer, sources: Sequence[Source]) -> Iterator[Any]:
+
+def _messages(preparer: Preparer, sources: Sequence[Source], on_page: OnPage) -> Iterator[Any]:
     """What the parent is sent: True to begin with, each result, and what it could not go on from.
 
     A wrong setting is met by the parent again, and said there.
     """
     yield True
     try:
-        with closing(preparer.here(sources)) as results:
+        with closing(preparer.here(sources, on_page)) as results:
             for result in results:
                 yield _packed(result)
     except ConfigError:

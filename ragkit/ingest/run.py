@@ -18,12 +18,20 @@ from ragkit.ingest.plan import PlannedFile
 from ragkit.ingest.prepare import Prepared, own_title
 from ragkit.ingest.split import embedding_text
 from ragkit.ingest.texts import Texts
-from ragkit.records import MEMBERS, FileOutcome, make_doc_id, to_json
+from ragkit.records import (
+    MEMBERS,
+    OWN_METADATA,
+    FileOutcome,
+    make_doc_id,
+    reading_facts,
+    to_json,
+)
 from ragkit.system import defer_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from ragkit.ingest.load.ocr import PageAtWork
     from ragkit.ingest.plan import Plan
     from ragkit.ingest.prepare import TextSource
     from ragkit.ingest.texts import Embedding
@@ -50,7 +58,8 @@ class Progress:
 
     ``texts_waiting`` counts the chunks that have no vector yet, once all files are dealt with;
     ``texts_read`` those of all files so far, ``texts_reused`` those of them that needed no model.
-    ``path`` is of the file that was dealt with last, or whose texts are embedded.
+    ``path`` is of the file that was dealt with last, or whose texts are embedded. While pages are
+    read as pictures, it is the name of their file, and ``page`` says at which of ``pages`` it is.
     """
 
     files_done: int
@@ -63,6 +72,8 @@ class Progress:
     texts_read: int = 0
     texts_reused: int = 0
     makes_vectors: bool = False
+    page: int = 0
+    pages: int = 0
 
 
 def carry_out_removals(plan: Plan, writer: StoreWriter) -> IndexReport:
@@ -165,7 +176,9 @@ class Ingest:
         """Read the files and store their documents, with their vectors if these come in time."""
         planned = self._plan.load
         sources = [(p.file, p.root) for p in planned]
-        prepared = self._preparer.prepare(sources, size_bytes=self._account.bytes_total)
+        prepared = self._preparer.prepare(
+            sources, size_bytes=self._account.bytes_total, on_page=self._account.show_page
+        )
         with closing(prepared) as results:
             for file, result in zip(planned, results, strict=True):
                 self._load(file, result)
@@ -208,10 +221,11 @@ class Ingest:
             The file's document, with the number of them.
         """
         root, before = outer.document.root, {m.path: m for m in planned.members}
-        builder = self._account.builder
-        stored = 0
+        builder, choices = self._account.builder, self._plan.choices
+        stored, left_out = 0, False
         for path, size, result in outer.members:
-            if reason := self._plan.choices.left_out(f"{root}/{path}"):
+            if reason := choices.left_out(f"{root}/{path}"):
+                left_out = True
                 builder.skipped.append(FileOutcome(path, reason))
                 continue
             previous = before.pop(path, None)
@@ -229,6 +243,9 @@ class Ingest:
             self._commits.writer.remove([gone.doc_id for gone in before.values()])
             builder.removed += before.values()
         metadata = outer.document.metadata | ({MEMBERS: stored} if stored else {})
+        if left_out:
+            rules = {"rules": choices.within(f"{root}/{outer.document.path}")}
+            metadata[OWN_METADATA] = reading_facts(metadata) | rules
         return outer._replace(document=replace(outer.document, metadata=metadata))
 
     def _add(self, planned: PlannedFile | None, prepared: Prepared) -> None:
@@ -405,7 +422,11 @@ def _is_same(previous: DocumentInfo, result: Prepared | LoadError) -> bool:
     if previous.stale is not None or isinstance(result, LoadError):
         return False
     now = result.document
-    return (now.doc_id, now.file_sha256) == (previous.doc_id, previous.file_sha256)
+    return (now.doc_id, now.file_sha256, reading_facts(now.metadata)) == (
+        previous.doc_id,
+        previous.file_sha256,
+        previous.reading,
+    )
 
 
 def _grouped(items: Iterator[T], count: int) -> Iterator[list[T]]:
@@ -464,7 +485,12 @@ class _Account:
         self.path = path
         self.show()
 
-    def show(self) -> None:
+    def show_page(self, at_work: PageAtWork) -> None:
+        """Show at which page of a file, that is read as a picture, the run is."""
+        self.path = at_work.path.rpartition("/")[2]
+        self.show(at_work.page, at_work.pages)
+
+    def show(self, page: int = 0, pages: int = 0) -> None:
         """Show how far the run is."""
         if not self.is_shown:
             return
@@ -481,5 +507,7 @@ class _Account:
                 self.builder.chunks,
                 self.builder.reused,
                 self._makes_vectors,
+                page,
+                pages,
             )
         )

@@ -23,6 +23,7 @@ from ragkit.ingest.account import planned_report
 from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
 from ragkit.ingest.load.members import container_of
+from ragkit.ingest.load.recognised import forget_texts, kept_folder, needed_keys
 from ragkit.ingest.moved import absolute, find_moves, follow_moves
 from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
@@ -30,7 +31,7 @@ from ragkit.store.calibration import keep_calibration
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Sequence, Set
 
     from ragkit.config import Config, HistorySettings
     from ragkit.ingest.prepare import Preparer
@@ -298,7 +299,25 @@ def make_preparer(store: VectorStore, setup: IngestSetup, max_tokens: int) -> Pr
 
     split = {f"split.{name}": value for name, value in store.splitter.items()}
     config = setup.config.with_values(split, "the index")
-    return Preparer(config.load, config.split, max_tokens, setup.formats, setup.splitter)
+    kept = kept_folder(store.location)
+    return Preparer(config.load, config.split, max_tokens, setup.formats, setup.splitter, kept)
+
+
+def forget_recognised(store: VectorStore, *, without: Set[str] = frozenset()) -> int:
+    """Delete the kept texts of pictures that no document of an index has, or had in a kept run.
+
+    Args:
+        store: The index.
+        without: Ids of documents that are about to be erased, and do not count.
+
+    Returns:
+        How many.
+    """
+    folder = kept_folder(store.location)
+    if not os.path.isdir(folder):  # noqa: PTH112 -- a text
+        return 0
+    kept = [d.reading for d in store.documents(ever=True) if d.doc_id not in without]
+    return forget_texts(Path(folder), needed_keys(kept))
 
 
 def make_embedding(store: VectorStore, models: Models) -> tuple[Embedding, int]:
@@ -362,6 +381,7 @@ def erase_documents_of(
     if chosen:
         with store.writing(command) as writer:
             writer.decide(_locations(paths, chosen), "removed")
+    forget_recognised(store, without=set(doc_ids))
     return store.erase(doc_ids, command, on_progress=on_progress)
 
 

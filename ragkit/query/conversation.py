@@ -158,6 +158,7 @@ def _markdown(turn: Answer) -> str:
 def _source(citation: Citation, *, quoting: bool) -> str:
     """The place of a citation, with its words if the answer does not quote them."""
     page = "" if citation.page is None else f", page {citation.page}"
+    page += ", read from a picture" if citation.from_picture else ""
     quote = "" if quoting else f": “{_one_line(citation.quote)}”"
     return f"- [{citation.number}] {citation.path}{page}{quote}"
 

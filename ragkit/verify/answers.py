@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ragkit.decoding import from_json
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Parser
+from ragkit.ingest.load.recognised import kept_folder
 from ragkit.query.prompt import is_refusal
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.citations import as_shown
@@ -84,11 +85,11 @@ def verify(
 
     Args:
         answer: Possibly edited by somebody.
-        store: The index; nothing is written.
+        store: The index; nothing is written but what is read in pictures anew, beside it.
         settings: As for loading; they bound what a file's parser may take.
         formats: Which there are readers for; as `Parser` has them where None.
     """
-    with Parser(settings, formats) as parser:
+    with Parser(settings, formats, recognised=kept_folder(store.location)) as parser:
         resolver = CitationResolver(store, settings, parser)
         checks = tuple(check_citation(c, resolver) for c in answer.citations)
     return Verification(tuple(_sentences(answer, checks)), checks)

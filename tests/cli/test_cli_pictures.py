@@ -22,6 +22,11 @@ def test_report_says_what_would_be_read(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     told = shell("index", "--embedder", "none", "docs").out
     assert "2 pages without text and 2 pictures, for want of the extra `ocr`" in told
+    assert "extra `ocr`" not in shell("index").out  # it was said
+    assert "2 pictures, for want of the extra `ocr`" in shell("index", "--files").out
+    (tmp_path / "docs/e.tif").write_text("x")
+    assert "and 3 pictures, for want of the extra `ocr`" in shell("index").out
+    (tmp_path / "docs/e.tif").unlink()
     write_files(tmp_path / "docs", {"a.pdf": make_files.pdf(["text"])})
     (tmp_path / "docs/b.png").unlink()
     (tmp_path / "docs/c.JPG").unlink()

@@ -186,8 +186,21 @@ def test_rules_of_a_folder_hold_within_files(corpus: Corpus) -> None:
         "m.eml!/b.csv": "left out by --exclude",
         "other.md": "not among the included",
     }
-    later = SourceRules(exclude=("*.txt",))
-    assert corpus.index(rules=later).removed == ("m.eml!/a.txt",)
+    report = corpus.index(rules=SourceRules(exclude=("*.txt",)))
+    assert report.removed == ("m.eml!/a.txt",)
+    assert report.added == ("other.md", "m.eml!/b.csv")
+    assert corpus.index(rules=SourceRules()).added == ("m.eml!/a.txt",)
+    assert corpus.index().unchanged == ("m.eml", "m.eml!/a.txt", "m.eml!/b.csv", "other.md")
+
+
+def test_what_was_removed_by_hand_comes_back_when_that_is_forgotten(corpus: Corpus) -> None:
+    corpus.write("a.zip", archive({"n.md": "# Notes", "o.md": "# Others"}))
+    corpus.index()
+    corpus.rag.remove("a.zip!/n.md")
+    corpus.write("a.zip", archive({"n.md": "# Notes", "o.md": "# Others", "p.md": "# More"}))
+    corpus.index()
+    assert corpus.index().changed == ()
+    assert corpus.index(forget_removed=True).added == ("a.zip!/n.md",)
 
 
 def test_members_that_a_moved_or_killed_run_lost_are_read_again(corpus: Corpus) -> None:

@@ -26,6 +26,7 @@ class ReadingAids:
         timeout_s: How long the reader may take.
         most_bytes: What a file may hold.
         page: Which page is to be read as a picture; 0: none.
+        recognised: The folder of what was read in pictures before, "" if there is none.
     """
 
     passwords: tuple[str, ...] = field(default=(), repr=False)
@@ -33,6 +34,7 @@ class ReadingAids:
     timeout_s: float = 120.0
     most_bytes: int = 100_000_000
     page: int = 0
+    recognised: str = ""
 
     @classmethod
     def of(cls, settings: LoadSettings) -> ReadingAids:

@@ -27,9 +27,9 @@ from ragkit.ingest.load.members import (
     MOST_MEMBERS,
     container_of,
 )
-from ragkit.ingest.load.ocr import PICTURE_LEFT_OUT
+from ragkit.ingest.load.ocr import PARTLY_UNREAD, PICTURE_LEFT_OUT
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
-from ragkit.records import Document, make_doc_id
+from ragkit.records import OWN_METADATA, Document, make_doc_id, reading_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,7 +133,20 @@ def load_file(path: Path, *, root: Path, settings: LoadSettings, parser: Parser)
         if len(failed) > _FAILED_SHOWN:
             told.append(f"{len(failed) - _FAILED_SHOWN} more files in it could not be read")
         document.metadata["notes"] = [*document.metadata.get("notes", ()), *told]
+    if any(_is_worth_another_look(member.result) for member in members):
+        _look_again(document, parser)
     return LoadedFile(document, members)
+
+
+def _is_worth_another_look(result: Document | LoadError) -> bool:
+    """Whether a file within a file was left unread, or something of it."""
+    return isinstance(result, LoadError) or "readers" in reading_facts(result.metadata)
+
+
+def _look_again(document: Document, parser: Parser) -> None:
+    """Have a document's file read again once there is something else to read it with."""
+    known = reading_facts(document.metadata)
+    document.metadata[OWN_METADATA] = {**known, "readers": parser.reader_set}
 
 
 @dataclass(slots=True)
@@ -165,6 +178,7 @@ class _Loading:
             data = gunzip(data, int(self.settings.max_file_mb * 1_000_000), name)
         parsed = self.parser.parse(row.kind, data, name)
         metadata = dict(parsed.metadata)
+        is_unread = metadata.pop(PARTLY_UNREAD, False) or not parsed.text.strip()
         if not is_told:
             told = f"its name has no suffix: it was read as {row.kind}, which its content is"
             metadata["notes"] = [*metadata.get("notes", ()), told]
@@ -182,6 +196,8 @@ class _Loading:
             pages=parsed.pages,
             metadata=metadata,
         )
+        if is_unread or document.pages_without_text:
+            _look_again(document, self.parser)
         return document, parsed.members
 
     def members(

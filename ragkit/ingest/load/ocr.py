@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ragkit.errors import LoadError
+from ragkit.ingest.load.recognised import with_keys
 from ragkit.records import RECOGNISED, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ragkit.ingest.load.formats import Parsed
+    from ragkit.ingest.load.recognised import RecognisedPage
+
+    ReadPage: TypeAlias = Callable[[int, int, int], RecognisedPage]
 
 PICTURES = "pictures"
 """The key of what a reader returns for the numbers of pages to be read as pictures."""
+
+PARTLY_UNREAD = "partly_unread"
+"""The key of what a reader returns if it left text unread that another reader may read."""
 
 PICTURE_LEFT_OUT = "a picture: the setting load.ocr=true has it read"
 TIMEOUT_S = 120.0
@@ -32,6 +39,14 @@ READERS = {
 _MOST_FAILURES = 3  # in a row; the other pages of such a file are not tried
 
 
+class PageAtWork(NamedTuple):
+    """The page that is read as a picture now: of which file, and the how many-th of how many."""
+
+    path: str
+    page: int
+    pages: int
+
+
 @cache
 def has_ocr() -> bool:
     """Whether text in pictures can be read (the extra ``ocr``)."""
@@ -41,12 +56,13 @@ def has_ocr() -> bool:
         return False
 
 
-def with_recognised(parsed: Parsed, read: Callable[[int], str] | None) -> Parsed:
+def with_recognised(parsed: Parsed, read: ReadPage | None) -> Parsed:
     """Have the pages of a file that are pictures read, and put their texts in their places.
 
     Args:
         parsed: What a reader made of the file.
-        read: Reads a page; raises `LoadError` for one that cannot be. None: none is read.
+        read: Reads a page, given its number, how many were read before it and how many are to
+            be; raises `LoadError` for one that cannot be. None: none is read.
 
     Raises:
         LoadError: A file of one picture cannot be read.
@@ -57,40 +73,43 @@ def with_recognised(parsed: Parsed, read: Callable[[int], str] | None) -> Parsed
     if read is None or not numbers:
         return parsed
     if not parsed.pages:
-        texts, failures = {1: read(1)}, dict[int, str]()
+        found, failures = {1: read(1, 0, 1)}, dict[int, str]()
     else:
-        texts, failures = _read(numbers, read)
-    texts = {number: text for number, text in texts.items() if text}
+        found, failures = _read(numbers, read)
+    metadata = with_keys(metadata, {number: page.key for number, page in found.items()})
+    texts = {number: page.text for number, page in found.items() if page.text}
     if texts:
         metadata[RECOGNISED] = sorted(texts)
         failed = metadata.get("failed_pages", {})
         metadata["failed_pages"] = {n: why for n, why in failed.items() if int(n) not in texts}
         if not metadata["failed_pages"]:
             del metadata["failed_pages"]
+    if failures:
+        metadata[PARTLY_UNREAD] = True
     notes = [*metadata.get("notes", ()), *_notes(texts, failures)]
     if notes:
         metadata["notes"] = notes
     if not parsed.pages:
-        return replace(parsed, text=texts.get(1, ""))
+        return replace(parsed, text=texts.get(1, ""), metadata=metadata)
     text, pages = _joined(parsed, texts)
-    return replace(parsed, text=text, pages=pages)
+    return replace(parsed, text=text, pages=pages, metadata=metadata)
 
 
-def _read(numbers: list[int], read: Callable[[int], str]) -> tuple[dict[int, str], dict[int, str]]:
-    """The texts of pages, and why there are none."""
-    texts: dict[int, str] = {}
+def _read(numbers: list[int], read: ReadPage) -> tuple[dict[int, RecognisedPage], dict[int, str]]:
+    """What was read on pages, and why nothing was."""
+    found: dict[int, RecognisedPage] = {}
     failures: dict[int, str] = {}
     row = 0
-    for number in numbers:
+    for done, number in enumerate(numbers):
         if row >= _MOST_FAILURES:
             failures[number] = f"not tried: {_MOST_FAILURES} before it failed"
             continue
         try:
-            texts[number], row = read(number), 0
+            found[number], row = read(number, done, len(numbers)), 0
         except LoadError as exc:
             failures[number] = str(exc)
             row += 1
-    return texts, failures
+    return found, failures
 
 
 def _notes(texts: Mapping[int, str], failures: Mapping[int, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from ragkit.errors import LoadError, UnsupportedFormatError
@@ -12,9 +13,18 @@ from ragkit.ingest.child import close_pipes, ending, pipes, start_child
 from ragkit.ingest.load.aids import ReadingAids, with_aids
 from ragkit.ingest.load.formats import Formats, read_with
 from ragkit.ingest.load.frames import read_frame, unpack_parsed, write_frame
-from ragkit.ingest.load.ocr import MEMORY_MB, READERS, TIMEOUT_S, has_ocr, with_recognised
+from ragkit.ingest.load.ocr import (
+    MEMORY_MB,
+    READERS,
+    TIMEOUT_S,
+    PageAtWork,
+    has_ocr,
+    with_recognised,
+)
+from ragkit.ingest.load.recognised import PICTURE_KEY, RecognisedPage, keep_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from ragkit.config import LoadSettings
@@ -39,6 +49,8 @@ class Parser:
         settings: ``parse_timeout_s``, ``parse_memory_mb`` and ``max_file_mb``, which bounds
             the extracted text as well.
         formats: Which there are; ragkit's own and those of installed packages where None.
+        recognised: The folder that keeps what is read in pictures; "" if none does.
+        on_page: Called before each page that is read as a picture.
 
     Attributes:
         formats: As above.
@@ -47,10 +59,18 @@ class Parser:
         ConfigError: The file of passwords cannot be read.
     """
 
-    def __init__(self, settings: LoadSettings, formats: Formats | None = None) -> None:
+    def __init__(
+        self,
+        settings: LoadSettings,
+        formats: Formats | None = None,
+        *,
+        recognised: str = "",
+        on_page: Callable[[PageAtWork], None] = lambda _: None,
+    ) -> None:
         self.formats = formats or Formats()
         self._settings = settings
-        self._aids = ReadingAids.of(settings)
+        self._aids = replace(ReadingAids.of(settings), recognised=recognised)
+        self._on_page = on_page
         self._child: subprocess.Popen[bytes] | None = None
         self._served = 0
         self._lock = threading.Lock()
@@ -66,6 +86,13 @@ class Parser:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @cached_property
+    def reader_set(self) -> str:
+        """What there is to read with, in a word; see `ragkit.ingest.load.reader_set`."""
+        from ragkit.ingest.load.reader_set import reader_set
+
+        return reader_set(self._settings, self.formats)
 
     @property
     def pid(self) -> int | None:
@@ -98,12 +125,15 @@ class Parser:
         if kind not in READERS:
             return parsed
         is_on = self._settings.ocr and has_ocr()
-        return with_recognised(
-            parsed, (lambda page: self._recognised(kind, data, name, page)) if is_on else None
-        )
 
-    def _recognised(self, kind: str, data: bytes, name: str, page: int) -> str:
-        """The text of a page that is a picture, read in a child with limits of its own.
+        def read(page: int, done: int, total: int) -> RecognisedPage:
+            self._on_page(PageAtWork(name, done + 1, total))
+            return self._recognised(kind, data, name, page)
+
+        return with_recognised(parsed, read if is_on else None)
+
+    def _recognised(self, kind: str, data: bytes, name: str, page: int) -> RecognisedPage:
+        """The text of a page that is a picture, read in a child with limits of its own, and kept.
 
         Raises:
             LoadError: It cannot be read, or takes too long or too much memory.
@@ -112,7 +142,10 @@ class Parser:
             settings = replace(self._settings, parse_timeout_s=TIMEOUT_S, parse_memory_mb=MEMORY_MB)
             self._recogniser = Parser(settings, self.formats)
         aids = replace(self._aids, page=page, timeout_s=TIMEOUT_S)
-        return self._recogniser._apart(READERS[kind], data, name, aids).text.strip()  # noqa: SLF001
+        parsed = self._recogniser._apart(READERS[kind], data, name, aids)  # noqa: SLF001
+        found = RecognisedPage(parsed.text.strip(), parsed.metadata.get(PICTURE_KEY, ""))
+        keep_text(self._aids.recognised, found)
+        return found
 
     def _apart(self, reader: str, data: bytes, name: str, aids: ReadingAids) -> Parsed:
         """Call a reader in the child."""

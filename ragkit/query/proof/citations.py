@@ -13,7 +13,7 @@ from ragkit.query.proof.marks import find_marks, without_marks, without_referenc
 from ragkit.query.proof.numbers import conversions
 from ragkit.query.proof.places import CitedPassage, headings_of
 from ragkit.query.proof.support import answer_sentences, check_sentence
-from ragkit.records import Citation, Sentence, copy_fields
+from ragkit.records import Citation, Sentence, copy_fields, read_from_picture
 from ragkit.text.injection import find_injections
 from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import join_lines
@@ -64,6 +64,7 @@ def cite(passage: Passage, start: int, end: int) -> Citation:
     The citation's headings are those of its place: small sections may share a chunk, whose
     headings are what theirs have in common.
     """
+    pages = {passage.page_at(passage.start + place) for place in (start, max(end - 1, start))}
     return copy_fields(
         passage,
         Citation,
@@ -74,6 +75,7 @@ def cite(passage: Passage, start: int, end: int) -> Citation:
         end=passage.start + end,
         quote=passage.text[start:end],
         to_model=any(a < end and start < b for a, b in find_injections(passage.text)),
+        from_picture=read_from_picture(passage.metadata, (n for n in pages if n is not None)),
     )
 
 

@@ -31,7 +31,7 @@ WRITER_WAIT_S = 10.0
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
     r"catalog\.db(\.new)?(-wal|-shm|-journal)?|commits|writer\.lock|\.?learned\.json(\.\w+)?"
-    r"|vectors|vectors/\d{8}\.(f16|rbq|ivf|new)"
+    r"|vectors|vectors/\d{8}\.(f16|rbq|ivf|new)|recognised|recognised/[0-9a-f]{32}(\.new)?"
 )
 VECTOR_SUFFIXES = {".f16", ".rbq", ".ivf", ".new"}
 _NOTES = "learned.json"
@@ -40,7 +40,7 @@ _REPLACED = ".replaced"
 
 
 def foreign_files(folder: Path) -> list[str]:
-    """The names in an index's folder, and in its ``vectors``, that docs/format.md does not list.
+    """The names in an index's folder, and those within, that docs/format.md does not list.
 
     Returns:
         Names relative to the folder, sorted; none for a folder that is not there.
@@ -65,14 +65,15 @@ def delete_index(folder: Path) -> None:
     for path in own:
         if not path.is_dir() or path.is_symlink():
             path.unlink(missing_ok=True)
-    for emptied in (folder / "vectors", folder):
+    for emptied in (folder / "vectors", folder / "recognised", folder):
         with suppress(OSError):  # somebody else's file is left in it
             emptied.rmdir()
 
 
 def _names(folder: Path) -> list[str]:
     names = []
-    for prefix, place in (("", folder), ("vectors/", folder / "vectors")):
+    for prefix in ("", "vectors/", "recognised/"):
+        place = folder / prefix
         if place.is_dir() and not (prefix and place.is_symlink()):
             names += [prefix + path.name for path in place.iterdir()]
     return names

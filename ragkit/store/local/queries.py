@@ -23,6 +23,8 @@ from ragkit.records import (
     failed_pages,
     make_chunk_id,
     member_count,
+    read_from_picture,
+    reading_facts,
     reading_notes,
     told_metadata,
 )
@@ -168,11 +170,13 @@ def _hit(row: tuple[Any, ...], documents: Mapping[int, Mapping[str, Any]], path:
         raise broken(path, "chunk-row", f"a chunk of {d['path']} was changed")
     if not d["first_chunk"] <= row_id < d["first_chunk"] + d["chunks"]:
         raise broken(path, "chunk-row", f"a chunk is not among those of {d['path']}")
+    touched = tuple(Page(*place) for place in json.loads(pages))
     return Hit(
         rank=0, score=None, chunk_id=chunk_id, doc_id=d["doc_id"], root=d["root"], path=d["path"],
         title=d["title"], kind=d["kind"], heading=tuple(json.loads(heading)), page=page,
         start=start, end=end, text=text, file_sha256=d["file_sha256"],
-        pages=tuple(Page(*place) for place in json.loads(pages)), metadata=d["metadata"],
+        pages=touched, metadata=d["metadata"],
+        from_picture=read_from_picture(d["metadata"], (place.number for place in touched)),
     )  # fmt: skip
 
 
@@ -309,6 +313,7 @@ def _reading_facts(metadata: dict[str, Any], origin: str) -> dict[str, Any]:
         "failed_pages": failed_pages(metadata),
         "notes": reading_notes(metadata),
         "members": member_count(metadata),
+        "reading": reading_facts(metadata),
     }
 
 

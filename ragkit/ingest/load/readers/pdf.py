@@ -10,7 +10,7 @@ from ragkit.errors import LoadError
 from ragkit.ingest.load.aids import locked, reading_aids
 from ragkit.ingest.load.encoding import decode
 from ragkit.ingest.load.formats import Parsed, normalise
-from ragkit.ingest.load.ocr import PICTURES, has_ocr
+from ragkit.ingest.load.ocr import PARTLY_UNREAD, PICTURES, has_ocr
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.page_furniture import goes_on, without_furniture
 from ragkit.ingest.load.readers.pdf_content import MARK, Box, read_page
@@ -76,6 +76,8 @@ def read_pdf(data: bytes, name: str) -> Parsed:
         metadata["hidden"] = hidden
     if notes := _notes(pages):
         metadata["notes"] = notes
+    if any(page.is_unreadable or page.is_partly_unreadable for page in pages):
+        metadata[PARTLY_UNREAD] = True
     if pictures := _pictures(pages, second):
         metadata[PICTURES] = pictures
     text, places = _whole(pages)

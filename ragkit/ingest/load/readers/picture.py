@@ -13,10 +13,11 @@ from ragkit.errors import LoadError
 from ragkit.ingest.load.aids import reading_aids
 from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.ocr import PICTURES
+from ragkit.ingest.load.recognised import PICTURE_KEY, kept_text, picture_key
 from ragkit.records import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _DPI = 200
 _MOST_PIXELS = 3000  # of the longer side
@@ -47,7 +48,7 @@ def recognise_picture(data: bytes, name: str) -> Parsed:
         try:
             picture.seek(reading_aids().page - 1)
             picture.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
-            return Parsed(_recognised(_on_white(picture)))
+            return _read(_on_white(picture))
         except (OSError, EOFError, ValueError, SyntaxError) as exc:
             msg = f"not a readable picture: {exc}"
             raise LoadError(msg, name) from exc
@@ -71,10 +72,30 @@ def recognise_pdf_page(data: bytes, name: str) -> Parsed:
     try:
         page = document[aids.page - 1]
         scale = min(_DPI / 72, _MOST_PIXELS / max(page.get_size()))
-        return Parsed(_recognised(page.render(scale=scale).to_pil().convert("RGB")))
+        return _read(page.render(scale=scale).to_pil().convert("RGB"))
     except PdfiumError as exc:
         msg = f"cannot be drawn: {exc}"
         raise LoadError(msg, name) from exc
+
+
+def _read(picture: Any) -> Parsed:  # noqa: ANN401 -- Pillow's picture
+    """The text of a picture, as it was read before if it was, and the picture's key."""
+    key = picture_key(picture.tobytes(), picture.size, _version())
+    return read_once(key, lambda: _recognised(picture))
+
+
+def read_once(key: str, recognise: Callable[[], str]) -> Parsed:
+    """The text that is kept under a picture's key; if there is none, it is recognised."""
+    kept = kept_text(reading_aids().recognised, key)
+    return Parsed(recognise() if kept is None else kept, metadata={PICTURE_KEY: key})
+
+
+@cache
+def _version() -> str:
+    """What reads pictures; another version reads them again."""
+    from importlib.metadata import version
+
+    return f"rapidocr {version('rapidocr')}"
 
 
 def _opened(data: bytes, name: str) -> Any:  # noqa: ANN401 -- Pillow's picture
