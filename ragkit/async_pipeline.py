@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import CancelledError
 from contextlib import aclosing, asynccontextmanager, closing
+from copy import copy
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -14,7 +15,14 @@ from ragkit.records import NO_FILTER, Answer
 from ragkit.system import DaemonPool, StoppedError, check_stop, stopping_by
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Generator,
+        Mapping,
+    )
     from datetime import datetime
 
     from ragkit.query.answer import AnswerEvent
@@ -158,6 +166,16 @@ class AsyncPipeline:
     log = _awaited(Pipeline.log)
     diff = _awaited(Pipeline.diff)
     stats = _awaited(Pipeline.stats)
+
+    def with_settings(self, values: Mapping[str, Any]) -> Self:
+        """The same index, models and threads under other settings; see `Pipeline.with_settings`."""
+        other = copy(self)
+        other.pipeline = self.pipeline.with_settings(values)
+        return other
+
+    async def run(self, function: Callable[[Pipeline], R]) -> R:
+        """Call a function with the pipeline in one of its threads."""
+        return await self._threads.run(partial(function, self.pipeline))
 
     async def stream(
         self,
