@@ -194,6 +194,17 @@ class AsyncPipeline:
             async for event in events:
                 yield event
 
+    async def stream_from(
+        self, begin: Callable[[Pipeline], Generator[R, None, None]]
+    ) -> AsyncGenerator[R, None]:
+        """What a generator over the pipeline gives, from one of its threads.
+
+        Closing this closes it, at its next value.
+        """
+        async with aclosing(_streamed(self._threads, partial(begin, self.pipeline))) as events:
+            async for event in events:
+                yield event
+
     def chat(
         self, *, system: str | None = None, k: int | None = None, restrict: Filter = NO_FILTER
     ) -> AsyncConversation:
@@ -238,8 +249,8 @@ class AsyncConversation:
 
 
 async def _streamed(
-    threads: _Threads, begin: Callable[[], Generator[AnswerEvent, None, None]]
-) -> AsyncGenerator[AnswerEvent, None]:
+    threads: _Threads, begin: Callable[[], Generator[R, None, None]]
+) -> AsyncGenerator[R, None]:
     """The events of a stream that runs in a thread; closing it stops the model."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
 

@@ -288,6 +288,10 @@ class ServeSettings:
     max_upload_mb: float = setting(100.0, "Largest file that is sent, megabytes.", least=0.001)
     max_messages: int = setting(500, "Most messages of a conversation.", least=1)
     max_asks: int = setting(4, "Questions that are answered at the same time.", least=1)
+    open_webui_events: bool = setting(
+        False,  # noqa: FBT003 -- a default
+        "Tell OpenAI clients the sources as Open WebUI's own events, with the passages.",
+    )
     stop_s: float = setting(
         10.0, "Seconds that answers under way have to end when the server is stopped.", least=0
     )

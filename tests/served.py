@@ -12,6 +12,7 @@ import requests
 from fixed_chat import FixedChat
 
 from ragkit.config import Config
+from ragkit.errors import ModelUnavailableError
 from ragkit.pipeline import Pipeline
 from ragkit.protocols import ChatDone, TextDelta
 from ragkit.serve.application import make_application
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ragkit.protocols import ChatModel, ChatRequest
+    from ragkit.protocols import ChatModel, ChatRequest, Embedder
 
 FILES = {
     "fees.md": "# Fees\n\nThe fee is five dollars a day.\n\nA lost card costs nine dollars.\n",
     "hours.md": "# Hours\n\nThe library opens at eight o'clock and closes at six.\n",
 }
+NO_MODELS = {"models.embedder": "none", "models.chat": "none"}
 QUESTION = "What is the fee a day?"
 
 
@@ -52,11 +54,22 @@ class SlowChat(FixedChat):
             self.stopped.set()
 
 
+class BrokenChat(FixedChat):
+    """Says something, if anything, and then its server is gone."""
+
+    def chat(self, request: ChatRequest) -> Iterator[TextDelta | ChatDone]:
+        self.requests.append(request)
+        yield from map(TextDelta, filter(None, [self.text]))
+        msg = "the model went away"
+        raise ModelUnavailableError(msg, self.name)
+
+
 @contextmanager
 def serving(
     indexes: Path,
     *named: str,
     chat: ChatModel | None = None,
+    embedder: Embedder | None = None,
     token: str = "",
     **values: Any,
 ) -> Iterator[str]:
@@ -66,6 +79,7 @@ def serving(
         indexes: The folder.
         named: Which of them; none: all.
         chat: Answers; None: extractive.
+        embedder: Of the indexes.
         token: That requests must carry.
         values: Settings, with ``__`` for the dot.
     """
@@ -75,7 +89,9 @@ def serving(
         base["models.chat"] = "none"
     config = Config().with_values(base | dotted)
     registry = IndexRegistry(
-        config, named, make=lambda place, settings: Pipeline(place, settings, chat=chat)
+        config,
+        named,
+        make=lambda place, settings: Pipeline(place, settings, chat=chat, embedder=embedder),
     )
     rules = guard_rules(config.serve, token)
     server = make_server(make_application(Serving(registry, config.serve), rules), stop_s=1)
@@ -90,13 +106,12 @@ def serving(
             thread.join(20)
 
 
-def make_index(folder: Path, files: Any = FILES, **values: Any) -> Pipeline:
-    """An index of words alone, of these files; its files lie beside the folder of indexes."""
+def make_index(folder: Path, files: Any = FILES, embedder: Embedder | None = None) -> Pipeline:
+    """An index of these files, which lie beside its folder; of words alone without an embedder."""
     from commands import write_files
 
     docs = write_files(folder.parent.parent / f"{folder.name}-files", files)
-    dotted = {"models.embedder": "none", "models.chat": "none"} | values
-    rag = Pipeline(folder, Config().with_values(dotted))
+    rag = Pipeline(folder, Config().with_values(NO_MODELS), embedder=embedder)
     rag.index(docs)
     return rag
 

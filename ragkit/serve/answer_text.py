@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from ragkit.protocols import QuotedDelta, TextDelta
-from ragkit.records import Answer
 from ragkit.text.words import language
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ragkit.query.answer import AnswerEvent
-    from ragkit.records import Citation, Sentence
+    from ragkit.protocols import ThinkingDelta
+    from ragkit.records import Answer, Citation, Sentence
 
 _LOOSE = re.compile(r"([\\`*_\[\]<>|#])")
 _CLOSEST = ("Closest passages (no chat model):\n\n", "最接近的段落（没有聊天模型）：\n\n")
@@ -52,24 +51,26 @@ class PassageLinks:
         return f"{self.base}/view?{urlencode(place)}"
 
 
+NO_LINKS = PassageLinks("", "")
+
+
 class AnswerText:
     """Makes text of an answer as it comes, and ends it with its sources.
 
     Attributes:
         text: All that was made so far.
+        links: Makes the addresses of places.
     """
 
     def __init__(self, question: str, links: PassageLinks) -> None:
         self.text = ""
         self._is_chinese = language(question) == "zh"
-        self._links = links
+        self.links = links
 
-    def piece(self, event: AnswerEvent) -> str:
-        """The text to show for an event; the answer itself, which comes last, gives its ending."""
+    def piece(self, event: TextDelta | ThinkingDelta) -> str:
+        """The text to show for an event of a stream before its last."""
         if isinstance(event, TextDelta):
             made = self._said(event)
-        elif isinstance(event, Answer):
-            made = ""
         else:
             made = _RETRACTED[self._is_chinese] if self.text and event.retracts else ""
         self.text += made
@@ -98,12 +99,16 @@ class AnswerText:
         heading = "" if self.text else _CLOSEST[self._is_chinese]
         return heading + (_bold(event.text) if event.is_closest else event.text)
 
-    def _source(self, citation: Citation) -> str:
+    def title(self, citation: Citation) -> str:
+        """The name of a citation's place: its document, and the page if there are pages."""
         page = "" if citation.page is None else f", page {citation.page}"
         if self._is_chinese and page:
             page = f"，第 {citation.page} 页"
-        name = _LOOSE.sub(r"\\\1", " ".join(citation.path.split()))
-        return f"- [{citation.number}] [{name}{page}]({self._links.to(citation)})"
+        return " ".join(citation.path.split()) + page
+
+    def _source(self, citation: Citation) -> str:
+        name = _LOOSE.sub(r"\\\1", self.title(citation))
+        return f"- [{citation.number}] [{name}]({self.links.to(citation)})"
 
 
 def without_sources(reply: str) -> str:

@@ -14,6 +14,7 @@ from ragkit.errors import RagkitError
 from ragkit.serve.failures import json_reply, reply_to_failure
 from ragkit.serve.guard import Guard, wants_page
 from ragkit.serve.ollama_api import OllamaAPI, running_text
+from ragkit.serve.openai_api import OpenAIAPI
 from ragkit.serve.own_api import OwnAPI
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
             Route("/", root),
             Route("/health", health),
             *OllamaAPI(serving).routes(),
+            *OpenAIAPI(serving).routes(),
             *OwnAPI(serving).routes(),
         ],
         exception_handlers={

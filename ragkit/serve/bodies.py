@@ -67,6 +67,36 @@ def given_text(body: dict[str, Any], *names: str) -> str:
     return ""
 
 
+def answer_settings(
+    *,
+    temperature: Any,  # noqa: ANN401 -- of a request
+    seed: Any,  # noqa: ANN401 -- of a request
+    tokens: Any,  # noqa: ANN401 -- of a request
+) -> dict[str, Any]:
+    """The settings that the options of a chat client stand for; None: not given.
+
+    Args:
+        temperature: Of the chat model.
+        seed: Of its randomness.
+        tokens: The longest answer; none or less: as the server is set.
+
+    Raises:
+        InputError: One is no number.
+    """
+    found = {
+        "answer.temperature": temperature,
+        "answer.seed": seed,
+        "answer.reserve_tokens": tokens,
+    }
+    for name, value in found.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            msg = f"the option for {name} must be a number, not {value!r:.40}"
+            raise InputError(msg)
+    if tokens is not None and tokens <= 0:
+        del found["answer.reserve_tokens"]
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def query_text(request: Request, name: str) -> str:
     """A parameter of the address, "" if it is not there."""
     return request.query_params.get(name, "")

@@ -15,6 +15,8 @@ LONGEST_SYSTEM = 2000
 """Characters of a client's system prompt that are passed on: it sets tone and language, and the
 window is for passages."""
 
+NO_IMAGES = "an index answers in words, and cannot look at an image: ask without it"
+
 
 @dataclass(frozen=True, slots=True)
 class ChatHistory:
@@ -24,13 +26,11 @@ class ChatHistory:
         question: Its last message.
         turns: The questions and replies before it, oldest first.
         system: What the client told the model, cut at `LONGEST_SYSTEM`.
-        is_cut: Whether it was.
     """
 
     question: str
     turns: tuple[tuple[str, str], ...] = ()
     system: str = ""
-    is_cut: bool = False
 
 
 def read_messages(messages: object, most: int) -> ChatHistory:
@@ -61,11 +61,14 @@ def read_messages(messages: object, most: int) -> ChatHistory:
         raise InputError(msg)
     last = asked[-1]
     if _has_image(messages[last]):
-        msg = "an index answers in words, and cannot look at an image: ask without it"
-        raise InputError(msg)
-    system = "\n".join(text for role, text in said if role in ("system", "developer")).strip()
-    cut = system[:LONGEST_SYSTEM]
-    return ChatHistory(said[last][1], _turns(said[:last]), cut, is_cut=cut != system)
+        raise InputError(NO_IMAGES)
+    system = "\n".join(text for role, text in said if role in ("system", "developer"))
+    return ChatHistory(said[last][1], _turns(said[:last]), cut_system(system))
+
+
+def cut_system(system: str) -> str:
+    """A client's system prompt, as much of it as is passed on."""
+    return system.strip()[:LONGEST_SYSTEM]
 
 
 def _turns(said: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -13,23 +13,24 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ragkit._version import __version__
-from ragkit.errors import IndexNotFoundError, InputError, RagkitError
-from ragkit.protocols import ThinkingDelta
-from ragkit.records import Answer
-from ragkit.serve.answer_text import AnswerText, PassageLinks
-from ragkit.serve.bodies import given_text, read_object
-from ragkit.serve.chat_history import read_messages
+from ragkit.errors import InputError, RagkitError
+from ragkit.serve.answer_text import NO_LINKS, AnswerText, PassageLinks
+from ragkit.serve.bodies import answer_settings, given_text, read_object
+from ragkit.serve.chat_history import NO_IMAGES, cut_system, read_messages
 from ragkit.serve.failures import json_bytes, json_reply, told
+from ragkit.serve.ollama_reply import OllamaReply, Shape
 from ragkit.serve.registry import TAG
 from ragkit.serve.serving import Attended, ServedQuestion, StreamedReply, begun
+from ragkit.serve.task_prompts import is_task
+from ragkit.serve.text_vectors import embed_texts, read_texts
+from ragkit.text.tokens import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
     from ragkit.async_pipeline import AsyncPipeline
-    from ragkit.query.answer import AnswerEvent
     from ragkit.serve.serving import Serving
 
 OLLAMA_VERSION = "0.32.15"
@@ -55,6 +56,10 @@ class OllamaAPI:
             Route("/api/ps", self.running),
             Route("/api/show", self.show, methods=["POST"]),
             Route("/api/chat", Attended(self.chat), methods=["POST"]),
+            Route("/api/generate", Attended(self.generate), methods=["POST"]),
+            Route("/api/embed", Attended(self.embed), methods=["POST"]),
+            Route("/api/embeddings", Attended(self.embeddings), methods=["POST"]),
+            Route("/api/pull", self.pull, methods=["POST"]),
             *(
                 Route(f"/api/{verb}", self.refuse, methods=["POST", "DELETE"])
                 for verb in ("delete", "create", "copy", "push")
@@ -104,9 +109,63 @@ class OllamaAPI:
         """Answer the last message of a conversation."""
         body = await read_object(request)
         name = self._named(body)
-        history = read_messages(body.get("messages"), self._serving.settings.max_messages)
+        if not body.get("messages"):  # what loads a model, or lets it go
+            return json_reply(_reply(body, "", "chat").loaded(_loading(body)))
+        history = read_messages(body["messages"], self._serving.settings.max_messages)
         question = ServedQuestion(history.question, history.turns, history.system)
         return await self._answered(request, body, name, question)
+
+    async def generate(self, request: Request) -> Response:
+        """Answer a prompt."""
+        body = await read_object(request)
+        name = self._named(body)
+        prompt = given_text(body, "prompt")
+        if given_text(body, "suffix"):
+            msg = f'"{name}" does not support insert'
+            raise InputError(msg)
+        if body.get("images"):
+            raise InputError(NO_IMAGES)
+        if not prompt:
+            return json_reply(_reply(body, "", "generate").loaded(_loading(body)))
+        system = cut_system(given_text(body, "system"))
+        return await self._answered(request, body, name, ServedQuestion(prompt, system=system))
+
+    async def embed(self, request: Request) -> Response:
+        """The vectors that an index's own embedder makes of texts."""
+        began = time.perf_counter_ns()
+        body = await read_object(request)
+        given = body.get("input")
+        texts = read_texts([] if given is None or given == "" else given)
+        async with self._serving.indexes.using(self._named(body)) as rag:
+            made = await embed_texts(rag, texts, body.get("dimensions")) if texts else None
+        reply: dict[str, Any] = {"model": body.get("model") or body.get("name")}
+        if made is None:
+            return json_reply(reply | {"embeddings": []})
+        return json_reply(
+            reply
+            | {
+                "embeddings": made.tolist(),
+                "total_duration": max(1, time.perf_counter_ns() - began),
+                "load_duration": 1,
+                "prompt_eval_count": sum(map(estimate_tokens, texts)),
+            }
+        )
+
+    async def embeddings(self, request: Request) -> Response:
+        """The vector of one text, in the older form."""
+        body = await read_object(request)
+        prompt = given_text(body, "prompt")
+        async with self._serving.indexes.using(self._named(body)) as rag:
+            made = (await embed_texts(rag, [prompt]))[0].tolist() if prompt else []
+        return json_reply({"embedding": made})
+
+    async def pull(self, request: Request) -> Response:
+        """Say that an index is there; nothing is ever downloaded."""
+        body = await read_object(request)
+        self._named(body)
+        reply = json_bytes({"status": "success"})
+        is_streamed = body.get("stream", True) is not False
+        return Response(reply + b"\n", media_type=NDJSON if is_streamed else "application/json")
 
     async def refuse(self, _request: Request) -> Response:
         """Refuse what would change models: a click in a client never touches an index."""
@@ -115,33 +174,20 @@ class OllamaAPI:
     async def _answered(
         self, request: Request, body: dict[str, Any], name: str, question: ServedQuestion
     ) -> Response:
-        question = replace(question, settings=question_settings(body))
-        links = PassageLinks(str(request.base_url).rstrip("/"), name)
-        reply = OllamaReply(
-            str(body.get("model") or body.get("name")),
-            AnswerText(question.text, links),
-            thinks=bool(body.get("think")),
+        question = replace(
+            question, settings=question_settings(body), is_task=is_task(question.text)
         )
+        shape: Shape = "generate" if request.url.path.endswith("/generate") else "chat"
+        links = PassageLinks(str(request.base_url).rstrip("/"), name)
+        reply = _reply(body, question.text, shape, links)
         events = await begun(self._serving.answer(name, question))
         if body.get("stream", True) is False:
             return json_reply(await reply.whole(events))
         return StreamedReply(reply.lines(events), NDJSON)
 
     def _named(self, body: dict[str, Any]) -> str:
-        """The index that a body names, as ``model`` or, as before, ``name``.
-
-        Raises:
-            InputError: It names none.
-            HTTPException: There is none of that name; 404.
-        """
-        name = given_text(body, "model", "name")
-        if not name:
-            msg = "model is required"
-            raise InputError(msg)
-        try:
-            return self._serving.indexes.find(name)
-        except IndexNotFoundError as exc:
-            raise HTTPException(404, f"model '{name}' not found") from exc
+        """The index that a body names, as ``model`` or, as before, ``name``."""
+        return self._serving.find_model(given_text(body, "model", "name"))
 
     async def _cards(self) -> AsyncIterator[dict[str, Any]]:
         for name in self._serving.indexes.names():
@@ -174,6 +220,19 @@ async def _card(name: str, rag: AsyncPipeline) -> dict[str, Any]:
     }
 
 
+def _reply(
+    body: dict[str, Any], question: str, shape: Shape, links: PassageLinks = NO_LINKS
+) -> OllamaReply:
+    model = str(body.get("model") or body.get("name"))
+    thinks = bool(body.get("think"))
+    return OllamaReply(model, AnswerText(question, links), shape=shape, thinks=thinks)
+
+
+def _loading(body: dict[str, Any]) -> str:
+    """What a request without a question does, in Ollama's words."""
+    return "unload" if body.get("keep_alive") in (0, "0", "0s") else "load"
+
+
 def question_settings(body: dict[str, Any]) -> dict[str, Any]:
     """The settings that a request's options stand for; the window is not the client's to choose.
 
@@ -184,92 +243,11 @@ def question_settings(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(options, dict):
         msg = "options must be an object"
         raise InputError(msg)
-    found = {
-        "answer.temperature": options.get("temperature"),
-        "answer.seed": options.get("seed"),
-        "answer.reserve_tokens": options.get("num_predict"),
-    }
-    for name, value in found.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            msg = f"the option for {name} must be a number, not {value!r:.40}"
-            raise InputError(msg)
-    if (found["answer.reserve_tokens"] or 0) <= 0:  # -1: as much as the model likes
-        found["answer.reserve_tokens"] = None
-    return {name: value for name, value in found.items() if value is not None}
-
-
-class OllamaReply:
-    """Makes the lines of a reply of an answer as it comes; each has every field.
-
-    Args:
-        model: As the client named it.
-        text: Makes text of the answer.
-        thinks: Whether the client wants the model's reasoning.
-    """
-
-    def __init__(self, model: str, text: AnswerText, *, thinks: bool) -> None:
-        self._model, self._text, self._thinks = model, text, thinks
-        self._began = time.perf_counter_ns()
-        self._first: int | None = None
-
-    async def lines(self, events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[bytes, None]:
-        """The lines of a stream; what fails after the first is told by the last."""
-        try:
-            async for event in events:
-                for line in self._lines_of(event):
-                    yield json_bytes(line) + b"\n"
-        except Exception as exc:  # noqa: BLE001 -- the status is sent: told in the last line
-            yield json_bytes({"error": told(exc)[2]}) + b"\n"
-        finally:
-            await events.aclose()
-
-    async def whole(self, events: AsyncGenerator[AnswerEvent, None]) -> dict[str, Any]:
-        """The one object of a reply that is not streamed."""
-        content, thinking, last = "", "", dict[str, Any]()
-        async for event in events:
-            for last in self._lines_of(event):
-                content += last["message"]["content"]
-                thinking += last["message"].get("thinking", "")
-        last["message"] = self._message(content, thinking)
-        return last
-
-    def _lines_of(self, event: AnswerEvent) -> list[dict[str, Any]]:
-        if self._first is None:
-            self._first = time.perf_counter_ns()
-        if isinstance(event, Answer):
-            return [self._line(self._text.ending(event)), self._last(event)]
-        thinking = event.text if self._thinks and isinstance(event, ThinkingDelta) else ""
-        content = self._text.piece(event)
-        return [self._line(content, thinking)] if content or thinking else []
-
-    def _line(self, content: str, thinking: str = "") -> dict[str, Any]:
-        return {
-            "model": self._model,
-            "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "message": self._message(content, thinking),
-            "done": False,
-        }
-
-    def _message(self, content: str, thinking: str) -> dict[str, str]:
-        message = {"role": "assistant", "content": content}
-        return message | {"thinking": thinking} if thinking else message
-
-    def _last(self, answer: Answer) -> dict[str, Any]:
-        now = time.perf_counter_ns()
-        first = self._first or now
-        receipt = answer.receipt
-        return self._line("") | {
-            "done": True,
-            "done_reason": "length" if receipt.done_reason == "length" else "stop",
-            "total_duration": max(1, now - self._began),
-            "load_duration": 1,
-            "prompt_eval_count": receipt.prompt_tokens or receipt.prompt_tokens_estimated,
-            "prompt_eval_duration": max(1, first - self._began),
-            "eval_count": receipt.answer_tokens or 0,
-            "eval_duration": max(1, now - first),
-            "sources": answer.citations,
-            "ragkit": answer,
-        }
+    return answer_settings(
+        temperature=options.get("temperature"),
+        seed=options.get("seed"),
+        tokens=options.get("num_predict"),
+    )
 
 
 def running_text() -> Response:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from ragkit._version import __version__
 from ragkit.errors import InputError, RagkitError
-from ragkit.protocols import QuotedDelta, TextDelta
+from ragkit.protocols import QuotedDelta, TextDelta, ThinkingDelta
 from ragkit.records import NO_FILTER, Answer, Condition, Filter, Mode, to_json
 from ragkit.serve.bodies import query_number, query_text, read_body
 from ragkit.serve.failures import json_bytes, json_reply, told
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from ragkit.async_pipeline import AsyncPipeline
     from ragkit.pipeline import Pipeline
-    from ragkit.query.answer import AnswerEvent
-    from ragkit.serve.serving import Serving
+    from ragkit.serve.serving import ServedEvent, Serving
 
 SSE = "text/event-stream"
 MOST_HITS = 1000
@@ -249,7 +248,7 @@ def _checked_k(k: int | None) -> int | None:
     return k
 
 
-async def _server_sent(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[bytes, None]:
+async def _server_sent(events: AsyncGenerator[ServedEvent, None]) -> AsyncGenerator[bytes, None]:
     """An answer as server-sent events; what fails after the first is told by the last."""
     try:
         async for event in events:
@@ -261,14 +260,16 @@ async def _server_sent(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenera
         await events.aclose()
 
 
-def _named(event: AnswerEvent) -> tuple[str, Any]:
+def _named(event: ServedEvent) -> tuple[str, Any]:
     if isinstance(event, Answer):
         return "answer", event
     if isinstance(event, QuotedDelta):
         return "text", {"text": event.text, "quoted": True, "closest": event.is_closest}
     if isinstance(event, TextDelta):
         return "text", {"text": event.text}
-    return ("retract", {}) if event.retracts else ("thinking", {"text": event.text})
+    if isinstance(event, ThinkingDelta) and not event.retracts:
+        return "thinking", {"text": event.text}
+    return "retract", {}
 
 
 def _event(name: str, value: object) -> bytes:

@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ragkit.errors import IndexNotFoundError, InputError
+from ragkit.protocols import ChatEvent
+from ragkit.query.answer import AnswerEvent
 from ragkit.records import NO_FILTER, Filter
+from ragkit.serve.task_prompts import do_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,9 +25,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ragkit.config import ServeSettings
-    from ragkit.query.answer import AnswerEvent
     from ragkit.serve.registry import IndexRegistry
 
+ServedEvent: TypeAlias = AnswerEvent | ChatEvent
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _RETRY_AFTER_S = 2
 
@@ -38,6 +43,7 @@ class ServedQuestion:
         settings: Of this question alone, by their dotted names.
         k: Most hits; the configured number if None.
         restrict: Which documents may be found.
+        is_task: It is a chat client's own job, as `ragkit.serve.task_prompts` knows one.
     """
 
     text: str
@@ -46,6 +52,7 @@ class ServedQuestion:
     settings: Mapping[str, Any] = field(default_factory=dict)
     k: int | None = None
     restrict: Filter = NO_FILTER
+    is_task: bool = False
 
 
 class Serving:
@@ -65,6 +72,21 @@ class Serving:
         self.stopping = asyncio.Event()
         self._asked = 0
 
+    def find_model(self, name: str) -> str:
+        """The index that a chat client's model stands for.
+
+        Raises:
+            InputError: No name is given.
+            HTTPException: There is none of that name; 404.
+        """
+        if not name:
+            msg = "model is required"
+            raise InputError(msg)
+        try:
+            return self.indexes.find(name)
+        except IndexNotFoundError as exc:
+            raise HTTPException(404, f"model '{name}' not found") from exc
+
     @contextmanager
     def slot(self) -> Iterator[None]:
         """One of the questions that are answered at the same time.
@@ -83,14 +105,22 @@ class Serving:
 
     async def answer(
         self, index: str, question: ServedQuestion
-    ) -> AsyncGenerator[AnswerEvent, None]:
+    ) -> AsyncGenerator[ServedEvent, None]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`.
+
+        A chat client's own job is no question: the bare chat model does it, and `ChatDone` is last.
 
         Closing the iterator stops the model. Errors come with the first event, as a rule.
         """
         with self.slot():
             async with self.indexes.using(index) as rag:
                 here = rag.with_settings(question.settings) if question.settings else rag
+                if question.is_task:
+                    job = partial(do_task, prompt=question.text, system=question.system)
+                    async with aclosing(here.stream_from(job)) as done:
+                        async for part in done:
+                            yield part
+                    return
                 said = "\n".join(filter(None, (rag.pipeline.prompt, question.system)))
                 talk = here.chat(system=said, k=question.k, restrict=question.restrict)
                 talk.conversation.resume(question.turns)
@@ -158,11 +188,11 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def begun(events: AsyncGenerator[AnswerEvent, None]) -> AsyncGenerator[AnswerEvent, None]:
+async def begun(events: AsyncGenerator[ServedEvent, None]) -> AsyncGenerator[ServedEvent, None]:
     """The same events, the first of which has come: what fails at once has failed by then."""
     first = await anext(events)
 
-    async def all_of_them() -> AsyncGenerator[AnswerEvent, None]:
+    async def all_of_them() -> AsyncGenerator[ServedEvent, None]:
         async with aclosing(events):
             yield first
             async for event in events:

@@ -11,7 +11,7 @@ import pytest
 import requests
 from commands import wait_until
 from fixed_chat import FixedChat
-from served import QUESTION, SlowChat, contents, lines, make_index, post, serving, user
+from served import QUESTION, BrokenChat, SlowChat, contents, lines, make_index, post, serving, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,8 +201,8 @@ def test_no_click_in_a_client_touches_an_index(url: str, indexes: Path, verb: st
     [
         ({"model": "none", "messages": user("x")}, 404, "model 'none' not found"),
         ({"messages": user("x")}, 400, "model is required"),
-        ({"model": "library"}, 400, "messages must be a list"),
-        ({"model": "library", "messages": []}, 400, "no message of a user"),
+        ({"model": "library", "messages": "x"}, 400, "messages must be a list"),
+        ({"model": "library", "messages": [{"role": "tool"}]}, 400, "no message of a user"),
         ({"model": "library", "messages": user("x") * 1000}, 400, "has 1000 messages"),
         ({"model": "library", "messages": user(" ")}, 400, "question"),
         ({"model": "library", "messages": user("x"), "options": {"seed": "y"}}, 400, "number"),
@@ -228,3 +228,93 @@ def test_broken_json_is_told(url: str) -> None:
 
     assert reply.status_code == 400
     assert "no JSON" in reply.json()["error"]
+
+
+@pytest.mark.parametrize(("keep_alive", "reason"), [(None, "load"), (0, "unload"), ("0", "unload")])
+def test_a_request_without_a_question_loads_and_is_no_ask(
+    url: str, keep_alive: object, reason: str
+) -> None:
+    body = {"model": "library", "keep_alive": keep_alive}
+    generated = post(url, "/api/generate", body | {"prompt": ""}).json()
+    chatted = post(url, "/api/chat", body | {"messages": []}).json()
+
+    assert (generated["done"], generated["done_reason"], generated["response"]) == (
+        True,
+        reason,
+        "",
+    )
+    assert (chatted["done_reason"], chatted["message"]["content"]) == (reason, "")
+
+
+def test_generate_answers_a_prompt(url: str) -> None:
+    body = {"model": "library:latest", "prompt": QUESTION}
+    streamed = lines(post(url, "/api/generate", body, stream=True))
+    whole = post(url, "/api/generate", body | {"stream": False}).json()
+
+    for line in streamed:
+        assert {"model", "created_at", "response", "done"} <= line.keys()
+        assert "message" not in line
+    text = "".join(line["response"] for line in streamed)
+    assert text.startswith(SAID + "\n\n**Sources**")
+    assert whole["response"] == text
+    assert (streamed[-1]["done_reason"], streamed[-1]["context"]) == ("stop", [])
+    code = post(url, "/api/generate", body | {"suffix": "}"})
+    assert (code.status_code, code.json()["error"]) == (400, '"library" does not support insert')
+
+
+def test_reasoning_is_told_to_those_who_ask_for_it(indexes: Path) -> None:
+    thought = "<think>Five, it says.</think>" + SAID
+    body = {"model": "library", "messages": user(QUESTION)}
+    with serving(indexes, chat=FixedChat(thought)) as url:
+        plain = lines(post(url, "/api/chat", body, stream=True))
+        asked = lines(post(url, "/api/chat", body | {"think": True}, stream=True))
+        whole = post(url, "/api/chat", body | {"think": True, "stream": False}).json()
+
+    assert "Five" not in contents(plain)
+    assert contents(asked) == contents(plain)
+    thinking = "".join(line["message"].get("thinking", "") for line in asked)
+    assert thinking == whole["message"]["thinking"] == "Five, it says."
+
+
+def test_what_fails_before_the_first_byte_has_a_status(indexes: Path) -> None:
+    body = {"model": "library", "messages": user(QUESTION)}
+    with serving(indexes, chat=BrokenChat("")) as url:
+        for stream in (True, False):
+            reply = post(url, "/api/chat", body | {"stream": stream})
+            assert (reply.status_code, reply.json()) == (503, {"error": "the model went away"})
+
+
+def test_what_fails_after_it_is_the_last_line(indexes: Path) -> None:
+    body = {"model": "library", "messages": user(QUESTION)}
+    with serving(indexes, chat=BrokenChat("The fee is five dollars a day [1]. More")) as url:
+        answered = lines(post(url, "/api/chat", body, stream=True))
+        whole = post(url, "/api/chat", body | {"stream": False})
+
+    assert answered[-1] == {"error": "the model went away"}
+    assert contents(answered[:-1]).startswith("The fee is five dollars")
+    assert not any(line["done"] for line in answered[:-1])
+    assert whole.status_code == 503
+
+
+def test_so_many_questions_at_once_and_no_more(indexes: Path) -> None:
+    chat = SlowChat()
+    body = {"model": "library", "messages": user(QUESTION)}
+    with serving(indexes, chat=chat, serve__max_asks=1) as url:
+        with post(url, "/api/chat", body, stream=True) as reply:
+            coming = reply.iter_lines()  # one that is let go of closes the connection
+            assert next(coming)
+            refused = post(url, "/api/chat", body)
+            found = requests.get(url + "/api/tags", timeout=5)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert "serve.max_asks" in refused.json()["error"]
+        assert found.status_code == 200
+
+
+def test_pull_of_an_index_is_done_at_once_and_of_others_is_not(url: str) -> None:
+    there = lines(post(url, "/api/pull", {"name": "library"}))
+    whole = post(url, "/api/pull", {"model": "library", "stream": False}).json()
+    missing = post(url, "/api/pull", {"model": "llama3.2"})
+
+    assert there == [whole] == [{"status": "success"}]
+    assert missing.status_code == 404
