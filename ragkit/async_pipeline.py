@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import CancelledError
 from contextlib import aclosing, asynccontextmanager, closing
+from copy import copy
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -14,7 +15,14 @@ from ragkit.records import NO_FILTER, Answer
 from ragkit.system import DaemonPool, StoppedError, check_stop, stopping_by
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Generator,
+        Mapping,
+    )
     from datetime import datetime
 
     from ragkit.query.answer import AnswerEvent
@@ -159,6 +167,16 @@ class AsyncPipeline:
     diff = _awaited(Pipeline.diff)
     stats = _awaited(Pipeline.stats)
 
+    def with_settings(self, values: Mapping[str, Any]) -> Self:
+        """The same index, models and threads under other settings; see `Pipeline.with_settings`."""
+        other = copy(self)
+        other.pipeline = self.pipeline.with_settings(values)
+        return other
+
+    async def run(self, function: Callable[[Pipeline], R]) -> R:
+        """Call a function with the pipeline in one of its threads."""
+        return await self._threads.run(partial(function, self.pipeline))
+
     async def stream(
         self,
         question: str,
@@ -173,6 +191,17 @@ class AsyncPipeline:
             return self.pipeline.stream(question, k=k, restrict=restrict, as_of=as_of)
 
         async with aclosing(_streamed(self._threads, begin)) as events:
+            async for event in events:
+                yield event
+
+    async def stream_from(
+        self, begin: Callable[[Pipeline], Generator[R, None, None]]
+    ) -> AsyncGenerator[R, None]:
+        """What a generator over the pipeline gives, from one of its threads.
+
+        Closing this closes it, at its next value.
+        """
+        async with aclosing(_streamed(self._threads, partial(begin, self.pipeline))) as events:
             async for event in events:
                 yield event
 
@@ -220,8 +249,8 @@ class AsyncConversation:
 
 
 async def _streamed(
-    threads: _Threads, begin: Callable[[], Generator[AnswerEvent, None, None]]
-) -> AsyncGenerator[AnswerEvent, None]:
+    threads: _Threads, begin: Callable[[], Generator[R, None, None]]
+) -> AsyncGenerator[R, None]:
     """The events of a stream that runs in a thread; closing it stops the model."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
 

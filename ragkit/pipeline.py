@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -180,6 +181,25 @@ class Pipeline:
             prompt=prompt,
             on_event=on_event,
         )
+
+    def with_settings(self, values: Mapping[str, Any]) -> Self:
+        """The same index and models under other settings; this pipeline keeps its own.
+
+        What it opened stays this one's to close.
+
+        Args:
+            values: Dotted names, as for `Config.with_values`.
+
+        Raises:
+            ConfigError: A name is unknown, or a value does not fit its setting.
+            IndexNotFoundError: The index was not made yet.
+        """
+        other = copy(self)
+        other.config = self.config.with_values(values)
+        other._given_store = other._store = self.store  # noqa: SLF001 -- of its own class
+        if other.config.models != self.config.models:
+            other.models = self.models.under(other.config.models)
+        return other
 
     @property
     def store(self) -> VectorStore:

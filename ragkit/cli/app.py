@@ -51,6 +51,7 @@ GROUPS = {
         "watch": "watch",
         "ask": "ask",
         "chat": "chat",
+        "serve": "serve",
         "search": "search",
         "verify": "verify",
         "list": "inspect",

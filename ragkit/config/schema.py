@@ -249,6 +249,39 @@ class AnswerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Where `ragkit serve` listens, and what it lets others do."""
+
+    host: str = setting(
+        "127.0.0.1",
+        "Address to serve on; beyond this machine only with a token.",
+    )
+    port: int = setting(11435, "Port to serve on; 0: any that is free.", least=0, most=65535)
+    token_file: str = setting(
+        "", "File with the token that every request must carry; `RAGKIT_TOKEN` may hold it instead."
+    )
+    hosts: tuple[str, ...] = setting(
+        (), "Names, besides addresses and `localhost`, under which the server is reached."
+    )
+    origins: tuple[str, ...] = setting(
+        (),
+        "Pages of other servers and browser extensions that may ask, e.g. "
+        "`https://wiki.example`, or `chrome-extension://*`.",
+    )
+    max_body_mb: float = setting(4.0, "Largest body of a request, megabytes.", least=0.001)
+    max_upload_mb: float = setting(100.0, "Largest file that is sent, megabytes.", least=0.001)
+    max_messages: int = setting(500, "Most messages of a conversation.", least=1)
+    max_asks: int = setting(4, "Questions that are answered at the same time.", least=1)
+    open_webui_events: bool = setting(
+        False,  # noqa: FBT003 -- a default
+        "Tell OpenAI clients the sources as Open WebUI's own events, with the passages.",
+    )
+    stop_s: float = setting(
+        10.0, "Seconds that answers under way have to end when the server is stopped.", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All settings.
 
@@ -270,6 +303,7 @@ class Config:
     history: HistorySettings = HistorySettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
+    serve: ServeSettings = ServeSettings()
 
     def __post_init__(self) -> None:
         for section in fields(self):

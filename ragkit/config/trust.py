@@ -22,6 +22,10 @@ GUARDED = (
     "models.allow_remote",
     "load.libreoffice",
     "load.password_file",
+    "serve.host",
+    "serve.token_file",
+    "serve.hosts",
+    "serve.origins",
 )
 _MAY_NAME_A_FILE = ("models.chat", "models.embedder")
 _FILE_SIGNS = ("gguf:", "/", "\\", ".", "~")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.config import ModelSettings
 from ragkit.errors import (
@@ -146,6 +147,17 @@ class Models:
             self._chat, self._chat_settings = chat_model(self.settings), self.settings
             self._tell_if_absent(store)
         return self._chat
+
+    def under(self, settings: ModelSettings) -> Self:
+        """The same models under other settings; these stay as they are.
+
+        A chat model that is named there takes the place of one that was given.
+        """
+        other = copy(self)
+        other.settings = settings
+        if settings.chat != self.settings.chat:
+            other._given_chat = None  # noqa: SLF001 -- of its own class
+        return other
 
     @property
     def chat_name(self) -> str:

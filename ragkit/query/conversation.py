@@ -15,10 +15,10 @@ from ragkit.query.followup import completed, leans_on_earlier, rewritten
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
 from ragkit.query.token_calibration import known_tokens
 from ragkit.query.window import ChatTurns, fit_turns
-from ragkit.records import Answer, to_json
+from ragkit.records import Answer, Receipt, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from ragkit.models.choose import Models
     from ragkit.query.answer import AnswerEvent
@@ -80,6 +80,16 @@ class Conversation:
                 self._turns.append(event)
             yield event
 
+    def resume(self, turns: Iterable[tuple[str, str]]) -> None:
+        """Take up a conversation that another program kept.
+
+        What was replied then is shown to the chat model, and is evidence of nothing.
+
+        Args:
+            turns: The questions and replies, oldest first.
+        """
+        self._turns += [_recalled(question, text) for question, text in turns]
+
     def clear(self) -> None:
         """Forget all turns; the system text stays."""
         self._turns.clear()
@@ -134,6 +144,24 @@ def _settled(engine: QueryEngine) -> Models:
     if models.chat(engine.store) is None:
         models.settings = replace(models.settings, chat="none")
     return models
+
+
+def _recalled(question: str, text: str) -> Answer:
+    """A turn of which no more is known than what was said."""
+    return Answer(
+        question=question,
+        text=text,
+        refused=False,
+        sentences=(),
+        citations=(),
+        embedder="",
+        embedder_digest="",
+        chat_model=None,
+        chat_digest=None,
+        index="",
+        generation=0,
+        receipt=Receipt(0, 0, 0),
+    )
 
 
 def _messages(turn: Answer) -> tuple[ChatMessage, ChatMessage]:

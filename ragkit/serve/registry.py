@@ -1,0 +1,169 @@
+"""The indexes that are served: each is found by its name and opened when it is first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ragkit.async_pipeline import AsyncPipeline
+from ragkit.errors import ConfigError, IndexNotFoundError
+from ragkit.pipeline import Pipeline
+from ragkit.store.locate import find_indexes, index_path, indexes_folder, unknown_index, url_scheme
+from ragkit.store.open import index_exists
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from ragkit.config import Config
+
+TAG = ":latest"
+"""What clients of Ollama put behind a model's name."""
+
+
+@dataclass(slots=True)
+class _Opened:
+    """An open index, the file that it is in, and how many requests use it."""
+
+    rag: AsyncPipeline
+    file: tuple[int, int] | None
+    users: int = 0
+    is_retired: bool = False
+    closing: asyncio.Task[None] | None = field(default=None)
+
+
+class IndexRegistry:
+    """The indexes of a server, by name; used in the thread of its event loop.
+
+    An index that was deleted and made again, or restored, is opened anew by the next request; what
+    still reads the old one ends with it. One that is rebuilt or written is the same index.
+
+    Args:
+        config: Of all of them.
+        named: Names, paths or URLs; none: all that lie in the folder of indexes, at each moment.
+        threads: How many calls to one index may run at the same time.
+        make: Makes the pipeline of an index that is there.
+
+    Raises:
+        IndexNotFoundError: One that is named is not there.
+        ConfigError: Two have the same name.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        named: Sequence[str] = (),
+        *,
+        threads: int = 8,
+        make: Callable[[str | Path, Config], Pipeline] = Pipeline,
+    ) -> None:
+        self.config = config
+        self._threads, self._make = threads, make
+        self._opened: dict[str, _Opened] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._fixed = _located(named, config)
+
+    def names(self) -> list[str]:
+        """The names of the indexes that are there."""
+        return sorted(self._places())
+
+    def find(self, name: str) -> str:
+        """The index that a client's name stands for; "" stands for the only one.
+
+        The tag ``:latest`` and the case of letters make no difference, unless they tell two apart.
+
+        Raises:
+            IndexNotFoundError: There is none.
+        """
+        names = self.names()
+        if not name and len(names) == 1:
+            return names[0]
+        for wanted in (name, name.removesuffix(TAG)):
+            if wanted in names:
+                return wanted
+        folded = name.removesuffix(TAG).casefold()
+        alike = [known for known in names if known.casefold() == folded]
+        if len(alike) == 1:
+            return alike[0]
+        there = f"there are: {', '.join(names)}" if names else "there is none"
+        msg = f"no index {name!r}; {there}" if name else f"no index is named; {there}"
+        raise IndexNotFoundError(msg)
+
+    @asynccontextmanager
+    async def using(self, name: str) -> AsyncIterator[AsyncPipeline]:
+        """An index for the length of a block; it is not closed meanwhile.
+
+        Raises:
+            IndexNotFoundError: There is none of that name.
+        """
+        opened = self._open(self.find(name))
+        opened.users += 1
+        try:
+            yield opened.rag
+        finally:
+            opened.users -= 1
+            self._let_go(opened)
+
+    async def close(self) -> None:
+        """Stop what runs, and release all files."""
+        for opened in self._opened.values():
+            opened.is_retired, opened.users = True, 0
+            self._let_go(opened)
+        self._opened.clear()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _places(self) -> dict[str, str | Path]:
+        if self._fixed:
+            return {name: place for name, place in self._fixed.items() if index_exists(place)}
+        return {path.name: path for path in find_indexes(indexes_folder(self.config.indexes))}
+
+    def _open(self, name: str) -> _Opened:
+        place = self._places()[name]
+        file = _file_of(place)
+        opened = self._opened.get(name)
+        if opened is not None and opened.file != file:
+            opened.is_retired = True
+            self._let_go(self._opened.pop(name))
+            opened = None
+        if opened is None:
+            rag = AsyncPipeline(self._make(place, self.config), threads=self._threads)
+            opened = self._opened[name] = _Opened(rag, file)
+        return opened
+
+    def _let_go(self, opened: _Opened) -> None:
+        """Close an index that another one replaced, once nothing uses it."""
+        if opened.is_retired and not opened.users and opened.closing is None:
+            opened.closing = asyncio.get_running_loop().create_task(opened.rag.close())
+            self._closing.add(opened.closing)
+            opened.closing.add_done_callback(self._closing.discard)
+
+
+def _located(named: Sequence[str], config: Config) -> dict[str, str | Path]:
+    places: dict[str, str | Path] = {}
+    for name in named:
+        place: str | Path = name if url_scheme(name) else index_path(name, config.indexes)
+        if not index_exists(place):
+            raise unknown_index(Path(place))
+        key = str(place).rstrip("/").rpartition("/")[2] if url_scheme(name) else Path(place).name
+        if key in places and places[key] != place:
+            msg = (
+                f"{places[key]} and {place} are both called {key!r}: clients could not tell them "
+                "apart; serve them by two servers, or rename one"
+            )
+            raise ConfigError(msg)
+        places[key] = place
+    return places
+
+
+def _file_of(place: str | Path) -> tuple[int, int] | None:
+    """What tells an index from another one that was made in its place."""
+    if url_scheme(place):
+        return None
+    try:
+        found = os.stat(Path(place) / "catalog.db")  # noqa: PTH116 -- half the time of Path.stat
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,131 @@
+"""Runs the application on an address until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from ragkit.errors import ConfigError
+from ragkit.serve.guard import GuardRules, is_loopback
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from starlette.types import ASGIApp
+
+    from ragkit.config import ServeSettings
+
+TOKEN_VARIABLE = "RAGKIT_TOKEN"  # noqa: S105 -- the variable's name, not a token
+SHORTEST_TOKEN = 16
+_BACKLOG = 512
+
+
+def read_token(settings: ServeSettings) -> str:
+    """The token that requests must carry: of the file, else of the environment; "" if none is set.
+
+    Raises:
+        ConfigError: It cannot be read, or is too short to be one.
+    """
+    token, source = os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
+    if settings.token_file:
+        path = Path(settings.token_file).expanduser()
+        source = str(path)
+        try:
+            token = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            msg = f"serve.token_file {path} cannot be read: {exc}"
+            raise ConfigError(msg) from exc
+        if not token:
+            msg = f"serve.token_file {path} is empty"
+            raise ConfigError(msg)
+    if token and (len(token) < SHORTEST_TOKEN or not token.isascii() or " " in token):
+        msg = (
+            f"the token of {source} must be {SHORTEST_TOKEN} or more letters, digits or signs "
+            "without a space; `python3 -c 'import secrets; print(secrets.token_urlsafe())'` "
+            "makes one"
+        )
+        raise ConfigError(msg)
+    return token
+
+
+def guard_rules(settings: ServeSettings, token: str) -> GuardRules:
+    """What the guard is to let through.
+
+    Raises:
+        ConfigError: Others could reach the server, and no token is set.
+    """
+    is_local = is_loopback(settings.host)
+    if not is_local and not token:
+        msg = (
+            f"serve.host = {settings.host}: others can reach that, and no token is set: put one "
+            f"into {TOKEN_VARIABLE} or a file that serve.token_file names, or serve on 127.0.0.1"
+        )
+        raise ConfigError(msg)
+    return GuardRules(
+        token=token,
+        hosts=tuple(name.casefold() for name in settings.hosts),
+        origins=settings.origins,
+        any_address=not is_local,
+        max_body=int(settings.max_body_mb * 1e6),
+        max_upload=int(settings.max_upload_mb * 1e6),
+    )
+
+
+def bind(settings: ServeSettings) -> socket.socket:
+    """Take the address to serve on.
+
+    Raises:
+        ConfigError: It cannot be had.
+    """
+    host = settings.host.strip("[]")
+    try:
+        family = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, settings.port), family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as exc:
+        msg = (
+            f"cannot serve on {settings.host} port {settings.port}: {exc}; another port is chosen "
+            "with --port"
+        )
+        raise ConfigError(msg) from exc
+
+
+class _Server(uvicorn.Server):
+    """Ends as any command does when its user has it stop: the signal is not raised again."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's
+        """Stop; a second Ctrl-C waits for nothing."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def make_server(app: ASGIApp, *, stop_s: float) -> uvicorn.Server:
+    """A server whose ``run(sockets=[bound])`` serves until SIGTERM or Ctrl-C.
+
+    Args:
+        app: The application.
+        stop_s: Seconds that answers under way have to end, once it is to stop.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=max(1, round(stop_s)),
+    )
+    return _Server(config)
+
+
+def address_of(bound: socket.socket) -> str:
+    """The address of a server, as a browser on this machine reaches it."""
+    host, port = bound.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 -- what is bound to them is reached by loopback
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
