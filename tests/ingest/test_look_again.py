@@ -48,7 +48,11 @@ def test_a_scan_is_read_again_when_there_is_another_reader(tmp_path: Path) -> No
 
 
 def test_a_file_in_an_archive_that_was_left_unread_is_tried_again(tmp_path: Path) -> None:
-    inner = {"good.md": "# Good", "later.nts": "the tide table", "scan.pdf": make_files.pdf([""])}
+    inner: dict[str, str | bytes] = {
+        "good.md": "# Good",
+        "later.nts": "the tide table",
+        "scan.pdf": make_files.pdf([""]),
+    }
     docs = write_files(tmp_path / "docs", {"a.zip": archive(inner)})
     config = WORDS.with_values({"load.archives": "true"})
     with Pipeline(tmp_path / "index", config) as rag:
