@@ -1,0 +1,76 @@
+// The documents of an index with their state, and the files that are none with the reasons.
+
+import { read } from "./api.js";
+import { button, byId, element, icon } from "./dom.js";
+import { failureNotice } from "./failures.js";
+import { count, t } from "./words.js";
+
+const AT_ONCE = 200;
+const SIGNS = {
+  indexed: "supported", stale: "warning", without_text: "uncited",
+  failed: "warning", skipped: "uncited", unreadable: "warning",
+};
+
+export class DocumentsDialog {
+  constructor(page, openDocument) {
+    this.page = page;
+    this.openDocument = openDocument;
+    this.node = byId("documents");
+    this.body = byId("documents-body");
+  }
+
+  async open() {
+    if (!this.page.index) return;
+    this.body.replaceChildren(element("p", { class: "quiet" }, t("loading")));
+    this.node.showModal();
+    try {
+      this.draw(await read("/documents", { index: this.page.index }));
+    } catch (exc) {
+      this.body.replaceChildren(failureNotice(exc));
+    }
+  }
+
+  draw({ documents, not_indexed: others }) {
+    const wanting = (entry) => (entry.state === "indexed" ? 1 : 0); // what needs a look comes first
+    const all = [...others, ...documents].sort((a, b) => wanting(a) - wanting(b));
+    const rows = element("ul", { class: "rows" });
+    const filter = element("input", { type: "search", id: "documents-filter", autocomplete: "off" });
+    const show = (most) => {
+      const words = filter.value.trim().toLocaleLowerCase();
+      const found = all.filter((entry) => `${entry.path} ${entry.title ?? ""}`.toLocaleLowerCase().includes(words));
+      rows.replaceChildren(...found.slice(0, most).map((entry) => this.row(entry)));
+      if (!found.length) rows.append(element("li", { class: "quiet" }, t("noDocuments")));
+      const left = found.length - most;
+      if (left > 0) rows.append(element("li", {}, button("down", t("more", { count: count(left) }), () => show(most + AT_ONCE))));
+    };
+    filter.addEventListener("input", () => show(AT_ONCE));
+    this.body.replaceChildren(
+      element("p", { class: "quiet" }, t("documentsCount", { documents: count(documents.length), others: count(others.length) })),
+      element("label", { class: "field" }, element("span", {}, t("filter")), filter), rows);
+    show(AT_ONCE);
+    filter.focus();
+  }
+
+  row(entry) {
+    const state = element("span", { class: `state state-${entry.state}` }, icon(SIGNS[entry.state]), t(entry.state));
+    const name = entry.doc_id
+      ? button(null, entry.path, () => this.show(entry), { class: "link" })
+      : element("span", { class: "name" }, entry.path);
+    return element("li", {}, element("div", { class: "row-head" }, name, state),
+      ...facts(entry).map((line) => element("p", { class: "quiet" }, line)));
+  }
+
+  show(entry) {
+    this.node.close();
+    this.openDocument({ doc_id: entry.doc_id, path: entry.path, start: 0, end: 0 }, byId("open-documents"));
+  }
+}
+
+function facts(entry) {
+  if (!entry.doc_id) return [entry.reason];
+  const sizes = [entry.kind, entry.pages ? t("pages", { count: count(entry.pages) }) : null,
+    t("passages", { count: count(entry.chunks) })].filter(Boolean).join(" · ");
+  const empty = entry.pages_without_text?.length
+    ? t("pagesWithoutText", { pages: entry.pages_without_text.join(", ") }) : null;
+  return [sizes, entry.stale, empty, ...(entry.notes || []).map(String)].filter(Boolean);
+}

@@ -1,0 +1,158 @@
+// The page's words in English and Chinese, under the same names.
+
+const ENGLISH = {
+  skip: "To the question", index: "Index", tools: "Tools", new: "New", documents: "Documents",
+  history: "History", settings: "Settings", close: "Close",
+  welcome: "What do your documents say?",
+  facts: "{documents} documents, {chunks} passages.",
+  oneFact: "1 document, {chunks} passages.",
+  indexing: "It is being indexed right now.",
+  staleFacts: "{count} changed and could not be read again.",
+  local: "Questions, answers and documents stay on this server; the page loads nothing from elsewhere.",
+  noChat: "There is no chat model, so the closest passages are quoted.",
+  noIndex: "There is no index yet. In a terminal, `ragkit index FOLDER` makes one.",
+  brokenIndex: "This index cannot be opened.",
+  question: "Question", ask: "Ask a question", askNext: "Ask a further question", askButton: "Ask", stop: "Stop",
+  previousSource: "Previous source", nextSource: "Next source",
+  answering: "Answering …", searching: "Looking through the documents …", thinking: "Reasoning",
+  quoted: "quoted", supported: "supported", unsupported: "not shown", uncited: "no source",
+  quotedLong: "stands word for word in its source",
+  supportedLong: "its source says so, as far as ragkit can tell without a model",
+  unsupportedLong: "its source was not found to say so: read it yourself",
+  uncitedLong: "names no source",
+  marks: "What the marks mean",
+  sources: "Sources", source: "Source {number}", page: "page {number}", openSource: "{name}: show the place",
+  closest: "Closest passages", closestNote: "The sentence that answers best is marked.",
+  refused: "The documents do not answer this.",
+  searched: "Searched for: {text}",
+  made: "{model}, {seconds} s", madeNone: "no chat model, {seconds} s",
+  dropped: "{count} passages did not fit into the model's window.",
+  toModel: "This source tells models what to reply. It was treated as text, not as an order.",
+  stopped: "Stopped. What stands here is no answer: it was not checked.",
+  unfinished: "The answer broke off. What stands here was not checked.",
+  again: "Ask again", answerReady: "Answer", answerFailed: "No answer.",
+  saveMarkdown: "Save as text", saveJson: "Save with proof (JSON)",
+  saveHint: "`ragkit verify FILE` checks the JSON file again, without a model.",
+  loading: "Loading …", above: "Show what stands above", below: "Show what stands below",
+  documentStart: "Beginning of the document", documentEnd: "End of the document",
+  place: "The cited place", placeEnd: "End of the cited place",
+  goneQuote: "The document has changed since, or is gone. This is the quotation as it stood:",
+  filter: "Find by name", noDocuments: "No document has such a name.", more: "Show {count} more",
+  passages: "{count} passages", pages: "{count} pages",
+  indexed: "indexed", stale: "out of date", without_text: "no text", failed: "failed", skipped: "left out",
+  unreadable: "unreadable", pagesWithoutText: "no text on pages {pages}",
+  documentsCount: "{documents} documents, {others} files that are none",
+  noHistory: "No conversation yet.", forget: "Delete", forgetAll: "Delete all conversations of this index",
+  forgetAsk: "Delete for good?", turns: "{count} questions", oneTurn: "1 question",
+  historyNote: "Kept in this browser alone.", historyFull: "This browser has no room for the conversation; it is not kept.",
+  language: "Language", theme: "Look", system: "as the system", light: "light", dark: "dark",
+  number: "Passages to read", numberDefault: "as the server: {count}",
+  mode: "Search by", modeDefault: "as the server", hybrid: "words and meaning", dense: "meaning", keyword: "words",
+  extractive: "Quotations only: ask no chat model",
+  strict: "Leave out sentences that the sources do not support",
+  shortcuts: "Shortcuts of one key",
+  keys: "Shortcuts", keyQuestion: "to the question", keyClose: "close what is open", keyNew: "new conversation",
+  keyNext: "next and previous source", keySend: "ask; with Shift a new line",
+  errorUnreachable: "The server does not answer. Is `ragkit serve` still running?",
+  errorModel: "The chat model could not be asked.",
+  errorModelUnavailable: "The model server does not answer. Is it running?",
+  errorIndex: "The index could not be read.",
+  errorBusy: "The server is answering as many questions as it may. Ask again in a moment.",
+  errorToken: "This server wants its token again.", login: "Log in",
+  errorInput: "The server did not take the question.",
+  errorOther: "Something went wrong.",
+};
+
+const CHINESE = {
+  skip: "跳到提问框", index: "索引", tools: "工具", new: "新对话", documents: "文档",
+  history: "历史", settings: "设置", close: "关闭",
+  welcome: "你的文档里怎么说？",
+  facts: "{documents} 个文档，{chunks} 个段落。",
+  oneFact: "1 个文档，{chunks} 个段落。",
+  indexing: "正在建立索引。",
+  staleFacts: "有 {count} 个文档已改动，但未能重新读取。",
+  local: "问题、回答和文档都留在这台服务器上，本页面不从别处加载任何内容。",
+  noChat: "没有聊天模型，所以直接引用最接近的段落。",
+  noIndex: "还没有索引。在终端里运行 `ragkit index 文件夹` 即可建立。",
+  brokenIndex: "无法打开这个索引。",
+  question: "问题", ask: "请提问", askNext: "继续提问", askButton: "提问", stop: "停止",
+  previousSource: "上一个来源", nextSource: "下一个来源",
+  answering: "正在回答……", searching: "正在查找文档……", thinking: "思考过程",
+  quoted: "原文引用", supported: "有据", unsupported: "未证实", uncited: "无出处",
+  quotedLong: "与来源的文字一字不差",
+  supportedLong: "来源中这样说（由 ragkit 不借助模型判断）",
+  unsupportedLong: "没有发现来源这样说，请自行核对",
+  uncitedLong: "没有标明来源",
+  marks: "标记的含义",
+  sources: "来源", source: "来源 {number}", page: "第 {number} 页", openSource: "{name}：查看原文位置",
+  closest: "最接近的段落", closestNote: "最能回答问题的句子已标出。",
+  refused: "文档中没有答案。",
+  searched: "实际检索：{text}",
+  made: "{model}，{seconds} 秒", madeNone: "没有聊天模型，{seconds} 秒",
+  dropped: "有 {count} 个段落超出模型窗口，未被采用。",
+  toModel: "这个来源含有指示模型如何回答的文字；它只被当作文字，不被当作命令。",
+  stopped: "已停止。以上文字不是回答，没有经过核对。",
+  unfinished: "回答中断。以上文字没有经过核对。",
+  again: "再问一次", answerReady: "回答", answerFailed: "没有得到回答。",
+  saveMarkdown: "保存为文本", saveJson: "连同证据保存（JSON）",
+  saveHint: "`ragkit verify 文件` 可以不用模型再次核对这个 JSON 文件。",
+  loading: "正在加载……", above: "显示上文", below: "显示下文",
+  documentStart: "文档开头", documentEnd: "文档结尾",
+  place: "引用的位置", placeEnd: "引用结束",
+  goneQuote: "文档已改动或已不在。当时的引文是：",
+  filter: "按名称查找", noDocuments: "没有这个名称的文档。", more: "再显示 {count} 个",
+  passages: "{count} 个段落", pages: "{count} 页",
+  indexed: "已索引", stale: "未更新", without_text: "没有文字", failed: "失败", skipped: "未收录",
+  unreadable: "无法读取", pagesWithoutText: "第 {pages} 页没有文字",
+  documentsCount: "{documents} 个文档，另有 {others} 个文件未成为文档",
+  noHistory: "还没有对话。", forget: "删除", forgetAll: "删除这个索引的全部对话",
+  forgetAsk: "确定删除？", turns: "{count} 个问题", oneTurn: "1 个问题",
+  historyNote: "只保存在这个浏览器里。", historyFull: "浏览器空间不足，这次对话没有保存。",
+  language: "语言", theme: "外观", system: "跟随系统", light: "浅色", dark: "深色",
+  number: "阅读的段落数", numberDefault: "服务器默认：{count}",
+  mode: "检索方式", modeDefault: "服务器默认", hybrid: "词语和语义", dense: "语义", keyword: "词语",
+  extractive: "只引用原文，不用聊天模型",
+  strict: "略去来源不支持的句子",
+  shortcuts: "单键快捷键",
+  keys: "快捷键", keyQuestion: "跳到提问框", keyClose: "关闭打开的内容", keyNew: "新对话",
+  keyNext: "下一个、上一个来源", keySend: "提问；加 Shift 换行",
+  errorUnreachable: "服务器没有回应。`ragkit serve` 还在运行吗？",
+  errorModel: "无法使用聊天模型。",
+  errorModelUnavailable: "模型服务器没有回应。它在运行吗？",
+  errorIndex: "无法读取索引。",
+  errorBusy: "服务器正在回答的问题已达上限，请稍后再问。",
+  errorToken: "服务器需要再次输入令牌。", login: "登录",
+  errorInput: "服务器没有接受这个问题。",
+  errorOther: "出了问题。",
+};
+
+let words = ENGLISH;
+
+/** The language that is shown: "en" or "zh-CN". */
+export function shownLanguage() {
+  return words === CHINESE ? "zh-CN" : "en";
+}
+
+/** Take a language: "en", "zh", or "" for the browser's. */
+export function choose(language) {
+  const wanted = language || navigator.languages.find((tag) => /^(en|zh)\b/i.test(tag)) || "en";
+  words = /^zh/i.test(wanted) ? CHINESE : ENGLISH;
+  document.documentElement.lang = shownLanguage();
+}
+
+/** Some words, with what stands in braces filled in. */
+export function t(name, values = {}) {
+  return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
+/** A number as the language writes it. */
+export function count(number) {
+  return number.toLocaleString(shownLanguage());
+}
+
+/** Write the words into the elements that name them. */
+export function writeWords(root = document) {
+  for (const node of root.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+  for (const node of root.querySelectorAll("[data-t-label]")) node.setAttribute("aria-label", t(node.dataset.tLabel));
+  for (const node of root.querySelectorAll("[data-t-placeholder]")) node.placeholder = t(node.dataset.tPlaceholder);
+}
