@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ragkit.serve.guard import GuardRules
     from ragkit.serve.serving import Serving
 
+
 def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
     """The application that serves indexes.
 
