@@ -32,7 +32,8 @@ def test_a_browser_gets_the_page_and_a_client_the_text_of_ollama(url: str) -> No
 
 
 def test_the_page_and_its_modules_name_only_files_that_are_served(url: str) -> None:
-    found, unread = set(), ["/"]
+    found: set[str] = set()
+    unread = ["/"]
     while unread:
         path = unread.pop()
         reply = requests.get(url + path, headers=BROWSER, timeout=10)
