@@ -512,6 +512,7 @@ def _plan_from_text(store: VectorStore, fresh: VectorStore) -> Plan:
         unchanged=[d for d in known if d.stale is None],
         keep=_missing(known, made),
         removed=[d for d in made if d.doc_id not in ids],
+        choices=kept_choices(store),
     )
 
 

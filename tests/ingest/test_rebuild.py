@@ -14,11 +14,13 @@ from hash_embedder import HashEmbedder, contents, dense
 from ragkit.config import Config
 from ragkit.errors import ConfigError, LoadError, ModelUnavailableError
 from ragkit.pipeline import Pipeline
+from ragkit.records import SourceRules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ragkit.ingest.update import RebuildSource
     from ragkit.protocols import Vectors
     from ragkit.records import Hit
 
@@ -156,3 +158,20 @@ def test_the_command_says_from_what(shell: Shell, docs: Path) -> None:
     assert shell("info", "--json").json["embedder"]["name"].startswith("bge-m3")
     assert shell("rebuild", "--from", "files", code=1).err.startswith("ragkit: ")
     assert "neither text nor files" in shell("rebuild", "--from", "air", code=2).err
+
+
+@pytest.mark.parametrize("source", ["text", "files"])
+def test_a_rebuild_keeps_what_was_removed_by_hand_and_which_files_count(
+    tmp_path: Path, source: RebuildSource
+) -> None:
+    folder = write_files(tmp_path / "chosen", {"a.md": "A.", "b.md": "B.", "c.md": "C."})
+    with dense(HashEmbedder(), tmp_path / "index") as rag:
+        rag.index(folder, rules=SourceRules(exclude=("c.md",)))
+        rag.remove(folder / "b.md")
+        kept = rag.store.decisions(), rag.store.rules()
+    assert kept[0] == {str(folder / "b.md"): "removed"}
+    with dense(HashEmbedder(digest="hash-2"), tmp_path / "index") as rag:
+        rag.rebuild(source)
+        assert (rag.store.decisions(), rag.store.rules()) == kept
+        assert rag.index(folder).added == ()
+        assert [document.path for document in rag.documents()] == ["a.md"]

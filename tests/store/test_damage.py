@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import ExitStack, closing, suppress
@@ -364,3 +365,19 @@ def test_a_build_that_is_half_deleted_breaks_nothing(
         assert [d.path for d in store.documents()] == ["a.txt"]
         store.recover()
     assert check_index(index) == []
+
+
+def test_a_byte_of_the_schema_that_is_no_text_is_told(index: Path) -> None:
+    """SQLite quotes the schema in its message, which Python then cannot read."""
+    catalog = index / "catalog.db"
+    with closing(sqlite3.connect(catalog)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sound = catalog.read_bytes()
+    starts = [found.start() for found in re.finditer(b"CREATE TABLE", sound)]
+    places = [start + offset for start in starts for offset in (2, 15)]
+    assert len(places) > 8
+    for place in places:
+        catalog.write_bytes(sound[:place] + b"\xce" + sound[place + 1 :])
+        with pytest.raises(IndexCorruptError, match=r"catalog\.db is damaged"):
+            LocalStore(index).documents()
+        assert [one.severity for one in check_index(index)] == ["must"]

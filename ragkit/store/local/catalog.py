@@ -451,6 +451,8 @@ def translated(path: Path, *, diagnose: bool = True) -> Iterator[None]:
     except OSError as exc:
         raise of_system(exc, path) from exc
     except VALUE_ERRORS as exc:
+        if isinstance(exc, UnicodeDecodeError) and not diagnose:  # SQLite quotes a damaged schema
+            raise damaged(path, "catalog", f"its schema is no text: {exc}") from exc
         damage = _diagnosis(path) if diagnose else None
         if damage is None:
             raise
