@@ -78,10 +78,10 @@ def _ingest_left(step: Progress, undone: int, seconds: float) -> str:
     """How long it takes yet, in words; "" while nothing tells, or too little to be believed."""
     if step.files_done == step.files_total and undone <= 0:
         return "finishing"  # it is measured which questions to refuse
-    read = _share_read(step)
+    undone, read = max(undone, 0), _share_read(step)
     left = seconds * (1 - read) / read if read else None
     done = read
-    if step.texts_embedded:
+    if step.texts_embedded and (read or undone):
         left = max(left or 0.0, undone * seconds / step.texts_embedded)
         done = step.texts_embedded / (step.texts_embedded + undone)
     elif step.makes_vectors and (step.texts_waiting or step.texts_reused < step.texts_read):

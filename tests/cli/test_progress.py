@@ -49,6 +49,8 @@ def reading(done: int, embedded: int, read: int, **more: int) -> Progress:
         (50, reading(5, 100, 200), "5/10 files, 25%, 2.0 passages/s, about 2 min left"),
         # one file is read, and its passages are with the model: nothing tells how fast that is
         (20, reading(1, 0, 40), "1/10 files, 0%"),
+        # the first vectors are there before the first file is done
+        (20, reading(0, 5, 40), "0/10 files, 0.2 passages/s"),
         # all is read, 30 of 400 have a vector
         (60, reading(10, 30, 400, texts_waiting=370), "30/400 passages, 8%, 0.5 passages/s, about "
          "12 min left"),

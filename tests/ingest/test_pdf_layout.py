@@ -165,7 +165,8 @@ def test_a_page_whose_font_tells_no_letters_is_named() -> None:
     parsed = read_pdf(data, "a.pdf")
     assert parsed.text.strip() == "plain words here"
     assert parsed.metadata == {
-        "notes": ["page 1 has no readable text: a font does not tell its letters"]
+        "notes": ["page 1 has no readable text: a font does not tell its letters"],
+        "partly_unread": True,
     }
 
 
