@@ -54,7 +54,7 @@ def _ingest_step(step: Progress, seconds: float) -> _Step:
         "left": _ingest_left(step, total - done, seconds),
     }
     page = f"{step.path}, page {step.page} of {step.pages}" if step.pages else ""
-    parts = [label, f"{done / max(total, 1):.0%}", *columns.values(), page]
+    parts = [label, f"{done / total:.0%}" if total else "", *columns.values(), page]
     line = ", ".join(part for part in parts if part)
     columns["path"] = page or step.path
     return _Step("index", label, done, total or None, line=line, columns=columns)
