@@ -152,6 +152,8 @@ def test_a_full_disk_is_named_where_sqlite_says_that_it_cannot_open_a_file(
         error = sqlite3.OperationalError("unable to open database file")
         error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN  # as SQLite sets it
         assert isinstance(of_sqlite(error, small / "index"), StorageFullError)
+        (small / "copy").touch()  # as a backup makes one of the catalog
+        assert isinstance(of_sqlite(error, small / "copy"), StorageFullError)
         (small / "filler").unlink()
         ingest(store, {"a.txt": ["a"]})
         assert dense(store, vector_of("a"), 1)[0].text == "a"

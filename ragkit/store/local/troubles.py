@@ -100,6 +100,8 @@ def full(path: Path) -> str:
 
 def _unopened(path: Path, text: str) -> StoreError:
     """SQLite keeps to itself why a file cannot be opened or written: look for the reason."""
+    if path.is_file():  # the copy of the catalog that a backup makes
+        return _unwritten(path, path.parent, text)
     if not path.is_dir():
         return _gone(path)
     if not os.access(path, os.R_OK | os.X_OK):
@@ -109,11 +111,7 @@ def _unopened(path: Path, text: str) -> StoreError:
         if file.exists() and not os.access(file, os.R_OK):
             return StoreError(f"{file} may not be read by this user: {_to_allow(path)}", path)
     if os.access(path, os.W_OK) and (os.access(catalog, os.W_OK) or not catalog.exists()):
-        reason = _why_no_file(path)
-        if reason in _FULL:
-            return StorageFullError(full(path), path)
-        detail = os.strerror(reason) if reason else text
-        return StoreError(f"{path}: {detail}; see that the disk can be written: try again", path)
+        return _unwritten(path, path, text)
     log = catalog.with_name("catalog.db-wal")
     if log.exists() and log.stat().st_size:
         msg = (
@@ -122,6 +120,14 @@ def _unopened(path: Path, text: str) -> StoreError:
         )
         return StoreError(msg, path)
     return StoreError(f"{path} cannot be written: {text}; {_to_allow(path)}", path)
+
+
+def _unwritten(path: Path, folder: Path, text: str) -> StoreError:
+    reason = _why_no_file(folder)
+    if reason in _FULL:
+        return StorageFullError(full(path), path)
+    detail = os.strerror(reason) if reason else text
+    return StoreError(f"{path}: {detail}; see that the disk can be written: try again", path)
 
 
 def _why_no_file(path: Path) -> int:
