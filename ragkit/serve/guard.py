@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "ragkit_session"
-OPEN_PATHS = ("/health", "/ready")
+OPEN_PATHS = ("/health",)
 """What tells nothing and needs no token."""
 
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")

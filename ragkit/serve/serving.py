@@ -69,7 +69,6 @@ class Serving:
     ) -> None:
         self.indexes, self.settings = indexes, settings
         self.allow_index = allow_index
-        self.stopping = asyncio.Event()
         self._asked = 0
 
     def find_model(self, name: str) -> str:
