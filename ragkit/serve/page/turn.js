@@ -10,7 +10,7 @@ import { count, t } from "./words.js";
 /** An empty turn: `{node, body}`. */
 export function makeTurn(question) {
   const body = element("div", { class: "reply" });
-  const node = element("article", { class: "turn" }, element("h3", { class: "asked" }, question), body);
+  const node = element("article", { class: "turn" }, element("h2", { class: "asked" }, question), body);
   return { node, body, question };
 }
 
@@ -178,7 +178,7 @@ function sources(answer, { index, show }) {
         element("p", { class: "snippet" }, citation.quote.replace(/\s+/g, " ")),
         citation.to_model ? element("p", { class: "notice small" }, icon("warning"), t("toModel")) : null));
   });
-  return element("section", { class: "sources" }, element("h4", {}, t("sources")), element("ol", {}, items));
+  return element("section", { class: "sources" }, element("h3", {}, t("sources")), element("ol", {}, items));
 }
 
 function detail(citation) {
