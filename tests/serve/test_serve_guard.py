@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from served import make_index, post, serving, user
+from served import post, serving, user
 
 from ragkit.config import ServeSettings
 from ragkit.errors import ConfigError
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 
 TOKEN = "a-token-of-some-length"  # noqa: S105 -- of this test
 PATHS = ["/", "/api/tags", "/v1/models", "/ragkit/v1/indexes", "/nothing/here"]
-
-
-@pytest.fixture(scope="module")
-def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served") / "indexes"
-    make_index(folder / "library").close()
-    return folder
 
 
 @pytest.fixture(scope="module")

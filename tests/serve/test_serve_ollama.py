@@ -11,20 +11,13 @@ import pytest
 import requests
 from commands import wait_until
 from fixed_chat import FixedChat
-from served import QUESTION, BrokenChat, SlowChat, contents, lines, make_index, post, serving, user
+from served import QUESTION, BrokenChat, SlowChat, contents, lines, post, serving, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 SAID = "The fee is five dollars a day [1]."
-
-
-@pytest.fixture(scope="module")
-def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served") / "indexes"
-    make_index(folder / "library").close()
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import requests
 from commands import wait_until
 from fixed_chat import FixedChat
-from served import QUESTION, BrokenChat, SlowChat, make_index, post, serving, user
+from served import QUESTION, BrokenChat, SlowChat, post, serving, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 SAID = "The fee is five dollars a day [1]."
 PATH = "/v1/chat/completions"
 BODY = {"model": "library", "messages": user(QUESTION)}
-
-
-@pytest.fixture(scope="module")
-def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served") / "indexes"
-    make_index(folder / "library").close()
-    return folder
 
 
 @pytest.fixture(scope="module")

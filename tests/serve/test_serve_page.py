@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from served import make_index, serving
+from served import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,9 +17,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navig
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    indexes: Path = tmp_path_factory.mktemp("served") / "indexes"
-    make_index(indexes / "library").close()
+def url(indexes: Path) -> Iterator[str]:
     with serving(indexes) as address:
         yield address
 
