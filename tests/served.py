@@ -71,6 +71,7 @@ def serving(
     chat: ChatModel | None = None,
     embedder: Embedder | None = None,
     token: str = "",
+    allow_index: bool = False,
     **values: Any,
 ) -> Iterator[str]:
     """A server of the indexes in a folder; gives its address.
@@ -81,6 +82,7 @@ def serving(
         chat: Answers; None: extractive.
         embedder: Of the indexes.
         token: That requests must carry.
+        allow_index: Whether clients may index.
         values: Settings, with ``__`` for the dot.
     """
     dotted = {name.replace("__", "."): value for name, value in values.items()}
@@ -93,8 +95,9 @@ def serving(
         named,
         make=lambda place, settings: Pipeline(place, settings, chat=chat, embedder=embedder),
     )
+    served = Serving(registry, config.serve, allow_index=allow_index)
     rules = guard_rules(config.serve, token)
-    server = make_server(make_application(Serving(registry, config.serve), rules), stop_s=1)
+    server = make_server(make_application(served, rules), stop_s=1)
     bound = bind(config.serve)
     thread = threading.Thread(target=lambda: server.run(sockets=[bound]), daemon=True)
     with bound:

@@ -35,6 +35,13 @@ def serve(
         str | None,
         typer.Option(metavar="FILE", help="A file with the token that requests must carry."),
     ] = None,
+    allow_index: Annotated[
+        bool,
+        typer.Option(
+            "--allow-index",
+            help="Let clients send files, and add folders that lie below `serve.roots`.",
+        ),
+    ] = False,
     chat: Chat = None,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -60,7 +67,7 @@ def serve(
 
     rules = guard_rules(config.serve, read_token(config.serve))
     indexes = IndexRegistry(config, index, threads=config.serve.max_asks + _OTHER_THREADS)
-    serving = Serving(indexes, config.serve)
+    serving = Serving(indexes, config.serve, allow_index=allow_index)
     bound = bind(config.serve)
     server = make_server(make_application(serving, rules), stop_s=config.serve.stop_s)
     names = ", ".join(indexes.names()) or "no index yet"

@@ -268,6 +268,9 @@ class ServeSettings:
         "Pages of other servers and browser extensions that may ask, e.g. "
         "`https://wiki.example`, or `chrome-extension://*`.",
     )
+    roots: tuple[str, ...] = setting(
+        (), "Folders below which clients may add folders to an index, with `--allow-index`."
+    )
     max_body_mb: float = setting(4.0, "Largest body of a request, megabytes.", least=0.001)
     max_upload_mb: float = setting(100.0, "Largest file that is sent, megabytes.", least=0.001)
     max_messages: int = setting(500, "Most messages of a conversation.", least=1)

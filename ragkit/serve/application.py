@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ragkit.errors import RagkitError
 from ragkit.serve.failures import json_reply, reply_to_failure
 from ragkit.serve.guard import Guard
+from ragkit.serve.index_jobs import IndexJobs
+from ragkit.serve.jobs_api import JobsAPI
 from ragkit.serve.ollama_api import OllamaAPI
 from ragkit.serve.openai_api import OpenAIAPI
+from ragkit.serve.openapi import OpenAPIDocument
 from ragkit.serve.own_api import OwnAPI
+from ragkit.serve.page_pictures import PagePictures
+from ragkit.serve.passages_api import PassagesAPI
 from ragkit.serve.web_page import page_routes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.types import ASGIApp
 
     from ragkit.serve.guard import GuardRules
+    from ragkit.serve.operations import Operation
     from ragkit.serve.serving import Serving
 
 
@@ -35,30 +42,56 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
         serving: What is served; closed with the application.
         rules: What the guard lets through.
     """
+    jobs, pictures = IndexJobs(), PagePictures(serving.indexes.config.load)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await jobs.close()
+            await pictures.close()
             await serving.indexes.close()
 
+    async def ready(_request: Request) -> Response:
+        """That questions can be answered: every index that was named is there."""
+        if serving.indexes.missing():
+            told = {"status": "not ready", "reason": "an index that is to be served is not there"}
+            return json_reply(told, 503)
+        return json_reply({"status": "ready"})
+
+    own = own_operations(serving, jobs, pictures)
     app = Starlette(
         routes=[
             Route("/health", health),
+            Route("/ready", ready),
             *page_routes(),
             *OllamaAPI(serving).routes(),
             *OpenAIAPI(serving).routes(),
-            *OwnAPI(serving).routes(),
+            *(operation.route() for operation in own),
         ],
         exception_handlers={
             HTTPException: reply_to_failure,
+            ClientDisconnect: nobody_reads,
             RagkitError: reply_to_failure,
             Exception: reply_to_failure,
         },
         lifespan=lifespan,
     )
     return Guard(app, rules)
+
+
+def own_operations(
+    serving: Serving, jobs: IndexJobs, pictures: PagePictures
+) -> Sequence[Operation]:
+    """All that is done below ``/ragkit/v1``, its description among it."""
+    interfaces = (OwnAPI(serving), PassagesAPI(serving, pictures), JobsAPI(serving, jobs))
+    return OpenAPIDocument([o for each in interfaces for o in each.operations()]).operations
+
+
+async def nobody_reads(_request: Request, _exc: Exception) -> Response:
+    """What ends a request whose client has gone."""
+    return Response(status_code=400)
 
 
 async def health(_request: Request) -> Response:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "ragkit_session"
-OPEN_PATHS = ("/health",)
+OPEN_PATHS = ("/health", "/ready")
 """What tells nothing and needs no token."""
 
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
@@ -34,6 +34,9 @@ _LOOPBACK_NAMES = ("localhost",)
 _CSP = (
     "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; object-src 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
+)
+_ALLOWED_HEADERS = (
+    "authorization, content-type, mcp-session-id, mcp-protocol-version, last-event-id"
 )
 _HEADERS = {
     "content-security-policy": _CSP,
@@ -269,8 +272,9 @@ def _preflight() -> Response:
     return Response(
         status_code=204,
         headers={
-            "access-control-allow-methods": "GET, HEAD, POST",
-            "access-control-allow-headers": "authorization, content-type",
+            "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
+            "access-control-allow-headers": _ALLOWED_HEADERS,
+            "access-control-expose-headers": "mcp-session-id",
             "access-control-max-age": "600",
         },
     )
