@@ -225,5 +225,3 @@ def test_without_pdfium_a_picture_names_what_to_install(
 
     assert reply.status_code == 501
     assert "pip install" in reply.json()["error"]["message"]
-
-
