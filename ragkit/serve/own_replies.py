@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from ragkit.records import DocumentInfo, Hit, Mode, Page
+from ragkit.records import Hit, Mode, Origin, Page
 from ragkit.verify.answers import SentenceCheck
 from ragkit.verify.resolver import CitationCheck
 
@@ -112,10 +112,28 @@ class VerificationReply:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentReply(DocumentInfo):
-    """A document with its state; of a ``stale`` one `DocumentInfo.stale` says why."""
+class DocumentReply:
+    """A document, as `ragkit.records.DocumentInfo` has it, with its state."""
 
-    state: Literal["indexed", "stale", "without_text"] = "indexed"
+    doc_id: str
+    root: str
+    path: str
+    title: str
+    kind: str
+    encoding: str | None
+    size_bytes: int
+    mtime_ns: int
+    file_sha256: str
+    chunks: int
+    pages: int
+    pages_without_text: tuple[int, ...]
+    stale: str | None
+    failed_pages: tuple[int, ...]
+    notes: tuple[str, ...]
+    members: int
+    metadata: dict[str, Any]
+    origin: Origin
+    state: Literal["indexed", "stale", "without_text"]
 
 
 @dataclass(frozen=True, slots=True)

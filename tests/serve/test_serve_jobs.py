@@ -239,7 +239,7 @@ def test_a_client_that_goes_in_the_middle_leaves_nothing(data: Path) -> None:
         with socket.create_connection((place.hostname, place.port), timeout=5) as sock:
             sock.sendall(
                 f"PUT {OWN}/uploads/mine/a.md HTTP/1.1\r\nHost: localhost\r\n"
-                "Content-Type: application/octet-stream\r\nContent-Length: 5000\r\n\r\nhalf".encode()
+                "Content-Type: application/octet-stream\r\nContent-Length: 50\r\n\r\nhalf".encode()
             )
             until(lambda: any((data / "uploads/.incoming").iterdir()))
         until(lambda: not any((data / "uploads/.incoming").iterdir()))

@@ -188,7 +188,7 @@ def test_jobs_and_files_are_as_described(url: str, told: dict[str, Any]) -> None
         ("get", "/documents", "/documents?index=bad", None, 500),
     ],
 )
-def test_failures_are_as_described(  # noqa: PLR0913 -- a request and what comes of it
+def test_failures_are_as_described(
     url: str,
     told: dict[str, Any],
     method: str,

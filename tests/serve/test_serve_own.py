@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SAID = "The fee is five dollars a day [1]."
 OWN = "/ragkit/v1"
+TOKEN = "a-token-of-some-length"  # noqa: S105 -- of this test
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +290,7 @@ def test_why_not_names_the_stage(url: str) -> None:
 def test_readiness_tells_of_a_named_index_that_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "a/indexes"
     make_index(folder / "notes").close()
-    with serving(folder, "notes", token="a-token-of-some-length") as url:
+    with serving(folder, "notes", token=TOKEN) as url:
         there = requests.get(url + "/ready", timeout=5)
         shutil.rmtree(folder / "notes")
         gone = requests.get(url + "/ready", timeout=5)
