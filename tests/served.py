@@ -49,7 +49,7 @@ class SlowChat(FixedChat):
                 yield TextDelta(f"The fee is five dollars [1]. {number} ")
                 self.begun.set()
                 time.sleep(self.pause_s)
-            yield ChatDone("stop", 100, self.words)
+            yield ChatDone("stop")
         finally:
             self.stopped.set()
 
@@ -97,7 +97,8 @@ def serving(
     )
     served = Serving(registry, config.serve, allow_index=allow_index)
     rules = guard_rules(config.serve, token)
-    server = make_server(make_application(served, rules), stop_s=1)
+    app = make_application(served, rules)
+    server = make_server(app, stop_s=config.serve.stop_s, on_stop=served.stop)
     bound = bind(config.serve)
     thread = threading.Thread(target=lambda: server.run(sockets=[bound]), daemon=True)
     with bound:

@@ -69,7 +69,8 @@ def serve(
     indexes = IndexRegistry(config, index, threads=config.serve.max_asks + _OTHER_THREADS)
     serving = Serving(indexes, config.serve, allow_index=allow_index)
     bound = bind(config.serve)
-    server = make_server(make_application(serving, rules), stop_s=config.serve.stop_s)
+    app = make_application(serving, rules)
+    server = make_server(app, stop_s=config.serve.stop_s, on_stop=serving.stop)
     names = ", ".join(indexes.names()) or "no index yet"
     say(f"ragkit serves {names} at {address_of(bound)}; Ctrl-C ends it")
     with bound:

@@ -279,6 +279,13 @@ class ServeSettings:
         False,  # noqa: FBT003 -- a default
         "Tell OpenAI clients the sources as Open WebUI's own events, with the passages.",
     )
+    access_log: str = setting(
+        "", "File to which a line of JSON is appended for each request; `-`: standard error."
+    )
+    log_questions: bool = setting(
+        False,  # noqa: FBT003 -- a default
+        "Write the questions into the access log, too.",
+    )
     stop_s: float = setting(
         10.0, "Seconds that answers under way have to end when the server is stopped.", least=0
     )

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ragkit.errors import RagkitError
+from ragkit.serve.access_log import AccessLog
 from ragkit.serve.failures import json_reply, reply_to_failure
 from ragkit.serve.guard import Guard
 from ragkit.serve.index_jobs import IndexJobs
@@ -43,6 +44,7 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
         rules: What the guard lets through.
     """
     jobs, pictures = IndexJobs(), PagePictures(serving.indexes.config.load)
+    serving.at_stop(jobs.cancel_all)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -55,9 +57,9 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
 
     async def ready(_request: Request) -> Response:
         """That questions can be answered: every index that was named is there."""
-        if serving.indexes.missing():
-            told = {"status": "not ready", "reason": "an index that is to be served is not there"}
-            return json_reply(told, 503)
+        if serving.is_stopping or serving.indexes.missing():
+            why = "stopping" if serving.is_stopping else "an index that was named is not there"
+            return json_reply({"status": "not ready", "reason": why}, 503)
         return json_reply({"status": "ready"})
 
     own = own_operations(serving, jobs, pictures)
@@ -78,7 +80,11 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
         },
         lifespan=lifespan,
     )
-    return Guard(app, rules)
+    guarded = Guard(app, rules)
+    settings = serving.settings
+    if not settings.access_log:
+        return guarded
+    return AccessLog(guarded, settings.access_log, has_questions=settings.log_questions)
 
 
 def own_operations(

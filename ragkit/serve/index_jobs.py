@@ -187,10 +187,14 @@ class IndexJobs:
             job.announce()
             job.task.cancel()
 
-    async def close(self) -> None:
-        """Stop all, and wait for their ends."""
+    def cancel_all(self) -> None:
+        """Ask all to stop."""
         for job in self._jobs.values():
             self.cancel(job)
+
+    async def close(self) -> None:
+        """Stop all, and wait for their ends."""
+        self.cancel_all()
         tasks = [job.task for job in self._jobs.values() if job.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -67,7 +67,7 @@ class JobsAPI:
                 "Begin to bring an index up to date, or to make one.",
                 reply=JobReply,
                 body=JobBody,
-                statuses=(404, 409),
+                statuses=(404, 409, 503),
                 success=202,
             ),
             Operation("GET", "/jobs", self.list_jobs, "The jobs, newest first.", reply=JobsReply),
@@ -121,6 +121,8 @@ class JobsAPI:
         """Begin a job."""
         self._require_leave()
         asked = await read_body(request, JobBody)
+        if self._serving.is_stopping:
+            raise HTTPException(503, "the server is being stopped")
         name, place = self._serving.indexes.place_for(asked.index)
         folders = [folder_below(path, self._serving.settings.roots) for path in asked.folders]
         uploads = uploads_folder(name, place)

@@ -9,6 +9,7 @@ from ragkit.errors import InputError, RagkitError
 from ragkit.ingest.load.readers.pdfium import has_pdfium
 from ragkit.query.why_not import WhyNot
 from ragkit.records import Answer, copy_fields
+from ragkit.serve.access_log import note_question
 from ragkit.serve.bodies import query_text, read_body
 from ragkit.serve.failures import json_reply, told
 from ragkit.serve.operations import INDEX, Operation
@@ -167,6 +168,7 @@ class OwnAPI:
     async def search(self, request: Request) -> Response:
         """Find passages."""
         asked = await read_body(request, SearchBody)
+        note_question(asked.question)
         restrict = read_restriction(asked.restrict)
         values = {} if asked.mode is None else {"search.mode": asked.mode}
         async with self._serving.indexes.using(asked.index) as rag:
@@ -209,6 +211,7 @@ class OwnAPI:
     async def why_not(self, request: Request) -> Response:
         """Tell at which stage a passage was lost."""
         asked = await read_body(request, WhyNotBody)
+        note_question(asked.question)
         if not asked.path.strip():
             msg = "path names the document that should answer, and is empty"
             raise InputError(msg)

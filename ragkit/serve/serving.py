@@ -17,6 +17,7 @@ from ragkit.errors import IndexNotFoundError, InputError
 from ragkit.protocols import ChatEvent
 from ragkit.query.answer import AnswerEvent
 from ragkit.records import NO_FILTER, Filter
+from ragkit.serve.access_log import note_question
 from ragkit.serve.task_prompts import do_task
 
 if TYPE_CHECKING:
@@ -70,6 +71,19 @@ class Serving:
         self.indexes, self.settings = indexes, settings
         self.allow_index = allow_index
         self._asked = 0
+        self.is_stopping = False
+        self._at_stop: list[Callable[[], None]] = []
+
+    def at_stop(self, function: Callable[[], None]) -> None:
+        """Have a function called as soon as the server is to stop, before answers have ended."""
+        self._at_stop.append(function)
+
+    def stop(self) -> None:
+        """Tell all that the server is to stop: what would go on for long ends now."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            for function in self._at_stop:
+                function()
 
     def find_model(self, name: str) -> str:
         """The index that a chat client's model stands for.
@@ -111,6 +125,7 @@ class Serving:
 
         Closing the iterator stops the model. Errors come with the first event, as a rule.
         """
+        note_question(question.text)
         with self.slot():
             async with self.indexes.using(index) as rag:
                 here = rag.with_settings(question.settings) if question.settings else rag
