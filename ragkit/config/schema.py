@@ -279,6 +279,10 @@ class ServeSettings:
         False,  # noqa: FBT003 -- a default
         "Tell OpenAI clients the sources as Open WebUI's own events, with the passages.",
     )
+    pass_through: bool = setting(
+        False,  # noqa: FBT003 -- a default
+        "Show the Ollama server's models beside the indexes, and pass on what is asked of them.",
+    )
     access_log: str = setting(
         "", "File to which a line of JSON is appended for each request; `-`: standard error."
     )

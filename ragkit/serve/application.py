@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ragkit.errors import RagkitError
+from ragkit.models.ollama.relay import ModelRelay
 from ragkit.serve.access_log import AccessLog
 from ragkit.serve.failures import json_reply, reply_to_failure
 from ragkit.serve.guard import Guard
@@ -22,6 +23,7 @@ from ragkit.serve.openai_api import OpenAIAPI
 from ragkit.serve.openapi import OpenAPIDocument
 from ragkit.serve.own_api import OwnAPI
 from ragkit.serve.page_pictures import PagePictures
+from ragkit.serve.pass_through import PassThrough
 from ragkit.serve.passages_api import PassagesAPI
 from ragkit.serve.web_page import page_routes
 
@@ -32,27 +34,40 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ragkit.serve.guard import GuardRules
+    from ragkit.serve.index_watch import IndexWatch
     from ragkit.serve.operations import Operation
     from ragkit.serve.serving import Serving
 
 
-def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
+def make_application(
+    serving: Serving, rules: GuardRules, watch: IndexWatch | None = None
+) -> ASGIApp:
     """The application that serves indexes.
 
     Args:
         serving: What is served; closed with the application.
         rules: What the guard lets through.
+        watch: Keeps the indexes up to date meanwhile; None: nothing does.
     """
     jobs, pictures = IndexJobs(), PagePictures(serving.indexes.config.load)
     serving.at_stop(jobs.cancel_all)
+    config = serving.indexes.config
+    relay = ModelRelay(config.models) if config.serve.pass_through else None
+    others = PassThrough(serving.indexes, relay)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if watch is not None:
+            watch.start()
+            serving.at_stop(watch.stop)
         try:
             yield
         finally:
+            if watch is not None:
+                await watch.close()
             await jobs.close()
             await pictures.close()
+            await others.close()
             await serving.indexes.close()
 
     async def ready(_request: Request) -> Response:
@@ -68,8 +83,8 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
             Route("/health", health),
             Route("/ready", ready),
             *page_routes(),
-            *OllamaAPI(serving).routes(),
-            *OpenAIAPI(serving).routes(),
+            *OllamaAPI(serving, others).routes(),
+            *OpenAIAPI(serving, others).routes(),
             *(operation.route() for operation in own),
         ],
         exception_handlers={

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from starlette.exceptions import HTTPException
 
 from ragkit.async_pipeline import AsyncPipeline
+from ragkit.errors import IndexLockedError
 from ragkit.ingest.run import Progress
 from ragkit.records import IndexReport
 from ragkit.serve.failures import told
@@ -32,6 +33,9 @@ _KEPT = 50
 
 _TELL_S = 0.2
 """Progress is told no more often."""
+
+_LOCKED_S, _TRY_S = 120.0, 0.5
+"""For so long a job waits for another one that writes to its index, as `--watch` may."""
 
 _ALIVE_S = 15.0
 """After so long without news a stream says that it is there: proxies cut what is silent."""
@@ -208,7 +212,7 @@ async def _run(job: IndexJob, rag: AsyncPipeline, sources: Sequence[Path]) -> No
     """Do a job to its end, however it ends."""
     end: JobState = "failed"
     try:
-        job.report = await rag.index(*sources, on_progress=job.note)
+        job.report = await _indexed(job, rag, sources)
         end = "done"
     except asyncio.CancelledError:
         end = "cancelled"
@@ -218,6 +222,18 @@ async def _run(job: IndexJob, rag: AsyncPipeline, sources: Sequence[Path]) -> No
     finally:
         await asyncio.shield(rag.close())  # waits for the thread: the index is left in order
         job.end(end)
+
+
+async def _indexed(job: IndexJob, rag: AsyncPipeline, sources: Sequence[Path]) -> IndexReport:
+    """Bring the index up to date, after whoever writes to it now."""
+    deadline = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            return await rag.index(*sources, on_progress=job.note)
+        except IndexLockedError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_TRY_S)
 
 
 def _now() -> str:

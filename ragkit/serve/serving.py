@@ -149,16 +149,23 @@ class StreamedReply(Response):
     Args:
         pieces: What is sent.
         media_type: Its content type.
+        status: Of HTTP.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str) -> None:
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], media_type: str, status: int = 200
+    ) -> None:
         self._pieces = pieces
-        super().__init__(media_type=media_type)
+        super().__init__(status_code=status, media_type=media_type)
         del self.headers["content-length"]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the pieces as they come."""
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        start = {
+            "type": "http.response.start",
+            "status": self.status_code,
+            "headers": self.raw_headers,
+        }
         async with aclosing(self._pieces) as pieces:
             await send(start)
             async for piece in pieces:

@@ -397,3 +397,21 @@ def test_indexes_of_one_name_have_folders_of_their_own(data: Path, tmp_path: Pat
     assert elsewhere.parent == usual.parent
     assert elsewhere.name.startswith("notes-")
     assert elsewhere != uploads_folder("notes", tmp_path / "c/notes")
+
+
+def test_a_job_waits_for_another_process_that_writes(tmp_path: Path, data: Path) -> None:
+    folder = tmp_path / "a/indexes"
+    other = make_index(folder / "notes", FILES)
+    write_files(folder.parent / "notes-files", {"new.md": "The sauna costs six dollars a day."})
+    with open_server(folder) as url:
+        with other.store.writing("test") as writer:
+            begun = post(url, OWN + "/jobs", {"index": "notes"}).json()
+            time.sleep(0.3)
+            job = f"{url}{OWN}/jobs/{begun['id']}"
+            assert requests.get(job, timeout=5).json()["state"] == "running"
+            writer.commit()
+        last = server_sent(requests.get(job + "/events", timeout=60))[-1][1]
+    other.close()
+
+    assert (last["state"], last["report"]["added"]) == ("done", ["new.md"])
+    assert not data.exists()

@@ -14,12 +14,17 @@ from served import QUESTION, SlowChat, lines, make_index, post, server_sent, ser
 
 from ragkit import Answer, Config, from_json
 from ragkit.errors import ConfigError
+from ragkit.ingest.watch import WatchTimes
 from ragkit.pipeline import Pipeline
 from ragkit.serve.access_log import AccessLog
+from ragkit.serve.index_watch import IndexWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ragkit.records import IndexReport
+    from ragkit.serve.registry import IndexRegistry
 
 OWN = "/ragkit/v1"
 TOKEN = "a-token-of-some-length"  # noqa: S105 -- of this test
@@ -159,3 +164,44 @@ def test_one_embedded_model_serves_all_indexes() -> None:
     one, other = stored_embedder(record, settings), stored_embedder(record, settings)
 
     assert one is other
+
+
+def test_indexes_follow_their_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "a/indexes"
+    make_index(folder / "library").close()
+    files = folder.parent / "library-files"
+    said: list[str] = []
+    reports: list[tuple[str, IndexReport]] = []
+    times = WatchTimes(quiet=0.1, longest=1.0, poll=0.5)
+
+    def watch(indexes: IndexRegistry) -> IndexWatch:
+        def note(name: str, report: IndexReport) -> None:
+            reports.append((name, report))
+
+        return IndexWatch(indexes, said.append, note, times=times)
+
+    def paths(url: str) -> set[str]:
+        body = {"question": "dollars a day", "index": "library"}
+        return {hit["path"] for hit in post(url, OWN + "/search", body).json()["hits"]}
+
+    with serving(folder, watch=watch, models__embedder="none") as url:
+        until(lambda: len(reports) > 0)
+        write_files(files, {"new.md": "Parking costs two dollars a day."})
+        until(lambda: "new.md" in paths(url))
+        (files / "new.md").unlink()
+        until(lambda: "new.md" not in paths(url))
+
+    assert ("library", ("new.md",)) in [(name, report.added) for name, report in reports]
+    assert not any(thread.name == "watch library" for thread in threading.enumerate())
+
+
+def test_an_index_that_cannot_be_watched_does_not_stop_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "a/indexes"
+    make_index(folder / "library").close()
+    write_files(folder / "bad", {"catalog.db": b"this is no database" * 100})
+    said: list[str] = []
+    with serving(folder, watch=lambda indexes: IndexWatch(indexes, said.append)) as url:
+        for _ in range(3):
+            body = {"question": QUESTION, "index": "library"}
+            assert post(url, OWN + "/search", body).status_code == 200
+        assert requests.get(url + "/health", timeout=5).status_code == 200
