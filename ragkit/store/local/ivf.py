@@ -41,7 +41,7 @@ TURNS = 6  # of k-means; more changed nothing that was measured
 TURNED_ROWS = 256  # rows rotated at a time: they stay in the processor's cache
 # Rows compared at a time. BLAS wakes its threads for each product, and on a busy machine they wait
 # for one another: blocks of 512 rows took four times as much of the processor.
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 2048
 RUN = 16  # rows of the sample that stand side by side
 ASKED = 256  # rows that ask for their neighbours, to find how many lists to scan
 NEIGHBOURS = 10
