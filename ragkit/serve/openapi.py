@@ -127,8 +127,7 @@ def _responses(operation: Operation, book: SchemaBook) -> dict[str, Any]:
         content[JSON] = {"schema": book.of(operation.reply)}
     if operation.events:
         named = {name: book.of(kind) for name, kind in operation.events.items()}
-        events = {"type": "string", "description": "Rows of `event: NAME` and `data: JSON`."}
-        content[SSE] = {"schema": events, "x-events": named}
+        content[SSE] = {"schema": _event_schema(list(named)), "x-events": named}
     if operation.other:
         content[operation.other] = {}
     told: dict[str, Any] = {
@@ -140,6 +139,18 @@ def _responses(operation: Operation, book: SchemaBook) -> dict[str, Any]:
         says = _ALWAYS.get(status) or _SOMETIMES[status]
         told[str(status)] = {"description": says, "content": failure}
     return told
+
+
+def _event_schema(names: list[str]) -> Schema:
+    """One event of a stream; ``x-events`` has what the JSON in ``data`` is, by its name."""
+    return {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string", "enum": names},
+            "data": {"type": "string", "contentMediaType": "application/json"},
+        },
+        "required": ["event", "data"],
+    }
 
 
 def _has_body(operation: Operation) -> bool:
