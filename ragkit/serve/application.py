@@ -12,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ragkit.errors import RagkitError
-from ragkit.models.ollama.relay import ModelRelay
 from ragkit.serve.access_log import AccessLog
 from ragkit.serve.failures import json_reply, reply_to_failure
 from ragkit.serve.guard import Guard
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from ragkit.models.ollama.relay import ModelRelay
     from ragkit.serve.guard import GuardRules
     from ragkit.serve.index_watch import IndexWatch
     from ragkit.serve.operations import Operation
@@ -51,9 +51,7 @@ def make_application(
     """
     jobs, pictures = IndexJobs(), PagePictures(serving.indexes.config.load)
     serving.at_stop(jobs.cancel_all)
-    config = serving.indexes.config
-    relay = ModelRelay(config.models) if config.serve.pass_through else None
-    others = PassThrough(serving.indexes, relay)
+    others = PassThrough(serving.indexes, _relay(serving))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -108,6 +106,15 @@ def own_operations(
     """All that is done below ``/ragkit/v1``, its description among it."""
     interfaces = (OwnAPI(serving), PassagesAPI(serving, pictures), JobsAPI(serving, jobs))
     return OpenAPIDocument([o for each in interfaces for o in each.operations()]).operations
+
+
+def _relay(serving: Serving) -> ModelRelay | None:
+    config = serving.indexes.config
+    if not config.serve.pass_through:
+        return None
+    from ragkit.models.ollama.relay import ModelRelay  # with requests
+
+    return ModelRelay(config.models)
 
 
 async def nobody_reads(_request: Request, _exc: Exception) -> Response:

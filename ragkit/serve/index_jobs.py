@@ -14,8 +14,7 @@ from starlette.exceptions import HTTPException
 
 from ragkit.async_pipeline import AsyncPipeline
 from ragkit.errors import IndexLockedError
-from ragkit.ingest.run import Progress
-from ragkit.records import IndexReport
+from ragkit.records import IndexReport, copy_fields
 from ragkit.serve.failures import told
 from ragkit.serve.own_replies import ToldError
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
+    from ragkit.ingest.run import Progress
     from ragkit.pipeline import Pipeline
 
 JobState: TypeAlias = Literal["running", "cancelling", "done", "failed", "cancelled"]
@@ -42,6 +42,24 @@ _ALIVE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressReply:
+    """How far a job is, as `ragkit.ingest.run.Progress` has it."""
+
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    texts_embedded: int
+    path: str
+    texts_waiting: int
+    texts_read: int
+    texts_reused: int
+    makes_vectors: bool
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class JobReply:
     """A job that brings an index up to date.
 
@@ -55,7 +73,7 @@ class JobReply:
     state: JobState
     started_at: str
     finished_at: str | None = None
-    progress: Progress | None = None
+    progress: ProgressReply | None = None
     report: IndexReport | None = None
     error: ToldError | None = None
 
@@ -108,6 +126,7 @@ class IndexJob:
 
     def reply(self) -> JobReply:
         """As it is now."""
+        progress = self.progress
         return JobReply(
             self.id,
             self.index,
@@ -115,7 +134,7 @@ class IndexJob:
             self.state,
             self.started_at,
             self.finished_at or None,
-            self.progress,
+            None if progress is None else copy_fields(progress, ProgressReply),
             self.report,
             self.error,
         )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from ragkit.errors import InputError
-from ragkit.ingest.update import indexed_sources
 from ragkit.serve.bodies import query_flag, read_body
 from ragkit.serve.client_names import checked_file_name, folder_below
 from ragkit.serve.failures import json_reply
@@ -120,6 +119,8 @@ class JobsAPI:
     async def start_job(self, request: Request) -> Response:
         """Begin a job."""
         self._require_leave()
+        from ragkit.ingest.update import indexed_sources  # most servers only read
+
         asked = await read_body(request, JobBody)
         if self._serving.is_stopping:
             raise HTTPException(503, "the server is being stopped")

@@ -6,7 +6,6 @@ import base64
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from starlette.routing import Route
 
 from ragkit.errors import InputError, RagkitError
@@ -149,4 +148,4 @@ def _other_card(model: dict[str, Any]) -> dict[str, Any]:
 def _encoded(row: Vectors, form: str) -> Any:  # noqa: ANN401 -- a list or a text
     if form == "float":
         return row.tolist()
-    return base64.b64encode(row.astype(np.dtype("<f4")).tobytes()).decode()
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

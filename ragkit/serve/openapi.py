@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ragkit._version import __version__
@@ -65,7 +66,11 @@ class OpenAPIDocument:
             "GET", "/openapi.json", self.show, "This description.", reply=dict[str, Any]
         )
         self.operations = [*operations, shown]
-        self.content = describe(self.operations)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The description, made when it is first asked for."""
+        return describe(self.operations)
 
     async def show(self, _request: Request) -> Response:
         """The description."""

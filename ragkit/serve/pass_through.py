@@ -10,7 +10,6 @@ import orjson
 
 from ragkit.async_pipeline import CallThreads, streamed
 from ragkit.errors import IndexNotFoundError
-from ragkit.models.ollama.relay import ModelRelay, RelayedHead
 from ragkit.serve.serving import StreamedReply
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from ragkit.models.ollama.relay import ModelRelay, RelayedHead
     from ragkit.serve.registry import IndexRegistry
     from ragkit.serve.serving import Handler
 
@@ -77,7 +77,7 @@ class PassThrough:
     async def _handed_on(self, relay: ModelRelay, path: str, body: bytes) -> Response:
         parts = streamed(self._threads, partial(relay.pass_on, path, body))
         head = await anext(parts)
-        if not isinstance(head, RelayedHead):
+        if isinstance(head, bytes):
             msg = "a relay gives the head first"
             raise TypeError(msg)
         return StreamedReply(_pieces(parts), head.media_type, head.status)
