@@ -20,6 +20,7 @@ from ragkit.errors import (
     InputError,
     ModelError,
     ModelNotFoundError,
+    shown_value,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,26 @@ NONE = "none"  # as an embedder: an index that is searched by words alone
 _NO_CHAT = ("", "none")
 _ABSENT = "chat_server_absent"
 """The note of an index that its asker was told that no server answers there."""
+
+
+def _require_model(role: str, model: object) -> None:
+    """Refuse what is given for a model and is none.
+
+    Raises:
+        InputError: It is a name or a class, or lacks the method of its role.
+    """
+    method = {"embedder": "embed_documents", "chat": "chat", "reranker": "rerank"}[role]
+    if isinstance(model, str):
+        msg = f"{role} is a model itself, not the text {model!r}"
+        if role != "reranker":
+            msg += f": a model is named in the settings, as Config(models={{'{role}': {model!r}}})"
+    elif isinstance(model, type):
+        msg = f"{role} is an object, not its class {model.__name__}: write {model.__name__}()"
+    elif model is not None and not hasattr(model, method):
+        msg = f"{role} has no method {method}(): {shown_value(model)}"
+    else:
+        return
+    raise InputError(msg)
 
 
 class Models:
@@ -66,13 +87,8 @@ class Models:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
     ) -> None:
-        for name, model in {"embedder": embedder, "chat": chat}.items():
-            if isinstance(model, str):
-                msg = (
-                    f"{name} is a model itself, not the text {model!r}: a model is named in the "
-                    f"settings, as Config(models={{'{name}': {model!r}}})"
-                )
-                raise InputError(msg)
+        for role, model in {"embedder": embedder, "chat": chat, "reranker": reranker}.items():
+            _require_model(role, model)
         self.settings = settings
         self.given_embedder = embedder
         self.given_reranker = reranker
