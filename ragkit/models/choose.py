@@ -73,7 +73,8 @@ def _require_model(role: str, model: object) -> None:
     elif isinstance(model, type):
         msg = f"{role} is an object, not its class {model.__name__}: write {model.__name__}()"
     elif model is not None and (missing := _missing(model, _PARTS[role])):
-        msg = f"{role} lacks {', '.join(missing)} ({shown_value(model)}); docs/models.md has one"
+        kind = {"embedder": "Embedder", "chat": "ChatModel", "reranker": "Reranker"}[role]
+        msg = f"{role} lacks {', '.join(missing)}, as a ragkit.{kind} has: {shown_value(model)}"
     else:
         return
     raise InputError(msg)
