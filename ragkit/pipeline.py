@@ -75,7 +75,8 @@ class Pipeline:
             rag.index("corpora/handbook")
             print(rag.ask("How long is the notice period?").text)
 
-    An index's folder is made by the first `index`. Models are loaded when they are first needed.
+    An index's folder is made by the first `index` or `add`; until then what reads it raises an
+    `IndexNotFoundError`. Models are loaded when they are first needed.
 
     Args:
         path: The index folder; not needed with a `store`.
