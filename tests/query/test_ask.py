@@ -156,7 +156,7 @@ class Cutting(Backwards):
         self.kept = kept
 
     def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
-        return [hits[place] for place in self.kept]
+        return [hits[place] for place in self.kept if question]
 
 
 def test_hits_that_a_reranker_leaves_out_follow_and_none_may_come_twice(tmp_path: Path) -> None:
