@@ -71,6 +71,7 @@ def serving(
     chat: ChatModel | None = None,
     embedder: Embedder | None = None,
     token: str = "",
+    mcp: bool = False,
     **values: Any,
 ) -> Iterator[str]:
     """A server of the indexes in a folder; gives its address.
@@ -81,6 +82,7 @@ def serving(
         chat: Answers; None: extractive.
         embedder: Of the indexes.
         token: That requests must carry.
+        mcp: Whether clients of MCP are served.
         values: Settings, with ``__`` for the dot.
     """
     dotted = {name.replace("__", "."): value for name, value in values.items()}
@@ -94,7 +96,8 @@ def serving(
         make=lambda place, settings: Pipeline(place, settings, chat=chat, embedder=embedder),
     )
     rules = guard_rules(config.serve, token)
-    server = make_server(make_application(Serving(registry, config.serve), rules), stop_s=1)
+    app = make_application(Serving(registry, config.serve), rules, mcp=mcp)
+    server = make_server(app, stop_s=1)
     bound = bind(config.serve)
     thread = threading.Thread(target=lambda: server.run(sockets=[bound]), daemon=True)
     with bound:

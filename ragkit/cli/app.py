@@ -52,6 +52,7 @@ GROUPS = {
         "ask": "ask",
         "chat": "chat",
         "serve": "serve",
+        "mcp": "mcp",
         "search": "search",
         "verify": "verify",
         "list": "inspect",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ragkit.cli.mcp import need_mcp
 from ragkit.cli.options import Chat, Settings, complete_index, configured
 from ragkit.cli.output import say
 from ragkit.errors import ConfigError
@@ -35,6 +36,9 @@ def serve(
         str | None,
         typer.Option(metavar="FILE", help="A file with the token that requests must carry."),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Serve clients of MCP as well, at /mcp.")
+    ] = False,
     chat: Chat = None,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -46,6 +50,8 @@ def serve(
     if not (find_spec("starlette") and find_spec("uvicorn")):
         msg = f"`ragkit serve` needs the extra `serve`; try: {install_command('serve')}"
         raise ConfigError(msg)
+    if mcp:
+        need_mcp()
     config, _ = configured(
         settings,
         serve__host=host,
@@ -62,7 +68,7 @@ def serve(
     indexes = IndexRegistry(config, index, threads=config.serve.max_asks + _OTHER_THREADS)
     serving = Serving(indexes, config.serve)
     bound = bind(config.serve)
-    server = make_server(make_application(serving, rules), stop_s=config.serve.stop_s)
+    server = make_server(make_application(serving, rules, mcp=mcp), stop_s=config.serve.stop_s)
     names = ", ".join(indexes.names()) or "no index yet"
     say(f"ragkit serves {names} at {address_of(bound)}; Ctrl-C ends it")
     with bound:

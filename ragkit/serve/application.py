@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -25,21 +25,27 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from ragkit.serve.guard import GuardRules
+    from ragkit.serve.mcp_server import McpRoute
     from ragkit.serve.serving import Serving
 
 
-def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
+def make_application(serving: Serving, rules: GuardRules, *, mcp: bool = False) -> ASGIApp:
     """The application that serves indexes.
 
     Args:
         serving: What is served; closed with the application.
         rules: What the guard lets through.
+        mcp: Whether clients of MCP are served too; needs the extra ``mcp``.
     """
+    mcp_route = _mcp_route(serving) if mcp else None
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
-            yield
+            async with AsyncExitStack() as running:
+                if mcp_route:
+                    await running.enter_async_context(mcp_route.running())
+                yield
         finally:
             await serving.indexes.close()
 
@@ -50,6 +56,7 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
             *OllamaAPI(serving).routes(),
             *OpenAIAPI(serving).routes(),
             *OwnAPI(serving).routes(),
+            *([mcp_route.route()] if mcp_route else ()),
         ],
         exception_handlers={
             HTTPException: reply_to_failure,
@@ -59,6 +66,12 @@ def make_application(serving: Serving, rules: GuardRules) -> ASGIApp:
         lifespan=lifespan,
     )
     return Guard(app, rules)
+
+
+def _mcp_route(serving: Serving) -> McpRoute:
+    from ragkit.serve.mcp_server import McpRoute  # the SDK takes most of a second to load
+
+    return McpRoute(serving)
 
 
 async def health(_request: Request) -> Response:

@@ -29,6 +29,9 @@ OPEN_PATHS = ("/health",)
 """What tells nothing and needs no token."""
 
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+_SENT_HEADERS = (
+    "authorization, content-type, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name"
+)
 _COMMAND_LINE = ("curl/", "Wget/")
 _LOOPBACK_NAMES = ("localhost",)
 _CSP = (
@@ -270,7 +273,7 @@ def _preflight() -> Response:
         status_code=204,
         headers={
             "access-control-allow-methods": "GET, HEAD, POST",
-            "access-control-allow-headers": "authorization, content-type",
+            "access-control-allow-headers": _SENT_HEADERS,
             "access-control-max-age": "600",
         },
     )
