@@ -39,6 +39,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.FormatVersionError: 12,
     errors.StorageFullError: 1,
     errors.UnsupportedByStoreError: 1,
+    errors.ServerError: 1,
     errors.CitationError: 1,
     errors.FilterError: 2,
 }
