@@ -72,6 +72,7 @@ def serving(
     chat: ChatModel | None = None,
     embedder: Embedder | None = None,
     token: str = "",
+    mcp: bool = False,
     allow_index: bool = False,
     watch: Callable[[IndexRegistry], IndexWatch] | None = None,
     **values: Any,
@@ -84,6 +85,7 @@ def serving(
         chat: Answers; None: extractive.
         embedder: Of the indexes.
         token: That requests must carry.
+        mcp: Whether clients of MCP are served.
         allow_index: Whether clients may index.
         watch: Makes what keeps the indexes up to date.
         values: Settings, with ``__`` for the dot.
@@ -100,7 +102,7 @@ def serving(
     )
     served = Serving(registry, config.serve, allow_index=allow_index)
     rules = guard_rules(config.serve, token)
-    app = make_application(served, rules, watch(registry) if watch else None)
+    app = make_application(served, rules, watch(registry) if watch else None, mcp=mcp)
     server = make_server(app, stop_s=config.serve.stop_s, on_stop=served.stop)
     bound = bind(config.serve)
     thread = threading.Thread(target=lambda: server.run(sockets=[bound]), daemon=True)

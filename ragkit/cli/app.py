@@ -53,6 +53,7 @@ GROUPS = {
         "ask": "ask",
         "chat": "chat",
         "serve": "serve",
+        "mcp": "mcp",
         "search": "search",
         "verify": "verify",
         "list": "inspect",

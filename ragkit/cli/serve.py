@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ragkit.cli.mcp import need_mcp
 from ragkit.cli.options import Chat, Settings, complete_index, configured
 from ragkit.cli.output import say
 from ragkit.errors import ConfigError
@@ -40,6 +41,9 @@ def serve(
         str | None,
         typer.Option(metavar="FILE", help="A file with the token that requests must carry."),
     ] = None,
+    mcp: Annotated[
+        bool, typer.Option("--mcp", help="Serve clients of MCP as well, at /mcp.")
+    ] = False,
     allow_index: Annotated[
         bool,
         typer.Option(
@@ -70,6 +74,8 @@ def serve(
     if not (find_spec("starlette") and find_spec("uvicorn")):
         msg = f"`ragkit serve` needs the extra `serve`; try: {install_command('serve')}"
         raise ConfigError(msg)
+    if mcp:
+        need_mcp()
     config, _ = configured(
         settings,
         serve__host=host,
@@ -87,7 +93,7 @@ def serve(
     indexes = IndexRegistry(config, index, threads=config.serve.max_asks + _OTHER_THREADS)
     serving = Serving(indexes, config.serve, allow_index=allow_index)
     bound = bind(config.serve)
-    app = make_application(serving, rules, _watch(indexes) if watch else None)
+    app = make_application(serving, rules, _watch(indexes) if watch else None, mcp=mcp)
     server = make_server(app, stop_s=config.serve.stop_s, on_stop=serving.stop)
     names = ", ".join(indexes.names()) or "no index yet"
     say(f"ragkit serves {names} at {address_of(bound)}; Ctrl-C ends it")

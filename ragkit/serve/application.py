@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from ragkit.models.ollama.relay import ModelRelay
     from ragkit.serve.guard import GuardRules
     from ragkit.serve.index_watch import IndexWatch
+    from ragkit.serve.mcp_server import McpRoute
     from ragkit.serve.operations import Operation
     from ragkit.serve.serving import Serving
 
 
 def make_application(
-    serving: Serving, rules: GuardRules, watch: IndexWatch | None = None
+    serving: Serving, rules: GuardRules, watch: IndexWatch | None = None, *, mcp: bool = False
 ) -> ASGIApp:
     """The application that serves indexes.
 
@@ -48,10 +49,12 @@ def make_application(
         serving: What is served; closed with the application.
         rules: What the guard lets through.
         watch: Keeps the indexes up to date meanwhile; None: nothing does.
+        mcp: Whether clients of MCP are served too; needs the extra ``mcp``.
     """
     jobs, pictures = IndexJobs(), PagePictures(serving.indexes.config.load)
     serving.at_stop(jobs.cancel_all)
     others = PassThrough(serving.indexes, _relay(serving))
+    mcp_route = _mcp_route(serving) if mcp else None
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -59,7 +62,10 @@ def make_application(
             watch.start()
             serving.at_stop(watch.stop)
         try:
-            yield
+            async with AsyncExitStack() as running:
+                if mcp_route:
+                    await running.enter_async_context(mcp_route.running())
+                yield
         finally:
             if watch is not None:
                 await watch.close()
@@ -84,6 +90,7 @@ def make_application(
             *OllamaAPI(serving, others).routes(),
             *OpenAIAPI(serving, others).routes(),
             *(operation.route() for operation in own),
+            *([mcp_route.route()] if mcp_route else ()),
         ],
         exception_handlers={
             HTTPException: reply_to_failure,
@@ -120,6 +127,12 @@ def _relay(serving: Serving) -> ModelRelay | None:
 async def nobody_reads(_request: Request, _exc: Exception) -> Response:
     """What ends a request whose client has gone."""
     return Response(status_code=400)
+
+
+def _mcp_route(serving: Serving) -> McpRoute:
+    from ragkit.serve.mcp_server import McpRoute  # the SDK takes most of a second to load
+
+    return McpRoute(serving)
 
 
 async def health(_request: Request) -> Response:

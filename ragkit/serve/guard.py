@@ -40,7 +40,7 @@ _CSP = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 _ALLOWED_HEADERS = (
-    "authorization, content-type, mcp-session-id, mcp-protocol-version, last-event-id"
+    "authorization, content-type, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name"
 )
 _HEADERS = {
     "content-security-policy": _CSP,
