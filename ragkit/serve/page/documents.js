@@ -48,7 +48,7 @@ export class DocumentsDialog {
     const adds = this.page.info.allow_index ? intake(this.page, (told) => this.changed(told)) : null;
     this.body.replaceChildren(...[adds,
       element("p", { class: "quiet" }, t("documentsCount", { documents: count(documents.length), others: count(others.length) })),
-      element("p", {}, button("unsupported", t("whyNot"), () => this.why())),
+      element("p", {}, button("why", t("whyNot"), () => this.why())),
       element("label", { class: "field" }, element("span", {}, t("filter")), filter), rows].filter(Boolean));
     show(AT_ONCE);
     filter.focus();

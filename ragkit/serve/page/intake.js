@@ -10,11 +10,11 @@ const RUNNING = ["running", "cancelling"];
 /** The part of the documents' dialog that adds to an index; `done` is called when a job is over. */
 export function intake(page, done) {
   const told = element("div", { class: "intake-told" });
-  const files = element("input", { type: "file", multiple: true, id: "intake-files" });
+  const files = element("input", { type: "file", multiple: true, id: "intake-files", hidden: true });
   const add = (chosen) => send(page.index, [...chosen], told, done);
   files.addEventListener("change", () => add(files.files));
   const drop = element("div", { class: "drop" },
-    element("label", { for: "intake-files" }, t("addFiles")), files,
+    button("add", t("addFiles"), () => files.click()), files,
     element("p", { class: "quiet" }, t("dropHere")));
   drop.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -33,7 +33,7 @@ export function intake(page, done) {
 function folderForm(page, told, done) {
   const roots = page.info.roots || [];
   if (!roots.length) return null;
-  const folder = element("input", { required: true, autocomplete: "off", value: roots[0], list: "intake-roots" });
+  const folder = element("input", { type: "text", required: true, autocomplete: "off", value: roots[0], list: "intake-roots" });
   const start = (event) => {
     event.preventDefault();
     attempt(told, () => run(page.index, [folder.value], told, done));

@@ -203,7 +203,7 @@ function footer(answer, raw, whyNot) {
       button("download", t("saveMarkdown"), () => download(`${name}.md`, "text/markdown", answerAsMarkdown(answer))),
       button("download", t("saveJson"), () => download(`${name}.json`, "application/json", raw),
         { title: t("saveHint") }),
-      whyNot ? button("unsupported", t("whyNot"), () => whyNot(answer.searched || answer.question)) : null));
+      whyNot ? button("why", t("whyNot"), () => whyNot(answer.searched || answer.question)) : null));
 }
 
 /** What a screen reader says of an answer: its words once, and how it stands. */

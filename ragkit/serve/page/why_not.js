@@ -16,9 +16,9 @@ export class WhyNotDialog {
 
   /** Ask about a question of the conversation, or one that is typed. */
   async open(question = "") {
-    const asked = element("input", { required: true, maxlength: 20000, value: question });
-    const path = element("input", { required: true, list: "why-not-names", autocomplete: "off" });
-    const words = element("input", { autocomplete: "off" });
+    const asked = element("input", { type: "text", required: true, maxlength: 20000, value: question });
+    const path = element("input", { type: "text", required: true, list: "why-not-names", autocomplete: "off" });
+    const words = element("input", { type: "text", autocomplete: "off" });
     const told = element("div", { class: "why-told", role: "status" });
     const names = element("datalist", { id: "why-not-names" });
     const send = (event) => {
