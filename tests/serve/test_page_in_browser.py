@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fixed_chat import FixedChat
+from make_files import drawn_pdf, line
 from packages import need
 from served import QUESTION, SlowChat, make_index, serving
 
@@ -86,10 +87,15 @@ class Browsing:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def indexes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page") / "indexes"
     make_index(folder / "library", FILES).close()
-    with serving(folder, chat=FixedChat(SAID)) as address:
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(indexes: Path) -> Iterator[str]:
+    with serving(indexes, chat=FixedChat(SAID)) as address:
         yield address
 
 
@@ -155,6 +161,68 @@ def test_an_answer_is_marked_by_what_shows_it_and_runs_nothing(
     at.page.wait_for_selector(".paper")
     assert EVIL in at.page.inner_text("#passage-body")
     at.check()
+
+
+def test_a_cited_page_of_a_pdf_is_shown_with_its_words_marked(
+    browse: Callable[..., Browsing], tmp_path: Path
+) -> None:
+    """The picture of the page is yellow where the words stand, and nowhere else."""
+    pdf = drawn_pdf(line(72, 700, "The fee is five dollars a day."), line(72, 300, "No more."))
+    make_index(tmp_path / "a/indexes/library", {"fees.pdf": pdf}).close()
+    with serving(
+        tmp_path / "a/indexes", chat=FixedChat("The fee is five dollars a day [1].")
+    ) as url:
+        at = browse(url)
+        at.ask()
+        at.page.click("a.cite >> nth=0")
+        at.page.wait_for_selector(".page-sheet rect", state="attached")
+        at.page.wait_for_function("document.querySelector('.page-sheet img').complete")
+        sheet = at.page.locator(".page-sheet").bounding_box()
+        picture = pixels(at.page, sheet)
+        marked = (picture[..., 0] > 200) & (picture[..., 2] < 180) & (picture[..., 1] > 150)
+        rows = marked.any(axis=1).nonzero()[0] / sheet["height"]
+        columns = marked.any(axis=0).nonzero()[0] / sheet["width"]
+
+        # the words stand 700 of 842 points from below, and 72 of 595 from the left
+        assert 0.15 < rows.min() < rows.max() < 0.18
+        assert 0.115 < columns.min() < 0.13
+        at.page.click("#passage-view")
+        assert at.page.inner_text("#place").endswith("\nThe fee is five dollars a day")
+        at.check()
+
+
+def test_why_a_document_is_not_there_is_told(url: str, browse: Callable[..., Browsing]) -> None:
+    at = browse(url)
+    at.ask()
+    at.page.click("text=Why is my document not here?")
+    at.page.fill("#why-not input >> nth=1", "empty.txt")
+    at.page.keyboard.press("Enter")
+    at.page.wait_for_selector(".why-stage")
+    assert at.page.inner_text(".why-stage").strip() == "It holds no text."
+    at.check()
+
+
+def test_a_file_is_added_and_answers(browse: Callable[..., Browsing], tmp_path: Path) -> None:
+    make_index(tmp_path / "a/indexes/library").close()
+    new = {"name": "new.md", "mimeType": "text/plain", "buffer": b"# New\n\nThe pool fee is two.\n"}
+    with serving(tmp_path / "a/indexes", allow_index=True) as url:
+        at = browse(url)
+        at.page.click("#open-documents")
+        at.page.set_input_files("#intake-files", [new])
+        at.page.wait_for_selector(".intake-told .notice")
+        assert "1 added" in at.page.inner_text(".intake-told")
+        at.page.wait_for_selector("#documents button:has-text('new.md')")
+        at.page.keyboard.press("Escape")
+        at.ask("What is the pool fee?")
+        assert "The pool fee is two." in at.page.inner_text("#turns")
+        at.check()
+
+
+def test_nobody_adds_where_it_is_not_allowed(url: str, browse: Callable[..., Browsing]) -> None:
+    at = browse(url)
+    at.page.click("#open-documents")
+    at.page.wait_for_selector("#documents .row-head")
+    assert at.page.locator(".intake").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -262,28 +330,36 @@ def test_a_phone_needs_no_scrolling_sideways(
     ("scheme", "locale", "width"), [("light", "en-US", 1200), ("dark", "zh-CN", 360)]
 )
 def test_axe_finds_nothing_in_the_way_of_anyone(
-    url: str, browse: Callable[..., Browsing], scheme: str, locale: str, width: int
+    indexes: Path, browse: Callable[..., Browsing], scheme: str, locale: str, width: int
 ) -> None:
-    at = browse(url, color_scheme=scheme, locale=locale, width=width)
-    at.page.evaluate(AXE.read_text("utf-8"))
+    roots = (str(indexes),)
+    with serving(indexes, chat=FixedChat(SAID), allow_index=True, serve__roots=roots) as url:
+        at = browse(url, color_scheme=scheme, locale=locale, width=width)
+        at.page.evaluate(AXE.read_text("utf-8"))
 
-    def faults() -> list[tuple[str, str]]:
-        at.page.wait_for_timeout(300)
-        found = at.page.evaluate("() => axe.run()")["violations"]
-        return [(v["id"], v["nodes"][0]["target"]) for v in found]
+        def faults() -> list[tuple[str, str]]:
+            at.page.wait_for_timeout(300)
+            found = at.page.evaluate("() => axe.run()")["violations"]
+            return [(v["id"], v["nodes"][0]["target"]) for v in found]
 
-    assert faults() == []
-    at.ask()
-    assert faults() == []
-    at.page.click("a.cite >> nth=0")
-    at.page.wait_for_selector("#place")
-    assert faults() == []
-    at.page.keyboard.press("Escape")
-    for name in ("documents", "history", "settings"):
-        at.page.click(f"#open-{name}")
-        at.page.wait_for_selector(f"#{name}[open]")
-        assert (name, faults()) == (name, [])
+        assert faults() == []
+        at.ask()
+        assert faults() == []
+        at.page.click("a.cite >> nth=0")
+        at.page.wait_for_selector("#place")
+        assert faults() == []
         at.page.keyboard.press("Escape")
+        opened = {
+            "why-not": ".after button >> nth=2",
+            "documents": "#open-documents",
+            "history": "#open-history",
+            "settings": "#open-settings",
+        }
+        for name, opener in opened.items():
+            at.page.click(opener)
+            at.page.wait_for_selector(f"#{name}[open]")
+            assert (name, faults()) == (name, [])
+            at.page.keyboard.press("Escape")
 
 
 def test_documents_have_their_state(url: str, browse: Callable[..., Browsing]) -> None:
