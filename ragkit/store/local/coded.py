@@ -247,9 +247,9 @@ class _Group:
         The fewer rows may be found, the further from the question the nearest of them are, and
         the more lists hold them; and the less it costs to scan a list.
         """
-        similarity = self._scan.similarity(query)
-        similarity[self._always] = np.inf
+        nearness = self._scan.nearness(query)
+        nearness[self._always] = np.inf
         found = max(1, int.from_bytes(bits.tobytes()).bit_count())
         probes = self._probes * max(1.0, self._rows / found) ** 0.5
-        count = min(len(similarity), math.ceil(probes) + len(self._always))
-        return np.argsort(-similarity)[:count]
+        count = min(len(nearness), math.ceil(probes) + len(self._always))
+        return np.argsort(-nearness)[:count]

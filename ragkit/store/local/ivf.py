@@ -1,7 +1,7 @@
 """The inverted lists of a full segment: what lets a search scan a part of its codes.
 
 The rows are parted by their nearest of a few hundred centres, and a search scans the lists whose
-centres are most similar to the question. How many of them that takes is measured on the segment's
+centres are nearest to the question. How many of them that takes is measured on the segment's
 own rows when the lists are made. They are derived: without them all codes are scanned.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from ragkit.store.local.files import open_for_reading, read_at
 from ragkit.store.local.rotation import ROTATION, rotated
-from ragkit.store.local.scan import CodeEncoder, code_bytes
+from ragkit.store.local.scan import CodeEncoder, code_bytes, half_squares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +206,7 @@ def build(read: Callable[[int, int], Rows], rows: int, lists: int) -> InvertedLi
 
     for first in range(0, rows, BLOCK_ROWS):
         part(first)
-    probes = _probes(asked @ centres.T, members[neighbours.rows])
+    probes = _probes(asked @ centres.T - half_squares(centres), members[neighbours.rows])
     order = np.argsort(members, kind="stable")
     return InvertedLists(centres.astype("<f2"), members, codes[order], probes, ROTATION)
 
@@ -254,19 +254,18 @@ def _centres(sample: Vectors, lists: int) -> Vectors:
 
 def _nearest(rows: Vectors, centres: Vectors) -> Members:
     """The list of each row, uint8."""
-    half = 0.5 * np.einsum("ij,ij->i", centres, centres)
-    members: Members = np.argmax(rows @ centres.T - half, axis=1).astype(np.uint8)
+    members: Members = np.argmax(rows @ centres.T - half_squares(centres), axis=1).astype(np.uint8)
     return members
 
 
-def _probes(similarity: Vectors, members: Members) -> int:
+def _probes(nearness: Vectors, members: Members) -> int:
     """How many lists to scan so that they hold `COVERED` of the neighbours.
 
     Args:
-        similarity: Of those who ask to the centres, shape (asked, lists).
+        nearness: Of the centres to those who ask, shape (asked, lists).
         members: The lists of each one's neighbours, shape (asked, neighbours).
     """
-    place = np.argsort(np.argsort(-similarity, axis=1), axis=1)
+    place = np.argsort(np.argsort(-nearness, axis=1), axis=1)
     needed = np.take_along_axis(place, members.astype(np.int64), axis=1)
     return int(np.quantile(needed, COVERED, method="higher")) + 1
 

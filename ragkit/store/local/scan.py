@@ -117,6 +117,7 @@ class CodeScan:
         self._centres.add(np.ascontiguousarray(centres, np.float32))
         self._index = _rabitq(self._centres)
         self._index.parallel_mode = _OVER_LISTS
+        self._halves = half_squares(centres)
 
     @property
     def rows(self) -> int:
@@ -133,13 +134,17 @@ class CodeScan:
         )
         self._index.ntotal += len(numbers)
 
-    def similarity(self, query: Vectors) -> Vectors:
-        """The inner products of a query with the lists' centres, float32, shape (lists,)."""
+    def nearness(self, query: Vectors) -> Vectors:
+        """How near the lists' centres are to a query, the nearest greatest: float32 (lists,).
+
+        Rows were parted by the same measure. The inner product alone would pass over lists of
+        short centres, which hold what is like nothing else.
+        """
         lists, dim = self._centres.ntotal, self._centres.d
         centres = faiss.rev_swig_ptr(self._centres.get_xb(), lists * dim).reshape(lists, dim)
         # Not `@`: waking BLAS's threads takes longer than this, and much longer on a busy machine.
-        products: Vectors = np.einsum("ij,j->i", centres, query)
-        return products
+        nearness: Vectors = np.einsum("ij,j->i", centres, query) - self._halves
+        return nearness
 
     def nearest(self, query: Vectors, k: int, allowed: Bits, lists: NDArray[np.int64]) -> Found:
         """Find the allowed rows of some lists that seem most similar to a query.
@@ -214,6 +219,15 @@ class RowEncoder:
             place = np.zeros(len(block), np.uint8)
             codes[start : start + len(block)] = self._encoder.encode(block, place)
         return codes
+
+
+def half_squares(centres: Vectors) -> Vectors:
+    """Half of each centre's squared length: what an inner product lacks to order by distance.
+
+    float32, shape (lists,).
+    """
+    halves: Vectors = 0.5 * np.einsum("ij,ij->i", centres, centres)
+    return halves
 
 
 def centre_of(rows: NDArray[np.float16]) -> Vectors:
