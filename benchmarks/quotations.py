@@ -57,7 +57,8 @@ INTRODUCTION = (
     "below the best a further one is quoted, on 1,100 other questions of the first four sets.",
 )
 CHOSEN = (
-    "The other measures, how many sentences are embedded and when, was chosen on the same questions.",
+    "The other measures, how many sentences are embedded and when, were chosen on the same",
+    "questions.",
 )
 
 CLOSENESS = HERE.parent / "ragkit" / "query" / "closeness.json"
