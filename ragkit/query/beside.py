@@ -21,6 +21,8 @@ _OF_A_REPLY = late_pattern(
     r"|\b(?:your|any|every|each|all|this|new|current|standard|approved|correct|official|only)\s+"
     r"(?:\w+\s+)?(?:answers?|responses?|outputs?|summary|summaries|messages?|tasks?|instructions?"
     r"|orders?)\b"
+    r"|\b(?:when|whenever|if|while)\s+(?:you(?:['’]re|\s+are)?\s+|(?:anyone|(?:the\s+)?users?)\s+)?"
+    r"(?:asks?|asked|answering|summari[sz]ing|responding|replying)\b"
     r"|\b(?:instructions|orders?|note|attention|system|assistant)\s*:"
     r"|答复|回复|回答|答案|总结|摘要|输出|指令|提示词|问及|被问|用户问",
     re.IGNORECASE,
