@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["words", "meaning"]
 
-_BY_WORDS = ("share", "window", "under", "passage", "kind", "length")
+_BY_WORDS = ("share", "window", "under", "passage", "kind")
 
 FEATURES: dict[Stage, tuple[str, ...]] = {"words": _BY_WORDS, "meaning": (*_BY_WORDS, "near")}
 """What each stage looks at, by the names of the measures that `measured` gives."""
@@ -40,8 +40,6 @@ and more seldom the answer. Set by hand: what the weights are fitted on has sent
 _PLACED = late_pattern(
     r"位[于於]|坐落|地处|境内|分布|出生[于於在]|在[^，。；]{1,12}[省市县区州国岛湖海山河镇村路街]"
 )
-_LONG = 40
-"""Terms from which a sentence counts as no longer."""
 
 
 def scores(stage: Stage, measures: Sequence[Mapping[str, float]]) -> list[float]:
@@ -61,8 +59,8 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
         For each: ``share`` of the question's terms that it holds, in [0, 1], rare ones counting
         more; ``window``, the same of what is shown with it; ``under``, the same of it with its
         title and headings; ``passage``, 1 for the first, 1/2 for the second, and so on; ``kind``,
-        whether it holds the kind of thing that the question asks for; ``length``, its terms
-        beyond the question's, in [0, 1]; ``fragment``, whether it is no sentence.
+        whether it holds the kind of thing that the question asks for; ``fragment``, whether it
+        is no sentence.
     """
     asked = content_of(question)
     held = [frozenset(content_terms(f"{q.lent} {q.said}")) for q in quotables]
@@ -81,7 +79,6 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
                 "under": _share(asked & (own | set(content_terms(quotable.above))), weights),
                 "passage": 1 / quotable.number,
                 "kind": float(kinds.get(said, False)),
-                "length": min(1.0, math.log1p(len(own - asked)) / math.log1p(_LONG)),
                 "fragment": float(not quotable.is_whole),
             }
         )

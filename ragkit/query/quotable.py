@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
+from ragkit.query.beside import goes_along
 from ragkit.query.proof.marks import MARK
 from ragkit.text.injection import spans_without
 from ragkit.text.patterns import late_pattern
 from ragkit.text.statements import statements
-from ragkit.text.words import content_terms, words
+from ragkit.text.words import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -346,15 +347,15 @@ def _on_its_page(
 def _goes_with(text: str, parts: Sequence[Part], at: int, beside: int) -> bool:
     """Whether the part before or behind is shown with one: a sentence, and not a long one.
 
-    It stands in the same paragraph, or either paragraph has no more than that sentence. It shares
-    a content term with the one: what an attacker put beside it to be read along seldom does.
+    It stands in the same paragraph, or either paragraph has no more than that sentence, and goes on
+    in the same matter (`ragkit.query.beside`).
     """
     part, other = parts[at], parts[beside]
     said = _of(text, other)
     is_said = other.kind == "item" or (other.kind == "sentence" and said.endswith(_ENDS))
     if not is_said or len(said) > LONGEST_NEIGHBOUR:
         return False
-    if set(content_terms(said)).isdisjoint(content_terms(_of(text, part))):
+    if not goes_along(_of(text, part), said):
         return False
     gap = text[min(other.end, part.end) : max(other.start, part.start)]
     if gap.strip() and not _REFERENCES.fullmatch(gap.strip()):

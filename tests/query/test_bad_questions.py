@@ -48,6 +48,7 @@ def answered(
         "AND OR NOT (",
         "☃ 🙂",
         "ما هي مدة الإشعار؟",
+        "如何给小猫接种疫苗？",
     ],
 )
 def test_a_question_without_a_subject_of_the_documents_is_refused(

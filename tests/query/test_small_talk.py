@@ -50,6 +50,7 @@ def test_whole_messages_are_told(message: str, expected: str | None) -> None:
     assert small_talk(message) == expected
 
 
+@pytest.mark.parametrize("mode", ["keyword", "dense", "hybrid"])
 @pytest.mark.parametrize(
     ("message", "said"),
     [
@@ -59,9 +60,11 @@ def test_whole_messages_are_told(message: str, expected: str | None) -> None:
         ("谢谢", "不客气。"),
     ],
 )
-def test_a_greeting_gets_a_reply_and_no_quotation(tmp_path: Path, message: str, said: str) -> None:
+def test_a_greeting_gets_a_reply_and_no_quotation(
+    tmp_path: Path, message: str, said: str, mode: str
+) -> None:
     docs = write_files(tmp_path / "docs", {"a.md": "Hello there.\n", "b.md": "谢谢大家。\n"})
-    config = Config().with_values({"models.chat": "none"})
+    config = Config().with_values({"models.chat": "none", "search.mode": mode})
     with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
         rag.index(docs)
         answer = rag.ask(message)

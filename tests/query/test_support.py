@@ -309,6 +309,14 @@ def test_a_foreign_name_is_missed(sentence: str, evidence: str, missing: bool) -
         ("More than five members sign.", "No fewer than five members sign.", False),
         ("Prices fell after the war.", "Wages rose, prices fell after the war.", False),
         ("It is a work of embroidery.", "It is not a tapestry but a work of embroidery.", False),
+        ("Odo chose the tapestry.", "A famous tapestry, which is not a tapestry, is here.", False),
+        ("The answer is yes or no.", "The answer is 1 or 0.", False),
+        ("收入不平等。", "市场不完善带来的不平等对资本有影响。", False),
+        ("收入平等。", "市场不完善带来的收入不平等。", True),
+        ("足球俱乐部设在上海。", "这是已经不存在的足球俱乐部，设在上海。", False),
+        ("蒙古人生活贫苦。", "汉人数量不及 生活贫苦的蒙古人。", False),
+        ("语言能力不错。", "语言能力很强。", False),
+        ("频率不是AM 675。", "频率是AM 675。", True),
     ],
 )
 def test_the_opposite_is_noticed(sentence: str, evidence: str, against: bool) -> None:  # noqa: FBT001 -- a table

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from ragkit.query.proof.analysed import AnalysedText
 
 _NEGATION = late_pattern(
-    r"\b(?:not(?!\s+(?:only|just|merely|least|until))|no|none|never|without|neither|nor|cannot|unable|false"
-    r"|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade"
-    r"|forbidden|prohibit(?:s|ed)?)\b(?=((?:\W+\w+){1,6}))"
+    r"\b(?:not(?!\s+(?:only|just|merely|least|until))|(?<!yes or )no|none|never|without"
+    r"|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?|refus(?:es?|ed)|den(?:y|ies|ied)"
+    r"|forbids?|forbade|forbidden|prohibit(?:s|ed)?)\b"
+    r"(?=((?:\W+(?!(?:but|because|although|though|while|whereas)\b)\w+){1,6}))"
 )
 _NEGATION_HAN = late_pattern(
-    "(?:不(?!满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
-    "|禁止|拒绝|缺乏)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)([^，。；！？,;!?\n]{1,8})"
+    "(?:不(?!满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管|错)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
+    "|禁止|拒绝|缺乏)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)"
+    r"(?=\s?((?:[^，。；！？,;!?\s]|(?<![\u4e00-\u9fff])[^\S\n]|[^\S\n](?![\u4e00-\u9fff])){1,8}))"
 )
 _PREFIXED = late_pattern(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
 _STEM = 6
@@ -95,7 +97,7 @@ def _only_refuted(term: str, said: Set[str], evidence: AnalysedText) -> bool:
             with_it, without = (
                 (max(with_it, shared), without) if is_denied else (with_it, max(without, shared))
             )
-    return with_it >= without
+    return with_it > without
 
 
 def _clauses(text: AnalysedText) -> list[AnalysedText]:
@@ -131,8 +133,15 @@ def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
     [('允许',)]
     """
     folded = text.casefolded
-    behind = [m[1] for pattern in (_NEGATION, _NEGATION_HAN) for m in pattern.finditer(folded)]
-    return [terms for terms in map(tuple, map(content_terms, behind)) if terms]
+    behind = [tuple(content_terms(m[1])) for m in _NEGATION.finditer(folded)]
+    behind += [_behind(m[1]) for m in _NEGATION_HAN.finditer(folded)]
+    return [terms for terms in behind if terms]
+
+
+def _behind(said: str) -> tuple[str, ...]:
+    """The terms that a negation in Chinese binds; 不存在的公司 denies what is before 的."""
+    near = content_terms(said.partition("的")[0])
+    return tuple(near or content_terms(said))
 
 
 def _bound(text: AnalysedText, reach: int) -> list[tuple[str, ...]]:
