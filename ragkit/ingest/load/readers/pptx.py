@@ -12,6 +12,7 @@ from ragkit.ingest.load.readers.list_numbers import list_number
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 from ragkit.ingest.load.readers.open_xml import OpenXmlPackage, Relation
 from ragkit.ingest.load.readers.page_texts import PageTexts, numbered, places
+from ragkit.ingest.load.readers.pptx_hidden import SeenText, SlideGrounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,13 +47,14 @@ def read_pptx(data: bytes, name: str) -> Parsed:
 
     Titles become headings, points ``- `` lines, tables those of Markdown, charts tables of their
     values. A slide's notes and comments stand at its end, footers once. Hidden slides and
-    struck-out text are left out and noted; hidden shapes are counted in ``metadata["hidden"]``.
+    struck-out text are left out and noted; text that nobody sees is left out and counted in
+    ``metadata["hidden"]``: hidden shapes, those beside the slide, and what `SeenText` tells.
 
     Raises:
         LoadError: The file is encrypted, broken, or would unpack to too much.
     """
     package = OpenXmlPackage(data, name, label="PPTX", main="ppt/presentation.xml")
-    deck = _Deck(package)
+    deck = _Deck(package, SlideGrounds(package))
     pages = PageTexts()
     titles: list[str] = []
     for number, part in enumerate(_slides(package), start=1):
@@ -62,7 +64,8 @@ def read_pptx(data: bytes, name: str) -> Parsed:
         elif root.get("show") in ("0", "false"):
             deck.hidden_slides.append(number)
         else:
-            slide = _Slide(deck, package.relations(part))
+            relations = package.relations(part)
+            slide = _Slide(deck, relations, SeenText(deck.grounds, relations, root))
             slide.write(root)
             titles.append(slide.title)
             pages.add(number, slide.text())
@@ -87,6 +90,7 @@ class _Deck:
     """What all slides have in common, and what is noted of them."""
 
     package: OpenXmlPackage
+    grounds: SlideGrounds
     footers: set[str] = field(default_factory=set)
     hidden_slides: list[int] = field(default_factory=list)
     hidden: int = 0
@@ -121,9 +125,10 @@ class _Slide:
         title: Its own.
     """
 
-    def __init__(self, deck: _Deck, relations: Relations) -> None:
+    def __init__(self, deck: _Deck, relations: Relations, sight: SeenText) -> None:
         self.title = ""
         self._deck = deck
+        self._sight = sight
         self._relations = relations
         self._writer = MarkdownWriter()
         self._kind: str | None = None  # of the placeholder at hand; None: a shape of its own
@@ -171,11 +176,13 @@ class _Slide:
         self._shift = 0 if baseline in ("0", "0%") else -1 if baseline.startswith("-") else 1
         is_struck = look is not None and look.get("strike", "noStrike") != "noStrike"
         self._deck.struck += is_struck
-        return not is_struck
+        is_unseen = not is_struck and self._sight.is_unseen(element)
+        self._deck.hidden += is_unseen and bool(plain_text(element))
+        return not is_struck and not is_unseen
 
     def _is_shape_seen(self, shape: Element) -> bool:
         """Whether a shape is seen here; the text of a footer, the same on each slide, is once."""
-        if _is_hidden(shape):
+        if _is_hidden(shape) or self._sight.is_off(shape):
             self._deck.hidden += any((t.text or "").strip() for t in shape.iter(_A + "t"))
             return False
         self._kind = _placeholder(shape)
