@@ -19,7 +19,7 @@ from ragkit.ingest.load.readers.ods_cells import read_ods_cells
 from ragkit.ingest.load.readers.page_texts import PageTexts
 from ragkit.ingest.load.readers.properties import xml_properties
 from ragkit.ingest.load.readers.sheet_look import SheetLook, cell_key, cell_place
-from ragkit.ingest.load.readers.xls_cells import read_xls_cells
+from ragkit.ingest.load.readers.xls_cells import is_encrypted_workbook, read_xls_cells
 from ragkit.ingest.load.readers.xlsx_cells import WorkbookLooks
 from ragkit.ingest.load.readers.zip_parts import ZipParts
 
@@ -57,7 +57,7 @@ def read_sheets(data: bytes, name: str) -> Parsed:
     """
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-    if is_encrypted_package(data):
+    if is_encrypted_package(data) or is_encrypted_workbook(data):
         data = decrypted(data, name)
     parts = _checked(data, name)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ragkit.ingest.load.readers.number_formats import ERRORS, number_format
@@ -20,6 +21,7 @@ _BEGIN, _END, _GOES_ON = 0x809, 0x0A, 0x3C
 _SHEET, _FORMAT, _STYLE = 0x85, 0x41E, 0xE0
 _NUMBERS, _MANY_NUMBERS, _FORMULA, _TRUTH = (0x203, 0x27E), 0xBD, 0x06, 0x205
 _NOTE, _OBJECT, _TEXT = 0x1C, 0x5D, 0x1B6
+_ENCRYPTION, _FIRST = 0x2F, 10  # it is among the first records
 _OF_NOTE = 0x19  # the kind of an object that shows a note
 _BIFF8 = b"\x00\x06"
 
@@ -41,6 +43,12 @@ def read_xls_cells(data: bytes) -> dict[str, SheetLook]:
             sheets[_text(body[6:])] = int.from_bytes(body[:4], "little")
     styles = [number_format(number, formats) for number in numbers]
     return {name: _Sheet(styles).read(_records(raw, start)) for name, start in sheets.items()}
+
+
+def is_encrypted_workbook(data: bytes) -> bool:
+    """Whether an XLS file opens with a password only."""
+    raw = OleStreams(data).read("Workbook")
+    return any(kind == _ENCRYPTION for kind, _ in islice(_records(raw, 0), _FIRST))
 
 
 class _Sheet:
