@@ -25,7 +25,8 @@ _ODF_SPACES = " ".join(
     f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
     for short, name in {
         "office": "office", "text": "text", "table": "table", "draw": "drawing", "style": "style",
-        "presentation": "presentation", "svg": "svg-compatible", "manifest": "manifest",
+        "presentation": "presentation", "svg": "svg-compatible",
+        "fo": "xsl-fo-compatible", "manifest": "manifest",
     }.items()
 )  # fmt: skip
 _ODF_SPACES += (

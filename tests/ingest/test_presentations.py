@@ -323,6 +323,38 @@ def test_an_opendocument_text_is_what_is_seen() -> None:
     assert found.metadata == {"hidden": 2, "notes": ["struck-out text was left out in 1 place"]}
 
 
+GHOST = '<style:style style:name="{}"><style:text-properties {}/></style:style>'
+LOOKS = (
+    GHOST.format("white", 'fo:color="#ffffff"')
+    + GHOST.format("tiny", 'fo:font-size="1pt"')
+    + GHOST.format("marked", 'fo:color="#ffffff" fo:background-color="#003366"')
+    + '<style:style style:name="bar"><style:paragraph-properties fo:background-color="#003366"/>'
+    "</style:style>"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "hidden"),
+    [
+        pytest.param(f"<text:p>{span('white', 'no')} seen</text:p>", 1, id="white"),
+        pytest.param(f"<text:p>seen {span('tiny', 'no')}</text:p>", 1, id="1 pt"),
+        pytest.param(f"<text:p>{span('marked', 'seen')}</text:p>", 0, id="on a colour"),
+        pytest.param(
+            f'<text:p text:style-name="bar">{span("white", "seen")}</text:p>', 0, id="on a bar"
+        ),
+        pytest.param(
+            "<text:p><draw:frame><draw:text-box><text:p>" + span("white", "seen")
+            + "</text:p></draw:text-box></draw:frame></text:p>",
+            0,
+            id="in a box",
+        ),
+    ],
+)  # fmt: skip
+def test_an_opendocument_text_is_left_out_where_nobody_sees_it(body: str, hidden: int) -> None:
+    found = read_odt(odf(body, styles=LOOKS), "a.odt")
+    assert (found.text.strip(), found.metadata.get("hidden", 0)) == ("seen", hidden)
+
+
 def test_slides_of_an_opendocument_presentation_are_pages() -> None:
     def frame(text: str, kind: str = "") -> str:
         return (
