@@ -333,6 +333,25 @@ def test_boxes_pictures_and_charts_of_a_sheet_stand_below_its_rows() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cell", "note"),
+    [
+        ('<c r="B2"><f>1+1</f><v></v></c>', "1 cell holds a formula"),
+        ('<c r="B2"><f>1+1</f><v/></c><c r="C2"><f si="0"/></c>', "2 cells hold"),
+        ('<c r="B2"><f>1+1</f></c><c r="C2"><f>B2</f><v /></c>', "2 cells hold formulas"),
+        ('<c r="B2" t="str"><f>""</f><v></v></c>', ""),
+        ('<c r="B2"><f>1+1</f><v>2</v></c>', ""),
+    ],
+)
+def test_formulas_without_a_value_are_told(cell: str, note: str) -> None:
+    made = rewritten(
+        xlsx({"S": [["Craft", "Fee"], ["Yacht", 12]]}),
+        lambda part: part.replace('<c r="B2"><v>12</v></c>', cell),
+    )
+    notes = read_sheets(made, "a.xlsx").metadata.get("notes", [])
+    assert [said[: len(note)] for said in notes] == ([note] if note else [])
+
+
 def test_boxes_and_charts_of_an_opendocument_sheet_are_read() -> None:
     chart = (
         '<o xmlns:c="urn:oasis:names:tc:opendocument:xmlns:chart:1.0" '

@@ -20,12 +20,14 @@ class SheetLook:
         merged: The first and last row and column of merged cells.
         comments: What was written to a cell, in brackets.
         drawn: Lines of what lies over the cells: text boxes, names of charts and pictures.
+        unknown: The numbers of formulas whose values the file does not hold.
     """
 
     shown: dict[int, NumberFormat | str] = field(default_factory=dict)
     merged: list[Range] = field(default_factory=list)
     comments: dict[int, str] = field(default_factory=dict)
     drawn: list[str] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
 
     def comment(self, cell: int, author: str, text: str) -> None:
         """Note a comment to a cell, behind those that it has."""

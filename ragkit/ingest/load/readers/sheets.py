@@ -50,7 +50,7 @@ def read_sheets(data: bytes, name: str) -> Parsed:
     rows, below merged cells, become one. Merged cells stand in each row and column that they cover.
     Dates are ISO 8601; numbers and errors are written as their cells show them. Comments stand
     behind what their cell holds, the texts of boxes and what charts are called below the rows.
-    Empty sheets are passed over, hidden ones left out and noted.
+    Empty sheets are passed over, hidden ones left out and noted, as are formulas without values.
 
     Raises:
         LoadError: The file is encrypted, broken, or would unpack to too much.
@@ -122,6 +122,7 @@ def _read(
 ) -> Parsed:
     pages = PageTexts()
     hidden: list[str] = []
+    unknown = 0
     for number, about in enumerate(book.sheets_metadata, start=1):
         kind = str(about.typ).rpartition(".")[2]
         if kind not in ("WorkSheet", "ChartSheet"):
@@ -131,12 +132,16 @@ def _read(
             hidden += [about.name] if sheet is None or sheet.height else []
             continue
         look = looks.of_sheet(about.name)
+        unknown += sum(look.unknown)
         lines = [*(_lines(sheet, look) if sheet is not None else ()), *look.drawn]
         if lines:
             head = f"# {' '.join(about.name.split())}"
             pages.add(number, "\n".join([head, "", *map(literal_line, lines)]))
     text, found = pages.joined()
     notes = [f"the hidden sheet {name!r} was left out" for name in hidden]
+    if unknown:
+        cells = "1 cell holds a formula" if unknown == 1 else f"{unknown:,} cells hold formulas"
+        notes.append(f"{cells} without a value: save the file in a spreadsheet program")
     return Parsed(text, title, None, found, properties | ({"notes": notes} if notes else {}))
 
 

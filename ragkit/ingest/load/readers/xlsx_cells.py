@@ -33,6 +33,12 @@ _ERROR = re.compile(
     _PLACE + rb' t="e"[^>]*>(?:<(?:\w+:)?f\b(?:[^>]*/>|[^<]*</(?:\w+:)?f>))?'
     rb"<(?:\w+:)?v>([^<]*)<"
 )
+_FORMULA = re.compile(
+    rb"<(?:\w+:)?c\b([^>]*)><(?:\w+:)?f\b(?:[^>]*/>|[^<]*</(?:\w+:)?f>)"
+    rb"(?:<(?:\w+:)?v ?/>|<(?:\w+:)?v></(?:\w+:)?v>)?</(?:\w+:)?c>"
+)
+"""A formula without a value; the value "" of a text is one."""
+
 _REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _STRICT_ID = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
@@ -92,6 +98,8 @@ class WorkbookLooks:
                 look.shown[key(letters, row)] = shown
         for letters, row, error in _ERROR.findall(raw) if b' t="e"' in raw else ():
             look.shown[key(letters, row)] = unescape(error.decode("utf-8", "replace"))
+        empty = _FORMULA.findall(raw) if b"</f>" in raw else ()
+        look.unknown.append(sum(b't="str"' not in cell for cell in empty))
 
     def _read_beside(self, part: str, look: SheetLook) -> None:
         related = [(kind, target) for _, kind, target in self._relations(part)]
