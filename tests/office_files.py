@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+ERRORS = {"#DIV/0!": 7, "#N/A": 42}
+"""Values of a cell that are errors, with their numbers in binary workbooks."""
+
 _TYPES = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PPT_SPACES = (
     'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
@@ -22,7 +25,8 @@ _ODF_SPACES = " ".join(
     f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
     for short, name in {
         "office": "office", "text": "text", "table": "table", "draw": "drawing", "style": "style",
-        "presentation": "presentation", "svg": "svg-compatible", "manifest": "manifest",
+        "presentation": "presentation", "svg": "svg-compatible",
+        "fo": "xsl-fo-compatible", "manifest": "manifest",
     }.items()
 )  # fmt: skip
 _ODF_SPACES += (
@@ -215,7 +219,8 @@ def xlsx(
     """A workbook, written part by part.
 
     Args:
-        sheets: The rows of each sheet by its name; "" is a cell that is not there.
+        sheets: The rows of each sheet by its name; "" is a cell that is not there, and one of
+            `ERRORS` an error.
         formats: Codes of number formats; the cells of style 1 have the first.
         styles: The style of a cell of the first sheet, by its name, e.g. ``B2``.
         merged: Ranges of the first sheet, e.g. ``A1:B1``.
@@ -258,13 +263,28 @@ def xlsx(
 def _cell(row: int, column: int, value: str | float, styles: Mapping[str, int]) -> str:
     place = f"{chr(65 + column)}{row}"
     style = f' s="{styles[place]}"' if place in styles else ""
+    if value in ERRORS:
+        return f'<c r="{place}"{style} t="e"><f>A1/0</f><v>{value}</v></c>'
     if isinstance(value, str):
         return f'<c r="{place}"{style} t="inlineStr"><is><t>{value}</t></is></c>'
     return f'<c r="{place}"{style}><v>{value}</v></c>'
 
 
-def xlsb(name: str, rows: Sequence[Sequence[str | float]]) -> bytes:
-    """A binary workbook of one sheet, record by record (MS-XLSB)."""
+def xlsb(
+    name: str,
+    rows: Sequence[Sequence[str | float]],
+    *,
+    code: str = "",
+    comments: Mapping[tuple[int, int], tuple[str, str]] | None = None,
+) -> bytes:
+    """A binary workbook of one sheet, record by record (MS-XLSB).
+
+    Args:
+        name: Of the sheet.
+        rows: Its rows.
+        code: The format of its numbers.
+        comments: Author and text by the row and column of the cell, from 0.
+    """
 
     def record(kind: int, data: bytes = b"") -> bytes:
         head = bytes([kind]) if kind < 128 else bytes([kind & 127 | 128, kind >> 7])
@@ -277,7 +297,9 @@ def xlsb(name: str, rows: Sequence[Sequence[str | float]]) -> bytes:
         return struct.pack("<I", len(value)) + value.encode("utf-16-le")
 
     def cell(column: int, value: str | float) -> bytes:
-        place = struct.pack("<II", column, 0)
+        place = struct.pack("<II", column, 1)
+        if value in ERRORS:
+            return record(3, place + bytes([ERRORS[str(value)]]))
         if isinstance(value, str):
             return record(6, place + text(value))
         return record(5, place + struct.pack("<d", value))
@@ -287,7 +309,18 @@ def xlsb(name: str, rows: Sequence[Sequence[str | float]]) -> bytes:
         body += record(0, struct.pack("<I", number) + bytes(21))
         body += b"".join(cell(column, value) for column, value in enumerate(row))
     sheet = record(156, struct.pack("<II", 0, 1) + text("r1") + text(name))
+    number = struct.pack("<H", 164)
+    looks = record(615, struct.pack("<I", 1)) + record(44, number + text(code)) + record(616)
+    looks += record(617, struct.pack("<I", 2)) + record(47, bytes(16))
+    looks += record(47, bytes(2) + number + bytes(12)) + record(618)
+    said = b"".join(record(632, text(author)) for author, _ in (comments or {}).values())
+    for i, ((row, column), (_, words)) in enumerate((comments or {}).items()):
+        said += record(635, struct.pack("<5I", i, row, row, column, column) + bytes(16))
+        said += record(637, bytes(1) + text(words)) + record(636)
     return archive({
+        "xl/styles.bin": looks,
+        "xl/comments1.bin": said,
+        "xl/worksheets/_rels/sheet1.bin.rels": relations({"c": ("comments", "../comments1.bin")}),
         "_rels/.rels": relations({"r": ("officeDocument", "xl/workbook.bin")}),
         "xl/workbook.bin": record(131) + record(143) + sheet + record(144) + record(157),
         "xl/_rels/workbook.bin.rels": relations({"r1": ("worksheet", "worksheets/sheet1.bin")}),

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from io import BytesIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
+from cryptography.hazmat.primitives.ciphers import Cipher
+from olefile import OleFileIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +74,61 @@ def compound_file(root: Storage) -> bytes:
     header += struct.pack("<108I", *[_FREE] * 108)
     table = struct.pack(f"<{len(fat)}I", *fat).ljust(_SECTOR, b"\xff")
     return header + table + b"".join(parts)
+
+
+def locked_xls(data: bytes, password: str) -> bytes:
+    """An XLS workbook encrypted as by Excel 97 (RC4), where the name of its user was."""
+    ole = OleFileIO(BytesIO(data), write_mode=False)
+    raw = ole.openstream("Workbook").read()
+    place = raw.index(struct.pack("<HH", 0x5C, 112))
+    head, blank = _rc4_head(password)
+    own = struct.pack("<HHH", 0x2F, 54, 1) + head + struct.pack("<HH54x", 0, 54)
+    raw = raw[:place] + own + raw[place + 116 :]
+    hidden = bytearray(_rc4(password, blank, raw, 1024))
+    at = 0
+    while at + 4 <= len(raw):
+        kind, size = struct.unpack_from("<HH", raw, at)
+        kept = size if kind in (0x809, 0x2F, 0xE1) else 4 if kind == 0x85 else 0
+        hidden[at : at + 4 + kept] = raw[at : at + 4 + kept]
+        at += 4 + size
+    target = BytesIO(data)
+    with OleFileIO(target, write_mode=True) as changed:
+        changed.write_stream("Workbook", bytes(hidden))
+    return target.getvalue()
+
+
+def locked_doc(text: bytes, password: str, *, flags: int = 0x0300) -> bytes:
+    """What of a DOC file its encryption (RC4) shows, with a text behind its head."""
+    head, salt = _rc4_head(password)
+    fib = struct.pack("<HHHHHHHI", 0xA5EC, 0xC1, 0, 0x409, 0, flags, 0xBF, 52).ljust(0x44, b"\0")
+    hidden = _rc4(password, salt, fib + text, 512)
+    table = head + _rc4(password, salt, bytes(200), 512)[52:]
+    return compound_file({"WordDocument": fib + hidden[0x44:], "1Table": table})
+
+
+def locked_ppt() -> bytes:
+    """A PPT file that says that it is encrypted, and no more of it."""
+    user = struct.pack("<HHIII", 0, 0xFF6, 24, 20, 0xF3D1C4DF).ljust(40, b"\0")
+    return compound_file({"Current User": user, "PowerPoint Document": bytes(600)})
+
+
+def _rc4_head(password: str) -> tuple[bytes, bytes]:
+    """The head that names the encryption and proves a password, and the salt."""
+    salt, proof = bytes(range(16)), bytes(range(16, 32))
+    hidden = _rc4(password, salt, proof + hashlib.md5(proof).digest(), 512)  # noqa: S324
+    return struct.pack("<HH", 1, 1) + salt + hidden, salt
+
+
+def _rc4(password: str, salt: bytes, data: bytes, block: int) -> bytes:
+    """Encrypt as MS-OFFCRYPTO, 2.3.6, tells: each block with a key of its own."""
+    short = hashlib.md5(password.encode("utf-16-le")).digest()[:5]  # noqa: S324
+    short = hashlib.md5((short + salt) * 16).digest()[:5]  # noqa: S324
+    made = b""
+    for number in range(-(-len(data) // block)):
+        key = hashlib.md5(short + struct.pack("<I", number)).digest()  # noqa: S324
+        cipher = Cipher(ARC4(key), mode=None).encryptor()
+        made += cipher.update(data[number * block : (number + 1) * block])
+    return made
 
 
 def _padded(data: bytes, size: int, fill: bytes) -> bytes:

@@ -166,6 +166,10 @@ MARKED = {
     "Nuomininkas moka dvylika eurų už valandą. Žalia ąžuolų giria, čia šviesu.": ("cp1257",),
     GERMAN.replace(" – 5 €", "").replace("’", "'"): ("cp850",),
     "Lejeren betaler tolv kroner i timen. Æblet er på øen, og bådene ligger dér.": ("cp850",),
+    "Le droit d'amarrage coûte trente €, sœur et mœurs comprises.": ("iso8859-15",),
+    "Die Gebühr für größere Boote beträgt dreißig Euro. Über Ausnahmen entscheidet man.": (
+        "mac-roman",
+    ),
 }  # fmt: skip
 ALPHABETS = {
     "Договор аренды лодки. Арендатор платит двенадцать рублей в час.": (
@@ -209,15 +213,23 @@ def test_a_log_of_two_encodings_is_read_line_by_line(text: str, encoding: str) -
     assert decoded.doubt.startswith("1 line is in ")
 
 
+def test_a_log_of_two_encodings_with_nuls_is_read_line_by_line() -> None:
+    known = "start of it\0\0\nMüller, Mörike, Größe\n"
+    found = decode(known.encode() + "Müller: Höhe\n".encode("cp1252"))
+    assert found.text == known.replace("\0", "") + "Müller: Höhe\n"
+
+
 @pytest.mark.parametrize(
     ("data", "binary"),
     [
         (b"engine start ok\n" * 20 + bytes(4) + b"\nfuel low\n", False),
         (b"engine start ok\n" * 20 + bytes(4096) + b"fuel low\n" * 20, False),
+        (b"start of the engine\n" + bytes(2) + b"fuel low\n", False),
+        (b"".join(b"docs/plan-%d-of-the-pier.txt\0" % i for i in range(9)), False),
         (bytes(4000), True),
         (b"text " * 100 + bytes(9) + b"\x01\x02", True),
     ],
-    ids=["four", "a block", "nothing else", "other controls"],
+    ids=["four", "a block", "short", "names", "nothing else", "other controls"],
 )
 def test_a_log_with_a_few_nuls_is_text(data: bytes, binary: bool) -> None:  # noqa: FBT001 -- a case
     assert looks_binary(data, decode(data).encoding) is binary

@@ -16,7 +16,7 @@ import pytest
 from commands import Shell
 from msoffcrypto.format.ooxml import OOXMLFile
 from office_files import pptx, rewritten, shape, xlsx
-from ole_files import compound_file, msg
+from ole_files import compound_file, locked_doc, locked_ppt, locked_xls, msg
 
 from ragkit.config import LoadSettings
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
@@ -25,7 +25,7 @@ from ragkit.ingest.load.aids import ReadingAids, read_passwords, with_aids
 from ragkit.ingest.load.formats import read_with
 from ragkit.ingest.load.readers.docx import read_docx
 from ragkit.ingest.load.readers.msg import read_msg
-from ragkit.ingest.load.readers.old_office import read_doc
+from ragkit.ingest.load.readers.old_office import read_doc, read_ppt
 from ragkit.ingest.load.readers.pdf import read_pdf
 from ragkit.ingest.load.readers.pptx import read_pptx
 from ragkit.ingest.load.readers.rtf import read_rtf
@@ -164,7 +164,7 @@ profile = next(a for a in arguments if a.startswith("-env:UserInstallation=file:
 profile = Path(profile.partition("file://")[2], "user", "registrymodifications.xcu")
 json.dump(
     dict(arguments=arguments, profile=profile.read_text(), home=os.environ["HOME"],
-         secret=os.environ.get("RAGKIT_SECRET"), source=Path(arguments[-1]).read_bytes()[:4].hex()),
+         secret=os.environ.get("RAGKIT_SECRET"), source=Path(arguments[-1]).read_bytes().hex()),
     (here / "seen.json").open("w"),
 )
 if (here / "hang").exists():
@@ -207,7 +207,7 @@ def test_an_old_file_is_read_as_what_libreoffice_makes_of_it(
     assert (slides.kind, slides.text, len(slides.pages)) == ("ppt", "One\n\nTwo", 2)
     seen = json.loads((office.parent / "seen.json").read_text())
     assert {"--headless", "--norestore", "--convert-to"} < set(seen["arguments"])
-    assert seen["source"] == OLE[:4].hex()
+    assert seen["source"] == OLD.hex()
     assert seen["secret"] is None
     assert not Path(seen["home"]).exists()  # a folder of its own, which is gone
     for setting in ("DisableMacrosExecution", "BlockUntrustedRefererLinks", "ooInetHTTPProxyName"):
@@ -269,6 +269,11 @@ LOCKED: dict[str, tuple[Reader, bytes, str]] = {
     "docx": (read_docx, encrypted(WORD), "Berth 4 is free."),
     "pptx": (read_pptx, encrypted(pptx([shape("One")])), "One"),
     "xlsx": (read_sheets, encrypted(xlsx({"A": [["x"]]})), "# A\n\nx"),
+    "xls": (
+        read_sheets,
+        locked_xls((SAMPLES / "notes.xls").read_bytes(), OPENS),
+        read_sheets((SAMPLES / "notes.xls").read_bytes(), "notes.xls").text,
+    ),
     "pdf": (read_pdf, make_files.pdf(["Berth 4"], password=OPENS[:8]), "Berth 4"),
 }
 
@@ -285,6 +290,46 @@ def test_an_encrypted_file_opens_with_one_of_the_passwords_that_were_given(kind:
         reader(data, "a")
     with with_aids(ReadingAids(passwords=("wrong", OPENS, "Hafen 12"))):
         assert reader(data, "a").text == text
+
+
+def test_an_old_document_is_decrypted_before_libreoffice_gets_it(office: Path) -> None:
+    (office.parent / "made.docx").write_bytes(WORD)
+    program, data = str(office), locked_doc(b"Berth 4 is free.", OPENS)
+    with with_aids(ReadingAids(libreoffice=program)), pytest.raises(LoadError, match="a password"):
+        read_doc(data, "a.doc")
+    assert not (office.parent / "seen.json").exists()
+    wrong = ReadingAids(libreoffice=program, passwords=("wrong",))
+    with with_aids(wrong), pytest.raises(LoadError, match="the one given does not open it"):
+        read_doc(data, "a.doc")
+    with with_aids(ReadingAids(libreoffice=program, passwords=("wrong", OPENS))):
+        assert read_doc(data, "a.doc").text == "Berth 4 is free."
+    given = bytes.fromhex(json.loads((office.parent / "seen.json").read_text())["source"])
+    assert b"Berth 4 is free." in given
+    assert b"Berth 4 is free." not in data
+
+
+def test_old_encrypted_files_say_so_without_the_extra(
+    office: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "msoffcrypto", None)
+    silent, given = (ReadingAids(libreoffice=str(office), passwords=p) for p in ((), ("x",)))
+    for reader, data in ((read_ppt, locked_ppt()), (read_doc, locked_doc(b"", OPENS))):
+        with with_aids(silent), pytest.raises(LoadError, match=r"opens with a password only"):
+            reader(data, "a")
+        with with_aids(given), pytest.raises(UnsupportedFormatError, match="office"):
+            reader(data, "a")
+
+
+def test_an_encryption_that_is_not_known_is_told_as_that(office: Path) -> None:
+    obfuscated = locked_doc(b"", OPENS, flags=0x8300)
+    aids = ReadingAids(libreoffice=str(office), passwords=(OPENS,))
+    with with_aids(aids), pytest.raises(LoadError, match="in a way that cannot be read"):
+        read_doc(obfuscated, "a.doc")
+
+
+def test_a_workbook_that_excel_opens_without_asking_is_read() -> None:
+    data = locked_xls((SAMPLES / "notes.xls").read_bytes(), "VelvetSweatshop")
+    assert "Yacht" in read_sheets(data, "a.xls").text
 
 
 def test_a_broken_encrypted_file_fails_clearly() -> None:

@@ -9,6 +9,7 @@ from make_files import line
 from ragkit.ingest.load.formats import Parsed
 from ragkit.ingest.load.readers.page_furniture import goes_on, is_page_number, without_furniture
 from ragkit.ingest.load.readers.pdf import read_pdf
+from ragkit.ingest.load.readers.pdf_garbage import is_garbled
 
 
 def read(*pages: str, **more: object) -> Parsed:
@@ -168,6 +169,76 @@ def test_a_page_whose_font_tells_no_letters_is_named() -> None:
         "notes": ["page 1 has no readable text: a font does not tell its letters"],
         "partly_unread": True,
     }
+
+
+def with_font(look: str, table: str, shown: str) -> bytes:
+    """A page of plain words and a text in a font of this look and this table of letters."""
+    font = f"<</Type/Font{look}{'/ToUnicode 11 0 R' if table else ''}>>"
+    cmap = f"/CIDInit /ProcSet findresource begin begincmap {table} endcmap end"
+    data = make_files.drawn_pdf(
+        f"BT /F9 12 Tf 72 700 Td <{shown}> Tj ET",
+        line(72, 600, "plain words here"),
+        objects=(font, ("", cmap.encode())) if table else (font,),
+    )
+    return data.replace(b"/Font<</F1 3 0 R>>", b"/Font<</F1 3 0 R/F9 10 0 R>>")
+
+
+WIDE = (
+    "/Subtype/Type0/BaseFont/ABCDEF+F/Encoding/Identity-H/DescendantFonts[<</Type/Font/Subtype"
+    "/CIDFontType2/BaseFont/ABCDEF+F/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)>>>>]"
+)
+SIMPLE = "/Subtype/TrueType/BaseFont/ABCDEF+F/FirstChar 33/LastChar 90"
+SPACE = "1 begincodespacerange <0000> <ffff> endcodespacerange"
+CODES = "".join(f"{code:04x}" for code in range(1, 13))
+
+
+def ranges(first: str) -> str:
+    """A table in which the codes become letters that follow each other from one on."""
+    return f"{SPACE} 1 beginbfrange <0001> <000c> <{first}> endbfrange"
+
+
+ONE_SIGN = f"{SPACE} 12 beginbfchar {' '.join(f'<{i:04x}> <6253>' for i in range(1, 13))} endbfchar"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(with_font(WIDE, ONE_SIGN, CODES), id="one sign for all"),
+        pytest.param(with_font(WIDE, ranges("e001"), CODES), id="private letters"),
+        pytest.param(
+            with_font(SIMPLE, "", "2122232425262728292a2b2c2d" * 2), id="numbered letters"
+        ),
+    ],
+)
+def test_a_page_whose_font_tells_wrong_letters_is_named(data: bytes) -> None:
+    parsed = read_pdf(data, "a.pdf")
+    assert parsed.text.strip() == "plain words here"
+    (note,) = parsed.metadata["notes"]
+    assert note == "page 1 has no readable text: a font does not tell its letters"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        pytest.param(with_font(WIDE, ranges("0061"), CODES), "abcdefghijkl", id="letters"),
+        pytest.param(with_font(WIDE, ONE_SIGN, "0001" * 12), "打" * 12, id="one code of one sign"),
+        pytest.param(with_font(SIMPLE, "", "41424344" * 8), "ABCD" * 8, id="codes of ASCII"),
+        pytest.param(with_font(WIDE, ranges("f0b7"), "0001"), "\uf0b7", id="a bullet"),
+    ],
+)
+def test_an_odd_text_is_kept(data: bytes, text: str) -> None:
+    parsed = read_pdf(data, "a.pdf")
+    assert parsed.text.startswith(text)
+    assert "notes" not in parsed.metadata
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("打打打 打打打 打打打", True), ("\ufffd\ue001\ue002 " * 4, True), ("----------- ----", False),
+     ("10 10 10 10 10", False), ("的士的士的士的士", False), ("打打打", False)],
+)  # fmt: skip
+def test_garbage_is_told_from_text(text: str, *, is_one: bool) -> None:
+    assert is_garbled(text) == is_one
 
 
 def test_values_of_a_form_and_notes_are_read() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import office_files
 import pytest
-from office_files import archive, bomb, epub, odf, pptx, run, shape
+from office_files import archive, bomb, epub, odf, pptx, relations, rewritten, run, shape
 
 from ragkit.errors import LoadError
 from ragkit.ingest.load.formats import FORMATS, Parsed, read_with
@@ -80,6 +83,109 @@ def test_slide_text_is_what_is_seen() -> None:
     found = deck(shape("seen") + shape("unseen", more=' hidden="1"') + shape(struck, raised))
     assert found.text == "seen\n\nkept\n10^6"
     assert found.metadata == {"hidden": 1, "notes": ["struck-out text was left out in 1 place"]}
+
+
+WHITE = '<a:solidFill><a:srgbClr val="FFFFFF"/></a:solidFill>'
+BLUE = '<a:solidFill><a:srgbClr val="003366"/></a:solidFill>'
+BOX = '<a:xfrm><a:off x="{}" y="0"/><a:ext cx="100" cy="100"/></a:xfrm>'
+
+
+def painted(text: str, look: str, fill: str = "", more: str = "") -> str:
+    """A shape with a look of its text and a fill of its own."""
+    coloured = f"<a:p><a:r><a:rPr>{look}</a:rPr><a:t>{text}</a:t></a:r></a:p>"
+    return shape(coloured).replace("<p:txBody>", f"<p:spPr>{fill}</p:spPr>{more}<p:txBody>")
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        pytest.param(painted("no", WHITE), id="white on white"),
+        pytest.param(painted("no", WHITE, "<a:noFill/>"), id="no fill"),
+        pytest.param(painted("no", BLUE, BLUE), id="in the colour of its box"),
+        pytest.param(painted("no", "<a:noFill/>"), id="no ink"),
+        pytest.param(
+            painted("no", BLUE.replace('"/>', '"><a:alpha val="0"/></a:srgbClr>', 1)),
+            id="transparent",
+        ),
+        pytest.param(shape(f"""<a:p>{run('no', ' sz="100"')}</a:p>"""), id="1 pt"),
+        pytest.param(
+            painted("", "", BOX.format(0) + BLUE) + painted("no", WHITE, BOX.format(500)),
+            id="beside a box",
+        ),
+        pytest.param(
+            '<p:graphicFrame><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:rPr>' + WHITE
+            + "</a:rPr><a:t>no</a:t></a:r></a:p></a:txBody><a:tcPr>" + WHITE
+            + "</a:tcPr></a:tc></a:tr></a:tbl></p:graphicFrame>",
+            id="cell",
+        ),
+    ],
+)  # fmt: skip
+def test_slide_text_that_nobody_sees_is_left_out_and_counted(slide: str) -> None:
+    found = deck(shape("seen") + slide)
+    assert (found.text.strip(), found.metadata) == ("seen", {"hidden": 1})
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        pytest.param(painted("seen", WHITE, BLUE), id="its box is blue"),
+        pytest.param(
+            painted("seen", WHITE, more='<p:style><a:fillRef idx="1"/></p:style>'), id="by a style"
+        ),
+        pytest.param(painted("", "", BLUE) + painted("seen", WHITE), id="over a box"),
+        pytest.param(
+            painted("", "", BOX.format(0) + BLUE) + painted("seen", WHITE, BOX.format(50)),
+            id="over a part of a box",
+        ),
+        pytest.param("<p:pic/>" + painted("seen", WHITE), id="over a picture"),
+        pytest.param(painted("seen", WHITE + "<a:effectLst/>"), id="with a shadow"),
+        pytest.param(painted("seen", WHITE.replace("srgb", "scheme")), id="unknown colour"),
+        pytest.param(painted("seen", BLUE), id="blue"),
+    ],
+)
+def test_slide_text_that_is_seen_is_read(slide: str) -> None:
+    found = deck(slide)
+    assert (found.text.strip(), found.metadata) == ("seen", {})
+
+
+def test_what_is_white_is_told_by_theme_layout_and_master() -> None:
+    def made(ground: str) -> Parsed:
+        slide = painted("text", '<a:solidFill><a:schemeClr val="bg1"/></a:solidFill>')
+        plain = pptx([slide], parts={"slideLayouts/l.xml": (1, "slideLayout", "<p:sldLayout/>")})
+        space = re.search(
+            r"<p:sldLayout ([^>]*)/>",
+            zipfile.ZipFile(BytesIO(plain)).read("ppt/slideLayouts/l.xml").decode(),
+        )
+        assert space
+        master = (
+            f"<p:sldMaster {space[1]}><p:cSld><p:bg>{ground}</p:bg></p:cSld>"
+            '<p:clrMap bg1="lt1" tx1="dk1"/></p:sldMaster>'
+        )
+        theme = (
+            f"<a:theme {space[1]}><a:themeElements><a:clrScheme><a:dk1><a:srgbClr val='112233'/>"
+            "</a:dk1><a:lt1><a:sysClr val='window' lastClr='FFFFFF'/></a:lt1></a:clrScheme>"
+            "</a:themeElements></a:theme>"
+        )
+        more = {
+            "ppt/slideLayouts/_rels/l.xml.rels": relations({"m": ("slideMaster", "../m.xml")}),
+            "ppt/m.xml": master,
+            "ppt/_rels/m.xml.rels": relations({"t": ("theme", "t.xml")}),
+            "ppt/t.xml": theme,
+        }
+        return read_pptx(rewritten(plain, lambda part: part, more), "a.pptx")
+
+    white, dark = (
+        f'<p:bgRef idx="1001"><a:schemeClr val="{name}"/></p:bgRef>' for name in ("bg1", "tx1")
+    )
+    assert (made(white).text, made(dark).text) == ("", "text")
+    assert made("<p:bgPr><a:blipFill/></p:bgPr>").text == "text"
+
+
+def test_shapes_beside_the_slide_are_not_seen() -> None:
+    data = pptx([painted("seen", "", BOX.format(900)) + painted("no", "", BOX.format(1000))])
+    size = '<p:sldSz cx="1000" cy="700"/></p:presentation>'
+    sized = rewritten(data, lambda part: part.replace("</p:presentation>", size))
+    assert read_pptx(sized, "a.pptx").text == "seen"
 
 
 def cell(text: str, look: str = "") -> str:
@@ -215,6 +321,38 @@ def test_an_opendocument_text_is_what_is_seen() -> None:
     found = read_odt(odf(body, styles=STYLES), "a.odt")
     assert found.text == "10^6 m stay on\n\nEnd\n\n[Comment by Li: Why?]"
     assert found.metadata == {"hidden": 2, "notes": ["struck-out text was left out in 1 place"]}
+
+
+GHOST = '<style:style style:name="{}"><style:text-properties {}/></style:style>'
+LOOKS = (
+    GHOST.format("white", 'fo:color="#ffffff"')
+    + GHOST.format("tiny", 'fo:font-size="1pt"')
+    + GHOST.format("marked", 'fo:color="#ffffff" fo:background-color="#003366"')
+    + '<style:style style:name="bar"><style:paragraph-properties fo:background-color="#003366"/>'
+    "</style:style>"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "hidden"),
+    [
+        pytest.param(f"<text:p>{span('white', 'no')} seen</text:p>", 1, id="white"),
+        pytest.param(f"<text:p>seen {span('tiny', 'no')}</text:p>", 1, id="1 pt"),
+        pytest.param(f"<text:p>{span('marked', 'seen')}</text:p>", 0, id="on a colour"),
+        pytest.param(
+            f'<text:p text:style-name="bar">{span("white", "seen")}</text:p>', 0, id="on a bar"
+        ),
+        pytest.param(
+            "<text:p><draw:frame><draw:text-box><text:p>" + span("white", "seen")
+            + "</text:p></draw:text-box></draw:frame></text:p>",
+            0,
+            id="in a box",
+        ),
+    ],
+)  # fmt: skip
+def test_an_opendocument_text_is_left_out_where_nobody_sees_it(body: str, hidden: int) -> None:
+    found = read_odt(odf(body, styles=LOOKS), "a.odt")
+    assert (found.text.strip(), found.metadata.get("hidden", 0)) == ("seen", hidden)
 
 
 def test_slides_of_an_opendocument_presentation_are_pages() -> None:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from office_files import archive, bomb, odf, odf_manifest, rewritten, with_password_bit, xlsb, xlsx
+from office_files import (
+    archive,
+    bomb,
+    odf,
+    odf_manifest,
+    relations,
+    rewritten,
+    with_password_bit,
+    xlsb,
+    xlsx,
+)
 
 from ragkit.config import LoadSettings, SplitSettings
 from ragkit.errors import LoadError
@@ -15,11 +27,12 @@ from ragkit.ingest.load import Parser, load_document
 from ragkit.ingest.load.formats import Parsed, read_with
 from ragkit.ingest.load.readers.number_formats import parse_format
 from ragkit.ingest.load.readers.sheets import cell_text, read_sheets, sheet_lines
+from ragkit.ingest.load.readers.xls_cells import read_xls_cells
 from ragkit.ingest.load.readers.zip_parts import OLE
 from ragkit.ingest.split import split
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 ROWS: list[list[str | float]] = [["Craft", "Fee"], ["Yacht", 12], ["Ferry", 80.5]]
@@ -91,10 +104,10 @@ def test_an_old_workbook_is_read_with_its_dates_and_merged_cells() -> None:
     assert pages(found)[1].split("\n") == [
         "# 数据",
         "",
-        "Craft: Yacht; Fee: 12; Day: 2024-03-05; At: 2024-03-05 14:07; Share: 0.19; Paid: TRUE; "
-        "Big: 1234567.5; Price: 12.5",
-        "Craft: Ferry; Fee: 0.3; Day: 2024-12-31; At: 07:40; Share: 0.075; Paid: FALSE; "
-        "Big: 1e+20; Price: -3",
+        "Craft: Yacht; Fee: 12; Day: 2024-03-05; At: 2024-03-05 14:07; Share: 19.0%; Paid: TRUE; "
+        "Big: 1,234,567.50; Price: € 12.50; Err: #DIV/0!",
+        "Craft: Ferry; Fee: 0.3; Day: 2024-12-31; At: 07:40; Share: 7.5%; Paid: FALSE; "
+        "Big: 100,000,000,000,000,000,000.00; Price: -€ 3.00; Err: #N/A",
         "Craft: Pier; Day: 3 m",
         "Craft: North; Fee: 1",
         "Craft: North; Fee: 2",
@@ -170,6 +183,217 @@ def test_the_numbers_of_a_workbook_are_written_in_the_formats_of_their_cells() -
         "Craft: Yacht; Share: 19%; Fee: 1,200.00 EUR",
         "Craft: Ferry; Share: 50%; Fee: 7",
     ]
+
+
+# Beside the values -------------------------------------------------------------------------------
+
+SHOWN = """# Fees
+
+Fee: [Comment by Ann: in euros]
+Craft: Yacht; Fee: 1,234.57 [Comment by Ann: net of tax]
+Craft: Ferry; Fee: #DIV/0!
+Craft: #N/A; Fee: 7.00"""
+SEEN: list[list[str | float]] = [
+    ["Craft", "Fee"],
+    ["Yacht", 1234.567],
+    ["Ferry", "#DIV/0!"],
+    ["#N/A", 7],
+]
+SAID = {(0, 1): ("Ann", "in euros"), (1, 1): ("Ann", "Ann:\nnet of tax")}
+COMMENTS = (
+    "<comments><authors><author>Ann</author></authors><commentList>"
+    '<comment ref="B1" authorId="0"><text><t>in euros</t></text></comment><comment ref="B2" '
+    'authorId="0"><text><r><t>Ann:\n</t></r><r><t>net of tax</t></r><rPh><t>x</t></rPh></text>'
+    "</comment></commentList></comments>"
+)
+
+
+def seen_xlsx(parts: Mapping[str, str], beside: Mapping[str, tuple[str, str]]) -> bytes:
+    return xlsx(
+        {"Fees": SEEN},
+        formats=["#,##0.00"],
+        styles={"B2": 1, "B4": 1},
+        parts={**parts, "xl/worksheets/_rels/sheet1.xml.rels": relations(beside)},
+    )
+
+
+def seen_ods() -> bytes:
+    note = "<office:annotation><dc:creator>Ann</dc:creator><text:p>{}</text:p></office:annotation>"
+    string, number = (
+        f'<table:table-cell office:value-type="{kind}"' for kind in ("string", "float")
+    )
+    error = f'{string} calcext:value-type="error"><text:p>{{}}</text:p></table:table-cell>'
+    rows = [
+        f"{string}><text:p>Craft</text:p></table:table-cell>{string}>{note.format('in euros')}"
+        "<text:p>Fee</text:p></table:table-cell>",
+        f'{string}><text:p>Yacht</text:p></table:table-cell>{number} office:value="1234.567">'
+        f"{note.format('net of tax')}<text:p>1,234.57</text:p></table:table-cell>",
+        f"{string}><text:p>Ferry</text:p></table:table-cell>{error.format('#DIV/0!')}",
+        f"{error.format('#N/A')}{number} office:value='7'><text:p>7.00</text:p></table:table-cell>",
+    ]
+    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+    calc = 'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+    return odf(
+        f'<table:table table:name="Fees" {calc}>{table}</table:table>',
+        kind="spreadsheet",
+        parts={"META-INF/manifest.xml": odf_manifest("")},
+    )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(
+            seen_xlsx({"xl/comments1.xml": COMMENTS}, {"c": ("comments", "../comments1.xml")}),
+            id="XLSX",
+        ),
+        pytest.param(xlsb("Fees", SEEN, code="#,##0.00", comments=SAID), id="XLSB"),
+        pytest.param(seen_ods(), id="ODS"),
+    ],
+)
+def test_numbers_errors_and_comments_are_what_people_see(made: bytes) -> None:
+    assert read_sheets(made, "a").text == SHOWN
+
+
+def test_an_old_workbook_shows_its_formats_errors_comments_and_boxes() -> None:
+    assert read_sheets((SAMPLES / "notes.xls").read_bytes(), "notes.xls").text.split("\n")[2:] == [
+        "Fee: [Comment by Ann: in euros]",
+        "Craft: Yacht; Fee: 1,234.57 [Comment by Ann: net of tax]; Share: 7.5%",
+        "Craft: Ferry; Fee: 7.00; Share: #DIV/0!",
+        "Craft: Tug; Fee: #N/A; Share: #N/A",
+        "Ask the harbour office first.",
+    ]
+
+
+def test_a_thread_of_comments_is_read_once_and_with_its_names() -> None:
+    thread = (
+        '<t><threadedComment ref="B3" personId="p"><text>Why?</text></threadedComment>'
+        '<threadedComment ref="B3" personId="q"><text>No fee yet.</text></threadedComment>'
+        '<threadedComment ref="D9" personId="q"><text>Stays.</text></threadedComment></t>'
+    )
+    old = COMMENTS.replace("B1", "B3").replace("in euros", "[Threaded comment] Why?")
+    persons = '<l><person id="p" displayName="Bo"/><person id="q" displayName="Cy"/></l>'
+    made = seen_xlsx(
+        {
+            "xl/comments1.xml": old,
+            "xl/threadedComments/t.xml": thread,
+            "xl/persons/person.xml": persons,
+            "xl/_rels/workbook.xml.rels": relations(
+                {
+                    "r1": ("worksheet", "worksheets/sheet1.xml"),
+                    "p": ("person", "persons/person.xml"),
+                }
+            ),
+        },
+        {
+            "c": ("comments", "../comments1.xml"),
+            "t": ("threadedComment", "../threadedComments/t.xml"),
+        },
+    )
+    assert read_sheets(made, "a.xlsx").text.split("\n")[3:] == [
+        "Craft: Ferry; Fee: #DIV/0! [Comment by Bo: Why?] [Comment by Cy: No fee yet.]",
+        "Craft: #N/A; Fee: 7.00",
+        "[Comment by Cy: Stays.]",
+    ]
+
+
+DRAWN = (
+    '<d xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart" xmlns:r="http://schemas.'
+    'openxmlformats.org/officeDocument/2006/relationships"><sp><nvSpPr><cNvPr id="1"/></nvSpPr>'
+    "<txBody><a:p><a:r><a:t>Ask </a:t></a:r><a:r><a:t>first.</a:t></a:r></a:p></txBody></sp>"
+    '<sp><nvSpPr><cNvPr id="2" hidden="1"/></nvSpPr><txBody><a:p><a:r><a:t>no</a:t></a:r></a:p>'
+    '</txBody></sp><pic><cNvPr id="3" descr="A plan of the pier"/></pic>'
+    '<pic><cNvPr id="4" descr="image1.png"/></pic><c:chart r:id="k"/></d>'
+)
+CHART = (
+    '<c:chartSpace xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" '
+    'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"><c:chart><c:title><c:tx>'
+    "<c:rich><a:p><a:r><a:t>Fees by craft</a:t></a:r></a:p></c:rich></c:tx></c:title><c:plotArea>"
+    "<c:barChart><c:ser><c:tx><c:strRef><c:strCache><c:pt idx='0'><c:v>Day</c:v></c:pt>"
+    "</c:strCache></c:strRef></c:tx></c:ser></c:barChart><c:valAx><c:title><c:tx><c:rich><a:p><a:r>"
+    "<a:t>EUR</a:t></a:r></a:p></c:rich></c:tx></c:title></c:valAx></c:plotArea></c:chart>"
+    "</c:chartSpace>"
+)
+
+
+def test_boxes_pictures_and_charts_of_a_sheet_stand_below_its_rows() -> None:
+    made = seen_xlsx(
+        {
+            "xl/drawings/d.xml": DRAWN,
+            "xl/drawings/_rels/d.xml.rels": relations({"k": ("chart", "../charts/c.xml")}),
+            "xl/charts/c.xml": CHART,
+        },
+        {"d": ("drawing", "../drawings/d.xml")},
+    )
+    assert read_sheets(made, "a.xlsx").text.split("\n")[5:] == [
+        "Ask first.",
+        "[A plan of the pier]",
+        "[Chart: Fees by craft; axes: EUR; series: Day]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "note"),
+    [
+        ('<c r="B2"><f>1+1</f><v></v></c>', "1 cell holds a formula"),
+        ('<c r="B2"><f>1+1</f><v/></c><c r="C2"><f si="0"/></c>', "2 cells hold"),
+        ('<c r="B2"><f>1+1</f></c><c r="C2"><f>B2</f><v /></c>', "2 cells hold formulas"),
+        ('<c r="B2" t="str"><f>""</f><v></v></c>', ""),
+        ('<c r="B2"><f>1+1</f><v>2</v></c>', ""),
+    ],
+)
+def test_formulas_without_a_value_are_told(cell: str, note: str) -> None:
+    made = rewritten(
+        xlsx({"S": [["Craft", "Fee"], ["Yacht", 12]]}),
+        lambda part: part.replace('<c r="B2"><v>12</v></c>', cell),
+    )
+    notes = read_sheets(made, "a.xlsx").metadata.get("notes", [])
+    assert [said[: len(note)] for said in notes] == ([note] if note else [])
+
+
+def test_boxes_and_charts_of_an_opendocument_sheet_are_read() -> None:
+    chart = (
+        '<o xmlns:c="urn:oasis:names:tc:opendocument:xmlns:chart:1.0" '
+        'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"><c:chart><c:title><text:p>Fees</text:p></c:title><c:plot-area>'
+        "<c:axis><c:title><text:p>EUR</text:p></c:title></c:axis></c:plot-area></c:chart></o>"
+    )
+    made = odf(
+        '<table:table table:name="S"><table:shapes><draw:frame><draw:text-box><text:p>Ask first.'
+        '</text:p></draw:text-box></draw:frame><draw:frame><draw:object xlink:href="./Object 1"/>'
+        "<svg:desc>A chart of fees</svg:desc></draw:frame></table:shapes></table:table>",
+        kind="spreadsheet",
+        parts={"META-INF/manifest.xml": odf_manifest(""), "Object 1/content.xml": chart},
+    )
+    assert read_sheets(made, "a.ods").text == (
+        "# S\n\nAsk first.\n[A chart of fees]\n[Chart: Fees; axes: EUR]"
+    )
+
+
+def test_a_float_written_as_it_is_held_is_a_plain_number_and_repeated_cells_show_theirs() -> None:
+    cell = '<table:table-cell office:value-type="float" office:value="{}"{}><text:p>{}</text:p>'
+    plain = cell.format("0.30000000000000004", "", "0.30000000000000004") + "</table:table-cell>"
+    shown = cell.format("0.5", ' table:number-columns-repeated="2"', "50.0") + "</table:table-cell>"
+    row = f'<table:table-row table:number-rows-repeated="2">{plain}{shown}</table:table-row>'
+    made = odf(
+        f'<table:table table:name="S">{row}</table:table>',
+        kind="spreadsheet",
+        parts={"META-INF/manifest.xml": odf_manifest("")},
+    )
+    row = "column 1: 0.3; column 2: 50.0; column 3: 50.0"
+    assert read_sheets(made, "a.ods").text == f"# S\n\n{row}\n{row}"
+
+
+def test_an_old_workbook_of_damaged_records_is_read_or_fails_clearly() -> None:
+    data, chance = (SAMPLES / "notes.xls").read_bytes(), random.Random(14)  # noqa: S311
+    for _ in range(60):
+        broken = bytearray(data)
+        for _ in range(8):
+            broken[chance.randrange(len(broken))] = chance.randrange(256)
+        for looks in read_xls_cells(bytes(broken)).values():
+            assert all(row >= 0 for row in looks.shown)
+        with contextlib.suppress(LoadError):
+            read_with(read_sheets, bytes(broken), "a.xls")
 
 
 @pytest.mark.parametrize(

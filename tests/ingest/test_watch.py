@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from ragkit.errors import IndexLockedError
 from ragkit.ingest.mounts import Mount, mount_of
 from ragkit.ingest.watch import Watcher, WatchTimes
 from ragkit.records import IndexReport
+from ragkit.store.local.disk import writer_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -226,6 +227,19 @@ def test_held_lock_is_waited_for(made: Watching) -> None:
         thread.join(10)
     assert made.said[-1] == "waiting: the index is being written by another process"
     assert len(made.said) == 2  # the other says that it polls
+
+
+def test_the_lock_of_another_writer_is_waited_for(made: Watching) -> None:
+    made.update([str(made.folder)])
+    write_files(made.folder, {"c.md": "the pier"})
+    with ExitStack() as held:
+        held.enter_context(writer_lock(made.index, "ragkit compact", wait_s=0.0))
+        with watching(made, polls=True):
+            wait_until(lambda: any(said.startswith("waiting: ") for said in made.said))
+            assert made.paths == {"a.md", "b.md"}
+            held.close()
+            made.until("a.md", "b.md", "c.md")
+    assert "ragkit compact" in next(said for said in made.said if said.startswith("waiting: "))
 
 
 def test_polling_is_told(made: Watching) -> None:

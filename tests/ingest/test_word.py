@@ -238,9 +238,17 @@ def test_a_part_of_another_format_is_read() -> None:
     assert read_docx(make_files.word_package(body, parts), "a").text == (
         "See:\n\nOars cost 12 crowns."
     )
-    parts = {"a.rtf": ("aFChunk", "{\\rtf1 x}")}
-    parsed = read_docx(make_files.word_package(body, parts), "a")
-    assert parsed.metadata == {"notes": ["its part word/a.rtf was not read"]}
+    archived = (
+        "MIME-Version: 1.0\nContent-Type: multipart/related; boundary=x\n\n--x\nContent-Type: "
+        "text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
+        "<p>Oars cost =\n<b>12</b> crowns.</p>\n--x--\n"
+    )
+    rich = "{\\rtf1 Oars cost {\\b 12} crowns.\\par}"
+    for part, content in (("a.mht", archived), ("a.rtf", rich)):
+        data = make_files.word_package(body, {part: ("aFChunk", content)})
+        assert read_docx(data, "a").text == "See:\n\nOars cost 12 crowns."
+    parsed = read_docx(make_files.word_package(body, {"a.xyz": ("aFChunk", "x")}), "a")
+    assert parsed.metadata == {"notes": ["its part word/a.xyz was not read"]}
 
 
 def test_what_word_passes_over_costs_no_text() -> None:

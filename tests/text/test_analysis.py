@@ -74,6 +74,11 @@ def _found(text: str, question: str) -> bool:
         ("holds 10⁶ litres", "10^6 litres"),
         ("5 m² of sail", "m2"),
         ("naïve café", "cafe"),
+        ("the em\u00adbark\u00adment", "embarkment"),
+        ("a zero\u200bwidth join", "zerowidth"),
+        ("ＡＢＣ１２３ is the code", "ABC123"),
+        ("the eﬃcient oﬃce", "efficient office"),
+        ("படகு கட்டணம் இருபது ரூபாய்", "கட்டணம்"),
     ],
 )
 def test_a_text_is_found_however_it_is_set(text: str, question: str) -> None:

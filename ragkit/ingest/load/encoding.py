@@ -51,8 +51,20 @@ _CANDIDATES = {
     "cp874": 6.0,
     "cp850": 7.0,
     "cp852": 8.0,
+    "iso8859-15": 6.0,
+    "mac-roman": 10.0,
 }
-_OF_MARKS = ("cp1252", "cp1250", "iso8859-2", "cp1254", "cp1257", "cp850", "cp852")
+_OF_MARKS = (
+    "cp1252",
+    "cp1250",
+    "iso8859-2",
+    "cp1254",
+    "cp1257",
+    "cp850",
+    "cp852",
+    "iso8859-15",
+    "mac-roman",
+)
 """Those of Latin letters with marks, which only the language tells apart."""
 
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
@@ -114,7 +126,7 @@ _LEAST_EXTRA_BYTES = 4
 """Bytes beyond one a character that lines of UTF-8 hold in all: fewer fit it by chance."""
 
 _NULS = late_pattern(rb"\0+")
-_CHARS_A_NUL = 100  # for each run of NULs that a text may hold
+_CHARS_A_NUL = 20  # for each run of NULs that a text may hold
 _LONE = late_pattern("(?<![^\x00-\x7f])(?<![0-9])[\u3041-\ud7a3\uff61-\uff9f](?![^\x00-\x7f])")
 # A 16-bit unit of real text costs below this on average; random bytes cost above 20.
 _MOST_BITS_A_WIDE_UNIT = 16.0
@@ -147,6 +159,8 @@ def decode(data: bytes, declared: str | None = None) -> Decoded:
             return Decoded(data.decode(name, "replace"), name)
     if believed := _declared(data, declared):
         return Decoded(data.decode(believed, "replace"), _NAMES.get(believed, believed))
+    if b"\0" in data and _has_few_nuls(data):
+        data = data.replace(b"\0", b"")
     if mixed := _decode_mixed(data):
         return mixed
     name, rival = _detect(data)

@@ -243,21 +243,22 @@ FORMATS = (
         f"{_READERS}.sheets:read_sheets",
         "sheets",
         about="Each row as `column: value`, each sheet a page below its name. Dates are ISO 8601, "
-        "numbers as their cells show them. Hidden sheets are left out and told.",
+        "numbers and errors as their cells show them. Comments stand in their row, text boxes and "
+        "names of charts below. Hidden sheets are left out and told.",
     ),
     Format(
         "xls",
         _suffixes("xls xlt"),
         f"{_READERS}.sheets:read_sheets",
         "sheets",
-        about="As `xlsx`; numbers are plain.",
+        about="As `xlsx`; of files older than Excel 97, plain numbers and no comments.",
     ),
     Format(
         "ods",
         _suffixes("ods ots"),
         f"{_READERS}.sheets:read_sheets",
         "sheets",
-        about="As `xlsx`; percentages and amounts as their cells show them.",
+        about="As `xlsx`.",
     ),
     Format(
         "odt",
@@ -470,6 +471,14 @@ def read_with(reader: str | Reader, data: bytes, name: str) -> Parsed:
     except Exception as exc:  # parsers fail on broken files in any manner
         msg = f"cannot be parsed: {type(exc).__name__}: {exc}"
         raise LoadError(msg, name) from exc
+    except BaseException as exc:
+        if type(exc).__module__ != _RUST:
+            raise
+        msg = f"its parser gave up on it: {exc}"
+        raise LoadError(msg, name) from exc
+
+
+_RUST = "pyo3_runtime"  # no module: where the error says it is from that a panic of Rust becomes
 
 
 @cache

@@ -95,10 +95,18 @@ def _is_one_column(sample: str, delimiter: str) -> bool:
         return False
     if max(widths) == 1 or delimiter not in ",;":
         return max(widths) == 1 and delimiter in sample
-    below = widths[1:]
+    below = _without_titles(widths[1:])
     if below.count(mode(below)) < _EVEN * len(below) or mode(below) == 1:
         return not any(width > 2 and below.count(width) > 2 for width in below)
     return not re.search(rf"{re.escape(delimiter)}(?! )", sample)
+
+
+def _without_titles(widths: list[int]) -> list[int]:
+    """The widths of rows without those of titles that stand above a table of several rows."""
+    titles = next((i for i, width in enumerate(widths) if width > 1), 0)
+    table = widths[titles:]
+    is_table = len(table) > max(2, titles) and len(set(table)) == 1
+    return table if titles <= _MOST_TITLES and is_table else widths
 
 
 def _rows(text: str, dialect: _Dialect, name: str) -> Iterator[list[str]]:

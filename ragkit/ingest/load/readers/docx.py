@@ -400,10 +400,16 @@ def _has_page_number(root: Element) -> bool:
 def _chunk_reader(part: str) -> Callable[[bytes, str], Parsed] | None:
     """What reads a part of another format, by its name."""
     suffix = part.rpartition(".")[2].lower()
-    if suffix in ("html", "htm", "xhtml", "mht", "mhtml"):
+    if suffix in ("html", "htm", "xhtml"):
         from ragkit.ingest.load.readers.html import read_html
 
         return read_html
+    if suffix in ("mht", "mhtml"):
+        return _read_archived_page
+    if suffix == "rtf":
+        from ragkit.ingest.load.readers.rtf import read_rtf
+
+        return read_rtf
     if suffix in ("docx", "docm", "dotx"):
         return read_docx
     if suffix == "txt":
@@ -411,3 +417,15 @@ def _chunk_reader(part: str) -> Callable[[bytes, str], Parsed] | None:
 
         return read_text
     return None
+
+
+def _read_archived_page(data: bytes, name: str) -> Parsed:
+    """Read a web page with all that belongs to it, as a mail of several parts (MHTML)."""
+    from email import message_from_bytes, policy
+
+    from ragkit.ingest.load.readers.html import read_html
+
+    message = message_from_bytes(data, policy=policy.default)
+    page = next((part for part in message.walk() if part.get_content_type() == "text/html"), None)
+    content = page.get_payload(decode=True) if page is not None else data
+    return read_html(content if isinstance(content, bytes) else data, name)

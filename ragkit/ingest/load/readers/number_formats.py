@@ -6,12 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragkit.ingest.load.readers.zip_parts import ZipParts, part_path
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from lxml.etree import _Element
+    from collections.abc import Mapping
 
 _BUILT_IN = {
     1: "0", 2: "0.00", 3: "#,##0", 4: "#,##0.00", 9: "0%", 10: "0.00%", 37: "#,##0",
@@ -19,13 +15,18 @@ _BUILT_IN = {
 }  # fmt: skip
 """Formats that a file names by number only (ECMA-376 part 1, 18.8.30), but dates and currencies."""
 
+ERRORS = {
+    0x00: "#NULL!", 0x07: "#DIV/0!", 0x0F: "#VALUE!", 0x17: "#REF!", 0x1D: "#NAME?",
+    0x24: "#NUM!", 0x2A: "#N/A", 0x2B: "#GETTING_DATA",
+}  # fmt: skip
+"""What a cell shows for the number of an error in a binary workbook (MS-XLSB, 2.5.97.2)."""
+
 _CURRENCY = re.compile(r"\[\$([^\]-]*)[^\]]*\]")
 _UNSEEN = re.compile(r"\[[^\]]*\]|_.|\*.")
 _LITERAL = re.compile(r'"([^"]*)"|\\(.)')
 _DIGITS = re.compile(r"^(?P<before>[^#0?]*)(?P<whole>[#0?,]+?)(?:\.(?P<part>[#0?]*))?"
                      r"(?P<scale>,*)(?P<after>[^#0?,.]*)$")  # fmt: skip
 _CODES = re.compile(r"[A-Za-z@]")
-_CELL = re.compile(rb'<(?:\w+:)?c r="([A-Z]{1,3})(\d{1,7})"[^>]*? s="(\d+)"')
 _MOST_DECIMALS = 15
 
 
@@ -90,70 +91,10 @@ def _said(text: str, literals: list[str]) -> str:
     )
 
 
-class WorkbookFormats:
-    """The formats of the cells of an XLSX workbook.
+def number_format(number: int, codes: Mapping[int, str]) -> NumberFormat | None:
+    """The format of a number that a file names so, by its own codes or those that all have.
 
-    Args:
-        parts: The file's.
+    >>> number_format(10, {}).show(0.5), number_format(164, {164: "0.0"}).show(2)
+    ('50.00%', '2.0')
     """
-
-    def __init__(self, parts: ZipParts) -> None:
-        self._parts = parts
-        self._formats: dict[int, NumberFormat] = {}
-        self._sheets: dict[str, str] = {}
-        workbook = parts.xml_if_any("xl/workbook.xml")
-        styles = parts.xml_if_any("xl/styles.xml")
-        if workbook is None or styles is None:
-            return
-        self._formats = dict(_styles(styles))
-        relations = parts.xml_if_any("xl/_rels/workbook.xml.rels")
-        targets = {
-            relation.get("Id", ""): part_path("xl/workbook.xml", relation.get("Target", ""))
-            for relation in (relations if relations is not None else ())
-        }
-        for sheet in _local(workbook, "sheet"):
-            key = next((v for k, v in sheet.attrib.items() if str(k).endswith("}id")), "")
-            self._sheets[sheet.get("name", "")] = targets.get(str(key), "")
-
-    def of_sheet(self, name: str) -> dict[int, NumberFormat]:
-        """The formats of a sheet's cells that have one, by `cell_key`."""
-        part = self._sheets.get(name, "")
-        if not self._formats or part not in self._parts:
-            return {}
-        known = {str(style).encode(): shown for style, shown in self._formats.items()}
-        columns: dict[bytes, int] = {}
-        found: dict[int, NumberFormat] = {}
-        for letters, row, style in _CELL.findall(self._parts.read(part)):
-            if (shown := known.get(style)) is not None:
-                if letters not in columns:
-                    columns[letters] = _column(letters)
-                found[cell_key(int(row) - 1, columns[letters])] = shown
-        return found
-
-
-def cell_key(row: int, column: int) -> int:
-    """One number for a cell, both from 0."""
-    return row << 14 | column
-
-
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in letters:
-        number = number * 26 + letter - 64
-    return number - 1
-
-
-def _styles(root: _Element) -> Iterable[tuple[int, NumberFormat]]:
-    """The styles that show numbers in a way of their own, by their place in the list."""
-    codes = dict(_BUILT_IN)
-    for entry in _local(root, "numFmt"):
-        codes[int(entry.get("numFmtId", "0"))] = entry.get("formatCode", "")
-    lists = _local(root, "cellXfs")
-    for place, style in enumerate(lists[0] if lists else ()):
-        shown = parse_format(codes.get(int(style.get("numFmtId", "0")), ""))
-        if shown is not None:
-            yield place, shown
-
-
-def _local(root: _Element, name: str) -> list[_Element]:
-    return [e for e in root.iter() if isinstance(e.tag, str) and e.tag.rpartition("}")[2] == name]
+    return parse_format(codes.get(number, _BUILT_IN.get(number, "")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
@@ -34,6 +34,9 @@ _OFFICE, _TEXT, _TABLE, _DRAW, _STYLE, _PRESENTATION, _SVG, _FO = (
 _XLINK = "{http://www.w3.org/1999/xlink}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _MANIFEST = _NS % "manifest"
+_WHITE = ("#ffffff", "#fefefe", "#fdfdfd", "white")
+_TINY = 1.0  # points
+_GROUNDS = (_TABLE + "table-cell", _TEXT + "section")
 _SKIPPED = frozenset(
     [_TEXT + tag for tag in ("tracked-changes", "ruby-text", "hidden-text", "page-number")]
     + [_TEXT + tag for tag in ("sequence-decls", "variable-decls", "page-count", "note-citation")]
@@ -91,13 +94,16 @@ class _Look:
     shift: int | None = None
     is_hidden: bool | None = None
     is_struck: bool | None = None
+    is_white: bool | None = None
+    is_on_ground: bool | None = None  # something may lie behind that is not white
 
     def over(self, below: _Look) -> _Look:
-        return _Look(
-            below.shift if self.shift is None else self.shift,
-            below.is_hidden if self.is_hidden is None else self.is_hidden,
-            below.is_struck if self.is_struck is None else self.is_struck,
-        )
+        own = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return replace(below, **{name: value for name, value in own if value is not None})
+
+    @property
+    def is_unseen(self) -> bool:
+        return bool(self.is_hidden or (self.is_white and not self.is_on_ground))
 
 
 class _OdfStyles:
@@ -107,7 +113,11 @@ class _OdfStyles:
         self._styles: dict[str, Element] = {}
         self._lists: dict[str, dict[int, Element]] = {}
         self._looks: dict[str, _Look] = {"": _Look()}
+        self.is_paper_white = True
         for root in roots:
+            for page in root.iter(_STYLE + "page-layout-properties") if root is not None else ():
+                picture = page.find(f"{_STYLE}background-image[@{_XLINK}href]")
+                self.is_paper_white &= not _has_ground(page) and picture is None
             for style in root.iter(_STYLE + "style") if root is not None else ():
                 self._styles[style.get(_STYLE + "name", "")] = style
             for style in root.iter(_TEXT + "list-style") if root is not None else ():
@@ -121,6 +131,8 @@ class _OdfStyles:
             style = self._styles.get(name)
             if style is not None:
                 own = _own_look(style.find(_STYLE + "text-properties"))
+                if _has_ground(style.find(_STYLE + "paragraph-properties")):
+                    own = replace(own, is_on_ground=True)
                 parent = style.get(_STYLE + "parent-style-name", "")
                 self._looks[name] = own.over(self.look(parent))
         return self._looks[name]
@@ -153,7 +165,26 @@ def _own_look(properties: Element | None) -> _Look:
     line = properties.get(_STYLE + "text-line-through-style")
     kind = properties.get(_STYLE + "text-line-through-type")
     struck = None if line is None and kind is None else "none" not in (line, kind)
-    return _Look(raised, None if display is None else display == "none", struck)
+    size = properties.get(_FO + "font-size", "")
+    is_tiny = size.endswith("pt") and _number(size.removesuffix("pt")) <= _TINY
+    is_hidden = True if is_tiny else None if display is None else display == "none"
+    colour = properties.get(_FO + "color")
+    is_white = None if colour is None else colour.lower() in _WHITE
+    is_drawn = properties.get(_FO + "text-shadow") or properties.get(_STYLE + "text-outline")
+    return _Look(raised, is_hidden, struck, is_white, bool(is_drawn) or _has_ground(properties))
+
+
+def _has_ground(properties: Element | None) -> bool | None:
+    """Whether a colour that is not white is put behind a text; None where nothing is said."""
+    stated = properties.get(_FO + "background-color") if properties is not None else None
+    return None if stated in (None, "transparent") else stated.lower() not in _WHITE
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return _TINY + 1
 
 
 class _OdfFile:
@@ -277,9 +308,9 @@ class _OdfStory:
 
     def _add(self, text: str) -> None:
         look = self._looks[-1]
-        if look.is_hidden or look.is_struck:
-            self._file.hidden += bool(look.is_hidden and text.strip())
-            self._file.struck += bool(look.is_struck and not look.is_hidden and text.strip())
+        if look.is_unseen or look.is_struck:
+            self._file.hidden += bool(look.is_unseen and text.strip())
+            self._file.struck += bool(look.is_struck and not look.is_unseen and text.strip())
             return
         if self._is_title:
             self.title = f"{self.title} {' '.join(text.split())}".strip()
@@ -324,8 +355,18 @@ class _OdfStory:
 
     def _push(self, element: Element) -> bool:
         look = self._file.styles.look(element.get(_TEXT + "style-name", ""))
-        self._looks.append(look.over(self._looks[-1]))
+        look = look.over(self._looks[-1])
+        if look.is_white and not look.is_on_ground and self._may_be_on_ground(element):
+            look = replace(look, is_on_ground=True)
+        self._looks.append(look)
         return True
+
+    def _may_be_on_ground(self, element: Element) -> bool:
+        """Whether something may lie behind a text: a page, cell, box or section of any colour."""
+        outer = (str(above.tag) for above in element.iterancestors())
+        return not self._file.styles.is_paper_white or any(
+            tag.startswith(_DRAW) or tag in _GROUNDS for tag in outer
+        )
 
     def open_span(self, span: Element) -> bool:
         """Begin text of another look."""

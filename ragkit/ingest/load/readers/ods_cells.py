@@ -1,60 +1,90 @@
-"""What the cells of an ODS file show, and which are merged: what calamine does not tell of them."""
+"""What the sheets of an ODS file show: what calamine does not tell of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from ragkit.ingest.load.readers.number_formats import cell_key
+from ragkit.ingest.load.readers.charts import written_chart
+from ragkit.ingest.load.readers.sheet_look import SheetLook, cell_key, is_worth_saying
+from ragkit.ingest.load.readers.zip_parts import part_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lxml.etree import _Element
 
     from ragkit.ingest.load.readers.zip_parts import ZipParts
 
-    Range: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
-
 _NS = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
-_OFFICE, _TABLE, _TEXT = (_NS % name for name in ("office", "table", "text"))
-_SHOWN = ("percentage", "currency", "boolean")
+_OFFICE, _TABLE, _TEXT, _DRAW, _CHART, _SVG = (
+    _NS % name for name in ("office", "table", "text", "drawing", "chart", "svg-compatible")
+)
+_CALC = "{urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0}"
+_CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
+_HREF = "{http://www.w3.org/1999/xlink}href"
+_SHOWN = ("percentage", "currency", "boolean", "float")
 _CELLS = (_TABLE + "table-cell", _TABLE + "covered-table-cell")
+_MOST_COLUMNS, _MOST_ROWS = 256, 1_000  # of a cell that is repeated
 
 
-@dataclass(frozen=True, slots=True)
-class OdsSheet:
-    """What the cells of a sheet show, by `cell_key`, and the ranges of merged ones, from 0."""
-
-    shown: dict[int, str] = field(default_factory=dict)
-    merged: list[Range] = field(default_factory=list)
-
-
-def read_ods_cells(parts: ZipParts) -> dict[str, OdsSheet]:
-    """Look at the cells of all sheets, by the names of these."""
+def read_ods_cells(parts: ZipParts) -> dict[str, SheetLook]:
+    """Look at all sheets, by their names."""
     root = parts.xml_if_any("content.xml")
     tables = root.iter(_TABLE + "table") if root is not None else ()
-    return {table.get(_TABLE + "name", ""): _sheet(table) for table in tables}
+    return {table.get(_TABLE + "name", ""): _look_at_sheet(table, parts) for table in tables}
 
 
-def _sheet(table: _Element) -> OdsSheet:
-    sheet, number = OdsSheet(), 0
+def _look_at_sheet(table: _Element, parts: ZipParts) -> SheetLook:
+    look, number = SheetLook(), 0
     for row in table.iter(_TABLE + "table-row"):
         column = 0
+        rows = _count(row, "number-rows-repeated")
         for cell in row.iterchildren(*_CELLS):
-            _look_at(cell, number, column, sheet)
+            if len(cell) or cell.get(_TABLE + "number-columns-spanned"):
+                _look_at_cell(cell, range(number, number + rows), column, look)
             column += _count(cell, "number-columns-repeated")
-        number += _count(row, "number-rows-repeated")
-    return sheet
+        number += rows
+    for frame in table.iter(_DRAW + "frame", _DRAW + "custom-shape"):
+        for line in _drawn(frame, parts):
+            look.draw(line)
+    return look
 
 
-def _look_at(cell: _Element, row: int, column: int, sheet: OdsSheet) -> None:
-    if cell.get(_OFFICE + "value-type") in _SHOWN:
-        lines = ("".join(map(str, p.itertext())) for p in cell.iterchildren(_TEXT + "p"))
-        text = " ".join(" ".join(lines).split())
-        for place in range(column, column + min(_count(cell, "number-columns-repeated"), 256)):
-            sheet.shown[cell_key(row, place)] = text
+def _look_at_cell(cell: _Element, rows: range, column: int, look: SheetLook) -> None:
+    is_error = cell.get(_CALC + "value-type") == "error"
+    if is_error or cell.get(_OFFICE + "value-type") in _SHOWN:
+        text = " ".join(_paragraphs(cell).split())
+        # What is written as it is held shows no format: it may be 0.30000000000000004.
+        if text and text != cell.get(_OFFICE + "value"):
+            width = min(_count(cell, "number-columns-repeated"), _MOST_COLUMNS)
+            for row in rows[:_MOST_ROWS]:
+                keys = (cell_key(row, place) for place in range(column, column + width))
+                look.shown.update(dict.fromkeys(keys, text))
+    for note in cell.iterchildren(_OFFICE + "annotation"):
+        look.comment(cell_key(rows[0], column), note.findtext(_CREATOR) or "", _paragraphs(note))
     wide, tall = _count(cell, "number-columns-spanned"), _count(cell, "number-rows-spanned")
     if wide > 1 or tall > 1:
-        sheet.merged.append(((row, column), (row + tall - 1, column + wide - 1)))
+        look.merged.append(((rows[0], column), (rows[0] + tall - 1, column + wide - 1)))
+
+
+def _drawn(frame: _Element, parts: ZipParts) -> Iterator[str]:
+    """The texts of a box, the text alternative of a picture, and what a chart is called."""
+    for alternative in frame.iterchildren(_SVG + "title", _SVG + "desc"):
+        if is_worth_saying(alternative.text or ""):
+            yield f"[{alternative.text}]"
+    texts = frame.iter(_TEXT + "p", _TEXT + "h") if frame.find(f"{_DRAW}object") is None else ()
+    yield from ("".join(map(str, text.itertext())) for text in texts)
+    for thing in frame.iterchildren(_DRAW + "object"):
+        root = parts.xml_if_any(part_path("content.xml", thing.get(_HREF, "") + "/content.xml"))
+        for chart in root.iter(_CHART + "chart") if root is not None else ():
+            titles = [_paragraphs(title) for title in chart.iterfind(_CHART + "title")]
+            axes = [_paragraphs(t) for t in chart.iterfind(f".//{_CHART}axis/{_CHART}title")]
+            yield written_chart(" ".join(titles), axes, [])
+
+
+def _paragraphs(element: _Element) -> str:
+    """The paragraphs right below an element."""
+    return " ".join("".join(map(str, p.itertext())) for p in element.iterchildren(_TEXT + "p"))
 
 
 def _count(element: _Element, name: str) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.load.aids import ReadingAids, reading_aids
 from ragkit.ingest.load.readers.docx import read_docx
-from ragkit.ingest.load.readers.encrypted_office import decrypted
+from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_document
 from ragkit.ingest.load.readers.pptx import read_pptx
 from ragkit.ingest.load.readers.zip_parts import OLE
 
@@ -92,7 +92,7 @@ def _converted(data: bytes, name: str, kind: str, to: str) -> bytes:
             "load.libreoffice"
         )
         raise UnsupportedFormatError(msg, name)
-    if _is_encrypted(data):
+    if is_encrypted_document(data):
         data = decrypted(data, name)
     with tempfile.TemporaryDirectory(prefix="ragkit-office-") as folder:
         source = Path(folder, f"in.{kind}")
@@ -141,21 +141,6 @@ def _run(aids: ReadingAids, source: Path, to: str) -> str:
         _end_all(child)
     lines = [line for line in said.decode("utf-8", "replace").splitlines() if "rror" in line]
     return f": {lines[-1]}" if lines else ""
-
-
-def _is_encrypted(data: bytes) -> bool:
-    """Whether a DOC or PPT file opens with a password only, as far as that can be told."""
-    try:
-        from msoffcrypto import OfficeFile
-        from msoffcrypto.exceptions import FileFormatError
-    except ImportError:  # LibreOffice will say that it cannot
-        return False
-    from io import BytesIO
-
-    try:
-        return bool(OfficeFile(BytesIO(data)).is_encrypted())
-    except (FileFormatError, OSError, ValueError, KeyError, IndexError):
-        return False
 
 
 def _environment(folder: Path) -> dict[str, str]:

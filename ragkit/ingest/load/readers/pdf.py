@@ -15,6 +15,7 @@ from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.page_furniture import goes_on, without_furniture
 from ragkit.ingest.load.readers.pdf_content import MARK, Box, read_page
 from ragkit.ingest.load.readers.pdf_fields import fields_and_notes
+from ragkit.ingest.load.readers.pdf_garbage import garbled_fonts, is_garbled
 from ragkit.ingest.load.readers.pdf_hidden import unseen_texts
 from ragkit.ingest.load.readers.pdf_layout import Line, page_text, top_lines
 from ragkit.ingest.load.readers.pdfium import PdfiumPages
@@ -40,6 +41,7 @@ class _PageText:
     is_unreadable: bool = False
     is_partly_unreadable: bool = False
     needs_tables: bool = False  # of Adobe's collections, which pypdfium2 has
+    is_garbled: bool = False  # for a table of letters that is wrong, at least as pypdf reads it
     is_second: bool = False  # pypdfium2 read it
 
 
@@ -50,10 +52,10 @@ def read_pdf(data: bytes, name: str) -> Parsed:
     and the notes of a page stand at its end. A page whose content cannot be read counts as a page
     without text, and ``metadata["failed_pages"]`` maps its number to the reason. Text that nobody
     sees is left out (`unseen_texts`), and ``metadata["hidden"]`` counts it. So is text in a font
-    that does not tell its letters, which is noted.
+    that does not tell its letters, or tells wrong ones (`garbled_fonts`), which is noted.
 
     Where pypdfium2 is installed, it reads the pages that pypdf cannot, and those on which pypdf
-    finds nothing; that is noted, too.
+    finds nothing or garbage; that is noted, too.
 
     Raises:
         LoadError: The file is encrypted, broken, or none of its pages can be read.
@@ -104,10 +106,10 @@ def _read_again(pages: list[_PageText], failed: dict[str, str], second: PdfiumPa
     """Have pypdfium2 read the pages that failed or are empty, but not what nobody sees on them."""
     for place, page in enumerate(pages):
         is_empty = not (page.text or page.hidden or page.is_unreadable)
-        if not (is_empty or page.needs_tables):
+        if not (is_empty or page.needs_tables or page.is_garbled):
             continue
         text, hidden = second.read(place + 1)
-        if text:
+        if text and not is_garbled(text):
             pages[place] = _PageText(text, hidden, is_second=True)
             failed.pop(str(place + 1), None)
 
@@ -150,10 +152,18 @@ def _read(page: PageObject, off: frozenset[int]) -> _PageText:
     notes = read_page(page, off)
     beside = fields_and_notes(page)
     if isinstance(notes, str):
-        return _PageText("\n".join([normalise(notes).strip(), *beside]).strip())
+        text = normalise(notes).strip()
+        is_none = is_garbled(text)
+        whole = "\n".join(beside if is_none else [text, *beside]).strip()
+        return _PageText(whole, is_unreadable=is_none, is_garbled=is_none)
     unseen = unseen_texts(notes, Box(*(float(n) for n in page.cropbox)))
     seen = [shown for i, shown in enumerate(notes.shown) if i not in unseen]
-    known = [shown for shown in seen if shown.font is None or shown.font.tells_letters]
+    garbled = garbled_fonts(seen)
+    known = [
+        shown
+        for shown in seen
+        if shown.font is None or (shown.font.tells_letters and id(shown.font) not in garbled)
+    ]
     lost = sum(len(s.text.strip()) for s in seen) - sum(len(s.text.strip()) for s in known)
     total = sum(len(shown.text.strip()) for shown in seen)
     by_collection = bool(lost) and all(
@@ -161,7 +171,13 @@ def _read(page: PageObject, off: frozenset[int]) -> _PageText:
     )
     if lost > _MOSTLY * total:
         text = "\n".join(beside)
-        return _PageText(text, len(unseen), is_unreadable=True, needs_tables=by_collection)
+        return _PageText(
+            text,
+            len(unseen),
+            is_unreadable=True,
+            needs_tables=by_collection,
+            is_garbled=bool(garbled),
+        )
     text = normalise(page_text(known)).replace(MARK, "").strip()
     return _PageText(
         "\n".join([text, *beside]).strip(),

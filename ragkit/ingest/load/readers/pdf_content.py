@@ -99,7 +99,8 @@ class Painted:
 class Shown:
     """One text as it is shown: in what state, where its baseline runs, how high it is, in points.
 
-    ``text`` is what pypdf makes of it, with the white space that it puts behind.
+    ``codes`` is what the file has for it, ``text`` what pypdf makes of that, with the white space
+    that it puts behind.
     """
 
     state: GraphicsState
@@ -110,6 +111,7 @@ class Shown:
     is_level: bool
     is_off: bool
     font: FontFacts | None
+    codes: bytes
     text: str = ""
 
 
@@ -192,6 +194,7 @@ class PageNotes:
                 is_level=right[0] > 0 and abs(right[1]) <= 0.02 * right[0],
                 is_off=any(self._marked),
                 font=font,
+                codes=b"".join(item for item in operands[-1] if isinstance(item, bytes)),
             )
         )
 

@@ -30,6 +30,8 @@ class FontFacts:
             encoding is one that pypdf knows.
         is_of_collection: It numbers its shapes as Adobe's collections do (Japan1, GB1, ...):
             who has their tables can read it.
+        is_guessed: It is a TrueType font that says nothing of its letters: their codes may be
+            those of ASCII, or any.
     """
 
     def __init__(self, font: Any) -> None:  # noqa: ANN401 -- pypdf's dictionaries
@@ -37,12 +39,15 @@ class FontFacts:
         self.is_drawn = font.get("/Subtype") == "/Type3"
         self.tells_letters = True
         self.is_of_collection = False
+        self.is_guessed = False
         self._widths: dict[int, float] = {}
         self._default = _USUAL
         try:
             self._read_widths(font)
             self.is_of_collection = self._is_wide and _collection(font) in _COLLECTIONS
             self.tells_letters = "/ToUnicode" in font or not _is_nameless(font)
+            is_silent = "/ToUnicode" not in font and "/Encoding" not in font
+            self.is_guessed = is_silent and font.get("/Subtype") == "/TrueType"
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):  # estimated then
             self._widths = {}
 
@@ -54,6 +59,12 @@ class FontFacts:
         if self._widths:
             return sum(self._widths.get(code, self._default) for code in data)
         return sum(280 if c in _NARROW else 830 if c in _BROAD else 545 for c in data)
+
+    def codes(self, data: bytes) -> set[int]:
+        """The different codes in a shown string, as many as can be told from its bytes."""
+        if not self._is_wide:
+            return set(data)
+        return {int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data) - 1, 2)}
 
     def _read_widths(self, font: Any) -> None:  # noqa: ANN401 -- pypdf's dictionaries
         if not self._is_wide:

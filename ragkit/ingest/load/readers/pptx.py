@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.ingest.load.formats import Parsed
+from ragkit.ingest.load.readers.charts import chart_series, chart_title, plain_text
 from ragkit.ingest.load.readers.formulas import MATH, linear_formula
 from ragkit.ingest.load.readers.list_numbers import list_number
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
 from ragkit.ingest.load.readers.open_xml import OpenXmlPackage, Relation
 from ragkit.ingest.load.readers.page_texts import PageTexts, numbered, places
+from ragkit.ingest.load.readers.pptx_hidden import SeenText, SlideGrounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,13 +47,14 @@ def read_pptx(data: bytes, name: str) -> Parsed:
 
     Titles become headings, points ``- `` lines, tables those of Markdown, charts tables of their
     values. A slide's notes and comments stand at its end, footers once. Hidden slides and
-    struck-out text are left out and noted; hidden shapes are counted in ``metadata["hidden"]``.
+    struck-out text are left out and noted; text that nobody sees is left out and counted in
+    ``metadata["hidden"]``: hidden shapes, those beside the slide, and what `SeenText` tells.
 
     Raises:
         LoadError: The file is encrypted, broken, or would unpack to too much.
     """
     package = OpenXmlPackage(data, name, label="PPTX", main="ppt/presentation.xml")
-    deck = _Deck(package)
+    deck = _Deck(package, SlideGrounds(package))
     pages = PageTexts()
     titles: list[str] = []
     for number, part in enumerate(_slides(package), start=1):
@@ -61,7 +64,8 @@ def read_pptx(data: bytes, name: str) -> Parsed:
         elif root.get("show") in ("0", "false"):
             deck.hidden_slides.append(number)
         else:
-            slide = _Slide(deck, package.relations(part))
+            relations = package.relations(part)
+            slide = _Slide(deck, relations, SeenText(deck.grounds, relations, root))
             slide.write(root)
             titles.append(slide.title)
             pages.add(number, slide.text())
@@ -86,6 +90,7 @@ class _Deck:
     """What all slides have in common, and what is noted of them."""
 
     package: OpenXmlPackage
+    grounds: SlideGrounds
     footers: set[str] = field(default_factory=set)
     hidden_slides: list[int] = field(default_factory=list)
     hidden: int = 0
@@ -120,9 +125,10 @@ class _Slide:
         title: Its own.
     """
 
-    def __init__(self, deck: _Deck, relations: Relations) -> None:
+    def __init__(self, deck: _Deck, relations: Relations, sight: SeenText) -> None:
         self.title = ""
         self._deck = deck
+        self._sight = sight
         self._relations = relations
         self._writer = MarkdownWriter()
         self._kind: str | None = None  # of the placeholder at hand; None: a shape of its own
@@ -170,11 +176,13 @@ class _Slide:
         self._shift = 0 if baseline in ("0", "0%") else -1 if baseline.startswith("-") else 1
         is_struck = look is not None and look.get("strike", "noStrike") != "noStrike"
         self._deck.struck += is_struck
-        return not is_struck
+        is_unseen = not is_struck and self._sight.is_unseen(element)
+        self._deck.hidden += is_unseen and bool(plain_text(element))
+        return not is_struck and not is_unseen
 
     def _is_shape_seen(self, shape: Element) -> bool:
         """Whether a shape is seen here; the text of a footer, the same on each slide, is once."""
-        if _is_hidden(shape):
+        if _is_hidden(shape) or self._sight.is_off(shape):
             self._deck.hidden += any((t.text or "").strip() for t in shape.iter(_A + "t"))
             return False
         self._kind = _placeholder(shape)
@@ -182,7 +190,7 @@ class _Slide:
         if self._kind == "sldNum":
             return False
         if self._kind in _FURNITURE:
-            text = _plain(shape)
+            text = plain_text(shape)
             is_new = text not in self._deck.footers
             self._deck.footers.add(text)
             return is_new
@@ -225,7 +233,7 @@ class _Slide:
         writer = self._writer
         writer.end_line()
         if self._kind in _TITLES:
-            text = _plain(paragraph)
+            text = plain_text(paragraph)
             if not self.title and text:
                 writer.end_block()
                 writer.mark("# ")
@@ -238,7 +246,7 @@ class _Slide:
         look = paragraph.find(_A + "pPr")
         depth = int(look.get("lvl", "0")) if look is not None else 0
         found = {child.tag for child in look} if look is not None else set()
-        if _A + "buNone" in found or not _plain(paragraph):
+        if _A + "buNone" in found or not plain_text(paragraph):
             return ""
         self._writer.list_depth = 1 + depth
         number = look.find(_A + "buAutoNum") if look is not None else None
@@ -270,17 +278,16 @@ class _Slide:
         root = self._deck.package.xml(relation.target) if relation else None
         if root is None:
             return
-        title = root.find(f"{_C}chart/{_C}title")
-        if title is not None:
-            self._add_line(_plain(title))
-        series = [(_cached(s, "tx"), _cached(s, "cat"), _cached(s, "val")) for s in _series(root)]
+        if title := chart_title(root):
+            self._add_line(title)
+        series = chart_series(root)
         if not series:
             return
-        categories = max((names for _, names, _ in series), key=len)
+        categories = max((s.categories for s in series), key=len)
         self._writer.open_table()
-        self._write_row(["", *(" ".join(name) for name, _, _ in series)], is_marked=True)
-        for i in range(max(len(values) for _, _, values in series)):
-            cells = [values[i] if i < len(values) else "" for _, _, values in series]
+        self._write_row(["", *(s.name for s in series)], is_marked=True)
+        for i in range(max(len(s.values) for s in series)):
+            cells = [s.values[i] if i < len(s.values) else "" for s in series]
             self._write_row([categories[i] if i < len(categories) else "", *cells])
         self._writer.close_table()
 
@@ -296,7 +303,7 @@ class _Slide:
         relation = self._relations.get(element.get(_R + "dm", ""))
         root = self._deck.package.xml(relation.target) if relation else None
         for point in root.iter(_D + "pt") if root is not None else ():
-            text = _plain(point) if point.get("type", "node") == "node" else ""
+            text = plain_text(point) if point.get("type", "node") == "node" else ""
             if text:
                 self._writer.end_line()
                 self._writer.item("-")
@@ -307,7 +314,7 @@ class _Slide:
         root = self._deck.package.xml(part)
         shapes = root.iter(_P + "sp") if root is not None else ()
         for shape in shapes:
-            paragraphs = [_plain(p) for p in shape.iter(_A + "p")]
+            paragraphs = [plain_text(p) for p in shape.iter(_A + "p")]
             if _placeholder(shape) == "body" and any(paragraphs):
                 self._add_line("Notes: " + "\n".join(filter(None, paragraphs)))
 
@@ -315,7 +322,7 @@ class _Slide:
         root = self._deck.package.xml(part)
         for comment in root if root is not None else ():
             own = [t.text or "" for t in comment.iterfind(f"{_P}text")]
-            text = " ".join("".join(own).split()) or _plain(comment)
+            text = " ".join("".join(own).split()) or plain_text(comment)
             author = self._deck.author(comment.get("authorId", ""))
             if text:
                 self._add_line(f"[Comment by {author}: {text}]" if author else f"[{text}]")
@@ -368,35 +375,9 @@ def _is_first_row(row: Element) -> bool:
     return is_set and table is not None and table.find(_A + "tr") is row
 
 
-def _plain(element: Element) -> str:
-    """The text of an element on one line."""
-    parts = ((t.text or "") if t.tag == _A + "t" else " " for t in element.iter(*_TEXTS))
-    return " ".join("".join(parts).split())
-
-
-_TEXTS = (_A + "t", _A + "br", _A + "p")
-
-
 def _numbering(count: int, kind: str) -> str:
     way = next((way for begin, way in _NUMBERINGS if kind.startswith(begin)), "1")
     number = list_number(count, way)
     if kind.endswith("ParenBoth"):
         return f"({number})"
     return number + (")" if kind.endswith("ParenR") else ".")
-
-
-def _series(root: Element) -> list[Element]:
-    return list(root.iter(_C + "ser"))
-
-
-def _cached(series: Element, kind: str) -> list[str]:
-    """The values that a chart shows of a series: its name, categories or figures."""
-    found = series.find(_C + kind)
-    points = list(found.iter(_C + "pt")) if found is not None else []
-    values = {int(p.get("idx", "0")): (p.findtext(_C + "v") or "").strip() for p in points}
-    if not values and found is not None and (text := (found.findtext(_C + "v") or "").strip()):
-        return [text]
-    return [values.get(i, "") for i in range(min(max(values, default=-1) + 1, _MOST_POINTS))]
-
-
-_MOST_POINTS = 10_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from io import BytesIO
+from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import LoadError
@@ -14,17 +15,22 @@ from ragkit.ingest.load.readers.csv import count_titles, explained_lines
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
 from ragkit.ingest.load.readers.markdown_writer import literal_line
-from ragkit.ingest.load.readers.number_formats import NumberFormat, WorkbookFormats, cell_key
-from ragkit.ingest.load.readers.ods_cells import OdsSheet, read_ods_cells
+from ragkit.ingest.load.readers.ods_cells import read_ods_cells
 from ragkit.ingest.load.readers.page_texts import PageTexts
 from ragkit.ingest.load.readers.properties import xml_properties
+from ragkit.ingest.load.readers.sheet_look import SheetLook, cell_key, cell_place
+from ragkit.ingest.load.readers.xls_cells import is_encrypted_workbook, read_xls_cells
+from ragkit.ingest.load.readers.xlsx_cells import WorkbookLooks
 from ragkit.ingest.load.readers.zip_parts import ZipParts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from ragkit.ingest.load.readers.number_formats import NumberFormat
+
     Cells: TypeAlias = list[str]
-    Range: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+    Place: TypeAlias = tuple[int, int]
+    Range: TypeAlias = tuple[Place, Place]
     Shown: TypeAlias = Mapping[int, NumberFormat | str]
 
 _ZIP = b"PK\x03\x04"
@@ -42,24 +48,25 @@ def read_sheets(data: bytes, name: str) -> Parsed:
     A sheet begins with its name as a heading. Its rows are lines as those of a CSV file: the first
     row names the columns unless its cells tell otherwise, titles stand above. Names in several
     rows, below merged cells, become one. Merged cells stand in each row and column that they cover.
-    Dates are ISO 8601; numbers in XLSX files, and percentages and amounts in ODS files,
-    are written as their cells show them. Empty sheets
-    are passed over, hidden ones left out and noted.
+    Dates are ISO 8601; numbers and errors are written as their cells show them. Comments stand
+    behind what their cell holds, the texts of boxes and what charts are called below the rows.
+    Empty sheets are passed over, hidden ones left out and noted, as are formulas without values.
 
     Raises:
         LoadError: The file is encrypted, broken, or would unpack to too much.
     """
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
-    if is_encrypted_package(data):
+    if is_encrypted_package(data) or is_encrypted_workbook(data):
         data = decrypted(data, name)
     parts = _checked(data, name)
     try:
         try:
             book = CalamineWorkbook.from_filelike(BytesIO(data))
         except PasswordError:
-            book = CalamineWorkbook.from_filelike(BytesIO(decrypted(data, name)))
-        return _read(book, _Looks(parts), *_said(parts))
+            data = decrypted(data, name)
+            book = CalamineWorkbook.from_filelike(BytesIO(data))
+        return _read(book, _Looks(parts, data), *_said(parts))
     except (CalamineError, OSError, ValueError) as exc:
         msg = f"not a readable spreadsheet: {exc}"
         raise LoadError(msg, name) from exc
@@ -88,23 +95,23 @@ def _said(parts: ZipParts | None) -> tuple[str, dict[str, Any]]:
 
 
 class _Looks:
-    """How cells show what they hold, as far as the kind of the file lets that be known."""
+    """How sheets look, as far as the kind of the file lets that be known."""
 
-    def __init__(self, parts: ZipParts | None) -> None:
-        is_ods = parts is not None and "content.xml" in parts
-        self._formats = WorkbookFormats(parts) if parts and not is_ods else None
-        self._cells = read_ods_cells(parts) if parts and is_ods else {}
+    def __init__(self, parts: ZipParts | None, data: bytes) -> None:
+        self._workbook: WorkbookLooks | None = None
+        self._sheets: dict[str, SheetLook] = {}
+        if parts is None:
+            self._sheets = read_xls_cells(data)
+        elif "content.xml" in parts:
+            self._sheets = read_ods_cells(parts)
+        else:
+            self._workbook = WorkbookLooks(parts)
 
-    def shown(self, name: str) -> Shown:
-        """Of a sheet's cells, by `cell_key`."""
-        return self._formats.of_sheet(name) if self._formats else self._of(name).shown
-
-    def merged(self, name: str) -> list[Range]:
-        """The merged cells of a sheet of an ODS file."""
-        return self._of(name).merged
-
-    def _of(self, name: str) -> OdsSheet:
-        return self._cells.get(name) or OdsSheet()
+    def of_sheet(self, name: str) -> SheetLook:
+        """The look of a sheet."""
+        if self._workbook:
+            return self._workbook.of_sheet(name)
+        return self._sheets.get(name) or SheetLook()
 
 
 def _read(
@@ -115,34 +122,50 @@ def _read(
 ) -> Parsed:
     pages = PageTexts()
     hidden: list[str] = []
+    unknown = 0
     for number, about in enumerate(book.sheets_metadata, start=1):
-        if "WorkSheet" not in str(about.typ):
+        kind = str(about.typ).rpartition(".")[2]
+        if kind not in ("WorkSheet", "ChartSheet"):
             continue
-        sheet = book.get_sheet_by_name(about.name)
+        sheet = book.get_sheet_by_name(about.name) if kind == "WorkSheet" else None
         if "Visible" not in str(about.visible).rpartition(".")[2]:
-            hidden += [about.name] if sheet.height else []
+            hidden += [about.name] if sheet is None or sheet.height else []
             continue
-        merged = _shifted(sheet, sheet.merged_cell_ranges or looks.merged(about.name))
-        lines = list(sheet_lines(_cells(sheet, looks.shown(about.name)), merged))
+        look = looks.of_sheet(about.name)
+        unknown += sum(look.unknown)
+        lines = [*(_lines(sheet, look) if sheet is not None else ()), *look.drawn]
         if lines:
             head = f"# {' '.join(about.name.split())}"
             pages.add(number, "\n".join([head, "", *map(literal_line, lines)]))
     text, found = pages.joined()
     notes = [f"the hidden sheet {name!r} was left out" for name in hidden]
+    if unknown:
+        cells = "1 cell holds a formula" if unknown == 1 else f"{unknown:,} cells hold formulas"
+        notes.append(f"{cells} without a value: save the file in a spreadsheet program")
     return Parsed(text, title, None, found, properties | ({"notes": notes} if notes else {}))
 
 
-def _cells(sheet: Any, formats: Shown) -> Iterator[Cells]:  # noqa: ANN401
+def _lines(sheet: Any, look: SheetLook) -> Iterator[str]:  # noqa: ANN401 -- untyped
+    """The lines of a sheet's cells."""
+    top, left = sheet.start or (0, 0)
+    merged = sheet.merged_cell_ranges or look.merged
+    comments = {cell_place(key): said for key, said in look.comments.items()}
+    return sheet_lines(
+        _cells(sheet, look.shown),
+        [((a - top, b - left), (c - top, d - left)) for (a, b), (c, d) in merged],
+        {(row - top, column - left): said for (row, column), said in comments.items()},
+    )
+
+
+def _cells(sheet: Any, shown: Shown) -> Iterator[Cells]:  # noqa: ANN401
     """The rows of a sheet as text, from the first that holds anything."""
     top, left = sheet.start or (0, 0)
     for number, row in enumerate(sheet.to_python(skip_empty_area=True), start=top):
-        if not formats:
+        if not shown:
             yield [cell_text(value) for value in row]
             continue
-        yield [
-            cell_text(value, formats.get(cell_key(number, column)))
-            for column, value in enumerate(row, start=left)
-        ]
+        keys = count(cell_key(number, left))
+        yield [cell_text(value, shown.get(key)) for key, value in zip(keys, row, strict=False)]
 
 
 def cell_text(value: object, shown: NumberFormat | str | None = None) -> str:
@@ -187,13 +210,11 @@ def _clock(time: datetime.time) -> str:
     return time.strftime("%H:%M:%S" if time.second else "%H:%M")
 
 
-def _shifted(sheet: Any, merged: Sequence[Range]) -> list[Range]:  # noqa: ANN401 -- untyped
-    """Ranges of merged cells, from the first row and column that hold anything."""
-    top, left = sheet.start or (0, 0)
-    return [((a - top, b - left), (c - top, d - left)) for (a, b), (c, d) in merged]
-
-
-def sheet_lines(rows: Iterable[Cells], merged: Sequence[Range] = ()) -> Iterator[str]:
+def sheet_lines(
+    rows: Iterable[Cells],
+    merged: Sequence[Range] = (),
+    comments: Mapping[Place, str] | None = None,
+) -> Iterator[str]:
     """The rows of a sheet as lines, the tables that blank rows part each with its column names.
 
     A table whose first row does not name columns goes on with the names of the one above it.
@@ -201,13 +222,16 @@ def sheet_lines(rows: Iterable[Cells], merged: Sequence[Range] = ()) -> Iterator
     Args:
         rows: All of the same length.
         merged: The first and last row and column of merged cells, from 0.
+        comments: What was said of cells, by row and column; of cells that hold nothing at the end.
     """
     spanning = _fill(table := list(rows), merged)
+    said = dict(comments or {})
     names: Cells | None = None
     for first, last in _blocks(table):
         block = table[first:last]
         titles = count_titles(block)
-        yield from (" ".join(filter(None, row)) for row in block[:titles])
+        for row in range(first, first + titles):
+            yield " ".join(filter(None, _with_comments(table[row], row, said)))
         body = block[titles:]
         tall = sum(1 for _ in _while_spanning(range(first + titles, last - 1), spanning))
         if tall:
@@ -217,9 +241,24 @@ def sheet_lines(rows: Iterable[Cells], merged: Sequence[Range] = ()) -> Iterator
             names, body = body[0], body[1:]
             if not body:
                 yield "; ".join(filter(None, names))
+            for row in range(first + titles, last - len(body)):
+                about = _with_comments([""] * len(names), row, said)
+                yield from explained_lines(names, [about] if any(about) else [])
         elif is_first:
             names = []
-        yield from explained_lines(names or [], body)
+        noted = (_with_comments(cells, last - len(body) + i, said) for i, cells in enumerate(body))
+        yield from explained_lines(names or [], noted)
+    yield from said.values()
+
+
+def _with_comments(cells: Cells, row: int, said: dict[Place, str]) -> Cells:
+    """The cells of a row, each with what was said of it, which is taken out."""
+    if not said:
+        return cells
+    return [
+        f"{cell} {said.pop((row, column))}".lstrip() if (row, column) in said else cell
+        for column, cell in enumerate(cells)
+    ]
 
 
 def _while_spanning(rows: Iterable[int], spanning: set[int]) -> Iterator[int]:

@@ -1,0 +1,102 @@
+"""What the parts of an XLSB workbook hold that calamine does not tell of (MS-XLSB)."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from ragkit.ingest.load.readers.number_formats import ERRORS, number_format
+from ragkit.ingest.load.readers.sheet_look import SheetLook, cell_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ragkit.ingest.load.readers.number_formats import NumberFormat
+
+_ROW, _ERRORS, _NUMBERS = 0, (3, 11), (2, 5, 9)
+_FORMAT, _STYLE, _STYLES, _STYLES_END = 44, 47, 617, 618
+_SHEET = 156
+_AUTHOR, _COMMENT, _COMMENT_TEXT = 632, 635, 637
+
+
+def sheet_relations(raw: bytes) -> dict[str, str]:
+    """The id of each sheet's relation by the sheet's name, of the part of the workbook."""
+    found = {}
+    for kind, body in _records(raw):
+        if kind == _SHEET:
+            relation, place = _text(body, 8)
+            found[_text(body, place)[0]] = relation
+    return found
+
+
+def cell_styles(raw: bytes) -> dict[int, NumberFormat]:
+    """The styles that show numbers in a way of their own, of the part of styles."""
+    codes: dict[int, str] = {}
+    numbers: list[int] = []
+    is_inside = False
+    for kind, body in _records(raw):
+        if kind == _FORMAT and len(body) >= 6:
+            codes[int.from_bytes(body[:2], "little")] = _text(body, 2)[0]
+        elif kind in (_STYLES, _STYLES_END):
+            is_inside = kind == _STYLES
+        elif kind == _STYLE and is_inside:
+            numbers.append(int.from_bytes(body[2:4], "little"))
+    shown = {place: number_format(number, codes) for place, number in enumerate(numbers)}
+    return {place: found for place, found in shown.items() if found is not None}
+
+
+def read_cells(raw: bytes, styles: dict[int, NumberFormat], look: SheetLook) -> None:
+    """Look at the cells of a sheet's part."""
+    row = 0
+    for kind, body in _records(raw):
+        if kind == _ROW and len(body) >= 4:
+            row = int.from_bytes(body[:4], "little")
+        elif kind in _NUMBERS and len(body) >= 8:
+            column, style = struct.unpack_from("<II", body)
+            if (shown := styles.get(style & 0xFFFFFF)) is not None:
+                look.shown[cell_key(row, column)] = shown
+        elif kind in _ERRORS and len(body) >= 9:
+            column = int.from_bytes(body[:4], "little")
+            look.shown[cell_key(row, column)] = ERRORS.get(body[8], "#?")
+
+
+def read_comments(raw: bytes, look: SheetLook, but: set[int]) -> None:
+    """Read the comments of a part of them, but those to the cells ``but``."""
+    authors: list[str] = []
+    author, cell = "", -1
+    for kind, body in _records(raw):
+        if kind == _AUTHOR:
+            authors.append(_text(body, 0)[0])
+        elif kind == _COMMENT and len(body) >= 20:
+            number, row, _, column, _ = struct.unpack_from("<5I", body)
+            author = authors[number] if number < len(authors) else ""
+            cell = cell_key(row, column)
+        elif kind == _COMMENT_TEXT and cell not in but:
+            look.comment(cell, author, _text(body, 1)[0])
+
+
+def _records(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """The records of a part: what each is, and its content."""
+    place, end = 0, len(raw)
+    while place < end:
+        kind = raw[place]
+        place += 1
+        if kind & 0x80 and place < end:
+            kind = kind & 0x7F | raw[place] << 7
+            place += 1
+        size = shift = 0
+        while place < end:
+            byte = raw[place]
+            place += 1
+            size |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80 or shift > 21:
+                break
+        yield kind, raw[place : place + size]
+        place += size
+
+
+def _text(body: bytes, place: int) -> tuple[str, int]:
+    """A text behind its length, and where it ends."""
+    end = place + 4 + 2 * int.from_bytes(body[place : place + 4], "little")
+    return body[place + 4 : end].decode("utf-16-le", "replace"), end
