@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -27,7 +28,7 @@ from ragkit.serve.passages_api import PassagesAPI
 from ragkit.serve.web_page import page_routes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from ragkit.serve.index_watch import IndexWatch
     from ragkit.serve.mcp_server import McpRoute
     from ragkit.serve.operations import Operation
-    from ragkit.serve.serving import Serving
+    from ragkit.serve.serving import Handler, Serving
+
+_CLOSE_S = 5.0
 
 
 def make_application(
@@ -58,34 +61,22 @@ def make_application(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        if watch is not None:
-            watch.start()
-            serving.at_stop(watch.stop)
-        try:
-            async with AsyncExitStack() as running:
-                if mcp_route:
-                    await running.enter_async_context(mcp_route.running())
-                yield
-        finally:
+        async with AsyncExitStack() as running:
+            for part in (serving.indexes, others, pictures, jobs):
+                running.push_async_callback(_closed, part.close)
             if watch is not None:
-                await watch.close()
-            await jobs.close()
-            await pictures.close()
-            await others.close()
-            await serving.indexes.close()
-
-    async def ready(_request: Request) -> Response:
-        """That questions can be answered: every index that was named is there."""
-        if serving.is_stopping or serving.indexes.missing():
-            why = "stopping" if serving.is_stopping else "an index that was named is not there"
-            return json_reply({"status": "not ready", "reason": why}, 503)
-        return json_reply({"status": "ready"})
+                watch.start()
+                serving.at_stop(watch.stop)
+                running.push_async_callback(_closed, watch.close)
+            if mcp_route:
+                await running.enter_async_context(mcp_route.running())
+            yield
 
     own = own_operations(serving, jobs, pictures)
     app = Starlette(
         routes=[
             Route("/health", health),
-            Route("/ready", ready),
+            Route("/ready", _readiness(serving)),
             *page_routes(),
             *OllamaAPI(serving, others).routes(),
             *OpenAIAPI(serving, others).routes(),
@@ -105,6 +96,29 @@ def make_application(
     if not settings.access_log:
         return guarded
     return AccessLog(guarded, settings.access_log, has_questions=settings.log_questions)
+
+
+async def _closed(close: Callable[[], Awaitable[None]]) -> None:
+    """Close something, unless that takes too long.
+
+    A thread that waits for a silent model cannot be ended; it dies with the process, and what an
+    index has committed by then is in order.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await close()
+
+
+def _readiness(serving: Serving) -> Handler:
+    """Tells that questions can be answered: every index that was named is there."""
+
+    async def ready(_request: Request) -> Response:
+        if serving.is_stopping or serving.indexes.missing():
+            why = "stopping" if serving.is_stopping else "an index that was named is not there"
+            return json_reply({"status": "not ready", "reason": why}, 503)
+        return json_reply({"status": "ready"})
+
+    return ready
 
 
 def own_operations(

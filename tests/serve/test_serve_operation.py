@@ -130,6 +130,26 @@ def test_an_answer_that_takes_too_long_is_cut_at_the_stop(indexes: Path) -> None
         assert list(rag.store.check()) == []
 
 
+def test_a_model_that_is_silent_holds_no_stop_up(
+    indexes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragkit.serve.application._CLOSE_S", 0.3)
+    chat = SlowChat(words=3, pause_s=30)
+    with serving(indexes, chat=chat, serve__stop_s=1) as url:
+        reply = requests.post(
+            url + OWN + "/ask",
+            json={"question": QUESTION, "index": "library"},
+            stream=True,
+            timeout=60,
+        )
+        assert chat.begun.wait(20)
+        began = time.monotonic()
+    took = time.monotonic() - began
+    reply.close()
+
+    assert took < 10
+
+
 def test_an_index_is_rebuilt_under_a_stream(tmp_path: Path) -> None:
     folder = tmp_path / "a/indexes"
     make_index(folder / "library").close()
