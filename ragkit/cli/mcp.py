@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ragkit.cli.options import Chat, Settings, complete_index, configured
-from ragkit.cli.output import say
+from ragkit.cli.output import INTERRUPTED, say
 from ragkit.errors import ConfigError
 from ragkit.extras import install_command
 
@@ -44,7 +45,14 @@ def mcp(
     indexes = IndexRegistry(config, index)
     if sys.stdin.isatty():
         say("ragkit waits for a client of MCP on stdin; docs/mcp.md says how one starts ragkit")
-    asyncio.run(serve_stdio(Serving(indexes, config.serve)))
+    asyncio.run(serve_stdio(Serving(indexes, config.serve), _end))
+
+
+def _end() -> None:
+    """End at once after Ctrl-C; nothing is lost, since nothing is written."""
+    say("ragkit: interrupted")
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def need_mcp() -> None:

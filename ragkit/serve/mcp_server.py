@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import signal
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.lowlevel import Server
@@ -35,7 +36,7 @@ from ragkit.serve.mcp_tools import SCHEME, McpTools
 from ragkit.serve.serving import Attended
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from mcp.server.context import ServerRequestContext
     from mcp_types import (
@@ -79,18 +80,32 @@ def make_mcp_server(serving: Serving) -> Server[Any]:
     return server
 
 
-async def serve_stdio(serving: Serving) -> None:
-    """Serve the client that holds stdin and stdout, until it closes them.
+async def serve_stdio(serving: Serving, on_interrupt: Callable[[], object]) -> None:
+    """Serve the client that holds stdin and stdout, until it closes them or Ctrl-C.
 
     Args:
         serving: The indexes; closed at the end.
+        on_interrupt: Called after Ctrl-C, and must end the process: the SDK reads stdin in a thread
+            that nothing wakes, and would wait for it.
     """
-    server = make_mcp_server(serving)
+    interrupted = asyncio.Event()
+    with suppress(NotImplementedError):  # Windows, where Ctrl-C ends a read
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
+    work = asyncio.ensure_future(_serve_pipes(make_mcp_server(serving)))
+    heard = asyncio.ensure_future(interrupted.wait())
     try:
-        async with stdio_server() as (reading, writing):
-            await server.run(reading, writing, server.create_initialization_options())
+        await asyncio.wait({work, heard}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            on_interrupt()
+        await work
     finally:
+        heard.cancel()
         await serving.indexes.close()
+
+
+async def _serve_pipes(server: Server[Any]) -> None:
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
 
 
 class McpRoute:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ServedEvent: TypeAlias = AnswerEvent | ChatEvent
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 _RETRY_AFTER_S = 2
+_LONGEST = "answer.reserve_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,17 @@ class Serving:
         finally:
             self._asked -= 1
 
+    def _bounded(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A question's settings; an answer may be made shorter, and not longer than the server's.
+
+        Chat clients send the longest answer that their people ever want: kept free in the window,
+        it would leave no room for passages.
+        """
+        wanted = values.get(_LONGEST)
+        if wanted is None:
+            return values
+        return {**values, _LONGEST: min(wanted, self.indexes.config.answer.reserve_tokens)}
+
     async def answer(
         self, index: str, question: ServedQuestion
     ) -> AsyncGenerator[ServedEvent, None]:
@@ -128,7 +140,8 @@ class Serving:
         note_question(question.text)
         with self.slot():
             async with self.indexes.using(index) as rag:
-                here = rag.with_settings(question.settings) if question.settings else rag
+                values = self._bounded(question.settings)
+                here = rag.with_settings(values) if values else rag
                 if question.is_task:
                     job = partial(do_task, prompt=question.text, system=question.system)
                     async with aclosing(here.stream_from(job)) as done:

@@ -176,7 +176,7 @@ def test_a_cited_page_of_a_pdf_is_shown_with_its_words_marked(
         at.ask()
         at.page.click("a.cite >> nth=0")
         at.page.wait_for_selector(".page-sheet rect", state="attached")
-        at.page.wait_for_function("document.querySelector('.page-sheet img').complete")
+        at.page.locator(".page-sheet img").evaluate("picture => picture.decode()")
         sheet = at.page.locator(".page-sheet").bounding_box()
         picture = pixels(at.page, sheet)
         marked = (picture[..., 0] > 200) & (picture[..., 2] < 180) & (picture[..., 1] > 150)

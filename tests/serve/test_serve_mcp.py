@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
+import subprocess
 import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -271,3 +275,21 @@ def test_a_client_starts_ragkit_and_speaks_over_pipes(indexes: Path, tmp_path: P
     assert values_of(found, "search")["hits"][0]["path"] == "fees.md"
     assert values_of(answer, "ask")["chat_model"] is None
     assert "The fee is five dollars a day." in text_of(answer)
+
+
+def test_ctrl_c_ends_it_though_its_client_holds_the_pipe(indexes: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ragkit", "mcp", "-i", str(indexes / "library")]
+    environment = os.environ | {"XDG_DATA_HOME": str(tmp_path), "PYTHONPATH": ":".join(sys.path)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(json.dumps(INITIALIZE) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["result"]["serverInfo"]["name"] == "ragkit"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert process.stderr.read() == "ragkit: interrupted\n"

@@ -55,8 +55,8 @@ function drawn(found) {
   const nodes = [
     element("p", { class: "why-stage" }, icon(isThere ? "supported" : "unsupported"),
       element("strong", {}, t(`why_${found.stage.replace(" ", "_")}`))),
-    element("p", { class: "said" }, found.reason),
   ];
+  if (found.stage !== "given") nodes.push(element("p", { class: "said" }, found.reason)); // it speaks of an option of the command
   const ranked = found.standings.filter((standing) => standing.rank !== null).slice(0, 3);
   const rows = (ranked.length ? ranked : found.standings.slice(0, 3)).map((standing) => {
     const rank = standing.rank === null ? t("whyNoRank") : t("whyRank", { rank: count(standing.rank) });
