@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 GROUP = "ragkit.stores"
 """The entry points under which installed packages offer a `StoreDriver` for a URL scheme each."""
 
+REMOTE = ("opensearch", "opensearch-http")
+"""The URL schemes of indexes on a cluster; see `ragkit.store.remote.endpoint`."""
+
 ENGINE = f"SQLite {SQLITE_VERSION}"  # what holds an index on this machine
 
 
@@ -93,6 +96,10 @@ def find_driver(location: str | Path) -> StoreDriver | None:
     scheme = url_scheme(location)
     if not scheme:
         return None
+    if scheme in REMOTE:
+        from ragkit.store.remote.driver import RemoteDriver  # loads requests
+
+        return RemoteDriver()
     from importlib.metadata import entry_points  # 20 ms that an index in a folder need not pay
 
     for entry in entry_points(group=GROUP, name=scheme):
