@@ -83,7 +83,7 @@ class Nodes:
     def wait_for(self, status: str, nodes: int) -> None:
         """Wait until the cluster has that many nodes and at least that health."""
         until = time.monotonic() + START_S
-        last: object = "no answer"
+        last: Any = "no answer"
         while time.monotonic() < until:
             for node in self.nodes:
                 if node.process is None:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 class StoreKind:
     """How a store is made, and opened a second time; whether it can be replaced as a whole.
 
-    `no_backup` is what is told where it makes no backups; "": it makes them. `damage` breaks something that the store derives; None: it derives nothing.
+    `no_backup` is what is told where it makes no backups; "": it makes them. `damage` breaks
+    something that the store derives; None: it derives nothing.
     """
 
     create: Callable[[Path, int], VectorStore]

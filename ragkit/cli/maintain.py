@@ -65,7 +65,7 @@ def backup(
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag, work_progress("backup", quiet=quiet or json) as show:
         written = rag.backup(file, on_progress=show)
-        path = rag.path
+        path = rag.location
     if json:
         print_json({"index": str(path), "file": str(file), "size_bytes": written})
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,11 @@ def delete_store(location: str | Path) -> list[str]:
         IndexLockedError: Another process is writing to it.
         StoreError: This user may not delete it.
     """
+    if url_scheme(location) in REMOTE:
+        from ragkit.store.remote.driver import RemoteDriver
+
+        RemoteDriver().delete(str(location))
+        return []
     folder = index_folder(location)
     with translated(folder):
         with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
@@ -168,6 +174,9 @@ def check_index(
     location: str | Path, *, quick: bool = False, keywords: bool = False
 ) -> list[Violation]:
     """Find what is broken, as `VectorStore.check`; also in an index that cannot be opened."""
+    if driver := find_driver(location):
+        with closing(driver.open(str(location))) as store:
+            return list(store.check(quick=quick, keywords=keywords))
     from ragkit.store.local.check import check  # loads NumPy and sqlite-utils
 
     return check(index_folder(location), quick=quick, keywords=keywords)

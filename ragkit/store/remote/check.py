@@ -10,7 +10,7 @@ import numpy as np
 
 from ragkit.errors import IndexCorruptError
 from ragkit.protocols import Violation
-from ragkit.store.remote.keywords import Question
+from ragkit.store.remote.keywords import WordQuery
 from ragkit.store.remote.layout import chunks_index, documents_index
 from ragkit.store.remote.rows import decode_row, read_chunk, read_version
 
@@ -50,6 +50,25 @@ def check_health(now: RemoteSnapshot) -> Iterator[Violation]:
 def check_rows(now: RemoteSnapshot, *, keywords: bool) -> Iterator[Violation]:
     """Every document and chunk of a build against its hash, and each against the other."""
     versions: dict[int, Version] = {}
+    yield from _check_documents(now, versions)
+    found: Counter[int] = Counter()
+    for count, row in enumerate(now.scan(now.chunks_index, now.brought(), "number")):
+        owner = versions.get(row["_source"].get("version"))
+        if owner is None:
+            yield _orphan(row["_id"])
+            continue
+        found[owner.version] += 1
+        yield from _check_chunk(now, row["_source"], owner)
+        if keywords or count < _SAMPLE:
+            yield from _check_words(now, row["_id"], row["_source"])
+    for number, version in versions.items():
+        if found[number] != version.chunks:
+            detail = f"{version.document.path} has {found[number]} of its {version.chunks} chunks"
+            yield Violation("document-row", "must", detail, _RESTORE)
+
+
+def _check_documents(now: RemoteSnapshot, versions: dict[int, Version]) -> Iterator[Violation]:
+    """Check the documents, and gather those that are whole by their numbers."""
     living: Counter[str] = Counter()
     for row in now.scan(now.documents_index, now.brought(), "version"):
         try:
@@ -62,26 +81,8 @@ def check_rows(now: RemoteSnapshot, *, keywords: bool) -> Iterator[Violation]:
             living[version.document.doc_id] += 1
     for doc_id, count in living.items():
         if count > 1:
-            yield Violation(
-                "one-version", "must", f"document {doc_id} lives {count} times", _RESTORE
-            )
-    found: Counter[int] = Counter()
-    sampled = 0
-    for row in now.scan(now.chunks_index, now.brought(), "number"):
-        source = row["_source"]
-        owner = versions.get(source.get("version"))
-        if owner is None:
-            yield _orphan(row["_id"])
-            continue
-        found[owner.version] += 1
-        yield from _check_chunk(now, source, owner)
-        if keywords or sampled < _SAMPLE:
-            sampled += 1
-            yield from _check_words(now, row["_id"], source)
-    for number, version in versions.items():
-        if found[number] != version.chunks:
-            detail = f"{version.document.path} has {found[number]} of its {version.chunks} chunks"
-            yield Violation("document-row", "must", detail, _RESTORE)
+            detail = f"document {doc_id} lives {count} times"
+            yield Violation("one-version", "must", detail, _RESTORE)
 
 
 def _orphan(name: str) -> Violation:
@@ -114,7 +115,7 @@ def _check_chunk(
 def _check_words(now: RemoteSnapshot, name: str, source: dict[str, Any]) -> Iterator[Violation]:
     """See that a chunk is found by a word of its own."""
     text = " ".join([*json.loads(source["rest"])[0], source["text"][:200]])
-    question = Question(text)
+    question = WordQuery(text)
     if not question:
         return
     query = {"bool": {"filter": [{"ids": {"values": [name]}}, question.any_term()]}}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ragkit.store.remote.endpoint import Endpoint
 
 CONNECT_S, READ_S = 5.0, 60.0
-PATIENCE_S = 60.0
-"""How long a request is tried again while nodes fail or are busy."""
+PATIENCE_S, FIRST_S = 60.0, 10.0
+"""How long a request is tried again while nodes fail or are busy; and before any has answered."""
 
 _BUSY = frozenset({429, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
@@ -46,6 +46,7 @@ class Cluster:
         self._access = read_access(endpoint)
         self._local = threading.local()
         self._turn = 0
+        self._has_answered = False
 
     @property
     def location(self) -> str:
@@ -81,7 +82,7 @@ class Cluster:
         """
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
         kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
-        until, pause, accepted = time.monotonic() + self._patience_s, 0.05, frozenset(accept)
+        began, pause, accepted = time.monotonic(), 0.05, frozenset(accept)
         while True:
             node = self._nodes[self._turn % len(self._nodes)]
             try:
@@ -95,10 +96,12 @@ class Cluster:
             except requests.RequestException as exc:
                 problem = f"{node} does not answer ({_cause(exc)})"
             if not problem:
+                self._has_answered = True
                 return reply.status_code, orjson.loads(reply.content or b"{}")
             self._turn += 1
-            if time.monotonic() + pause > until:
-                raise StoreError(self._unreachable(problem), self.location)
+            patience_s = self._patience_s if self._has_answered else min(FIRST_S, self._patience_s)
+            if time.monotonic() + pause > began + patience_s:
+                raise StoreError(self._unreachable(problem, patience_s), self.location)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -152,7 +155,8 @@ class Cluster:
                     continue
                 problem = str(result["error"])
                 if status not in _BUSY or time.monotonic() > until:
-                    raise self.failure(f"refused what was written: {problem[:400]}")
+                    msg = f"refused what was written: {problem[:400]}"
+                    raise self.failure(msg)
                 again.append(action)
             actions = again
             time.sleep(pause)
@@ -199,12 +203,13 @@ class Cluster:
             raise StoreError(msg, self.location)
         if status in _BUSY:
             return f"{node} is busy or has lost its cluster (HTTP {status}: {_reason(reply)})"
-        raise self.failure(f"refused a request (HTTP {status} of {node}): {_reason(reply)}")
+        msg_0 = f"refused a request (HTTP {status} of {node}): {_reason(reply)}"
+        raise self.failure(msg_0)
 
-    def _unreachable(self, problem: str) -> str:
+    def _unreachable(self, problem: str, patience_s: float) -> str:
         others = f", nor any other of {', '.join(self._nodes)}" if len(self._nodes) > 1 else ""
         return (
-            f"{self.location}: {problem}{others}, for {self._patience_s:.0f} s; see that the nodes "
+            f"{self.location}: {problem}{others}, for {patience_s:.0f} s; see that the nodes "
             "run and can be reached from here. What was committed is intact"
         )
 

@@ -74,7 +74,7 @@ def _died(now: RemoteSnapshot) -> Iterator[tuple[int, int, int]]:
 def delete_versions(
     now: RemoteSnapshot, versions: Sequence[int], on_progress: Progress = None
 ) -> Deleted:
-    """Delete versions of documents: their chunks first, so that an end halfway can be gone on with."""
+    """Delete versions of documents, their chunks first: what ends halfway can be gone on with."""
     gone = Deleted()
     for i in range(0, len(versions), _VERSIONS_A_STEP):
         query = {"terms": {"version": list(versions[i : i + _VERSIONS_A_STEP])}}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ragkit.errors import IndexNotFoundError
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import parse_endpoint
-from ragkit.store.remote.layout import require_ours
+from ragkit.store.remote.layout import delete_indexes, require_ours
+from ragkit.store.remote.lease import Lease
 from ragkit.store.remote.manifest import ManifestFile
 from ragkit.store.remote.store import RemoteStore
 
@@ -38,3 +39,19 @@ class RemoteDriver:
     ) -> RemoteStore:
         """Make an empty index."""
         return RemoteStore.create(location, embedder=embedder, splitter=splitter)
+
+    def delete(self, location: str) -> None:
+        """Delete an index, whatever its format.
+
+        Raises:
+            IndexLockedError: Another process is writing to it.
+        """
+        cluster = Cluster(parse_endpoint(location))
+        require_ours(cluster)
+        lease = Lease(cluster, "delete")
+        lease.take()
+        try:
+            delete_indexes(cluster)
+        finally:
+            lease.forget()
+            cluster.close()

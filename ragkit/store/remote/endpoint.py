@@ -13,7 +13,7 @@ from ragkit.errors import InputError, StoreError
 SECURE, PLAIN = "opensearch", "opensearch-http"
 """The schemes of such URLs: with TLS, and without."""
 
-USER, PASSWORD = "RAGKIT_OPENSEARCH_USER", "RAGKIT_OPENSEARCH_PASSWORD"  # noqa: S105 -- names
+USER, PASSWORD = "RAGKIT_OPENSEARCH_USER", "RAGKIT_OPENSEARCH_PASSWORD"
 API_KEY, CERTIFICATES = "RAGKIT_OPENSEARCH_API_KEY", "RAGKIT_OPENSEARCH_CA"
 _PORT = 9200
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")

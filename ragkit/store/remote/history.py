@@ -57,10 +57,9 @@ class Changes:
         if before > after:
             old, new = new, old
         texts = self._texts([old[d] for d in old if d in new] + [new[d] for d in new if d in old])
-        found = []
-        for doc_id in old.keys() | new.keys():
-            found.append(_change(old.get(doc_id), new.get(doc_id), texts))
-        return found
+        return [
+            _change(old.get(doc_id), new.get(doc_id), texts) for doc_id in old.keys() | new.keys()
+        ]
 
     def counts(self, run: Run) -> dict[str, int]:
         """What a generation changed, by the names of `Generation`."""
@@ -124,7 +123,7 @@ def read_log(cluster: Cluster, manifest: Manifest, limit: int | None) -> list[Ge
                 run.finished_at,
                 run.state,  # type: ignore[arg-type]  # one of its words
                 **counts,
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -34,7 +34,8 @@ def words_of(heading: Iterable[str], text: str) -> str:
 def _words(prepared: str) -> list[str]:
     if prepared.isascii():
         return _ASCII_WORD.findall(prepared.lower())
-    return [_plain(word) for word in _WORD.findall(prepared.lower())]
+    lowered = prepared.replace("İ", "i").lower()  # which would become an i and a dot
+    return [_plain(word) for word in _WORD.findall(lowered)]
 
 
 @lru_cache(maxsize=20_000)
@@ -49,7 +50,7 @@ def _plain_letter(letter: str) -> str:
     return first if first.isascii() else letter
 
 
-class Question:
+class WordQuery:
     """The terms of a question, as the engine is asked for them.
 
     Args:

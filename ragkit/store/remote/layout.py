@@ -5,6 +5,7 @@ docs/opensearch.md describes them.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import FormatVersionError, IndexNotFoundError, StoreError
@@ -96,6 +97,15 @@ def drop_build(cluster: Cluster, build: int) -> None:
         cluster.send("DELETE", f"/{index}", accept=(404,))
 
 
+def delete_indexes(cluster: Cluster) -> None:
+    """Delete all indexes of an index of ragkit's, that which names it last."""
+    name = cluster.endpoint.name
+    _, found = cluster.send("GET", f"/{name}-*", accept=(404,))
+    own = re.compile(re.escape(name) + r"-(vectors|(documents|chunks)-\d+)")
+    for index in [*sorted(filter(own.fullmatch, found)), control_index(name)]:
+        cluster.send("DELETE", f"/{index}", accept=(404,))
+
+
 def require_ours(cluster: Cluster) -> None:
     """See that the index of that name is ragkit's, of a format that is known.
 
@@ -150,5 +160,6 @@ def _make(cluster: Cluster, index: str, mapping: dict[str, Any], *, meta: bool =
         if kind == "invalid_index_name_exception":
             msg = f"{cluster.location}: OpenSearch refuses the name {index}: choose another one"
             raise StoreError(msg, cluster.location)
-        raise cluster.failure(f"does not make the index {index}: {reply['error'].get('reason')}")
+        msg_0 = f"does not make the index {index}: {reply['error'].get('reason')}"
+        raise cluster.failure(msg_0)
     return True

@@ -1,7 +1,7 @@
 """The writer's lease: who may write to an index now, told from who may have been killed.
 
 A lease is a document that its holder writes anew every few seconds. One that was not written anew
-for `LEASE_S`, as the waiting program itself measures it, is taken over: the clocks of machines are
+for the time that it names, as the waiting program itself measures it, is taken over: the clocks of machines are
 never compared. The holder that was taken over can commit nothing, since the manifest names the
 writer that may (`Manifest.token`).
 """
@@ -84,10 +84,15 @@ class Lease:
             if self._place is not None:
                 self._cluster.put_if(self._path, self._source(0) | {"token": ""}, self._place)
 
+    def forget(self) -> None:
+        """Stop keeping the lease of an index that is no more."""
+        self._place = None
+        self.release()
+
     def _source(self, beat: int) -> dict[str, Any]:
         return {
             "token": self.token, "host": this_host(), "pid": os.getpid(), "user": _user(),
-            "processes": _processes(), "command": self._command, "beat": beat,
+            "processes": _processes(), "command": self._command, "beat": beat, "lease_s": self._lease_s,
         }  # fmt: skip
 
     def _keep(self) -> None:
@@ -111,7 +116,7 @@ class Lease:
 
     def _stands_still(self, held: dict[str, Any]) -> bool:
         """Wait and see whether the holder renews its lease."""
-        until = time.monotonic() + self._lease_s
+        until = time.monotonic() + held["_source"]["lease_s"]
         while time.monotonic() < until:
             time.sleep(_LOOK_S)
             now = self._cluster.get(self._path)
@@ -145,7 +150,7 @@ def _processes() -> str:
     """Names the space in which a process id means one process, "" where the system does not say."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 

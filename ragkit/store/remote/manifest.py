@@ -132,7 +132,7 @@ def to_source(manifest: Manifest) -> dict[str, Any]:
 
 
 def from_source(source: Mapping[str, Any]) -> Manifest:
-    """The manifest that a document holds; fields that this version does not know are passed over."""
+    """The manifest that a document holds; what this version does not know is passed over."""
     values = {f.name: source[f.name] for f in fields(Manifest) if f.name in source}
     builds = [RemoteBuild(**build) for build in values["builds"]]
     values["builds"] = {build.id: build for build in builds}

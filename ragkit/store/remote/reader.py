@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import IndexChangedError, IndexMismatchError
-from ragkit.store.remote.keywords import Question
+from ragkit.store.remote.keywords import WordQuery
 from ragkit.store.remote.manifest import no_such_generation
 from ragkit.store.remote.rows import damaged, decode_row, from_row, make_hit
 
@@ -63,7 +63,7 @@ class RemoteCandidates:
     def __init__(self, request: SearchRequest, snapshot: RemoteSnapshot) -> None:
         self._request, self._snapshot = request, snapshot
         self._clauses = snapshot.clauses(request.filter)
-        self._question = Question(request.text)
+        self._question = WordQuery(request.text)
         self._ids: dict[int, str] = {}
 
     def nearest(self, count: int) -> dict[int, float]:

@@ -30,6 +30,8 @@ _DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ].*)?)?)?")
 _LAST = "\uffff"
 
 Query = dict[str, Any]
+Source = bool | list[str] | dict[str, list[str]]
+"""Which fields of rows are read."""
 
 
 class MissingIndexError(StoreError):
@@ -118,7 +120,8 @@ class RemoteSnapshot:
             if "error" in found:
                 if found.get("status") == 404:
                     raise self._missing(index)
-                raise self.cluster.failure(f"refused a search: {found['error']}")
+                msg = f"refused a search: {found['error']}"
+                raise self.cluster.failure(msg)
         responses: list[dict[str, Any]] = reply["responses"]
         return responses
 
@@ -128,7 +131,7 @@ class RemoteSnapshot:
         query: Query,
         sort: str,
         *,
-        source: Any = True,
+        source: Source = True,
         after: int = 0,
         places: bool = False,
     ) -> Iterator[dict[str, Any]]:
@@ -223,7 +226,7 @@ class RemoteSnapshot:
         return {i: self._known[i] for i in wanted}
 
     def rows(
-        self, index: str, ids: Sequence[str], *, source: Any = True
+        self, index: str, ids: Sequence[str], *, source: Source = True
     ) -> dict[str, dict[str, Any]]:
         """Rows by their ids.
 

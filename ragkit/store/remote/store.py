@@ -26,7 +26,6 @@ from ragkit.store.remote.lease import LEASE_S, Lease
 from ragkit.store.remote.manifest import ManifestFile, RemoteBuild, first_manifest
 from ragkit.store.remote.reader import RemoteCandidates, check_request, make_hits
 from ragkit.store.remote.rows import (
-    decode_row,
     from_row,
     joined,
     line,
@@ -184,19 +183,16 @@ class RemoteStore:
 
     def _take_over(self, lease: Lease) -> tuple[Manifest, tuple[int, int]]:
         """Put the lease's token into the manifest; from then on no earlier writer can commit."""
-        while True:
-            manifest, place = self._file.read_placed()
-            if manifest.id != self._id:
-                msg = f"{self.location} was replaced by another index; open it again"
-                raise IndexChangedError(msg, self.location)
-            lost = [manifest.next_moment] if manifest.token else []
-            taken = replace(manifest, token=lease.token, lost=(*manifest.lost, *lost))
-            for run in manifest.runs if lost else ():
-                if run.state == "open":
-                    taken = taken.with_run(replace(run, state="interrupted"))
-            with suppress(IndexLockedError):  # the earlier writer has just committed
-                place = self._file.replace(taken, place)
-                break
+        manifest, place = self._file.read_placed()
+        if manifest.id != self._id:
+            msg = f"{self.location} was replaced by another index; open it again"
+            raise IndexChangedError(msg, self.location)
+        lost = [manifest.next_moment] if manifest.token else []
+        taken = _taken(manifest, lease.token, lost)
+        try:
+            place = self._file.replace(taken, place)
+        except IndexLockedError:  # the earlier writer has just committed
+            return self._take_over(lease)
         if lost:
             sweep(self._cluster, taken, lost)
             taken = self._counted(taken)
@@ -311,10 +307,11 @@ class RemoteStore:
         last = 0
         while True:
             found = self._read(lambda manifest, after=last: self._waiting_page(manifest, after))  # type: ignore[misc]
-            for last, key, hit in found:
+            for _, key, hit in found:
                 yield key, hit
             if len(found) < WAITING_A_READ:
                 return
+            last = found[-1][0]
 
     def _waiting_page(self, manifest: Manifest, after: int) -> list[tuple[int, bytes, Hit]]:
         now = self._snapshot(manifest)
@@ -619,3 +616,12 @@ class RemoteStore:
         except MissingIndexError:
             with self._lock:
                 return find(self._manifest())
+
+
+def _taken(manifest: Manifest, token: str, lost: Sequence[int]) -> Manifest:
+    """The manifest of a writer that takes over; what the one before left open is interrupted."""
+    taken = replace(manifest, token=token, lost=(*manifest.lost, *lost))
+    for run in manifest.runs if lost else ():
+        if run.state == "open":
+            taken = taken.with_run(replace(run, state="interrupted"))
+    return taken

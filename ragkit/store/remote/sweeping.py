@@ -33,10 +33,11 @@ def refresh(cluster: Cluster, build: int) -> None:
         if not shards["failed"] and shards["successful"]:
             return
         if time.monotonic() > until:
-            raise cluster.failure(
+            msg = (
                 f"could not refresh {shards['failed']} of {shards['total']} shards: bring back the "
                 "nodes that are missing, and run the command again"
             )
+            raise cluster.failure(msg)
         time.sleep(0.5)
 
 
@@ -46,7 +47,8 @@ def delete_rows(cluster: Cluster, index: str, query: dict[str, Any]) -> int:
     params = {"conflicts": "proceed", "refresh": "true", "timeout": "60s"}
     _, reply = cluster.send("POST", f"/{index}/_delete_by_query", body, params=params)
     if reply["failures"]:
-        raise cluster.failure(f"could not delete rows of {index}: {reply['failures'][:1]}")
+        msg = f"could not delete rows of {index}: {reply['failures'][:1]}"
+        raise cluster.failure(msg)
     return int(reply["deleted"])
 
 

@@ -11,7 +11,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ragkit.errors import IndexMismatchError, StoreError
 from ragkit.records import NO_RULES, make_chunk_id, make_doc_id
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from ragkit.store.remote.cluster import Cluster
     from ragkit.store.remote.manifest import Manifest, ManifestFile, RemoteBuild
 
+_Given: TypeAlias = "tuple[Document, int, Sequence[Chunk], Sequence[bytes]]"
+"""A document as a run adds it: without text, with the text's length, its chunks and their keys."""
+
 _log = logging.getLogger(__name__)
 
 FLUSHED_CHUNKS = 500
@@ -61,9 +64,7 @@ class _Gathered:
 
     vectors: dict[bytes, bytes] = field(default_factory=dict)
     fetched: dict[bytes, bytes] = field(default_factory=dict)
-    documents: dict[str, tuple[Document, int, Sequence[Chunk], Sequence[bytes]]] = field(
-        default_factory=dict
-    )
+    documents: dict[str, _Given] = field(default_factory=dict)
     dying: list[str] = field(default_factory=list)
 
     @property
@@ -290,7 +291,8 @@ class RemoteWriter:
 
     def ask_for(self, sources: Sequence[str], rules: Mapping[str, SourceRules] = NO_RULES) -> None:
         """Note what the index is about; see `ragkit.protocols.StoreWriter.ask_for`."""
-        stored, none = self._next.sources, {"include": [], "exclude": []}
+        stored = self._next.sources
+        none: dict[str, list[str]] = {"include": [], "exclude": []}
         wanted = {
             s: _rules_json(rules[s]) if s in rules else stored.get(s, none)
             for s in sorted(set(sources))
@@ -326,6 +328,7 @@ class RemoteWriter:
 
     def commit(self) -> None:
         """Make everything so far visible; nothing to do where nothing was written."""
+        self._refuse_if_broken()
         if self._is_changed:
             with self._changing():
                 self._commit(self._run())
@@ -475,30 +478,22 @@ class RemoteWriter:
         wanted = {key for _, _, _, keys in own.documents.values() for key in keys if key}
         rows |= cached_rows(self._cluster, [key for key in wanted if key not in rows])
         for document in own.documents.values():
-            self._send_document(bulk, *document, rows=rows)
+            self._send_document(bulk, document, rows)
         moment, index = self._next.next_moment, self._begun.documents_index
         for version in self._gathered.dying:
             bulk.update(index, version, {"died": moment})
         self._gathered.dying = []
         bulk.send()
 
-    def _send_document(
-        self,
-        bulk: _Bulk,
-        document: Document,
-        chars: int,
-        chunks: Sequence[Chunk],
-        keys: Sequence[bytes],
-        *,
-        rows: Mapping[bytes, bytes],
-    ) -> None:
+    def _send_document(self, bulk: _Bulk, given: _Given, rows: Mapping[bytes, bytes]) -> None:
+        document, chars, chunks, keys = given
         state, moment = self._next, self._next.next_moment
         version = Version(
             state.next_version, moment, len(chunks), chars, replace(document, text="")
         )
         build = state.builds[self._build]
-        given = list(keys) if build.embedder else [None] * len(chunks)
-        for number, (chunk, key) in enumerate(zip(chunks, given, strict=True), state.next_number):
+        owned = list(keys) if build.embedder else [None] * len(chunks)
+        for number, (chunk, key) in enumerate(zip(chunks, owned, strict=True), state.next_number):
             row = None if key is None else rows.get(key)
             build = replace(build, waits=build.waits or (key is not None and row is None))
             source = chunk_source(version, chunk, number, key=key, row=row)
