@@ -97,9 +97,11 @@ def another_writer(url: str, gone: str = "") -> Iterator[subprocess.Popen[bytes]
 
 def test_a_killed_writers_rows_are_invisible_and_swept(store: RemoteStore, url: str) -> None:
     ingest(store, {"old.txt": ["old"]})
-    with another_writer(url, doc_id_of("old.txt")) as child:
-        with pytest.raises(IndexLockedError, match=rf"`index` \(process {child.pid} of "):
-            ingest(store, {"c.txt": ["second"]})
+    with (
+        another_writer(url, doc_id_of("old.txt")) as child,
+        pytest.raises(IndexLockedError, match=rf"`index` \(process {child.pid} of "),
+    ):
+        ingest(store, {"c.txt": ["second"]})
 
     assert texts(store) == {"old", "committed"}
     assert keyword(store, "late") == []

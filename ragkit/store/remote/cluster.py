@@ -11,7 +11,7 @@ import orjson
 import requests
 
 from ragkit.errors import StorageFullError, StoreError
-from ragkit.store.remote.endpoint import API_KEY, CERTIFICATES, PASSWORD, USER, read_access
+from ragkit.store.remote.endpoint import API_KEY, CERTIFICATES, PASSWORD, PLAIN, USER, read_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -214,6 +214,9 @@ class Cluster:
         )
 
     def _bad_certificate(self, node: str, exc: Exception) -> StoreError:
+        if "WRONG_VERSION_NUMBER" in str(exc) or "record layer failure" in str(exc):
+            msg = f"{self.location}: {node} does not speak TLS; write {PLAIN}:// if that is meant"
+            return StoreError(msg, self.location)
         msg = (
             f"{self.location}: the certificate of {node} is not trusted ({exc}); name the file of "
             f"its authority in {CERTIFICATES}"

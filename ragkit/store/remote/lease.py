@@ -1,9 +1,9 @@
 """The writer's lease: who may write to an index now, told from who may have been killed.
 
 A lease is a document that its holder writes anew every few seconds. One that was not written anew
-for the time that it names, as the waiting program itself measures it, is taken over: the clocks of machines are
-never compared. The holder that was taken over can commit nothing, since the manifest names the
-writer that may (`Manifest.token`).
+for the time that it names, as the waiting program itself measures it, is taken over: the clocks of
+machines are never compared. The holder that was taken over can commit nothing, since the manifest
+names the writer that may (`Manifest.token`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class Lease:
     def _source(self, beat: int) -> dict[str, Any]:
         return {
             "token": self.token, "host": this_host(), "pid": os.getpid(), "user": _user(),
-            "processes": _processes(), "command": self._command, "beat": beat, "lease_s": self._lease_s,
+            "processes": _processes(), "command": self._command, "beat": beat,
+            "lease_s": self._lease_s,
         }  # fmt: skip
 
     def _keep(self) -> None:
