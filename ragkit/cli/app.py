@@ -72,6 +72,7 @@ GROUPS = {
         "compact": "maintain",
         "backup": "maintain",
         "restore": "maintain",
+        "copy": "maintain",
         "evaluate": "evaluate",
     },
     "Models and set-up": {
