@@ -18,7 +18,6 @@ from ragkit.cli.options import (
 )
 from ragkit.cli.output import counted, print_json, size_text
 from ragkit.cli.progress import work_progress
-from ragkit.records import to_json
 from ragkit.text.visible import visible
 
 
@@ -91,6 +90,7 @@ def copy(
     After Ctrl-C, or a kill, the same command goes on.
     """
     from ragkit.ingest.copying import copy_index
+    from ragkit.records import to_json
     from ragkit.store.locate import index_location
 
     config, _ = configured(settings)
