@@ -49,6 +49,19 @@ class InputError(RagkitError, ValueError):
     """A call was given what it cannot work with; the message says what to write instead."""
 
 
+def shown_value(value: object, most: int = 60) -> str:
+    """A value as an error shows it: the first characters of its repr, or its type if it has none.
+
+    Examples:
+        >>> shown_value("abc"), shown_value("abc", 3)
+        ("'abc'", "'ab")
+    """
+    try:
+        return f"{value!r:.{most}}"
+    except Exception:  # noqa: BLE001 -- any object: nested too deeply, too long a number, its own
+        return f"a {type(value).__name__}"
+
+
 class LoadError(RagkitError):
     """A document cannot be read.
 

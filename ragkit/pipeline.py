@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ragkit.config import Config, load_config
-from ragkit.errors import InputError, StoreError
+from ragkit.errors import InputError, StoreError, shown_value
 from ragkit.models.choose import Models
 from ragkit.query.scope import QueryEngine, Scope
 from ragkit.query.search import search
@@ -43,6 +43,29 @@ if TYPE_CHECKING:
     from ragkit.verify.answers import Verification
 
 
+def _require_hooks(readers: object, splitter: object, prompt: object, on_event: object) -> None:
+    """Refuse hooks that could not be used when their time comes.
+
+    Raises:
+        InputError: One is not what `Pipeline` says it is.
+    """
+    if not isinstance(readers, (list, tuple)) or not all(hasattr(r, "suffixes") for r in readers):
+        wanted, given = (
+            'readers are formats, as [Format("srt", (".srt",), read)]',
+            readers,
+        )
+    elif splitter is not None and not isinstance(splitter, str) and not callable(splitter):
+        wanted, given = "splitter is a function or its name", splitter
+    elif not isinstance(prompt, str):
+        wanted, given = "prompt is a text", prompt
+    elif on_event is not None and not callable(on_event):
+        wanted, given = "on_event is a function that takes a TraceEvent", on_event
+    else:
+        return
+    msg = f"{wanted}, not {shown_value(given)}"
+    raise InputError(msg)
+
+
 class Pipeline:
     """One index with its models: the verbs of ragkit.
 
@@ -52,7 +75,8 @@ class Pipeline:
             rag.index("corpora/handbook")
             print(rag.ask("How long is the notice period?").text)
 
-    An index's folder is made by the first `index`. Models are loaded when they are first needed.
+    An index's folder is made by the first `index` or `add`; until then what reads it raises an
+    `IndexNotFoundError`. Models are loaded when they are first needed.
 
     Args:
         path: The index folder; not needed with a `store`.
@@ -77,7 +101,8 @@ class Pipeline:
             runs it. What it raises ends the call.
 
     Raises:
-        InputError: Neither a path nor a store is given, or the settings or a model are none.
+        InputError: Neither a path nor a store is given, or an argument is not what it must be,
+                e.g. a model's name or class where the model itself belongs.
         StoreError: No store is known for a URL of this scheme.
     """
 
@@ -103,6 +128,7 @@ class Pipeline:
         if config is not None and not isinstance(config, Config):
             msg = f"config is a ragkit.Config, as Config(search={{'k': 3}}), not {config!r:.60}"
             raise InputError(msg)
+        _require_hooks(readers, splitter, prompt, on_event)
         find_driver(path)  # a URL that nothing opens is told at once
         self._location = path if url_scheme(path) else Path(path).expanduser()
         self.config = config or Config()

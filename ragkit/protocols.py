@@ -198,9 +198,10 @@ class Reranker(Protocol):
             hits: Best first by the search, at least one.
 
         Returns:
-            The same hits, each once. Their ranks need not be changed: the search gives them the
-            ranks of the new order, and keeps the old ones in ``ranks.before_rerank``. Hits in the
-            order given, nothing changed, stay as they are.
+            The same hits, each once; those left out follow in the order given. Their ranks need
+            not be changed: the search gives them the ranks of the new order, and keeps the old
+            ones in ``ranks.before_rerank``. Hits in the order given, nothing changed, stay as
+            they are.
         """
 
 

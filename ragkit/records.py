@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
-from ragkit.errors import FilterError, InputError
+from ragkit.errors import FilterError, InputError, shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -117,8 +117,15 @@ class Document:
             metadata: JSON values by name, which `Condition` can ask for.
             kind: How the text is written, which decides where it is cut: ``text``,
                 ``markdown``, ``rst``, ``code`` or the kind of any other format.
+
+        Raises:
+            InputError: The text is no str.
         """
         import hashlib
+
+        if not isinstance(text, str):
+            msg = f"a text is a str, not {type(text).__name__}"
+            raise InputError(msg)
 
         data = text.encode("utf-8", "surrogatepass")
         sha256 = hashlib.sha256(data).hexdigest()
@@ -282,7 +289,8 @@ class Condition:
         value: With what; for ``in`` a tuple, of which one must be equal.
 
     Raises:
-        InputError: There is no such operator, or a value is no text, number or bool.
+        InputError: There is no such operator, a value is no text, number or bool, or a tuple is
+            given to an operator other than ``in``.
 
     Examples:
         >>> Condition("date", "<=", "2024-03").is_met_by("2024-03-31")
@@ -297,16 +305,23 @@ class Condition:
 
     def __post_init__(self) -> None:
         values = self.value if isinstance(self.value, tuple) else (self.value,)
+        if not isinstance(self.field, str):
+            msg = f"a field is the name of a value in metadata, not {shown_value(self.field)}"
+            raise InputError(msg)
         if self.operator not in _COMPARED:
             msg = f"the operator {self.operator!r} is none of {', '.join(_COMPARED)}"
             raise InputError(msg)
         if isinstance(self.value, tuple) is not (self.operator == "in"):
-            msg = "a tuple of values goes with the operator 'in', and only with that"
+            msg = (
+                "with the operator 'in' goes a tuple of values, as ('Chen', 'Lee'), with any other "
+                f"a single value: {self.operator!r} was given {shown_value(self.value)}"
+            )
             raise InputError(msg)
         for value in values:
-            if not isinstance(value, (str, int, float)):
+            if not isinstance(value, (str, int, float)) or value != value:
                 msg = (
-                    f"a field is compared with a text, a number or a bool, not with {value!r:.60}; "
+                    "a field is compared with a text, a number or a bool, not with "
+                    f"{shown_value(value)}; "
                     "of a date give its isoformat()"
                 )
                 raise InputError(msg)

@@ -207,7 +207,8 @@ class MemoryStore:
 
     def fields(self) -> tuple[str, ...]:
         versions = self._contents.versions
-        return tuple(sorted({MODIFIED}.union(*(v.document.metadata for v in versions))))
+        told = (told_metadata(v.document.metadata, v.document.origin) for v in versions)
+        return tuple(sorted({MODIFIED}.union(*told)))
 
     @contextmanager
     def writing(self, command: str) -> Iterator[_MemoryWriter]:
@@ -424,7 +425,7 @@ def _meets(document: Document, condition: Condition) -> bool:
     if condition.field == MODIFIED:
         then = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=document.mtime_ns // 10**9)
         return condition.is_met_by(then.strftime("%Y-%m-%dT%H:%M:%S"))
-    value = document.metadata.get(condition.field, [])
+    value = told_metadata(document.metadata, document.origin).get(condition.field, [])
     values: list[Any] = value if isinstance(value, list) else [value]
     return any(condition.is_met_by(v) for v in values if isinstance(v, (str, int, float)))
 

@@ -9,9 +9,11 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import tempfile
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,8 +297,14 @@ class StoreMachine(RuleBasedStateMachine):
                 self.history[closed[0]] = dict(held)
 
     def _forget(self, rag: Pipeline) -> list[int]:
-        """Forget the generations that were let go; returns the closed ones, newest first."""
-        closed = [run["id"] for run in rag.store.runs() if run["state"] == "closed"]
+        """Forget the generations that were let go; returns the closed ones, newest first.
+
+        Those before a rebuild cannot be looked at again, also if its run was killed after it
+        switched and no generation of the new build has been closed.
+        """
+        with closing(sqlite3.connect(self.index / "catalog.db")) as catalog:
+            (build,) = catalog.execute("SELECT build FROM head").fetchone()
+        closed = [g.id for g in rag.store.log() if g.state == "closed" and g.build == build]
         self.history = {g: held for g, held in self.history.items() if g in closed}
         return closed
 

@@ -104,5 +104,21 @@ def test_what_cannot_be_asked_is_an_error_of_ragkit_that_says_what_to_write(
             Pipeline(tmp_path / "index", embedder=cast("Any", "e5"))
         with pytest.raises(RagkitError, match=r"config is a ragkit\.Config"):
             Pipeline(tmp_path / "index", {"search.k": 3})  # type: ignore[arg-type]
+        hooks: list[tuple[dict[str, Any], str]] = [
+            ({"embedder": HashEmbedder}, r"not its class HashEmbedder: write HashEmbedder\(\)"),
+            (
+                {"chat": 3},
+                r"lacks name, digest, context_tokens, chat, as a ragkit\.ChatModel has: 3",
+            ),
+            ({"reranker": sorted}, "reranker lacks rerank, as"),
+            ({"readers": len}, "readers are formats"),
+            ({"readers": [len]}, "readers are formats"),
+            ({"splitter": 3}, "splitter is a function or its name, not 3"),
+            ({"prompt": None}, "prompt is a text, not None"),
+            ({"on_event": "print"}, "on_event is a function"),
+        ]
+        for given, said in hooks:
+            with pytest.raises(InputError, match=said):
+                Pipeline(tmp_path / "index", **given)
     with pytest.raises(InputError, match="needs the path of an index"):
         Pipeline()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import InputError, LoadError
+from ragkit.errors import InputError, LoadError, shown_value
 from ragkit.ingest.load.formats import normalise
 from ragkit.records import MODIFIED, OWN_METADATA, PROGRAM_ROOT, Document, make_doc_id
 from ragkit.records import told_metadata as told
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MOST_ID_CHARS = 1_000
 _BETWEEN = "between"  # the characters between chunks, which a store does not keep
-_SHOWN = 60
 
 
 def given_id(name: object) -> str:
@@ -35,12 +34,12 @@ def given_id(name: object) -> str:
             characters in it.
     """
     if not isinstance(name, str):
-        msg = f"an id is a text, not {name!r:.{_SHOWN}}: write id=str(...)"
+        msg = f"an id is a text, not {shown_value(name)}: write id=str(...)"
         raise InputError(msg)
     odd = [c for c in name if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}]
     if not name or odd or name != name.strip() or len(name) > MOST_ID_CHARS:
         msg = (
-            f"{name!r:.{_SHOWN}} cannot be an id: it has 1 to {MOST_ID_CHARS:,} characters, none "
+            f"{shown_value(name)} cannot be an id: it has 1 to {MOST_ID_CHARS:,} characters, none "
             "of them a control character, and no white space around them"
         )
         raise InputError(msg)
@@ -81,7 +80,7 @@ def _text(text: object, name: str) -> str:
 
 def _title(title: object, name: str) -> str:
     if not isinstance(title, str):
-        msg = f"{name!r}: a title is a text, not {title!r:.{_SHOWN}}"
+        msg = f"{name!r}: a title is a text, not {shown_value(title)}"
         raise InputError(msg)
     return title
 
@@ -97,7 +96,7 @@ def _json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise InputError(msg)
     for key, value in metadata.items():
         if not isinstance(key, str) or not _is_text(key):
-            msg = f"{name!r}: the names of metadata are texts, not {key!r:.{_SHOWN}}"
+            msg = f"{name!r}: the names of metadata are texts, not {shown_value(key)}"
             raise InputError(msg)
         try:
             is_json = _is_text(json.dumps(value, allow_nan=False, ensure_ascii=False))
@@ -105,7 +104,7 @@ def _json(metadata: Mapping[str, Any], name: str) -> dict[str, Any]:
             is_json = False
         if not is_json:
             msg = (
-                f"{name!r}: the value of {key!r} is no JSON: {value!r:.{_SHOWN}}; give a text, a "
+                f"{name!r}: the value of {key!r} is no JSON: {shown_value(value)}; give a text, a "
                 "number, a bool, None, or a list or dict of these (of a date its isoformat())"
             )
             raise InputError(msg)
@@ -127,7 +126,9 @@ def _modified(metadata: Mapping[str, Any], name: str) -> int:
         moment = datetime.fromisoformat(said)
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
     except (TypeError, ValueError, OverflowError) as exc:
-        msg = f"{name!r}: {MODIFIED!r} is a moment such as 2026-03-31T14:05, not {said!r:.{_SHOWN}}"
+        msg = (
+            f"{name!r}: {MODIFIED!r} is a moment such as 2026-03-31T14:05, not {shown_value(said)}"
+        )
         raise InputError(msg) from exc
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from ragkit.errors import IndexExistsError, InputError
+from ragkit.errors import IndexExistsError, InputError, shown_value
 from ragkit.ingest.account import planned_report
 from ragkit.ingest.given import GivenTexts, given_document, given_id, no_file, whole_document
 from ragkit.ingest.plan import Plan, PlannedFile
@@ -46,8 +46,15 @@ def as_documents(
         InputError: Many are given one id or title, one is neither a text nor a document, or the
             metadata have no names.
     """
+    if isinstance(texts, (Mapping, bytes, bytearray)):
+        msg = (
+            f"texts are a str, a ragkit.Document or many of them, not {type(texts).__name__}: "
+            "write bytes.decode(), or of texts by their ids "
+            "add([Document.from_text(text, id=id) for id, text in texts.items()])"
+        )
+        raise InputError(msg)
     if not isinstance(metadata, Mapping):
-        msg = f"metadata are values by name, as {{'author': 'Chen'}}, not {metadata!r:.60}"
+        msg = f"metadata are values by name, as {{'author': 'Chen'}}, not {shown_value(metadata)}"
         raise InputError(msg)
     if isinstance(texts, (str, Document)) or not isinstance(texts, Iterable):
         document = _as_document(texts, metadata)

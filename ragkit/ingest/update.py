@@ -221,7 +221,7 @@ class _Update:
     def carry_out(self, store: VectorStore, plan: Plan, *, seen: int) -> IndexReport:
         """Write what was planned when the store had seen so many commits, or a newer plan."""
         self._setup = replace(self._setup, store=store)
-        command = "index " + " ".join(str(p) for p in self._paths)
+        command = " ".join(["index", *(str(p) for p in self._paths)])
         with store.writing(command) as writer:
             if writer.commits != seen:  # another run wrote after the plan was made
                 plan = self.plan()

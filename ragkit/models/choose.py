@@ -10,6 +10,7 @@ import logging
 import threading
 from contextlib import suppress
 from copy import copy
+from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,10 +21,11 @@ from ragkit.errors import (
     InputError,
     ModelError,
     ModelNotFoundError,
+    shown_value,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ragkit.config import Config
     from ragkit.models.ollama import OllamaClient
@@ -37,6 +39,45 @@ NONE = "none"  # as an embedder: an index that is searched by words alone
 _NO_CHAT = ("", "none")
 _ABSENT = "chat_server_absent"
 """The note of an index that its asker was told that no server answers there."""
+
+
+_PARTS = {
+    "embedder": (
+        "backend", "name", "digest", "dim", "max_tokens", "options", "embed_documents",
+        "embed_query",
+    ),
+    "chat": ("name", "digest", "context_tokens", "chat"),
+    "reranker": ("rerank",),
+}  # fmt: skip
+"""What a model of each role has; see `ragkit.protocols`."""
+
+
+def _missing(model: object, parts: Sequence[str]) -> list[str]:
+    """What an object does not have, without asking for it: a property may ask a server."""
+    if hasattr(type(model), "__getattr__"):
+        return []
+    nothing = object()
+    return [part for part in parts if getattr_static(model, part, nothing) is nothing]
+
+
+def _require_model(role: str, model: object) -> None:
+    """Refuse what is given for a model and is none.
+
+    Raises:
+        InputError: It is a name or a class, or lacks the method of its role.
+    """
+    if isinstance(model, str):
+        msg = f"{role} is a model itself, not the text {model!r}"
+        if role != "reranker":
+            msg += f": a model is named in the settings, as Config(models={{'{role}': {model!r}}})"
+    elif isinstance(model, type):
+        msg = f"{role} is an object, not its class {model.__name__}: write {model.__name__}()"
+    elif model is not None and (missing := _missing(model, _PARTS[role])):
+        kind = {"embedder": "Embedder", "chat": "ChatModel", "reranker": "Reranker"}[role]
+        msg = f"{role} lacks {', '.join(missing)}, as a ragkit.{kind} has: {shown_value(model)}"
+    else:
+        return
+    raise InputError(msg)
 
 
 class Models:
@@ -66,13 +107,8 @@ class Models:
         chat: ChatModel | None = None,
         reranker: Reranker | None = None,
     ) -> None:
-        for name, model in {"embedder": embedder, "chat": chat}.items():
-            if isinstance(model, str):
-                msg = (
-                    f"{name} is a model itself, not the text {model!r}: a model is named in the "
-                    f"settings, as Config(models={{'{name}': {model!r}}})"
-                )
-                raise InputError(msg)
+        for role, model in {"embedder": embedder, "chat": chat, "reranker": reranker}.items():
+            _require_model(role, model)
         self.settings = settings
         self.given_embedder = embedder
         self.given_reranker = reranker

@@ -74,11 +74,19 @@ def _reranked(reranker: Reranker, question: str, hits: list[Hit]) -> list[Hit]:
     """The hits in the order of a reranker, with their new ranks and those before.
 
     If it changes nothing, since it could not do its work, they stay as they are.
+
+    Raises:
+        InputError: It gave a hit twice, or one that it was not given.
     """
     ordered = reranker.rerank(question, hits)
     if ordered == hits:
         return hits
     before = {hit.chunk_id: hit.rank for hit in hits}
+    given = {hit.chunk_id for hit in ordered}
+    if len(given) < len(ordered) or not given <= before.keys():
+        msg = "the reranker gave a hit twice, or one that it was not given: give each back once"
+        raise InputError(msg)
+    ordered = [*ordered, *(hit for hit in hits if hit.chunk_id not in given)]
     return [
         replace(hit, rank=rank, ranks=replace(hit.ranks, before_rerank=before[hit.chunk_id]))
         for rank, hit in enumerate(ordered, 1)

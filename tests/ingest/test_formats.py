@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ragkit.ingest.load.formats import Reader
     from ragkit.records import IndexReport
 
+WORDS = Config().with_values({"models.embedder": "none", "search.mode": "keyword"})
 PACKAGE = """
 import os, time
 from pathlib import Path
@@ -244,7 +245,12 @@ def test_text_and_pages_are_normalised_where_a_reader_returns() -> None:
         ("only text", "TypeError: a reader returns a Parsed, not 'only text'"),
         (Parsed("ab", pages=(Page(1, 0, 3),)), "ValueError: pages lie in the text, in order"),
         (Parsed("ab", pages=(Page(1, 1, 2), Page(2, 0, 1))), "pages lie in the text, in order"),
-        (Parsed("ab", metadata={"x": {1, 2}}), "Object of type set is not JSON serializable"),
+        (Parsed("ab", metadata={"x": {1, 2}}), "value of 'x' in metadata is no JSON: {1, 2}"),
+        (Parsed("ab", metadata={"x": float("nan")}), "value of 'x' in metadata is no JSON: nan"),
+        (Parsed("ab", metadata=["x"]), "metadata are values by name"),  # type: ignore[arg-type]
+        (Parsed("ab", metadata={"notes": [3]}), "a list of sentences"),
+        (Parsed(3), "the text of a Parsed is a str, not 3"),  # type: ignore[arg-type]
+        (Parsed("ab", title=3), "the title of a Parsed is a str, not 3"),  # type: ignore[arg-type]
         (Parsed("ab", metadata={"failed_pages": [1]}), "AttributeError"),
         (Parsed("ab", metadata={"notes": "no macros"}), "a list of sentences"),
     ],
@@ -253,6 +259,14 @@ def test_what_no_later_stage_can_use_fails_the_file(returned: Parsed, reason: st
     with pytest.raises(LoadError, match="cannot be parsed: ") as caught:
         parsed_with(lambda _data, _name: returned)
     assert reason in str(caught.value)
+
+
+def test_metadata_that_no_text_can_hold_end_no_run(tmp_path: Path) -> None:
+    front = '---\nauthor: "\\ud800x"\n"k\\udfff": 1\n---\nBody.'
+    docs = write_files(tmp_path / "docs", {"a.md": front, "b.md": "Fine."})
+    with Pipeline(tmp_path / "index", WORDS) as rag:
+        assert rag.index(docs).added == ("a.md", "b.md")
+        assert rag.documents()[0].metadata == {"author": "\ufffdx", "k\ufffd": 1}
 
 
 def test_a_reader_that_cannot_be_imported_fails_the_file() -> None:
@@ -271,6 +285,7 @@ def test_a_reader_that_cannot_be_imported_fails_the_file() -> None:
         ({"suffixes": ".own"}, "suffixes"),
         ({"suffixes": (".tar.gz",)}, "suffixes"),
         ({"reader": "package.module"}, "package.module:function"),
+        ({"reader": 3}, "the reader 3 is not of the form .*, nor a function"),
         ({"structure": "html"}, "structure"),
     ],
 )

@@ -19,8 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+
 WORDS = Config().with_values({"models.embedder": "none", "search.mode": "keyword"})
 POEM = "Roses are red,\n\n   violets are blue.\n\n\nThe end.\n"
+
+
+def nested(depth: int) -> list[Any]:
+    """A list in a list in a list."""
+    made: list[Any] = []
+    for _ in range(depth):
+        made = [made]
+    return made
 
 
 @pytest.fixture
@@ -174,6 +183,10 @@ def test_deleted_texts_are_found_no_more_and_erased_ones_nowhere(rag: Pipeline) 
         (lambda r: r.add("x", title=5), "a title is a text, not 5"),
         (lambda r: r.add("x", metadata=["author"]), r"values by name, as \{'author': 'Chen'\}"),
         (lambda r: r.add([5]), "a str or a ragkit.Document, not int"),
+        (lambda r: r.add({"a": "x"}), r"not dict: .* for id, text in texts\.items\(\)"),
+        (lambda r: r.add(b"x"), r"not bytes: write bytes\.decode\(\)"),
+        (lambda _: Document.from_text(3), "a text is a str, not int"),  # type: ignore[arg-type]
+        (lambda r: r.add("x", metadata={"n": nested(5000)}), "no JSON: a list; give"),
         (lambda r: r.add("x", id=5), r"write id=str\("),
         (lambda r: r.add("x", id="a\nb"), "cannot be an id"),
         (lambda r: r.add("x", id="a\ud800"), "cannot be an id"),

@@ -11,6 +11,7 @@ from hash_embedder import HashEmbedder
 from test_answer import Script
 
 from ragkit.config import Config
+from ragkit.errors import InputError
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -145,6 +146,31 @@ def test_a_reranker_that_changes_nothing_leaves_the_hits_and_none_is_asked_witho
         assert rag.search(QUESTION) == before
         assert rag.search("zebra") == []
     assert len(reranker.given) == 1
+
+
+class Cutting(Backwards):
+    """A reranker that gives back some of its hits only: those at `kept`."""
+
+    def __init__(self, *kept: int) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
+        return [hits[place] for place in self.kept if question]
+
+
+def test_hits_that_a_reranker_leaves_out_follow_and_none_may_come_twice(tmp_path: Path) -> None:
+    with opened(tmp_path, FILES) as plain:
+        before = [hit.chunk_id for hit in plain.search(QUESTION, k=3)]
+    with opened(tmp_path, FILES, reranker=Cutting(2)) as rag:
+        found = rag.search(QUESTION, k=3)
+    assert [hit.chunk_id for hit in found] == [before[2], before[0], before[1]]
+    assert [hit.rank for hit in found] == [1, 2, 3]
+    with (
+        opened(tmp_path, FILES, reranker=Cutting(1, 1)) as rag,
+        pytest.raises(InputError, match="gave a hit twice"),
+    ):
+        rag.search(QUESTION, k=3)
 
 
 def test_a_conversation_goes_on_over_an_index_that_was_rebuilt(tmp_path: Path) -> None:

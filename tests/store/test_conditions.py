@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,12 +90,38 @@ def test_a_field_that_no_document_has_is_refused_with_those_there_are(
     assert described.fields() == ("author", "date", "draft", MODIFIED, "score", "year")
 
 
+def test_how_a_file_was_read_is_no_field_but_a_program_may_use_its_names(
+    store: VectorStore,
+) -> None:
+    with store.writing("index") as writer:
+        put(writer, "a.md", ["shared"], metadata={"notes": ["torn"], "hidden": 2, "year": 2024})
+    assert store.fields() == (MODIFIED, "year")
+    torn = Filter(where=(Condition("notes", "=", "torn"),))
+    with pytest.raises(FilterError, match="the field 'notes'"):
+        keyword(store, "shared", filter=torn)
+    with store.writing("add") as writer:
+        put(writer, "b", ["shared"], metadata={"notes": "torn"}, origin="program")
+    assert store.fields() == (MODIFIED, "notes", "year")
+    assert [hit.path for hit in keyword(store, "shared", filter=torn)] == ["b"]
+
+
 @pytest.mark.parametrize(
-    ("operator", "value"), [("==", 1), ("in", "a"), ("=", ("a",)), ("=", None), ("=", {"a": 1})]
+    ("operator", "value"),
+    [
+        ("==", 1),
+        ("in", "a"),
+        ("in", ["a"]),
+        ("=", ("a",)),
+        ("=", None),
+        ("=", {"a": 1}),
+        ("<", nan),
+    ],
 )
 def test_a_condition_that_says_nothing_cannot_be_made(operator: Any, value: Any) -> None:
     with pytest.raises(InputError, match=r"operator|tuple|compared"):
         Condition("a", operator, value)
+    with pytest.raises(InputError, match="a field is the name of a value in metadata, not 3"):
+        Condition(3, "=", 1)  # type: ignore[arg-type]  # what a program may write
 
 
 @pytest.mark.parametrize(

@@ -381,3 +381,20 @@ def test_a_byte_of_the_schema_that_is_no_text_is_told(index: Path) -> None:
         with pytest.raises(IndexCorruptError, match=r"catalog\.db is damaged"):
             LocalStore(index).documents()
         assert [one.severity for one in check_index(index)] == ["must"]
+
+
+def test_a_page_of_keywords_whose_table_of_words_is_damaged_is_told(index: Path) -> None:
+    """Its words are all there when it is read from end to end, and a search misses them."""
+    with closing(sqlite3.connect(index / "catalog.db")) as connection:
+        page, block = connection.execute(
+            "SELECT id, block FROM keywords_1_data WHERE id > 100 ORDER BY length(block) DESC"
+        ).fetchone()
+        end_of_words = int.from_bytes(block[2:4], "big")  # https://sqlite.org/fts5.html: szLeaf
+        assert len(block) - end_of_words > 4
+        moved = bytearray(block)
+        moved[end_of_words + 2] ^= 2
+        connection.execute("UPDATE keywords_1_data SET block = ? WHERE id = ?", (moved, page))
+        connection.commit()
+    (found,) = check_index(index)
+    assert (found.invariant, found.severity) == ("keywords", "should")
+    assert "does not reach" in found.detail

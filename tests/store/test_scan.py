@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,19 @@ def test_lists_hold_each_row_once_and_their_codes_are_made_again_alike(
         codes = lists.codes(place)
         assert codes is not None
         np.testing.assert_array_equal(codes, lists.encoded(place, file))
+
+
+def test_lists_are_made_in_little_memory() -> None:
+    many = drawn(16_384, seed=3)
+
+    tracemalloc.start()
+    try:
+        build(lambda first, end: many[first:end].astype(np.float16), len(many), 32)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 3 * 2048 * many.shape[1] * 4 + 8e6  # three blocks, and what ranks neighbours
 
 
 def test_a_flipped_bit_in_lists_is_seen_wherever_it_is(lists_file: Path) -> None:

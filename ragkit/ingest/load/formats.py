@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from ragkit.errors import InputError, LoadError
+from ragkit.errors import InputError, LoadError, shown_value
 from ragkit.ingest.load.ocr import has_ocr
 from ragkit.records import Page, reading_notes
 from ragkit.text.patterns import late_pattern
@@ -93,8 +93,12 @@ class Format:
         if wrong or isinstance(self.suffixes, str):
             msg = f"the suffixes {self.suffixes!r} are not of the form ('.a', '.b')"
             raise InputError(msg)
-        if isinstance(self.reader, str) and not _IMPORT_PATH.fullmatch(self.reader):
-            msg = f"the reader {self.reader!r} is not of the form 'package.module:function'"
+        named = isinstance(self.reader, str) and _IMPORT_PATH.fullmatch(self.reader)
+        if not named and not callable(self.reader):
+            msg = (
+                f"the reader {shown_value(self.reader)} is not of the form "
+                "'package.module:function', nor a function"
+            )
             raise InputError(msg)
         if self.structure not in get_args(Structure):
             msg = f"the structure {self.structure!r} is not one of {get_args(Structure)}"
@@ -483,12 +487,12 @@ def _sound(parsed: Parsed) -> Parsed:
     if not isinstance(parsed, Parsed):
         msg = f"a reader returns a Parsed, not {parsed!r:.80}"
         raise TypeError(msg)
-    if parsed.metadata:
-        json.dumps(parsed.metadata)
-        reading_notes(parsed.metadata)
-        if isinstance(parsed.metadata.get("notes"), str):
-            msg = "the notes of metadata are a list of sentences"
+    for name, value in (("text", parsed.text), ("title", parsed.title)):
+        if not isinstance(value, str):
+            msg = f"the {name} of a Parsed is a str, not {shown_value(value)}"
             raise TypeError(msg)
+    if parsed.metadata:
+        parsed = replace(parsed, metadata=_sound_metadata(parsed.metadata))
     text, title, pages = normalise(parsed.text), normalise(parsed.title), parsed.pages
     if pages and text != parsed.text:
         pages = tuple(
@@ -502,6 +506,31 @@ def _sound(parsed: Parsed) -> Parsed:
     if (text, title) == (parsed.text, parsed.title):
         return parsed
     return replace(parsed, text=text, title=title, pages=pages)
+
+
+def _sound_metadata(metadata: object) -> dict[str, Any]:
+    """Metadata as JSON keeps them, their texts normalised.
+
+    Raises:
+        TypeError: They are not values by name, a value is no JSON, or one of those that are told
+            to the user is of another type.
+    """
+    if not isinstance(metadata, dict):
+        msg = f"metadata are values by name, as {{'author': 'Chen'}}, not {shown_value(metadata)}"
+        raise TypeError(msg)
+    for key, value in metadata.items():
+        try:
+            json.dumps({key: value}, allow_nan=False)
+        except (TypeError, ValueError) as exc:
+            msg = f"the value of {key!r} in metadata is no JSON: {shown_value(value)}"
+            raise TypeError(msg) from exc
+    notes = metadata.get("notes", ())
+    if not isinstance(notes, (list, tuple)) or not all(isinstance(note, str) for note in notes):
+        msg = "the notes of metadata are a list of sentences"
+        raise TypeError(msg)
+    reading_notes(metadata)
+    made: dict[str, Any] = json.loads(normalise(json.dumps(metadata, ensure_ascii=False)))
+    return made
 
 
 def normalise(text: str) -> str:

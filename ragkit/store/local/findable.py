@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.records import MODIFIED, modified_text
+from ragkit.records import MODIFIED, READING_FACTS, modified_text
 from ragkit.store.local.queries import read_fields
 from ragkit.store.local.rows import ROW_MASK
 
@@ -156,6 +156,8 @@ def _conditions(connection: sqlite3.Connection, chosen: Filter, given: Callable[
         else:
             connection.create_function(meets, 1, condition.is_met_by)
             documents = "SELECT document FROM fields WHERE name ="
+            if condition.field in READING_FACTS:  # of a file they tell how it was read
+                added += " AND origin = 'program'"
             added += f" AND id IN ({documents} {given(condition.field)} AND {meets}(value))"
     return added
 

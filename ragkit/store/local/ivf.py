@@ -41,12 +41,13 @@ TURNS = 6  # of k-means; more changed nothing that was measured
 TURNED_ROWS = 256  # rows rotated at a time: they stay in the processor's cache
 # Rows compared at a time. BLAS wakes its threads for each product, and on a busy machine they wait
 # for one another: blocks of 512 rows took four times as much of the processor.
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 2048
 RUN = 16  # rows of the sample that stand side by side
 ASKED = 256  # rows that ask for their neighbours, to find how many lists to scan
 NEIGHBOURS = 10
 COVERED = 0.995  # of those neighbours, within the lists that are scanned
 GROUPED = 32  # lists whose rows of the sample are brought together at a time
+TOGETHER = 64  # of those who ask, whose neighbours are ordered at a time
 
 _HEAD = struct.Struct("<8s6I")
 _SIZES = struct.Struct("<5I")
@@ -191,15 +192,20 @@ def build(read: Callable[[int, int], Rows], rows: int, lists: int) -> InvertedLi
     centres = _centres(_sample(read, rows, max(lists * SAMPLE, lists), random), lists)
     encoder = CodeEncoder(centres)
     asked = _sample(read, rows, ASKED, random)
-    neighbours = _Neighbours(asked)
+    neighbours = _Neighbours(asked, rows)
     members = np.empty(rows, np.uint8)
     codes = np.empty((rows, encoder.code_bytes), np.uint8)
-    for first in range(0, rows, BLOCK_ROWS):
-        block = _turned(read(first, min(first + BLOCK_ROWS, rows)))
-        here = slice(first, first + len(block))
+
+    def part(first: int) -> None:
+        """Part a block; it is let go of before the next one is read."""
+        here = slice(first, min(first + BLOCK_ROWS, rows))
+        block = _turned(read, here.start, here.stop)
         members[here] = _nearest(block, centres)
         codes[here] = encoder.encode(block, members[here])
         neighbours.add(first, block)
+
+    for first in range(0, rows, BLOCK_ROWS):
+        part(first)
     probes = _probes(asked @ centres.T, members[neighbours.rows])
     order = np.argsort(members, kind="stable")
     return InvertedLists(centres.astype("<f2"), members, codes[order], probes, ROTATION)
@@ -209,17 +215,23 @@ def _sample(
     read: Callable[[int, int], Rows], rows: int, count: int, random: np.random.Generator
 ) -> Vectors:
     """Up to `count` rotated rows from all over the segment, in runs of a few: a read each."""
-    starts = random.permutation(-(-rows // RUN))[: -(-count // RUN)] * RUN
-    taken = [read(start, min(start + RUN, rows)) for start in np.sort(starts).tolist()]
-    return _turned(np.concatenate(taken))
+    runs = np.sort(random.permutation(-(-rows // RUN))[: -(-count // RUN)] * RUN).tolist()
+
+    def taken(first: int, end: int) -> Rows:  # `_turned` asks for whole runs
+        some = runs[first // RUN : -(-end // RUN)]
+        return np.concatenate([read(start, min(start + RUN, rows)) for start in some])
+
+    return _turned(taken, 0, sum(min(RUN, rows - start) for start in runs))
 
 
-def _turned(rows: Rows) -> Vectors:
-    """Rows rotated, float32, of the rows' shape."""
-    turned = np.empty(rows.shape, np.float32)
-    for start in range(0, len(rows), TURNED_ROWS):
-        part = slice(start, start + TURNED_ROWS)
-        turned[part] = rotated(rows[part].astype(np.float32))
+def _turned(read: Callable[[int, int], Rows], first: int, end: int) -> Vectors:
+    """Rows from one number up to another, rotated, float32; few are read at a time."""
+    turned = np.empty((end - first, 0), np.float32)
+    for start in range(0, end - first, TURNED_ROWS):
+        rows = read(first + start, min(first + start + TURNED_ROWS, end)).astype(np.float32)
+        if not start:
+            turned = np.empty((end - first, rows.shape[1]), np.float32)
+        turned[start : start + len(rows)] = rotated(rows)
     return turned
 
 
@@ -260,33 +272,37 @@ def _probes(similarity: Vectors, members: Members) -> int:
 
 
 class _Neighbours:
-    """The nearest rows of each one who asks, without the very nearest, which is itself."""
+    """The nearest rows of each one who asks, without the very nearest, which is itself.
 
-    def __init__(self, asked: Vectors) -> None:
+    Args:
+        asked: float32, shape (asked, dim).
+        rows: How many will be added, at least 1.
+    """
+
+    def __init__(self, asked: Vectors, rows: int) -> None:
         self._asked = asked
-        self._scores = np.empty((len(asked), 0), np.float32)
-        self._rows = np.empty((len(asked), 0), np.int64)
+        self._most = min(NEIGHBOURS + 1, rows)
+        self._scores = np.full((len(asked), self._most), -np.inf, np.float32)
+        self._rows = np.zeros((len(asked), self._most), np.int64)
 
     def add(self, first: int, block: Vectors) -> None:
-        scores = self._asked @ block.T
-        full = self._scores.shape[1] > NEIGHBOURS
-        least = self._scores[:, -1:] if full else np.float32(-np.inf)
-        # Few blocks hold a nearer row than those found before.
-        asks = np.flatnonzero((scores > least).any(axis=1))
-        if not len(asks):
-            return
-        merged = np.hstack([self._scores[asks], scores[asks]])
         numbers = np.arange(first, first + len(block))
-        rows = np.hstack([self._rows[asks], np.broadcast_to(numbers, scores[asks].shape)])
-        nearest = min(NEIGHBOURS, merged.shape[1] - 1)
-        best = np.argpartition(-merged, nearest, axis=1)[:, : NEIGHBOURS + 1]
+        for start in range(0, len(self._asked), TOGETHER):
+            scores = self._asked[start : start + TOGETHER] @ block.T
+            least = self._scores[start : start + TOGETHER, -1:]
+            # Few blocks hold a nearer row than those found before.
+            near = np.flatnonzero((scores > least).any(axis=1))
+            self._merge(start + near, scores[near], numbers)
+
+    def _merge(self, asks: NDArray[np.int64], scores: Vectors, numbers: NDArray[np.int64]) -> None:
+        """Take the rows of a block into the neighbours of some of those who ask."""
+        merged = np.hstack([self._scores[asks], scores])
+        rows = np.hstack([self._rows[asks], np.broadcast_to(numbers, scores.shape)])
+        best = np.argpartition(-merged, self._most - 1, axis=1)[:, : self._most]
         order = np.argsort(-np.take_along_axis(merged, best, axis=1), axis=1)
         best = np.take_along_axis(best, order, axis=1)
-        kept = [np.take_along_axis(part, best, axis=1) for part in (merged, rows)]
-        if full:
-            self._scores[asks], self._rows[asks] = kept
-        else:  # everyone asks
-            self._scores, self._rows = kept
+        self._scores[asks] = np.take_along_axis(merged, best, axis=1)
+        self._rows[asks] = np.take_along_axis(rows, best, axis=1)
 
     @property
     def rows(self) -> NDArray[np.int64]:

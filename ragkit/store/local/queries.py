@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ragkit.records import (
     MODIFIED,
     PROGRAM_ROOT,
+    READING_FACTS,
     Chunk,
     Document,
     DocumentInfo,
@@ -387,14 +388,20 @@ def read_commits(connection: sqlite3.Connection) -> int:
 
 
 def read_fields(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """The names of the fields of metadata, and `MODIFIED`, in order."""
+    """The names of the fields that documents tell of themselves, and `MODIFIED`, in order."""
     # From one name to the next by the key, instead of through all values of each.
     names = connection.execute(
         "WITH RECURSIVE names (name) AS (SELECT min(name) FROM fields UNION ALL SELECT "
         "(SELECT min(name) FROM fields WHERE name > names.name) FROM names WHERE name NOT NULL) "
         "SELECT name FROM names WHERE name NOT NULL"
     )
-    return tuple(sorted({MODIFIED, *chain.from_iterable(names)}))
+    found = {MODIFIED, *chain.from_iterable(names)}
+    told = connection.execute(
+        "SELECT DISTINCT name FROM fields WHERE name IN (SELECT value FROM json_each(?)) AND "
+        "document IN (SELECT id FROM documents WHERE origin = 'program')",
+        (json.dumps(sorted(found & READING_FACTS)),),
+    )
+    return tuple(sorted(found - READING_FACTS | {*chain.from_iterable(told)}))
 
 
 def sizes(connection: sqlite3.Connection, build: int) -> dict[str, int]:
