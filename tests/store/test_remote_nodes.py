@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from store_factory import DIM, dense, manifest_of, put, vector_of
 
-from ragkit.store.remote import writer as remote_writer
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.manifest import ManifestFile
 from ragkit.store.remote.store import RemoteStore
@@ -63,27 +63,21 @@ def at(step: str, kill: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> 
         while due:
             due.pop()()
 
-    original = {
-        "bulk": Cluster.bulk, "refresh": remote_writer.refresh,
-        "manifest": ManifestFile.replace,
-    }  # fmt: skip
+    place, name = {
+        "bulk": (Cluster, "bulk"),
+        "refresh": (sys.modules["ragkit.store.remote.writer"], "refresh"),
+        "manifest": (ManifestFile, "replace"),
+    }[step.split()[-1]]
+    original: Callable[..., Any] = getattr(place, name)
 
-    def before(*args: Any, **fields: Any) -> Any:
-        once()
-        return original[step.split()[-1]](*args, **fields)
-
-    def after(*args: Any, **fields: Any) -> Any:
-        made = original[step.split()[-1]](*args, **fields)
+    def stand_in(*args: Any, **fields: Any) -> Any:
+        if step.startswith("before"):
+            once()
+        made = original(*args, **fields)
         once()
         return made
 
-    stand_in = before if step.startswith("before") else after
-    if step.endswith("bulk"):
-        monkeypatch.setattr(Cluster, "bulk", stand_in)
-    elif step.endswith("refresh"):
-        monkeypatch.setattr(remote_writer, "refresh", stand_in)
-    else:
-        monkeypatch.setattr(ManifestFile, "replace", stand_in)
+    monkeypatch.setattr(place, name, stand_in)
 
 
 @pytest.mark.parametrize(
