@@ -89,6 +89,7 @@ class Cluster:
                 reply = self._session().request(
                     method, node + path, data=data, params=params,
                     headers={"Content-Type": kind}, timeout=(CONNECT_S, READ_S),
+                    allow_redirects=False,
                 )  # fmt: skip
                 problem = self._problem(node, reply, accepted)
             except requests.exceptions.SSLError as exc:
@@ -151,7 +152,9 @@ class Cluster:
             for action, item in zip(actions, reply["items"], strict=True):
                 (result,) = item.values()
                 status = result["status"]
-                if status < 300 or (status == _CONFLICT and conflicts) or status == _MISSING:
+                if status < 300 or (status == _CONFLICT and conflicts):
+                    continue
+                if status == _MISSING and "error" not in result:  # deleted already
                     continue
                 problem = str(result["error"])
                 if status not in _BUSY or time.monotonic() > until:
@@ -159,7 +162,8 @@ class Cluster:
                     raise self.failure(msg)
                 again.append(action)
             actions = again
-            time.sleep(pause)
+            if again:
+                time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def failure(self, what: str) -> StoreError:

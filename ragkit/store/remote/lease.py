@@ -64,6 +64,9 @@ class Lease:
             held = self._cluster.get(self._path)
             if held is None or not held["_source"]["token"]:
                 self.took_over = False
+            elif held["_source"]["token"] == self.token:  # it was written, and the answer got lost
+                self._place = (held["_seq_no"], held["_primary_term"])
+                break
             elif self._is_gone(held) or (waits and self._stands_still(held)):
                 self.took_over = True
             else:
