@@ -55,7 +55,7 @@ REPEATS = 60
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
     """The JSON values of a file's lines."""
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in file.read_text("utf-8").split("\n") if line]
 
 
 def compare_words(folder: Path, nodes: Nodes, work: Path, most: int) -> dict[str, Any]:
@@ -230,11 +230,11 @@ def main() -> None:
         nodes = next(running)
         try:
             if given.folder:
-                told["words"] = [
-                    compare_words(given.folder / one, nodes, work, given.questions)
-                    for one in given.sets
-                ]
-                print(json.dumps(told["words"]), flush=True)
+                told["words"] = []
+                for one in given.sets:
+                    found = compare_words(given.folder / one, nodes, work, given.questions)
+                    told["words"].append(found)
+                    print(json.dumps(found), flush=True)
             if given.passages:
                 nodes.clear()
                 places = {"local": work / "local", "remote": nodes.url("costs")}
