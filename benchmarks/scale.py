@@ -204,7 +204,15 @@ def search(given: argparse.Namespace) -> Report:
 
 
 def warmed(index: Path, given: argparse.Namespace) -> tuple[VectorStore, list[Any], Any]:
-    """An index after some searches, the questions that were not asked, and the answers."""
+    """An index after some searches, the questions that were not asked, and the answers.
+
+    Its files are read once: a system may have let go of what nobody read for a while.
+    """
+    for file in sorted(index.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as opened:
+                while opened.read(1 << 24):
+                    pass
     store = open_store(index)
     truth = np.load(given.keep / "truth.npz")
     asked = [*zip(truth["queries"], truth["texts"].tolist(), strict=True)]

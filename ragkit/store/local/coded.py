@@ -121,11 +121,15 @@ class _Listed:
     def __init__(self, segment: Segment, rows: RowFile, lists: ListsFile) -> None:
         self.segment = segment
         self.rotation: int | None = lists.rotation
-        self.centres = lists.centres
         self.probes = lists.probes
         self._rows = rows
         self._lists = lists
         self._is_told = False
+
+    @property
+    def centres(self) -> Vectors:
+        """float32, shape (lists, dim); not kept: the scan has them."""
+        return self._lists.centres
 
     def read(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """The rows of one list, and their codes."""
@@ -194,10 +198,11 @@ class _Group:
     """Segments of one rotation, which one search scans. It numbers their rows in one row."""
 
     def __init__(self, parts: Sequence[_Listed | _Open]) -> None:
-        self._scan = CodeScan(np.concatenate([part.centres for part in parts]))
+        centres = [part.centres for part in parts]
+        self._scan = CodeScan(np.concatenate(centres))
         self._rotation = parts[0].rotation
         self._parts = parts
-        counts = [len(part.centres) for part in parts]
+        counts = [len(part) for part in centres]
         self._places = np.cumsum([0, *counts[:-1]])  # of each segment's first list
         # The number of each segment's row 0: the bits of a segment begin with a byte.
         sizes = [8 * -(-part.segment.rows // 8) for part in parts]

@@ -45,7 +45,7 @@ BLOCK_ROWS = 2048
 RUN = 16  # rows of the sample that stand side by side
 ASKED = 256  # rows that ask for their neighbours, to find how many lists to scan
 NEIGHBOURS = 10
-COVERED = 0.995  # of those neighbours, within the lists that are scanned
+COVERED = 0.998  # of those neighbours, within the lists that are scanned
 GROUPED = 32  # lists whose rows of the sample are brought together at a time
 TOGETHER = 64  # of those who ask, whose neighbours are ordered at a time
 
