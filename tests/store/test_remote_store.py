@@ -34,6 +34,7 @@ from ragkit.errors import (
     StoreError,
 )
 from ragkit.store.open import check_index, create_store, delete_store, index_exists, open_store
+from ragkit.store.remote import compaction
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import parse_endpoint
 from ragkit.store.remote.store import RemoteStore
@@ -310,6 +311,32 @@ def test_above_the_exact_size_the_graph_finds_the_same(
     graph = [[h.text for h in dense(store, q, 10)] for q in queries]
     same = sum(len({*a} & {*b}) for a, b in zip(exact, graph, strict=True))
     assert same >= 98  # of 100
+
+
+@pytest.mark.parametrize("goes_on", ["erase", "compact"])
+def test_an_erasure_that_was_ended_halfway_is_gone_on_with(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch, goes_on: str
+) -> None:
+    monkeypatch.setattr(compaction, "_EXPUNGE_S", 0.0)
+    ingest(store, {"a.txt": ["secret", "common"], "b.txt": ["common"]})
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "erase_versions", stop)
+        with pytest.raises(KeyboardInterrupt):
+            store.erase([doc_id_of("a.txt")], "remove --erase")
+    assert {hit.text for hit in dense(store, vector_of("q"), as_of=1)} == {"secret", "common"}
+    if goes_on == "erase":
+        assert store.erase([], "remove --erase").versions == 1
+    else:
+        store.compact()
+    assert {hit.text for hit in dense(store, vector_of("q"), as_of=1)} == {"common"}
+    assert store.vectors([key_of("secret")]) == {}
+    assert store.vectors([key_of("common")]).keys() == {key_of("common")}
+    assert store._file.read().erasing == ()
+    assert list(store.check()) == []
 
 
 def test_readers_see_commits_whole(store: RemoteStore, url: str) -> None:

@@ -78,6 +78,7 @@ class Manifest:
         build: The living build.
         token: Of the writer that may commit; another one lost its lease.
         stale: Names the document that tells which documents are stale, and why; "": none is.
+        erasing: The ids of documents that are being erased.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Manifest:
     decisions: dict[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     stale: str = ""
+    erasing: tuple[str, ...] = ()
     ragkit: str = __version__
     keywords: dict[str, int] = field(default_factory=lambda: dict(KEYWORDS))
 
@@ -137,8 +139,8 @@ def from_source(source: Mapping[str, Any]) -> Manifest:
     builds = [RemoteBuild(**build) for build in values["builds"]]
     values["builds"] = {build.id: build for build in builds}
     values["runs"] = tuple(Run(**run) for run in values["runs"])
-    for name in ("lost", "fields"):
-        values[name] = tuple(values[name])
+    for name in ("lost", "fields", "erasing"):
+        values[name] = tuple(values.get(name, ()))
     return Manifest(**values)
 
 

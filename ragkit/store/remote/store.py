@@ -450,10 +450,13 @@ class RemoteStore:
         """Give space back; see `ragkit.protocols.VectorStore.compact`."""
         with self._leased("compact") as (manifest, place):
             before = compaction.size_bytes(self._cluster)
-            made, gone = compaction.compact_index(
-                self._cluster, self._counted(manifest), on_progress
-            )
-            self._file.replace(replace(made, token=""), place)
+            manifest = self._counted(manifest)
+            if manifest.erasing:  # an erasure was ended halfway
+                manifest, _ = compaction.erase_versions(
+                    self._cluster, manifest, manifest.erasing, None
+                )
+            made, gone = compaction.compact_index(self._cluster, manifest, on_progress)
+            self._file.replace(replace(made, token="", erasing=()), place)
             params = {"only_expunge_deletes": "true"}
             index = layout.chunks_index(self._cluster.endpoint.name, made.build)
             if gone.chunks:
@@ -469,19 +472,35 @@ class RemoteStore:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Erasure:
         """Take documents out of every generation; see `ragkit.protocols.VectorStore.erase`."""
+        doc_ids = self._begin_erasing(doc_ids)
         now = self._snapshot(self._manifest())
-        paths = tuple(sorted(v.document.path for v in now.living(list(doc_ids)).values()))
+        paths = tuple(sorted(v.document.path for v in now.living(doc_ids).values()))
         with self.writing(command) as writer:
-            writer.remove(list(doc_ids))
+            writer.remove(doc_ids)
             writer.account({})
         with self._leased(command) as (manifest, place):
             made, gone = compaction.erase_versions(
                 self._cluster, self._counted(manifest), doc_ids, on_progress
             )
-            self._file.replace(replace(made, token=""), place)
+            self._file.replace(replace(made, token="", erasing=()), place)
             self._known.clear()
             is_complete = compaction.expunge(self._cluster, made.build) if gone.documents else True
         return Erasure(paths, gone.documents, gone.chunks, is_complete=is_complete)
+
+    def _begin_erasing(self, doc_ids: Sequence[str]) -> list[str]:
+        """Note what is to be erased, and drop an unfinished rebuild, which may hold its text.
+
+        Returns:
+            The documents, with those that an erasure which was ended halfway had left.
+        """
+        with self._leased("remove --erase") as (manifest, place):
+            wanted = sorted({*manifest.erasing, *doc_ids})
+            left = {n: b for n, b in manifest.builds.items() if b.state == "living"}
+            noted = replace(manifest, erasing=tuple(wanted), builds=left, token="")
+            self._file.replace(noted, place)
+            for build in manifest.builds.keys() - left.keys():
+                layout.drop_build(self._cluster, build)
+        return wanted
 
     def backup(self, file: Path, _: Callable[[int, int], None] | None = None) -> int:
         """Not done by ragkit: a cluster is backed up by its own snapshots."""
