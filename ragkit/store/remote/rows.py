@@ -80,7 +80,7 @@ def version_source(version: Version) -> dict[str, Any]:
     return {
         "version": version.version, "born": version.born, "chunks": version.chunks,
         "doc_id": d.doc_id, "root": _sound(d.root), "path": _sound(d.path),
-        "facts": facts_of(d.metadata), "row": text,
+        "facts": facts_of(d), "row": text,
         "hash": _hash(text, version.version, version.born, version.chunks),
     }  # fmt: skip
 
@@ -134,7 +134,7 @@ def chunk_source(
         "number": number, "version": version.version, "ordinal": chunk.ordinal,
         "born": version.born, "start": chunk.start, "end": chunk.end,
         "path": _sound(d.path), "kind": d.kind, "modified": modified_text(d.mtime_ns),
-        "facts": facts_of(d.metadata), "document": version.id, "text": chunk.text, "rest": rest,
+        "facts": facts_of(d), "document": version.id, "text": chunk.text, "rest": rest,
         "hash": _hash(chunk.chunk_id, rest, number, version.version, chunk.ordinal),
         "words": words_of(chunk.heading, chunk.text),
     }  # fmt: skip
@@ -223,15 +223,15 @@ def read_info(version: Version, stale: str | None) -> DocumentInfo:
     )  # fmt: skip
 
 
-def facts_of(metadata: Mapping[str, Any]) -> list[str]:
+def facts_of(document: Document) -> list[str]:
     """The texts and numbers of a document's metadata, by which it can be found."""
-    return [fact_of(name, value) for name, value in scalars(metadata)]
+    return [fact_of(name, value) for name, value in scalars(document)]
 
 
-def scalars(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The texts and numbers of metadata, one for each item of a list."""
+def scalars(document: Document) -> list[tuple[str, Any]]:
+    """The texts and numbers that a document says of itself, one for each item of a list."""
     found = []
-    for name, value in metadata.items():
+    for name, value in told_metadata(document.metadata, document.origin).items():
         items = value if isinstance(value, list) else [value]
         found += [(name, item) for item in items if isinstance(item, (str, int, float))]
     return found

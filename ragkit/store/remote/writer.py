@@ -170,7 +170,7 @@ class RemoteWriter:
     ) -> None:
         self._set_stale(document.doc_id, None)
         self._gathered.documents[document.doc_id] = (document, chars, chunks, keys)
-        names = {name for name, _ in scalars(document.metadata)}
+        names = {name for name, _ in scalars(document)}
         if not names <= set(self._next.fields):
             self._next = replace(self._next, fields=tuple(sorted(names.union(self._next.fields))))
         if self._gathered.chunks >= FLUSHED_CHUNKS or len(self._gathered.documents) >= PAGE:
