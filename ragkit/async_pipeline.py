@@ -68,7 +68,7 @@ def _stoppable(
     return call
 
 
-class _Threads:
+class CallThreads:
     """Threads that call functions for tasks, and stop them when their task is cancelled."""
 
     def __init__(self, count: int) -> None:
@@ -141,7 +141,7 @@ class AsyncPipeline:
 
     def __init__(self, pipeline: Pipeline, *, threads: int = _THREADS) -> None:
         self.pipeline = pipeline
-        self._threads = _Threads(threads)
+        self._threads = CallThreads(threads)
 
     def __repr__(self) -> str:
         """As its pipeline's."""
@@ -190,7 +190,7 @@ class AsyncPipeline:
         def begin() -> Generator[AnswerEvent, None, None]:
             return self.pipeline.stream(question, k=k, restrict=restrict, as_of=as_of)
 
-        async with aclosing(_streamed(self._threads, begin)) as events:
+        async with aclosing(streamed(self._threads, begin)) as events:
             async for event in events:
                 yield event
 
@@ -201,7 +201,7 @@ class AsyncPipeline:
 
         Closing this closes it, at its next value.
         """
-        async with aclosing(_streamed(self._threads, partial(begin, self.pipeline))) as events:
+        async with aclosing(streamed(self._threads, partial(begin, self.pipeline))) as events:
             async for event in events:
                 yield event
 
@@ -232,7 +232,7 @@ class AsyncConversation:
         threads: Of its pipeline.
     """
 
-    def __init__(self, conversation: Conversation, threads: _Threads) -> None:
+    def __init__(self, conversation: Conversation, threads: CallThreads) -> None:
         self.conversation = conversation
         self._threads = threads
 
@@ -243,13 +243,13 @@ class AsyncConversation:
     async def stream(self, text: str) -> AsyncGenerator[AnswerEvent, None]:
         """Answer a question, giving the text as it comes; the last event is the `Answer`."""
         begin = partial(self.conversation.stream, text)
-        async with aclosing(_streamed(self._threads, begin)) as events:
+        async with aclosing(streamed(self._threads, begin)) as events:
             async for event in events:
                 yield event
 
 
-async def _streamed(
-    threads: _Threads, begin: Callable[[], Generator[R, None, None]]
+async def streamed(
+    threads: CallThreads, begin: Callable[[], Generator[R, None, None]]
 ) -> AsyncGenerator[R, None]:
     """The events of a stream that runs in a thread; closing it stops the model."""
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()

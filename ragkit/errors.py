@@ -24,6 +24,7 @@
     │   ├── FormatVersionError     written by a newer ragkit
     │   ├── StorageFullError       the disk is full or the quota is used up
     │   └── UnsupportedByStoreError  this kind of store cannot do it
+    ├── ServerError                a server of ragkit does not answer, or refuses; .status
     ├── FilterError                a condition on a field that no document has
     └── CitationError              an answer cites a passage that was not given
 """
@@ -213,6 +214,19 @@ class StorageFullError(StoreError):
 
 class UnsupportedByStoreError(StoreError):
     """This kind of store cannot do what was asked; the message says what else to do."""
+
+
+class ServerError(RagkitError):
+    """A server of ragkit does not answer, or refuses what another index would not.
+
+    Args:
+        message: What happened and what to do next.
+        status: Of HTTP; 0: nothing answered.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class FilterError(RagkitError):

@@ -21,10 +21,11 @@ from ragkit.serve.server import address_of, bind, guard_rules, make_server
 from ragkit.serve.serving import Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ragkit.protocols import ChatModel, ChatRequest, Embedder
+    from ragkit.serve.index_watch import IndexWatch
 
 FILES = {
     "fees.md": "# Fees\n\nThe fee is five dollars a day.\n\nA lost card costs nine dollars.\n",
@@ -49,7 +50,7 @@ class SlowChat(FixedChat):
                 yield TextDelta(f"The fee is five dollars [1]. {number} ")
                 self.begun.set()
                 time.sleep(self.pause_s)
-            yield ChatDone("stop", 100, self.words)
+            yield ChatDone("stop")
         finally:
             self.stopped.set()
 
@@ -71,6 +72,9 @@ def serving(
     chat: ChatModel | None = None,
     embedder: Embedder | None = None,
     token: str = "",
+    mcp: bool = False,
+    allow_index: bool = False,
+    watch: Callable[[IndexRegistry], IndexWatch] | None = None,
     **values: Any,
 ) -> Iterator[str]:
     """A server of the indexes in a folder; gives its address.
@@ -81,6 +85,9 @@ def serving(
         chat: Answers; None: extractive.
         embedder: Of the indexes.
         token: That requests must carry.
+        mcp: Whether clients of MCP are served.
+        allow_index: Whether clients may index.
+        watch: Makes what keeps the indexes up to date.
         values: Settings, with ``__`` for the dot.
     """
     dotted = {name.replace("__", "."): value for name, value in values.items()}
@@ -93,8 +100,10 @@ def serving(
         named,
         make=lambda place, settings: Pipeline(place, settings, chat=chat, embedder=embedder),
     )
+    served = Serving(registry, config.serve, allow_index=allow_index)
     rules = guard_rules(config.serve, token)
-    server = make_server(make_application(Serving(registry, config.serve), rules), stop_s=1)
+    app = make_application(served, rules, watch(registry) if watch else None, mcp=mcp)
+    server = make_server(app, stop_s=config.serve.stop_s, on_stop=served.stop)
     bound = bind(config.serve)
     thread = threading.Thread(target=lambda: server.run(sockets=[bound]), daemon=True)
     with bound:

@@ -65,6 +65,8 @@ def test_the_code_of_the_python_page_runs(tmp_path: Path) -> None:
         "add {'added': 1, 'changed': 0, 'removed': 0, 'failed': 0, 'chunks': 2, 'embedded': 0}",
         "['Another thing.']",
         "Rail travel is booked by the office",
+        "served: The notice period is three months. [1]",
+        "1 ['notice.md']",
         "the question is empty: write",
     ):
         assert line in said

@@ -39,6 +39,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.FormatVersionError: 12,
     errors.StorageFullError: 1,
     errors.UnsupportedByStoreError: 1,
+    errors.ServerError: 1,
     errors.CitationError: 1,
     errors.FilterError: 2,
 }
@@ -52,6 +53,7 @@ GROUPS = {
         "ask": "ask",
         "chat": "chat",
         "serve": "serve",
+        "mcp": "mcp",
         "search": "search",
         "verify": "verify",
         "list": "inspect",

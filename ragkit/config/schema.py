@@ -268,6 +268,9 @@ class ServeSettings:
         "Pages of other servers and browser extensions that may ask, e.g. "
         "`https://wiki.example`, or `chrome-extension://*`.",
     )
+    roots: tuple[str, ...] = setting(
+        (), "Folders below which clients may add folders to an index, with `--allow-index`."
+    )
     max_body_mb: float = setting(4.0, "Largest body of a request, megabytes.", least=0.001)
     max_upload_mb: float = setting(100.0, "Largest file that is sent, megabytes.", least=0.001)
     max_messages: int = setting(500, "Most messages of a conversation.", least=1)
@@ -275,6 +278,17 @@ class ServeSettings:
     open_webui_events: bool = setting(
         False,  # noqa: FBT003 -- a default
         "Tell OpenAI clients the sources as Open WebUI's own events, with the passages.",
+    )
+    pass_through: bool = setting(
+        False,  # noqa: FBT003 -- a default
+        "Show the Ollama server's models beside the indexes, and pass on what is asked of them.",
+    )
+    access_log: str = setting(
+        "", "File to which a line of JSON is appended for each request; `-`: standard error."
+    )
+    log_questions: bool = setting(
+        False,  # noqa: FBT003 -- a default
+        "Write the questions into the access log, too.",
     )
     stop_s: float = setting(
         10.0, "Seconds that answers under way have to end when the server is stopped.", least=0

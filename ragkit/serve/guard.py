@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 from dataclasses import dataclass
+from html import escape
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -20,12 +21,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ragkit.serve.failures import failure_reply
+from ragkit.serve.token_guesses import TokenGuesses
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "ragkit_session"
-OPEN_PATHS = ("/health",)
+OPEN_PATHS = ("/health", "/ready")
 """What tells nothing and needs no token."""
 
 _CHANGING = ("POST", "PUT", "PATCH", "DELETE")
@@ -35,6 +39,9 @@ _CSP = (
     "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; object-src 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
+_ALLOWED_HEADERS = (
+    "authorization, content-type, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name"
+)
 _HEADERS = {
     "content-security-policy": _CSP,
     "x-content-type-options": "nosniff",
@@ -43,9 +50,10 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_LATER = "too many wrong tokens came from this address; wait {} seconds"
 _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>ragkit</title>
 <meta name="viewport" content="width=device-width"><h1>ragkit</h1>{said}
-<form method="post" action="/login"><label>Token
+<form method="post" action="/login"><input type="hidden" name="next" value="{next}"><label>Token
 <input type="password" name="token" autocomplete="current-password" autofocus required></label>
 <button>Enter</button></form></html>"""
 _MOST_LOGIN = 4096
@@ -81,6 +89,7 @@ class Guard:
     def __init__(self, app: ASGIApp, rules: GuardRules) -> None:
         self.app, self.rules = app, rules
         self._session = _session_of(rules.token)
+        self._guesses = TokenGuesses()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
@@ -112,8 +121,8 @@ class Guard:
                 return _preflight()
             if path == "/login":
                 return None
-            if not self._is_known(path, headers):
-                return _ask_for_token(path, headers)
+            if not self._is_known(scope, headers):
+                return _ask_for_token(scope, headers)
             if method in _CHANGING:
                 self._check_body(path, headers)
         except HTTPException as exc:
@@ -164,13 +173,28 @@ class Guard:
                 return origin
         return ""
 
-    def _is_known(self, path: str, headers: Headers) -> bool:
-        if not self.rules.token or path in OPEN_PATHS:
+    def _is_known(self, scope: Scope, headers: Headers) -> bool:
+        if not self.rules.token or scope["path"] in OPEN_PATHS:
+            return True
+        if _same(_cookie(headers), self._session):
             return True
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.casefold() == "bearer" and _same(given.strip(), self.rules.token):
+        is_given = scheme.casefold() == "bearer" and bool(given.strip())
+        return is_given and self._is_token(given.strip(), scope)
+
+    def _is_token(self, given: str, scope: Scope) -> bool:
+        """Whether a text is the token.
+
+        Raises:
+            HTTPException: Its sender tried too many others of late; 429. It is not looked at.
+        """
+        address = (scope.get("client") or ("",))[0]
+        if wait_s := self._guesses.wait_s(address):
+            raise HTTPException(429, _LATER.format(wait_s), {"Retry-After": str(wait_s)})
+        if _same(given, self.rules.token):
             return True
-        return _same(_cookie(headers), self._session)
+        self._guesses.note(address)
+        return False
 
     def _check_body(self, path: str, headers: Headers) -> None:
         length = headers.get("content-length", "")
@@ -194,17 +218,21 @@ class Guard:
     async def _login(self, scope: Scope, receive: Receive) -> Response:
         """Exchange the token for a cookie, for a browser that cannot send it with each request."""
         if scope["method"] != "POST":
-            return HTMLResponse(_LOGIN.format(said=""))
+            return _login_page(200, "/")
         body = b""
         while len(body) <= _MOST_LOGIN:
             message = await receive()
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        given = parse_qs(body[:_MOST_LOGIN].decode("utf-8", "replace")).get("token", [""])[0]
-        if not _same(given.strip(), self.rules.token):
-            return HTMLResponse(_LOGIN.format(said="<p role=alert>That is not the token."), 401)
-        reply = RedirectResponse("/", 303)
+        fields = parse_qs(body[:_MOST_LOGIN].decode("utf-8", "replace"))
+        wanted = _own_place(fields.get("next", ["/"])[0])
+        try:
+            if not self._is_token(fields.get("token", [""])[0].strip(), scope):
+                return _login_page(401, wanted, "That is not the token.")
+        except HTTPException as exc:
+            return _login_page(429, wanted, f"Not now: {exc.detail}.", exc.headers)
+        reply = RedirectResponse(wanted, 303)
         secure = scope.get("scheme") == "https"
         reply.set_cookie(COOKIE, self._session, httponly=True, samesite="lax", secure=secure)
         return reply
@@ -257,20 +285,37 @@ def _too_large(most: int) -> str:
     return f"the body is larger than the {most:,} bytes that this server takes"
 
 
-def _ask_for_token(path: str, headers: Headers) -> Response:
+def _ask_for_token(scope: Scope, headers: Headers) -> Response:
     if wants_page(headers):
-        return HTMLResponse(_LOGIN.format(said=""), 401)
+        query = scope.get("query_string", b"").decode("latin-1")
+        return _login_page(401, scope["path"] + (f"?{query}" if query else ""))
     msg = "this server needs its token, as `Authorization: Bearer TOKEN`"
     failed = (401, "RequestError", msg)
-    return failure_reply(path, failed, {"www-authenticate": "Bearer"})
+    return failure_reply(scope["path"], failed, {"www-authenticate": "Bearer"})
+
+
+def _login_page(
+    status: int, wanted: str, said: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """The page that asks for the token, and leads to what was wanted."""
+    told = f"<p role=alert>{escape(said)}" if said else ""
+    page = _LOGIN.format(said=told, next=escape(_own_place(wanted)))
+    return HTMLResponse(page, status, headers)
+
+
+def _own_place(wanted: str) -> str:
+    """An address of this server to go to; ``/`` for whatever else is given."""
+    is_path = wanted.startswith("/") and not wanted.startswith(("//", "/\\", "/login"))
+    return wanted if is_path and wanted.isascii() and wanted.isprintable() else "/"
 
 
 def _preflight() -> Response:
     return Response(
         status_code=204,
         headers={
-            "access-control-allow-methods": "GET, HEAD, POST",
-            "access-control-allow-headers": "authorization, content-type",
+            "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE",
+            "access-control-allow-headers": _ALLOWED_HEADERS,
+            "access-control-expose-headers": "mcp-session-id",
             "access-control-max-age": "600",
         },
     )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ragkit.async_pipeline import AsyncPipeline
+    from ragkit.serve.pass_through import PassThrough
     from ragkit.serve.serving import Serving
 
 OLLAMA_VERSION = "0.32.15"
@@ -43,22 +44,28 @@ _NO_MANAGING = "ragkit indexes are not managed through this API"
 
 
 class OllamaAPI:
-    """Answers as an Ollama server does, for indexes."""
+    """Answers as an Ollama server does, for indexes.
 
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+    Args:
+        serving: The indexes.
+        others: Has what names another model answered elsewhere.
+    """
+
+    def __init__(self, serving: Serving, others: PassThrough) -> None:
+        self._serving, self._others = serving, others
 
     def routes(self) -> list[Route]:
         """The routes below ``/api``."""
+        around = self._others.around
         return [
             Route("/api/version", self.version),
             Route("/api/tags", self.tags),
             Route("/api/ps", self.running),
-            Route("/api/show", self.show, methods=["POST"]),
-            Route("/api/chat", Attended(self.chat), methods=["POST"]),
-            Route("/api/generate", Attended(self.generate), methods=["POST"]),
-            Route("/api/embed", Attended(self.embed), methods=["POST"]),
-            Route("/api/embeddings", Attended(self.embeddings), methods=["POST"]),
+            Route("/api/show", Attended(around(self.show)), methods=["POST"]),
+            Route("/api/chat", Attended(around(self.chat)), methods=["POST"]),
+            Route("/api/generate", Attended(around(self.generate)), methods=["POST"]),
+            Route("/api/embed", Attended(around(self.embed)), methods=["POST"]),
+            Route("/api/embeddings", Attended(around(self.embeddings)), methods=["POST"]),
             Route("/api/pull", self.pull, methods=["POST"]),
             *(
                 Route(f"/api/{verb}", self.refuse, methods=["POST", "DELETE"])
@@ -71,9 +78,9 @@ class OllamaAPI:
         return json_reply({"version": OLLAMA_VERSION, "ragkit": __version__})
 
     async def tags(self, _request: Request) -> Response:
-        """All indexes, as models; one that cannot be opened is left out."""
+        """All indexes, as models; one that cannot be opened is left out. Then other models."""
         models = [card async for card in self._cards()]
-        return json_reply({"models": models})
+        return json_reply({"models": models + await self._others.models()})
 
     async def running(self, _request: Request) -> Response:
         """No model is in memory that could be named."""

@@ -6,7 +6,6 @@ import base64
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from starlette.routing import Route
 
 from ragkit.errors import InputError, RagkitError
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from ragkit.async_pipeline import AsyncPipeline
     from ragkit.protocols import Vectors
+    from ragkit.serve.pass_through import PassThrough
     from ragkit.serve.serving import Serving
 
 SSE = "text/event-stream"
@@ -34,22 +34,28 @@ _FORMATS = ("float", "base64")
 
 
 class OpenAIAPI:
-    """Answers as a server of OpenAI's interface does, for indexes."""
+    """Answers as a server of OpenAI's interface does, for indexes.
 
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+    Args:
+        serving: The indexes.
+        others: Has what names another model answered elsewhere.
+    """
+
+    def __init__(self, serving: Serving, others: PassThrough) -> None:
+        self._serving, self._others = serving, others
 
     def routes(self) -> list[Route]:
         """The routes below ``/v1``."""
+        around = self._others.around
         return [
             Route("/v1/models", self.models),
-            Route("/v1/models/{name}", self.model),
-            Route("/v1/chat/completions", Attended(self.chat), methods=["POST"]),
-            Route("/v1/embeddings", Attended(self.embeddings), methods=["POST"]),
+            Route("/v1/models/{name:path}", self.model),
+            Route("/v1/chat/completions", Attended(around(self.chat)), methods=["POST"]),
+            Route("/v1/embeddings", Attended(around(self.embeddings)), methods=["POST"]),
         ]
 
     async def models(self, _request: Request) -> Response:
-        """All indexes, as models; one that cannot be opened is left out."""
+        """All indexes, as models; one that cannot be opened is left out. Then other models."""
         found = []
         for name in self._serving.indexes.names():
             try:
@@ -57,11 +63,16 @@ class OpenAIAPI:
                     found.append(await _card(name, rag))
             except RagkitError as exc:  # one damaged index must not hide the others
                 told(exc)
+        found += map(_other_card, await self._others.models())
         return json_reply({"object": "list", "data": found})
 
     async def model(self, request: Request) -> Response:
-        """One index, as a model."""
-        name = self._serving.find_model(request.path_params["name"])
+        """One index, or another model, as a model."""
+        asked = request.path_params["name"]
+        other = next((m for m in await self._others.models() if m["name"] == asked), None)
+        if other is not None:
+            return json_reply(_other_card(other))
+        name = self._serving.find_model(asked)
         async with self._serving.indexes.using(name) as rag:
             return json_reply(await _card(name, rag))
 
@@ -125,7 +136,16 @@ async def _card(name: str, rag: AsyncPipeline) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": int(changed), "owned_by": "ragkit"}
 
 
+def _other_card(model: dict[str, Any]) -> dict[str, Any]:
+    """Another server's model as the list of models shows one."""
+    try:
+        changed = datetime.fromisoformat(str(model.get("modified_at"))).timestamp()
+    except ValueError:
+        changed = 0
+    return {"id": model["name"], "object": "model", "created": int(changed), "owned_by": "library"}
+
+
 def _encoded(row: Vectors, form: str) -> Any:  # noqa: ANN401 -- a list or a text
     if form == "float":
         return row.tolist()
-    return base64.b64encode(row.astype(np.dtype("<f4")).tobytes()).decode()
+    return base64.b64encode(row.astype("<f4").tobytes()).decode()

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.async_pipeline import AsyncPipeline
-from ragkit.errors import ConfigError, IndexNotFoundError
+from ragkit.errors import ConfigError, IndexNotFoundError, UnsupportedByStoreError
 from ragkit.pipeline import Pipeline
+from ragkit.serve.client_names import checked_index_name
 from ragkit.store.locate import (
     find_indexes,
     index_location,
@@ -98,6 +99,39 @@ class IndexRegistry:
         there = f"there are: {', '.join(names)}" if names else "there is none"
         msg = f"no index {name!r}; {there}" if name else f"no index is named; {there}"
         raise IndexNotFoundError(msg)
+
+    def has(self, name: str) -> bool:
+        """Whether there is an index of exactly this name."""
+        return name in self._places()
+
+    def missing(self) -> list[str]:
+        """The names of indexes that were named and are not there now."""
+        return [name for name, place in self._fixed.items() if not index_exists(place)]
+
+    def place_for(self, name: str) -> tuple[str, Path]:
+        """The name and folder of an index that a client may write to, made or not.
+
+        Raises:
+            IndexNotFoundError: It is none of those that are served, where these were named.
+            InputError: No index can have this name.
+            UnsupportedByStoreError: It is no folder of this machine.
+        """
+        try:
+            found = self.find(name)
+        except IndexNotFoundError:
+            if self._fixed or not name:
+                raise
+            found = checked_index_name(name.removesuffix(TAG))
+            return found, indexes_folder(self.config.indexes) / found
+        place = self._places()[found]
+        if url_scheme(place):
+            msg = f"the index {found!r} lies at {place}: it is written to by its own programs"
+            raise UnsupportedByStoreError(msg, place)
+        return found, Path(place)
+
+    def open_apart(self, place: Path) -> Pipeline:
+        """An index, made or not, for whoever closes it."""
+        return self._make(place, self.config)
 
     @asynccontextmanager
     async def using(self, name: str) -> AsyncIterator[AsyncPipeline]:

@@ -14,6 +14,7 @@ from ragkit.errors import ConfigError
 from ragkit.serve.guard import GuardRules, is_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from starlette.types import ASGIApp
@@ -95,7 +96,21 @@ def bind(settings: ServeSettings) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Ends as any command does when its user has it stop: the signal is not raised again."""
+    """Ends as any command does when its user has it stop: the signal is not raised again.
+
+    Args:
+        config: uvicorn's.
+        on_stop: Called in the event loop before answers under way are waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop what would go on for long, take no more requests, and wait for answers."""
+        self._on_stop()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's
         """Stop; a second Ctrl-C waits for nothing."""
@@ -103,11 +118,14 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(app: ASGIApp, *, stop_s: float) -> uvicorn.Server:
+def make_server(
+    app: ASGIApp, *, stop_s: float, on_stop: Callable[[], None] = lambda: None
+) -> uvicorn.Server:
     """A server whose ``run(sockets=[bound])`` serves until SIGTERM or Ctrl-C.
 
     Args:
         app: The application.
+        on_stop: Called first when it is to stop.
         stop_s: Seconds that answers under way have to end, once it is to stop.
     """
     config = uvicorn.Config(
@@ -120,7 +138,7 @@ def make_server(app: ASGIApp, *, stop_s: float) -> uvicorn.Server:
         lifespan="on",
         timeout_graceful_shutdown=max(1, round(stop_s)),
     )
-    return _Server(config)
+    return _Server(config, on_stop)
 
 
 def address_of(bound: socket.socket) -> str:

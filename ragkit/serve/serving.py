@@ -17,6 +17,7 @@ from ragkit.errors import IndexNotFoundError, InputError
 from ragkit.protocols import ChatEvent
 from ragkit.query.answer import AnswerEvent
 from ragkit.records import NO_FILTER, Filter
+from ragkit.serve.access_log import note_question
 from ragkit.serve.task_prompts import do_task
 
 if TYPE_CHECKING:
@@ -70,6 +71,19 @@ class Serving:
         self.indexes, self.settings = indexes, settings
         self.allow_index = allow_index
         self._asked = 0
+        self.is_stopping = False
+        self._at_stop: list[Callable[[], None]] = []
+
+    def at_stop(self, function: Callable[[], None]) -> None:
+        """Have a function called as soon as the server is to stop, before answers have ended."""
+        self._at_stop.append(function)
+
+    def stop(self) -> None:
+        """Tell all that the server is to stop: what would go on for long ends now."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            for function in self._at_stop:
+                function()
 
     def find_model(self, name: str) -> str:
         """The index that a chat client's model stands for.
@@ -111,6 +125,7 @@ class Serving:
 
         Closing the iterator stops the model. Errors come with the first event, as a rule.
         """
+        note_question(question.text)
         with self.slot():
             async with self.indexes.using(index) as rag:
                 here = rag.with_settings(question.settings) if question.settings else rag
@@ -134,16 +149,23 @@ class StreamedReply(Response):
     Args:
         pieces: What is sent.
         media_type: Its content type.
+        status: Of HTTP.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], media_type: str) -> None:
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], media_type: str, status: int = 200
+    ) -> None:
         self._pieces = pieces
-        super().__init__(media_type=media_type)
+        super().__init__(status_code=status, media_type=media_type)
         del self.headers["content-length"]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the pieces as they come."""
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        start = {
+            "type": "http.response.start",
+            "status": self.status_code,
+            "headers": self.raw_headers,
+        }
         async with aclosing(self._pieces) as pieces:
             await send(start)
             async for piece in pieces:

@@ -20,7 +20,7 @@ from ragkit.query.proof.citations import as_shown
 from ragkit.query.proof.marks import find_marks, without_marks
 from ragkit.query.proof.quotation import verbatim_span
 from ragkit.query.proof.support import Evidence, answer_sentences, judge
-from ragkit.records import Answer
+from ragkit.records import Answer, SentenceStatus
 from ragkit.verify.resolver import CitationCheck, CitationResolver, check_citation
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
     from ragkit.ingest.load import Formats
     from ragkit.protocols import VectorStore
-    from ragkit.records import Sentence, SentenceStatus
+    from ragkit.records import Sentence
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ragkit.errors import LoadError
 from ragkit.ingest.given import whole_document
 from ragkit.ingest.load import load_document, make_doc_id
 from ragkit.ingest.load.members import container_of
-from ragkit.records import PROGRAM_ROOT
+from ragkit.records import PROGRAM_ROOT, Citation
 from ragkit.text.markdown import headings_above
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
     from ragkit.ingest.load import Parser
     from ragkit.protocols import VectorStore
-    from ragkit.records import Citation, Document, DocumentInfo, Hit
+    from ragkit.records import Document, DocumentInfo, Hit
 
 CitationState = Literal["holds", "differs", "changed", "missing", "unreadable"]
 """What became of a citation.

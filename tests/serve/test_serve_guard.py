@@ -13,6 +13,7 @@ from served import post, serving, user
 from ragkit.config import ServeSettings
 from ragkit.errors import ConfigError
 from ragkit.serve.server import guard_rules, read_token
+from ragkit.serve.token_guesses import MOST_WRONG, WINDOW_S, TokenGuesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,3 +202,79 @@ def test_the_token_comes_from_a_file_or_the_environment(
         file.write_text(text)
         with pytest.raises(ConfigError, match=said):
             read_token(ServeSettings(token_file=str(file)))
+
+
+def enter(browser: requests.Session, locked: str, token: str, wanted: str) -> requests.Response:
+    return browser.post(
+        locked + "/login",
+        data={"token": token, "next": wanted},
+        timeout=5,
+        allow_redirects=False,
+    )
+
+
+def test_a_link_to_a_place_is_followed_after_the_token_was_typed(locked: str) -> None:
+    browser = requests.Session()
+    browser.headers.update({"Accept": "text/html", "Sec-Fetch-Mode": "navigate"})
+    place = "/view?index=library&doc=%22a%22&start=1&end=2"
+    asked = browser.get(locked + place, timeout=5)
+    wrong = enter(browser, locked, "wrong", place)
+    entered = enter(browser, locked, TOKEN, place)
+
+    shown = 'name="next" value="/view?index=library&amp;doc=%22a%22&amp;start=1&amp;end=2"'
+    assert shown in asked.text
+    assert shown in wrong.text
+    assert (entered.status_code, entered.headers["location"]) == (303, place)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["//evil.example/", "https://evil.example/", "/\\evil.example", "evil", "", "/\nSet-Cookie: a"],
+)
+def test_the_token_leads_to_no_other_server(locked: str, wanted: str) -> None:
+    entered = enter(requests.Session(), locked, TOKEN, wanted)
+
+    assert (entered.status_code, entered.headers["location"]) == (303, "/")
+
+
+def test_what_is_wanted_is_no_part_of_the_page(locked: str) -> None:
+    wrong = enter(requests.Session(), locked, "wrong", '/"><script>alert(1)</script>')
+
+    assert "<script>" not in wrong.text
+
+
+def test_who_tries_many_tokens_has_to_wait(indexes: Path) -> None:
+    with serving(indexes, token=TOKEN) as url:
+        inside = requests.Session()
+        enter(inside, url, TOKEN, "/")
+
+        def status(token: str) -> int:
+            head = {"Authorization": f"Bearer {token}"}
+            return requests.get(url + "/api/tags", headers=head, timeout=5).status_code
+
+        tried = [status(f"wrong-{number}") for number in range(12)]
+        right = requests.get(
+            url + "/api/tags", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=5
+        )
+        typed = enter(requests.Session(), url, TOKEN, "/")
+        open_still = requests.get(url + "/health", timeout=5).status_code
+        by_cookie = inside.get(url + "/api/tags", timeout=5).status_code
+        without = requests.get(url + "/api/tags", timeout=5).status_code
+
+    assert tried == [401] * 10 + [429] * 2
+    assert (right.status_code, typed.status_code) == (429, 429)
+    assert 1 <= int(right.headers["retry-after"]) <= 60
+    assert (open_still, by_cookie, without) == (200, 200, 401)
+
+
+def test_wrong_tokens_are_forgotten_after_a_while() -> None:
+    now = [0.0]
+    guesses = TokenGuesses(lambda: now[0])
+    for _ in range(MOST_WRONG):
+        assert guesses.wait_s("a") == 0
+        guesses.note("a")
+    assert (guesses.wait_s("a"), guesses.wait_s("b")) == (60, 0)
+    now[0] = WINDOW_S
+    assert guesses.wait_s("a") == 0
+    guesses.note("a")
+    assert guesses.wait_s("a") == 0

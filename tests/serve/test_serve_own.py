@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SAID = "The fee is five dollars a day [1]."
 OWN = "/ragkit/v1"
+TOKEN = "a-token-of-some-length"  # noqa: S105 -- of this test
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +170,10 @@ def test_a_passage_is_shown_with_what_stands_around_it(url: str, indexes: Path) 
         ),
         ("/ask", {"question": " "}, 400, "InputError"),
         ("/ask", {"question": "x", "temperature": -1}, 400, "ConfigError"),
+        ("/chat", {"messages": []}, 400, "InputError"),
+        ("/chat", {"messages": [{"role": "system", "content": "x"}]}, 400, "InputError"),
+        ("/verify", {"answer": {}}, 400, "InputError"),
+        ("/why-not", {"question": "x", "path": " "}, 400, "InputError"),
     ],
 )
 def test_what_cannot_be_done_is_told(
@@ -237,3 +242,59 @@ def test_a_name_that_is_no_utf8_does_not_break_a_reply() -> None:
     index = {"index": "/home/caf\udce9"}
 
     assert json.loads(json_bytes(index)) == index
+
+
+def test_a_conversation_is_answered_by_its_last_message(url: str) -> None:
+    said = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": "What does a lost card cost?"},
+        {"role": "assistant", "content": "Nine dollars [1]."},
+        {"role": "user", "content": "And the fee?"},
+    ]
+    body = {"messages": said, "extractive": True, "stream": False}
+    whole = from_json(Answer, post(url, OWN + "/chat", body).json())
+    events = server_sent(post(url, OWN + "/chat", {"messages": said}))
+
+    assert whole.question == "And the fee?"
+    assert "fee" in whole.searched
+    assert events[-1][0] == "answer"
+    assert from_json(Answer, events[-1][1]).text == SAID
+
+
+def test_an_answer_is_verified_and_an_edited_one_is_not_proved(url: str) -> None:
+    answer = post(url, OWN + "/ask", {"question": QUESTION, "stream": False}).json()
+    good = post(url, OWN + "/verify", {"answer": answer}).json()
+    answer["text"] = answer["text"].replace("five", "nine")
+    edited = post(url, OWN + "/verify", {"answer": answer}).json()
+
+    assert (good["holds"], good["proved"]) == (True, True)
+    assert [check["state"] for check in good["citations"]] == ["holds"]
+    assert (edited["holds"], edited["proved"]) == (False, False)
+    assert [s["status"] for s in edited["sentences"]] == ["unsupported"]
+
+
+def test_why_not_names_the_stage(url: str) -> None:
+    def stage(path: str, **more: object) -> str:
+        body = {"question": QUESTION, "path": path, **more}
+        reply = post(url, OWN + "/why-not", body)
+        assert reply.status_code == 200, reply.text
+        return str(reply.json()["stage"])
+
+    assert stage("fees.md", text="five dollars") == "given"
+    assert stage("fees.md", text="five dollars", answer=True) == "used"
+    assert stage("x.unknown") == "not indexed"
+    assert stage("empty.txt") == "no text"
+    assert stage("../../etc/passwd") == "not indexed"
+
+
+def test_readiness_tells_of_a_named_index_that_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "a/indexes"
+    make_index(folder / "notes").close()
+    with serving(folder, "notes", token=TOKEN) as url:
+        there = requests.get(url + "/ready", timeout=5)
+        shutil.rmtree(folder / "notes")
+        gone = requests.get(url + "/ready", timeout=5)
+
+    assert (there.status_code, there.json()) == (200, {"status": "ready"})
+    assert gone.status_code == 503
+    assert "notes" not in gone.text

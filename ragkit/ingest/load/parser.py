@@ -147,6 +147,20 @@ class Parser:
         keep_text(self._aids.recognised, found)
         return found
 
+    def look_at_page(self, reader: str, data: bytes, name: str, page: int) -> Parsed:
+        """Have a reader of ours look at one page of a file, in the child.
+
+        Args:
+            reader: Its import path.
+            data: The whole file.
+            name: How errors call the file.
+            page: From 1; the reader finds it in `ReadingAids.page`.
+
+        Raises:
+            LoadError: As for `parse`.
+        """
+        return self._apart(reader, data, name, replace(self._aids, page=page))
+
     def _apart(self, reader: str, data: bytes, name: str, aids: ReadingAids) -> Parsed:
         """Call a reader in the child."""
         with self._lock:

@@ -29,6 +29,11 @@ async function send(path, options) {
   throw new RequestFailure(told.type || "RequestError", told.message || `HTTP ${reply.status}`, reply.status);
 }
 
+/** The address of something that the page does not fetch itself, such as a picture. */
+export function address(path, parameters) {
+  return `${BASE}${path}?${new URLSearchParams(parameters)}`;
+}
+
 /** GET a JSON value. */
 export async function read(path, parameters = {}, signal = undefined) {
   const query = new URLSearchParams(parameters).toString();
@@ -38,6 +43,22 @@ export async function read(path, parameters = {}, signal = undefined) {
 /** POST a JSON value, and read one. */
 export async function post(path, body, signal = undefined) {
   return (await posted(path, body, signal)).json();
+}
+
+/** Send a file. */
+export async function put(path, file) {
+  const headers = { "Content-Type": "application/octet-stream" };
+  return (await send(path, { method: "PUT", headers, body: file })).json();
+}
+
+/** DELETE what a path names. */
+export async function cancel(path) {
+  return (await send(path, { method: "DELETE" })).json();
+}
+
+/** The events of a path as they come. */
+export async function* watch(path) {
+  yield* serverSent(await send(path, {}));
 }
 
 function posted(path, body, signal) {

@@ -3,6 +3,7 @@
 import { read } from "./api.js";
 import { button, byId, element, icon } from "./dom.js";
 import { failureNotice } from "./failures.js";
+import { intake } from "./intake.js";
 import { count, t } from "./words.js";
 
 const AT_ONCE = 200;
@@ -44,11 +45,29 @@ export class DocumentsDialog {
       if (left > 0) rows.append(element("li", {}, button("down", t("more", { count: count(left) }), () => show(most + AT_ONCE))));
     };
     filter.addEventListener("input", () => show(AT_ONCE));
-    this.body.replaceChildren(
+    const adds = this.page.info.allow_index ? intake(this.page, (told) => this.changed(told)) : null;
+    this.body.replaceChildren(...[adds,
       element("p", { class: "quiet" }, t("documentsCount", { documents: count(documents.length), others: count(others.length) })),
-      element("label", { class: "field" }, element("span", {}, t("filter")), filter), rows);
+      element("p", {}, button("why", t("whyNot"), () => this.why())),
+      element("label", { class: "field" }, element("span", {}, t("filter")), filter), rows].filter(Boolean));
     show(AT_ONCE);
     filter.focus();
+  }
+
+  /** Show what a job changed, and what was told of it. */
+  async changed(told) {
+    this.page.refresh();
+    try {
+      this.draw(await read("/documents", { index: this.page.index }));
+      this.body.querySelector(".intake-told")?.replaceWith(told);
+    } catch (exc) {
+      told.append(failureNotice(exc));
+    }
+  }
+
+  why() {
+    this.node.close();
+    this.page.whyNot.open(this.page.talk.turns.at(-1)?.question ?? "");
   }
 
   row(entry) {

@@ -10,6 +10,7 @@ import { SettingsDialog } from "./settings.js";
 import { change, keepTalk, settings } from "./settings_store.js";
 import { listen } from "./shortcuts.js";
 import { answerTurn, makeTurn, showAnswer } from "./turn.js";
+import { WhyNotDialog } from "./why_not.js";
 import { choose, count, t, writeWords } from "./words.js";
 
 const MOST_TURNS = 30;
@@ -22,6 +23,7 @@ class Page {
     this.talk = emptyTalk();
     this.running = null;
     this.panel = new PassagePanel();
+    this.whyNot = new WhyNotDialog(this);
     this.question = byId("question");
     const openDocument = (place, opener) => this.panel.open(this.index, [place], 0, opener);
     this.dialogs = {
@@ -41,6 +43,7 @@ class Page {
       byId("welcome").append(failureNotice(exc));
       return;
     }
+    this.panel.drawsPages = this.info.pictures;
     const asked = new URLSearchParams(location.search);
     const names = this.info.indexes;
     byId("index").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
@@ -120,7 +123,8 @@ class Page {
 
   shower() {
     const { index } = this;
-    return { index, show: (citations, at, opener) => this.panel.open(index, citations, at, opener) };
+    const show = (citations, at, opener) => this.panel.open(index, citations, at, opener);
+    return { index, show, whyNot: (question) => this.whyNot.open(question) };
   }
 
   /** Learn how the indexes stand. */

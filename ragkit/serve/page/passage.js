@@ -4,6 +4,7 @@ import { read } from "./api.js";
 import { button, byId, element } from "./dom.js";
 import { failureNotice } from "./failures.js";
 import { unitsOf } from "./offsets.js";
+import { pagePictures } from "./page_picture.js";
 import { t } from "./words.js";
 
 const AROUND = 1500;
@@ -16,6 +17,7 @@ export class PassagePanel {
     this.body = byId("passage-body");
     this.title = byId("passage-title");
     this.opener = null;
+    this.drawsPages = false;
     this.citations = [];
     this.position = 0;
     byId("passage-close").addEventListener("click", () => this.close());
@@ -83,6 +85,7 @@ export class PassagePanel {
       this.placeLine(citation.page ?? pageAt(found, start), found.heading);
       this.body.replaceChildren(...this.drawn(found));
       this.toMark();
+      if (found.kind === "pdf" && this.drawsPages) await this.showPages(citation, found);
     } catch (exc) {
       this.body.replaceChildren(failureNotice(exc));
       if (citation.quote) {
@@ -94,6 +97,30 @@ export class PassagePanel {
   placeLine(page, heading) {
     const parts = page === null ? heading : [t("page", { number: page }), ...heading];
     byId("passage-place").textContent = parts.join(" › ");
+  }
+
+  /** Show the pages of a place as pictures, with its text behind a button. */
+  async showPages(citation, found) {
+    let pictures;
+    try {
+      pictures = await pagePictures(this.index, found);
+    } catch (exc) {
+      if (this.citations[this.position] === citation) this.body.prepend(failureNotice(exc));
+      return;
+    }
+    if (!pictures || this.citations[this.position] !== citation) return;
+    const text = element("div", { class: "as-text", hidden: true }, ...this.body.childNodes);
+    const sheets = element("div", { class: "as-pages" }, ...pictures);
+    const toggle = button("documents", t("asText"), () => {
+      text.hidden = !text.hidden;
+      sheets.hidden = !text.hidden;
+      toggle.lastChild.textContent = t(text.hidden ? "asText" : "asPage");
+      if (text.hidden) toBox(this.body);
+      else this.toMark();
+    }, { id: "passage-view" });
+    this.body.replaceChildren(element("p", { class: "further" }, toggle), sheets, text);
+    await Promise.allSettled(pictures.map((picture) => picture.querySelector("img").decode()));
+    toBox(this.body);
   }
 
   drawn(found) {
@@ -152,6 +179,14 @@ export class PassagePanel {
     const above = mark.getBoundingClientRect().top - this.body.getBoundingClientRect().top;
     this.body.scrollTop += above - this.body.clientHeight / 4;
   }
+}
+
+/** Scroll a picture to its first mark. */
+function toBox(body) {
+  const box = body.querySelector(".page-sheet rect");
+  if (!box) return;
+  const above = box.getBoundingClientRect().top - body.getBoundingClientRect().top;
+  body.scrollTop += above - body.clientHeight / 4;
 }
 
 /** A part of a document as nodes, with a line where a page begins that was not named before. */

@@ -32,7 +32,7 @@ export async function answerTurn(turn, asked, options) {
     }
     if (!raw) throw Object.assign(new Error(""), { type: "Unreachable" });
     coming.end();
-    showAnswer(turn, raw, { index: asked.index, show: options.show });
+    showAnswer(turn, raw, { ...options, index: asked.index });
     announce(spoken(JSON.parse(raw)));
   } catch (exc) {
     coming.end();
@@ -99,14 +99,14 @@ class Coming {
 }
 
 /** Show an answer that is there, from the server or from the history. */
-export function showAnswer(turn, raw, { index, show }) {
+export function showAnswer(turn, raw, { index, show, whyNot }) {
   const answer = JSON.parse(raw);
   const link = (number, sentence) => citationLink(answer, number, sentence, { index, show });
   const text = element("div", { class: "answer-text" }, drawAnswer(answer, link));
   const reasoning = turn.body.querySelector(".reasoning");
   if (answer.chat_model === null) text.classList.add("quotation");
   turn.body.replaceChildren(
-    ...[reasoning, heading(answer), text, summary(answer), sources(answer, { index, show }), footer(answer, raw)]
+    ...[reasoning, heading(answer), text, summary(answer), sources(answer, { index, show }), footer(answer, raw, whyNot)]
       .filter(Boolean),
   );
 }
@@ -187,7 +187,7 @@ function detail(citation) {
   return parts.length ? ` · ${parts.join(" › ")}` : "";
 }
 
-function footer(answer, raw) {
+function footer(answer, raw, whyNot) {
   const seconds = answer.seconds.toFixed(1);
   const made = answer.chat_model === null
     ? t("madeNone", { seconds }) : t("made", { model: answer.chat_model, seconds });
@@ -202,7 +202,8 @@ function footer(answer, raw) {
     element("p", { class: "actions" },
       button("download", t("saveMarkdown"), () => download(`${name}.md`, "text/markdown", answerAsMarkdown(answer))),
       button("download", t("saveJson"), () => download(`${name}.json`, "application/json", raw),
-        { title: t("saveHint") })));
+        { title: t("saveHint") }),
+      whyNot ? button("why", t("whyNot"), () => whyNot(answer.searched || answer.question)) : null));
 }
 
 /** What a screen reader says of an answer: its words once, and how it stands. */

@@ -1,0 +1,61 @@
+"""``ragkit mcp``: the indexes to a client of the Model Context Protocol that starts ragkit."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from ragkit.cli.options import Chat, Settings, complete_index, configured
+from ragkit.cli.output import say
+from ragkit.errors import ConfigError
+from ragkit.extras import install_command
+
+
+def mcp(
+    index: Annotated[
+        list[str],
+        typer.Option(
+            "--index",
+            "-i",
+            metavar="NAME|PATH",
+            help="An index to serve; repeatable. None: all in the folder of indexes.",
+            autocompletion=complete_index,
+        ),
+    ] = [],  # noqa: B006 -- typer copies it
+    chat: Chat = None,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Serve indexes to a client of MCP, such as an assistant or an editor, over stdin and stdout.
+
+    Its tools search, ask, read, list and verify; none of them changes an index. The client starts
+    this command and ends it. `ragkit serve --mcp` serves clients that ask an address instead.
+    """
+    need_mcp()
+    config, _ = configured(settings, models__chat=chat)
+    import asyncio
+
+    from ragkit.serve.mcp_server import serve_stdio
+    from ragkit.serve.registry import IndexRegistry
+    from ragkit.serve.serving import Serving
+
+    indexes = IndexRegistry(config, index)
+    if sys.stdin.isatty():
+        say("ragkit waits for a client of MCP on stdin; docs/mcp.md says how one starts ragkit")
+    asyncio.run(serve_stdio(Serving(indexes, config.serve)))
+
+
+def need_mcp() -> None:
+    """Check that the SDK of MCP is installed.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not find_spec("mcp"):
+        msg = f"MCP needs the extra `mcp`; try: {install_command('mcp')}"
+        raise ConfigError(msg)
+
+
+COMMANDS = {"mcp": mcp}

@@ -1,0 +1,1 @@
+"""An index that a server of ragkit has, as if it lay here."""

@@ -1,0 +1,195 @@
+"""Bringing indexes up to date for clients, where the server's owner allows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from ragkit.errors import InputError
+from ragkit.serve.bodies import query_flag, read_body
+from ragkit.serve.client_names import checked_file_name, folder_below
+from ragkit.serve.failures import json_reply
+from ragkit.serve.index_jobs import IndexJobs, JobReply, JobsReply
+from ragkit.serve.operations import BYTES, Operation, Parameter
+from ragkit.serve.server_sent import event_bytes
+from ragkit.serve.serving import StreamedReply
+from ragkit.serve.uploads import Upload, UploadReply, uploads_folder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from ragkit.serve.index_jobs import IndexJob
+    from ragkit.serve.serving import Serving
+
+SSE = "text/event-stream"
+_JOB = Parameter("job", "The job's id.", is_required=True, where="path")
+_ALIVE = b": still there\n\n"
+_CLOSED = "this server only reads indexes; `ragkit serve --allow-index` lets clients index, too"
+
+
+@dataclass(frozen=True, slots=True)
+class JobBody:
+    """What is to be brought up to date.
+
+    ``index``: its name; one that is not there is made. ``folders``: on the server, to be added to
+    it; each lies below one of ``serve.roots``. None: what it was made of, and files sent to it.
+    """
+
+    index: str = ""
+    folders: tuple[str, ...] = ()
+
+
+class JobsAPI:
+    """Takes files and folders into indexes.
+
+    Args:
+        serving: The indexes, and whether this is allowed.
+        jobs: Those that run.
+    """
+
+    def __init__(self, serving: Serving, jobs: IndexJobs) -> None:
+        self._serving, self._jobs = serving, jobs
+
+    def operations(self) -> list[Operation]:
+        """What is done with jobs and files."""
+        return [
+            Operation(
+                "POST",
+                "/jobs",
+                self.start_job,
+                "Begin to bring an index up to date, or to make one.",
+                reply=JobReply,
+                body=JobBody,
+                statuses=(404, 409, 503),
+                success=202,
+            ),
+            Operation("GET", "/jobs", self.list_jobs, "The jobs, newest first.", reply=JobsReply),
+            Operation(
+                "GET",
+                "/jobs/{job}",
+                self.show_job,
+                "A job as it is now.",
+                reply=JobReply,
+                parameters=(_JOB,),
+                statuses=(404,),
+            ),
+            Operation(
+                "GET",
+                "/jobs/{job}/events",
+                self.watch_job,
+                "A job as it is now and whenever it is further, until it is over.",
+                events={"job": JobReply},
+                parameters=(_JOB,),
+                statuses=(404,),
+            ),
+            Operation(
+                "DELETE",
+                "/jobs/{job}",
+                self.cancel_job,
+                "Stop a job after its next file; what was read is kept.",
+                reply=JobReply,
+                parameters=(_JOB,),
+                statuses=(404,),
+                success=202,
+            ),
+            Operation(
+                "PUT",
+                "/uploads/{index}/{name:path}",
+                self.upload,
+                "Send a file; the next job of its index reads it.",
+                reply=UploadReply,
+                parameters=(
+                    Parameter("index", "The index, made or not.", is_required=True, where="path"),
+                    Parameter(
+                        "name", "The file's name, in folders if so.", is_required=True, where="path"
+                    ),
+                    Parameter("replace", "Take the place of another file of that name.", "bool"),
+                ),
+                takes=BYTES,
+                statuses=(404, 409, 507),
+            ),
+        ]
+
+    async def start_job(self, request: Request) -> Response:
+        """Begin a job."""
+        self._require_leave()
+        from ragkit.ingest.update import indexed_sources  # most servers only read
+
+        asked = await read_body(request, JobBody)
+        if self._serving.is_stopping:
+            raise HTTPException(503, "the server is being stopped")
+        name, place = self._serving.indexes.place_for(asked.index)
+        folders = [folder_below(path, self._serving.settings.roots) for path in asked.folders]
+        uploads = uploads_folder(name, place)
+        if self._serving.indexes.has(name):
+            async with self._serving.indexes.using(name) as rag:
+                known = await rag.run(lambda pipeline: indexed_sources(pipeline.store))
+        else:
+            known = []
+        sources = _sources(folders, known, uploads)
+        if not sources and not known:
+            msg = f"there is nothing to make the index {name!r} of: name a folder, or send a file"
+            raise InputError(msg)
+        job = self._jobs.start(
+            name, asked.folders, sources, lambda: self._serving.indexes.open_apart(place)
+        )
+        return json_reply(job.reply(), 202)
+
+    async def list_jobs(self, _request: Request) -> Response:
+        """The jobs, newest first."""
+        self._require_leave()
+        return json_reply(JobsReply(tuple(job.reply() for job in self._jobs.all())))
+
+    async def show_job(self, request: Request) -> Response:
+        """A job as it is now."""
+        return json_reply(self._job(request).reply())
+
+    async def watch_job(self, request: Request) -> Response:
+        """A job as it is now and whenever it is further."""
+        return StreamedReply(_events(self._job(request)), SSE)
+
+    async def cancel_job(self, request: Request) -> Response:
+        """Stop a job."""
+        job = self._job(request)
+        self._jobs.cancel(job)
+        return json_reply(job.reply(), 202)
+
+    async def upload(self, request: Request) -> Response:
+        """Take a file."""
+        self._require_leave()
+        name, place = self._serving.indexes.place_for(request.path_params["index"])
+        path = checked_file_name(request.path_params["name"])
+        upload = Upload(uploads_folder(name, place), path)
+        length = request.headers.get("content-length", "")
+        if length.isdigit():
+            upload.require_room(int(length))
+        state = await upload.receive(request.stream(), replace=query_flag(request, "replace"))
+        reply = UploadReply(name, path, upload.size_bytes, upload.sha256, state)
+        return json_reply(reply)
+
+    def _job(self, request: Request) -> IndexJob:
+        self._require_leave()
+        return self._jobs.get(request.path_params["job"])
+
+    def _require_leave(self) -> None:
+        if not self._serving.allow_index:
+            raise HTTPException(403, _CLOSED)
+
+
+def _sources(folders: list[Path], known: list[str], uploads: Path) -> list[Path]:
+    """What a job reads; none: all that the index was made of."""
+    is_new = uploads.is_dir() and str(uploads) not in known
+    if not is_new:
+        return folders
+    return [*(folders or map(Path, known)), uploads]
+
+
+async def _events(job: IndexJob) -> AsyncGenerator[bytes, None]:
+    async for state in job.states():
+        yield _ALIVE if state is None else event_bytes("job", state)
