@@ -16,7 +16,7 @@ from ragkit.query.scope import QueryEngine, Scope
 from ragkit.query.search import search
 from ragkit.query.tracing import traced
 from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
-from ragkit.store.locate import index_path, url_scheme
+from ragkit.store.locate import index_location, url_scheme
 from ragkit.store.open import find_driver, index_exists, open_store, restore_store
 
 if TYPE_CHECKING:
@@ -159,8 +159,13 @@ class Pipeline:
 
     @property
     def path(self) -> Path:
-        """The index folder."""
+        """The index folder; of an index that is named by a URL use `location`."""
         return Path(self._location)
+
+    @property
+    def location(self) -> str:
+        """The index folder's path, or the index's URL."""
+        return str(self._location)
 
     @classmethod
     def open(
@@ -197,7 +202,7 @@ class Pipeline:
         """
         config = config or load_config()[0]
         return cls(
-            index if url_scheme(index) else index_path(str(index), config.indexes),
+            index_location(index, config.indexes),
             config,
             embedder=embedder,
             chat=chat,

@@ -18,7 +18,7 @@ from ragkit.pipeline import Pipeline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["store_kinds"]
+pytest_plugins = ["engine_nodes", "store_kinds"]
 
 # What a property takes on a busy machine says nothing about it.
 settings.register_profile("ragkit", deadline=None)

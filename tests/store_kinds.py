@@ -13,10 +13,12 @@ from plain_reader import edit
 from store_factory import DIM, manifest_of, new_store
 
 from ragkit.store.local.segments import SegmentSizes
-from ragkit.store.open import open_store
+from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from engine_nodes import Nodes
 
     from ragkit.protocols import VectorStore
 
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 class StoreKind:
     """How a store is made, and opened a second time; whether it can be replaced as a whole.
 
-    `damage` breaks something that the store derives; None: it derives nothing.
+    `no_backup` is what is told where it makes no backups; "": it makes them. `damage` breaks
+    something that the store derives; None: it derives nothing.
     """
 
     create: Callable[[Path, int], VectorStore]
     reopen: Callable[[VectorStore], VectorStore]
     can_rebuild: bool
+    no_backup: str = ""
     damage: Callable[[VectorStore], None] | None = None
 
 
@@ -61,8 +65,19 @@ KINDS = {
     "segmented": StoreKind(
         _new_segmented_store, _open_again, can_rebuild=True, damage=_lose_keywords
     ),
-    "memory": StoreKind(_new_memory_store, _view, can_rebuild=False),
+    "memory": StoreKind(_new_memory_store, _view, can_rebuild=False, no_backup="in memory"),
 }
+REMOTE = "remote"
+
+
+def _remote_kind(nodes: Nodes) -> StoreKind:
+    nodes.clear()
+
+    def create(path: Path, dim: int) -> VectorStore:
+        location = nodes.url(f"{path.parent.name.lower()[:40]}-{path.name}")
+        return create_store(location, **manifest_of(dim))
+
+    return StoreKind(create, _open_again, can_rebuild=True, no_backup="snapshots of the cluster")
 
 
 class MakeStore(Protocol):
@@ -71,10 +86,11 @@ class MakeStore(Protocol):
     def __call__(self, dim: int = DIM) -> VectorStore: ...
 
 
-@pytest.fixture(params=KINDS.values(), ids=list(KINDS))
+@pytest.fixture(params=[*KINDS, pytest.param(REMOTE, marks=pytest.mark.long)])
 def kind(request: pytest.FixtureRequest) -> StoreKind:
-    found: StoreKind = request.param
-    return found
+    if request.param == REMOTE:
+        return _remote_kind(request.getfixturevalue("one_node"))
+    return KINDS[request.param]
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ GROUPS = {
         "compact": "maintain",
         "backup": "maintain",
         "restore": "maintain",
+        "copy": "maintain",
         "evaluate": "evaluate",
     },
     "Models and set-up": {

@@ -103,7 +103,7 @@ def index(
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
         if not (dry_run or quiet) and all(map(os.path.lexists, paths or ())):
-            say(f"Index {rag.path}")
+            say(f"Index {rag.location}")
         with ingest_progress(quiet=quiet or json) as show, _way_without_a_model(rag):
             report = rag.index(
                 *(paths or ()),

@@ -72,11 +72,11 @@ def delete(
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Delete an index. The documents that it was made of are not touched."""
-    from ragkit.store.locate import index_path, unknown_index
+    from ragkit.store.locate import index_location, unknown_index
     from ragkit.store.open import delete_store, index_exists
 
     config, _ = configured(settings)
-    path = index_path(name, config.indexes)
+    path = index_location(name, config.indexes)
     if not index_exists(path):
         raise unknown_index(path)
     if not yes:
@@ -89,11 +89,12 @@ def delete(
         say(f"ragkit: left in its folder, since they are not the index's own: {', '.join(left)}")
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _described(path: str | Path) -> dict[str, Any]:
     """An index as the list shows it; of one that cannot be read the reason."""
+    from ragkit.store.locate import location_name
     from ragkit.store.open import open_store
 
-    row: dict[str, Any] = {"name": path.name, "path": str(path)}
+    row: dict[str, Any] = {"name": location_name(path), "path": str(path)}
     try:
         store = open_store(path)
         try:

@@ -59,7 +59,7 @@ def info(
         documents = rag.documents()
         roots = sorted({d.root for d in documents if d.origin == "file"})
         rules, decisions = rag.store.rules(), rag.store.decisions()
-        path = rag.path
+        path = rag.location
     if json:
         chosen = {
             "rules": {source: to_json(held) for source, held in rules.items()},
@@ -125,7 +125,7 @@ def check(
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag:
         mended = rag.store.repair() if repair else []
-        problems = check_index(rag.path, quick=quick, keywords=keywords)
+        problems = check_index(rag.location, quick=quick, keywords=keywords)
     if json:
         print_json({"repaired": mended, "problems": problems} if repair else problems)
     else:
@@ -135,7 +135,7 @@ def check(
             typer.echo(f"{problem.severity}: {problem.invariant}: {problem.detail}")
             typer.echo(f"      {problem.repair}")
         if not problems:
-            typer.echo(f"{rag.path}: every invariant holds")
+            typer.echo(f"{rag.location}: every invariant holds")
     if any(p.severity == "must" for p in problems):
         raise typer.Exit(BROKEN)
 

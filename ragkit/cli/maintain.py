@@ -65,11 +65,44 @@ def backup(
     config, _ = configured(settings)
     with open_pipeline(index, config) as rag, work_progress("backup", quiet=quiet or json) as show:
         written = rag.backup(file, on_progress=show)
-        path = rag.path
+        path = rag.location
     if json:
         print_json({"index": str(path), "file": str(file), "size_bytes": written})
     else:
         typer.echo(f"{visible(str(path))} is in {visible(str(file))}, {size_text(written)}")
+
+
+def copy(
+    index: Annotated[
+        str,
+        typer.Argument(
+            metavar="INDEX", help="Its name, path or URL.", autocompletion=complete_index
+        ),
+    ],
+    to: Annotated[str, typer.Argument(metavar="TO", help="Name, path or URL of the new index.")],
+    quiet: Quiet = False,
+    json: Json = False,
+    settings: Settings = [],  # noqa: B006 -- typer copies it
+) -> None:
+    """Copy an index to another place, to a cluster or from one, and compare the two.
+
+    Texts, vectors, folders and decisions are copied, and no model is asked; earlier runs are not.
+    After Ctrl-C, or a kill, the same command goes on.
+    """
+    from ragkit.ingest.copying import copy_index
+    from ragkit.records import to_json
+    from ragkit.store.locate import index_location
+
+    config, _ = configured(settings)
+    place = index_location(to, config.indexes)
+    with open_pipeline(index, config) as rag, work_progress("copy", quiet=quiet or json) as show:
+        done = copy_index(rag.store, place, on_progress=show)
+        path = rag.location
+    if json:
+        print_json({"index": path, "copy": str(place), **to_json(done)})
+        return
+    what = f"{counted(done.documents, 'document')}, {counted(done.chunks, 'passage')}"
+    typer.echo(f"{visible(str(place))} is equal to {visible(path)}: {what}")
 
 
 def restore(
@@ -124,4 +157,4 @@ def move(
         typer.echo(f"{counted(moved, 'document')} moved to {visible(str(new))}")
 
 
-COMMANDS = {"compact": compact, "backup": backup, "restore": restore, "move": move}
+COMMANDS = {"compact": compact, "backup": backup, "restore": restore, "copy": copy, "move": move}

@@ -79,7 +79,7 @@ IndexName = Annotated[
     typer.Option(
         "--index",
         "-i",
-        metavar="NAME|PATH",
+        metavar="NAME|PATH|URL",
         help="Which index; optional if there is only one or `ragkit use` chose one.",
         autocompletion=complete_index,
     ),
@@ -235,10 +235,10 @@ def open_pipeline(
     """
     from ragkit.models.choose import new_embedder
     from ragkit.pipeline import Pipeline
-    from ragkit.store.locate import index_path, unknown_index
+    from ragkit.store.locate import index_location, unknown_index
     from ragkit.store.open import index_exists
 
-    path = index_path(index, config.indexes, sources)
+    path = index_location(index, config.indexes, sources)
     if not sources and not index_exists(path):
         raise unknown_index(path)
     embedder = new_embedder(config.models) if named_embedder else None
@@ -246,10 +246,10 @@ def open_pipeline(
     if named_embedder and embedder is None and rag.exists and rag.store.embedder:
         name = rag.store.embedder["name"]
         msg = (
-            f"{rag.path} has vectors of {name}; leave out `--embedder none` to go on with it, or "
-            "build it without vectors with `ragkit rebuild --embedder none`"
+            f"{rag.location} has vectors of {name}; leave out `--embedder none` to go on with it, "
+            "or build it without vectors with `ragkit rebuild --embedder none`"
         )
-        raise IndexMismatchError(msg, rag.path, stored=name, given=config.models.embedder)
+        raise IndexMismatchError(msg, rag.location, stored=name, given=config.models.embedder)
     return rag
 
 

@@ -80,7 +80,7 @@ def watch(
 
     with opened() as rag:
         roots = _roots(rag, paths or ())
-        place = str(rag.path)
+        place = rag.location
     if not quiet:
         say(f"Index {place}")
         say(f"watching {', '.join(roots)}; Ctrl-C ends it")

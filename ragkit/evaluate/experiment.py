@@ -13,7 +13,7 @@ from ragkit.evaluate.measures import DEPTH, rank_values
 from ragkit.evaluate.trial import ask
 from ragkit.models.choose import new_embedder
 from ragkit.pipeline import Pipeline
-from ragkit.store.locate import index_path
+from ragkit.store.locate import index_location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def opened(
         on_progress: Called after every file.
     """
     if asked.folder is None:
-        path = index_path(index, config.indexes)
+        path = index_location(index, config.indexes)
         with Pipeline(path, config, embedder=embedder) as plain:
             _ = plain.store  # first, so that a missing index is reported as that
             cached = _cached(plain.embedder, work)

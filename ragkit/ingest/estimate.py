@@ -10,7 +10,7 @@ from ragkit.errors import RagkitError
 from ragkit.ingest.load import Formats
 from ragkit.models.choose import NONE
 from ragkit.records import Estimate
-from ragkit.store.locate import find_indexes
+from ragkit.store.locate import find_indexes, location_name, url_scheme
 from ragkit.store.open import open_store
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def estimated_work(
     passages = sum(
         _passages(file, sizes, formats) for file in plan.load if file.moved_from is None
     ) + (store.stats().waiting if store else 0)
-    pace = next(_paces(store, Path(location), models), None)
+    pace = next(_paces(store, location, models), None)
     if pace is None:
         return Estimate(passages)
     return Estimate(passages, round(passages / pace.passages_per_s, 1), pace.told)
@@ -86,10 +86,15 @@ def _passages(file: PlannedFile, sizes: Mapping[str, float], formats: Formats) -
     return max(1, round(file.size_bytes / size))
 
 
-def _paces(store: VectorStore | None, location: Path, models: ModelSettings) -> Iterator[_Pace]:
+def _paces(
+    store: VectorStore | None, location: str | Path, models: ModelSettings
+) -> Iterator[_Pace]:
     """How fast runs were: the index's own, the newest first, then those of indexes beside it."""
     if store is not None:
-        yield from _run_paces(store.runs(), store.embedder, location.name)
+        yield from _run_paces(store.runs(), store.embedder, location_name(location))
+    if url_scheme(location):
+        return
+    location = Path(location)
     for path in find_indexes(location.parent):
         if path == location:
             continue

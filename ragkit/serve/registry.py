@@ -13,7 +13,14 @@ from ragkit.async_pipeline import AsyncPipeline
 from ragkit.errors import ConfigError, IndexNotFoundError, UnsupportedByStoreError
 from ragkit.pipeline import Pipeline
 from ragkit.serve.client_names import checked_index_name
-from ragkit.store.locate import find_indexes, index_path, indexes_folder, unknown_index, url_scheme
+from ragkit.store.locate import (
+    find_indexes,
+    index_location,
+    indexes_folder,
+    location_name,
+    unknown_index,
+    url_scheme,
+)
 from ragkit.store.open import index_exists
 
 if TYPE_CHECKING:
@@ -178,10 +185,10 @@ class IndexRegistry:
 def _located(named: Sequence[str], config: Config) -> dict[str, str | Path]:
     places: dict[str, str | Path] = {}
     for name in named:
-        place: str | Path = name if url_scheme(name) else index_path(name, config.indexes)
+        place = index_location(name, config.indexes)
         if not index_exists(place):
-            raise unknown_index(Path(place))
-        key = str(place).rstrip("/").rpartition("/")[2] if url_scheme(name) else Path(place).name
+            raise unknown_index(place)
+        key = location_name(place)
         if key in places and places[key] != place:
             msg = (
                 f"{places[key]} and {place} are both called {key!r}: clients could not tell them "

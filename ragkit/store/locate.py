@@ -44,6 +44,20 @@ def url_scheme(location: str | Path) -> str:
     return url[1].lower() if url else ""
 
 
+def index_location(index: str | Path, indexes: Path, sources: Sequence[Path] = ()) -> str | Path:
+    """The location that an index's name, path or URL stands for; a folder's as `index_path`."""
+    return str(index) if url_scheme(index) else index_path(str(index), indexes, sources)
+
+
+def location_name(location: str | Path) -> str:
+    """The name of the index at a location."""
+    return (
+        str(location).rstrip("/").rpartition("/")[2]
+        if url_scheme(location)
+        else Path(location).name
+    )
+
+
 def index_folder(location: str | Path) -> Path:
     """The folder that a location names.
 
@@ -126,8 +140,12 @@ def set_default_index(indexes: Path, name: str) -> None:
         raise StoreError(msg, folder) from exc
 
 
-def unknown_index(path: Path) -> IndexNotFoundError:
+def unknown_index(path: str | Path) -> IndexNotFoundError:
     """The error for an index that is not there; it names those that are."""
+    if not isinstance(path, Path):
+        return IndexNotFoundError(
+            f"no index at {path}; `ragkit index FOLDER -i {path}` makes one", path
+        )
     names = [found.name for found in find_indexes(path.parent)]
     none = "`ragkit index FOLDER` makes one, and one that lies elsewhere is named by its path"
     others = f"there are: {', '.join(names)}" if names else none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 GROUP = "ragkit.stores"
 """The entry points under which installed packages offer a `StoreDriver` for a URL scheme each."""
+
+REMOTE = ("opensearch", "opensearch-http")
+"""The URL schemes of indexes on a cluster; see `ragkit.store.remote.endpoint`."""
 
 ENGINE = f"SQLite {SQLITE_VERSION}"  # what holds an index on this machine
 
@@ -93,6 +97,10 @@ def find_driver(location: str | Path) -> StoreDriver | None:
     scheme = url_scheme(location)
     if not scheme:
         return None
+    if scheme in REMOTE:
+        from ragkit.store.remote.driver import RemoteDriver  # loads requests
+
+        return RemoteDriver()
     from importlib.metadata import entry_points  # 20 ms that an index in a folder need not pay
 
     for entry in entry_points(group=GROUP, name=scheme):
@@ -150,6 +158,11 @@ def delete_store(location: str | Path) -> list[str]:
         IndexLockedError: Another process is writing to it.
         StoreError: This user may not delete it.
     """
+    if url_scheme(location) in REMOTE:
+        from ragkit.store.remote.driver import RemoteDriver
+
+        RemoteDriver().delete(str(location))
+        return []
     folder = index_folder(location)
     with translated(folder):
         with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
@@ -161,6 +174,9 @@ def check_index(
     location: str | Path, *, quick: bool = False, keywords: bool = False
 ) -> list[Violation]:
     """Find what is broken, as `VectorStore.check`; also in an index that cannot be opened."""
+    if driver := find_driver(location):
+        with closing(driver.open(str(location))) as store:
+            return list(store.check(quick=quick, keywords=keywords))
     from ragkit.store.local.check import check  # loads NumPy and sqlite-utils
 
     return check(index_folder(location), quick=quick, keywords=keywords)

@@ -11,13 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from store_factory import doc_id_of, ingest, keyword, new_store
 
-from ragkit.store.local.keywords import (
-    FREQUENT_MIN,
-    FREQUENT_MOST,
-    MAX_TERMS,
-    query_phrases,
-    select_terms,
-)
+from ragkit.store.bm25 import FREQUENT_MIN, FREQUENT_MOST, MAX_TERMS
+from ragkit.store.local.keywords import query_phrases, select_terms
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from store_factory import ingest, new_store
 
 from ragkit.protocols import SearchRequest
 from ragkit.records import NO_FILTER, Filter
+from ragkit.store import bm25
 from ragkit.store.local import keywords, matching
 from ragkit.store.local.findable import Ranges
 from ragkit.store.local.matching import Words
@@ -47,8 +48,8 @@ def test_what_is_passed_over_would_not_have_been_found(
 ) -> None:
     monkeypatch.setattr(matching, "WORTHWHILE", 0)
     monkeypatch.setattr(matching, "ALONE", 10)
-    monkeypatch.setattr(keywords, "FREQUENT_SHARE", 1.0)
-    monkeypatch.setattr(keywords, "FREQUENT_MIN", 10 * CHUNKS)
+    monkeypatch.setattr(bm25, "FREQUENT_SHARE", 1.0)
+    monkeypatch.setattr(bm25, "FREQUENT_MIN", 10 * CHUNKS)
     statements: list[str] = []
     catalog.set_trace_callback(statements.append)
     words = Words(catalog, "k", CHUNKS, Ranges.of([]), {})
@@ -74,7 +75,7 @@ def test_a_term_of_several_forms_is_never_taken_for_a_light_one() -> None:
 def test_frequent_words_fill_up_what_a_filter_leaves_of_the_rare_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keywords, "FREQUENT_MIN", 5)
+    monkeypatch.setattr(bm25, "FREQUENT_MIN", 5)
     store = new_store(tmp_path / "index")
     texts = {
         f"{folder}/{i}.txt": [f"common words {folder}{i}"] for folder in "ab" for i in range(20)

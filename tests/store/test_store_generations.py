@@ -9,7 +9,7 @@ import pytest
 from store_factory import dense, doc_id_of, ingest, put, vector_of
 
 from ragkit.errors import StoreError
-from ragkit.store.local.history import choose_kept
+from ragkit.store.retention import choose_kept
 
 if TYPE_CHECKING:
     from store_kinds import StoreKind

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ragkit.errors import StoreError
 from ragkit.records import DocumentChange, Generation, make_changes
 from ragkit.store.local.catalog import broken, parsed, seal_generation
 from ragkit.store.local.hashes import GENERATION, make_generation_hash
+from ragkit.store.retention import as_moment, choose_kept
 
 if TYPE_CHECKING:
     import sqlite3
@@ -239,47 +240,19 @@ def last_closed_by(connection: sqlite3.Connection, path: Path, build: int, when:
         "SELECT id, finished_at FROM generations WHERE build = ? AND state = 'closed' ORDER BY id",
         (build,),
     ).fetchall()
-    by_then = [generation for generation, ended in closed if _moment(ended) <= when]
+    by_then = [generation for generation, ended in closed if as_moment(ended) <= when]
     if by_then:
         return int(by_then[-1])
     if not closed:
         msg = f"{path} has no closed generation to search"
         raise StoreError(msg, path)
     oldest, ended = closed[0]
-    asked, there = (moment.astimezone() for moment in (when, _moment(ended)))
+    asked, there = (moment.astimezone() for moment in (when, as_moment(ended)))
     msg = (
         f"no generation of {path} that is kept is as old as {asked:%Y-%m-%d %H:%M:%S}; the oldest "
         f"is {oldest}, closed {there:%Y-%m-%d %H:%M:%S}"
     )
     raise StoreError(msg, path)
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def choose_kept(
-    closed: Iterable[tuple[int, str]], *, last: int, days: int, now: datetime
-) -> set[int]:
-    """The generations that retention keeps.
-
-    Args:
-        closed: The id of each closed generation, and when it ended, ISO 8601.
-        last: How many of the newest are kept.
-        days: Of how many days, today's counted, the last one is kept too; days are local ones.
-        now: The present moment.
-    """
-    newest_first = sorted(closed, reverse=True)
-    kept = {generation for generation, _ in newest_first[:last]}
-    first_day = now.astimezone().date() - timedelta(days=days - 1)
-    seen = set()
-    for generation, ended in newest_first:
-        day = _moment(ended).astimezone().date()
-        if day >= first_day and day not in seen:
-            seen.add(day)
-            kept.add(generation)
-    return kept
 
 
 def let_go(connection: sqlite3.Connection, path: Path, newest: int, *, last: int, days: int) -> int:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from ragkit.store.bm25 import choose_terms, frequent_from, term_weight
 from ragkit.text.analysis import query_terms
 
 if TYPE_CHECKING:
     import sqlite3
 
-MAX_TERMS = 32
-FREQUENT_MIN, FREQUENT_MOST = 500, 20_000
-FREQUENT_SHARE = 0.1
 MOST_KNOWN = 10_000  # terms whose frequency is kept
-BM25_K1 = 1.2  # FTS5's constants, https://www.sqlite.org/fts5.html#the_bm25_function
-BM25_LEAST_IDF = 1e-6
 
 
 class Frequency(NamedTuple):
@@ -69,7 +65,7 @@ def select_terms(
         The terms, rarest first, and the score that a chunk full of them would come near to. Terms
         that occur nowhere count in it: what a question asks for and no chunk says.
     """
-    limit = min(max(FREQUENT_MIN, int(chunks * FREQUENT_SHARE)), FREQUENT_MOST)
+    limit = frequent_from(chunks)
     count = (
         "SELECT count(*), ifnull(max(rowid), 0) "  # noqa: S608 -- ours
         f"FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
@@ -80,12 +76,7 @@ def select_terms(
     for term in terms:
         if term not in found:
             found[term] = Frequency(*connection.execute(count, (term, limit)).fetchone())
-    present = [t for t in terms if found[t].chunks > 0]
-    rare = [t for t in present if found[t].chunks < limit]
-    kept = sorted(rare or present, key=lambda t: found[t].chunks)[:MAX_TERMS]
-    absent = len(terms) - len(present)
-    weights = [_weight(found[t].chunks, chunks) for t in kept] + [_weight(0, chunks)] * absent
-    return kept, sum(weights)
+    return choose_terms({term: found[term].chunks for term in terms}, chunks)
 
 
 def most_of(term: str, frequency: Frequency, chunks: int) -> float:
@@ -93,10 +84,4 @@ def most_of(term: str, frequency: Frequency, chunks: int) -> float:
 
     Each form of a term that has several is scored by its own frequency, which is not known.
     """
-    return math.inf if term.startswith("(") else _weight(frequency.chunks, chunks)
-
-
-def _weight(frequency: int, chunks: int) -> float:
-    """The most that a term adds to a score of FTS5, whose formula and constants these are."""
-    odds = (chunks - frequency + 0.5) / (frequency + 0.5)
-    return (BM25_K1 + 1) * max(math.log(max(odds, 1.0)), BM25_LEAST_IDF)
+    return math.inf if term.startswith("(") else term_weight(frequency.chunks, chunks)

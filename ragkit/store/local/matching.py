@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.local.keywords import MAX_TERMS, most_of, query_phrases, select_terms
+from ragkit.store.bm25 import MAX_TERMS
+from ragkit.store.local.keywords import most_of, query_phrases, select_terms
 
 if TYPE_CHECKING:
     import sqlite3

@@ -1,0 +1,256 @@
+"""Requests to the nodes of a cluster: the next node where one fails, patience, clear errors."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import requests
+
+from ragkit.errors import StorageFullError, StoreError
+from ragkit.store.remote.endpoint import API_KEY, CERTIFICATES, PASSWORD, PLAIN, USER, read_access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ragkit.store.remote.endpoint import Endpoint
+
+CONNECT_S, READ_S = 5.0, 60.0
+PATIENCE_S, FIRST_S = 60.0, 10.0
+"""How long a request is tried again while nodes fail or are busy; and before any has answered."""
+
+_BUSY = frozenset({429, 502, 503, 504})
+_REFUSED = frozenset({401, 403})
+_CONFLICT, _MISSING, _BAD = 409, 404, 400
+_LONGEST_PAUSE_S = 2.0
+_FULL = ("read_only_allow_delete", "disk usage exceeded", "flood-stage")
+
+
+class Cluster:
+    """The nodes that hold an index; any of them answers for all.
+
+    Threads may share it.
+
+    Args:
+        endpoint: The index.
+        patience_s: How long a request is tried again.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, patience_s: float = PATIENCE_S) -> None:
+        self.endpoint = endpoint
+        self._patience_s = patience_s
+        self._nodes = list(endpoint.nodes)
+        self._access = read_access(endpoint)
+        self._local = threading.local()
+        self._turn = 0
+        self._has_answered = False
+
+    @property
+    def location(self) -> str:
+        """The index's URL."""
+        return self.endpoint.location
+
+    def close(self) -> None:
+        """Let go of this thread's connections."""
+        session: requests.Session | None = self._local.__dict__.pop("session", None)
+        if session is not None:
+            session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,  # noqa: ANN401 -- JSON, or bytes of lines of it
+        *,
+        accept: Iterable[int] = (),
+        params: dict[str, Any] | None = None,
+    ) -> tuple[int, Any]:
+        """Send a request that may be sent twice; returns the HTTP status and the reply's JSON.
+
+        Args:
+            method: HTTP method.
+            path: Begins with ``/``.
+            body: A JSON value, or bytes that are lines of JSON.
+            accept: Statuses that are no error, besides those below 300.
+            params: Of the URL.
+
+        Raises:
+            StoreError: No node answered for the time that there is patience, or one refused.
+        """
+        data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
+        kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+        began, pause, accepted = time.monotonic(), 0.05, frozenset(accept)
+        while True:
+            node = self._nodes[self._turn % len(self._nodes)]
+            try:
+                reply = self._session().request(
+                    method, node + path, data=data, params=params,
+                    headers={"Content-Type": kind}, timeout=(CONNECT_S, READ_S),
+                    allow_redirects=False,
+                )  # fmt: skip
+                problem = self._problem(node, reply, accepted)
+            except requests.exceptions.SSLError as exc:
+                raise self._bad_certificate(node, exc) from exc
+            except requests.RequestException as exc:
+                problem = f"{node} does not answer ({_cause(exc)})"
+            if not problem:
+                self._has_answered = True
+                return reply.status_code, orjson.loads(reply.content or b"{}")
+            self._turn += 1
+            patience_s = self._patience_s if self._has_answered else min(FIRST_S, self._patience_s)
+            if time.monotonic() + pause > began + patience_s:
+                raise StoreError(self._unreachable(problem, patience_s), self.location)
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        """A document, None if there is none, or no index for it."""
+        status, reply = self.send("GET", path, accept=(_MISSING,))
+        return None if status == _MISSING else reply
+
+    def put_if(
+        self, path: str, source: dict[str, Any], place: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        """Write a document if it is still as it was read; None: another wrote it meanwhile.
+
+        Args:
+            path: ``/INDEX/_doc/ID``.
+            source: The document.
+            place: Its sequence number and primary term as read; None: there was none.
+
+        Returns:
+            The new sequence number and primary term. After an answer that was lost, a write that
+            was carried out counts as another's: the caller looks.
+        """
+        if place is None:
+            params: dict[str, Any] = {"op_type": "create"}
+        else:
+            params = {"if_seq_no": place[0], "if_primary_term": place[1]}
+        status, reply = self.send("PUT", path, source, accept=(_CONFLICT,), params=params)
+        return None if status == _CONFLICT else (reply["_seq_no"], reply["_primary_term"])
+
+    def bulk(self, lines: Sequence[bytes], *, conflicts: bool = False) -> None:
+        """Carry out lines of the bulk API, those again that the cluster had no room for.
+
+        Args:
+            lines: Action and source by turns, each without its line end.
+            conflicts: Whether an operation may be refused since its document changed meanwhile.
+
+        Raises:
+            StoreError: One was refused for good.
+        """
+        actions = _actions(lines)
+        until, pause = time.monotonic() + self._patience_s, 0.1
+        while actions:
+            _, reply = self.send("POST", "/_bulk", b"\n".join(_flat(actions)) + b"\n")
+            if not reply["errors"]:
+                return
+            again, problem = [], ""
+            for action, item in zip(actions, reply["items"], strict=True):
+                (result,) = item.values()
+                status = result["status"]
+                if status < 300 or (status == _CONFLICT and conflicts):
+                    continue
+                if status == _MISSING and "error" not in result:  # deleted already
+                    continue
+                problem = str(result["error"])
+                if status not in _BUSY or time.monotonic() > until:
+                    msg = f"refused what was written: {problem[:400]}"
+                    raise self.failure(msg)
+                again.append(action)
+            actions = again
+            if again:
+                time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def failure(self, what: str) -> StoreError:
+        """An error that the cluster told."""
+        if any(sign in what for sign in _FULL):
+            msg = (
+                f"{self.location}: the disks of the cluster are nearly full, so it takes no more "
+                "writes; what was committed is intact. Free space or add a node; OpenSearch then "
+                "lifts the block itself, and the same command goes on"
+            )
+            return StorageFullError(msg, self.location)
+        return StoreError(f"{self.location}: the cluster {what}", self.location)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False  # no proxy, no .netrc: only what ragkit says
+            if self._access.key:
+                session.headers["Authorization"] = f"ApiKey {self._access.key}"
+            elif self._access.user:
+                session.auth = (self._access.user, self._access.password)
+            if self._access.certificates:
+                session.verify = self._access.certificates
+        return session
+
+    def _problem(self, node: str, reply: requests.Response, accepted: frozenset[int]) -> str:
+        """Why a reply is worth another try, "" if it is good.
+
+        Raises:
+            StoreError: It is not.
+        """
+        status = reply.status_code
+        if status < 300 or status in accepted:
+            return ""
+        if status in _REFUSED:
+            shown = f"{USER} and {PASSWORD} or {API_KEY}"
+            what = "are not set" if not (self._access.user or self._access.key) else "are wrong"
+            rights = f", or lack the rights for {self.endpoint.name}*" if status == 403 else ""
+            msg = f"{self.location}: {node} refuses access (HTTP {status}): {shown} {what}{rights}"
+            raise StoreError(msg, self.location)
+        if status in _BUSY:
+            return f"{node} is busy or has lost its cluster (HTTP {status}: {_reason(reply)})"
+        msg_0 = f"refused a request (HTTP {status} of {node}): {_reason(reply)}"
+        raise self.failure(msg_0)
+
+    def _unreachable(self, problem: str, patience_s: float) -> str:
+        others = f", nor any other of {', '.join(self._nodes)}" if len(self._nodes) > 1 else ""
+        return (
+            f"{self.location}: {problem}{others}, for {patience_s:.0f} s; see that the nodes "
+            "run and can be reached from here. What was committed is intact"
+        )
+
+    def _bad_certificate(self, node: str, exc: Exception) -> StoreError:
+        if "WRONG_VERSION_NUMBER" in str(exc) or "record layer failure" in str(exc):
+            msg = f"{self.location}: {node} does not speak TLS; write {PLAIN}:// if that is meant"
+            return StoreError(msg, self.location)
+        msg = (
+            f"{self.location}: the certificate of {node} is not trusted ({exc}); name the file of "
+            f"its authority in {CERTIFICATES}"
+        )
+        return StoreError(msg, self.location)
+
+
+def _actions(lines: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """Lines of the bulk API by operation; a deletion has one line, others have two."""
+    found, i = [], 0
+    while i < len(lines):
+        count = 1 if lines[i].startswith(b'{"delete"') else 2
+        found.append(tuple(lines[i : i + count]))
+        i += count
+    return found
+
+
+def _flat(actions: Iterable[tuple[bytes, ...]]) -> Iterable[bytes]:
+    return (line for action in actions for line in action)
+
+
+def _cause(exc: BaseException) -> str:
+    while exc.__context__ is not None:
+        exc = exc.__context__
+    return str(exc) or type(exc).__name__
+
+
+def _reason(reply: requests.Response) -> str:
+    try:
+        error = orjson.loads(reply.content)["error"]
+        return str(error["reason"] if isinstance(error, dict) else error)[:400]
+    except (ValueError, KeyError, TypeError):
+        return reply.text[:200]

@@ -1,0 +1,341 @@
+"""An index on a cluster as one commit left it: what is there, and how it is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ragkit.errors import StoreError
+from ragkit.records import MODIFIED, modified_text
+from ragkit.store.remote.layout import chunks_index, control_index, documents_index
+from ragkit.store.remote.rows import damaged, fact_prefix, fact_value, read_version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ragkit.records import Condition, Filter
+    from ragkit.store.remote.cluster import Cluster
+    from ragkit.store.remote.manifest import Manifest, RemoteBuild
+    from ragkit.store.remote.rows import Version
+
+PAGE = 2_000
+"""Rows a request when many are read."""
+
+MOST_TERMS = 50_000  # of one clause; OpenSearch takes 65,536
+MOST_VALUES = 60_000
+MOST_KNOWN = 5_000  # versions of documents that are kept for hits
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ].*)?)?)?")
+_LAST = "\uffff"
+
+Query = dict[str, Any]
+Source = bool | list[str] | dict[str, list[str]]
+"""Which fields of rows are read."""
+
+
+class MissingIndexError(StoreError):
+    """One of the indexes that a manifest names is gone: another manifest has taken its place."""
+
+
+@dataclass(slots=True)
+class Dead:
+    """The versions of documents of one build that died, with the commit in which they did.
+
+    It grows with the commits; a compaction begins it anew.
+    """
+
+    build: int = 0
+    compacted: int = 0
+    until: int = 0
+    died: dict[int, int] = field(default_factory=dict)
+
+
+class RemoteSnapshot:
+    """One build at one commit.
+
+    Args:
+        cluster: The nodes.
+        manifest: The commit.
+        build: Which build.
+        moment: Look at it as an earlier commit left it; None: as this one.
+        dead: Kept from one commit to the next.
+        known: Versions that were read, by their ids; kept likewise.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        manifest: Manifest,
+        build: RemoteBuild,
+        *,
+        moment: int | None = None,
+        dead: Dead | None = None,
+        known: dict[str, Version] | None = None,
+    ) -> None:
+        name = cluster.endpoint.name
+        self.cluster, self.manifest, self.build = cluster, manifest, build
+        self.moment = manifest.moment if moment is None else moment
+        self.documents_index = documents_index(name, build.id)
+        self.chunks_index = chunks_index(name, build.id)
+        self._dead = Dead() if dead is None else dead
+        self._known = {} if known is None else known
+
+    @property
+    def location(self) -> str:
+        """The index's URL."""
+        return self.cluster.location
+
+    # Asking ------------------------------------------------------------------------------------
+
+    def search(self, index: str, body: Query, *, words: bool = False) -> dict[str, Any]:
+        """Ask for rows, of all shards or none.
+
+        Args:
+            index: Which.
+            body: The request.
+            words: It is scored by words, whose frequencies are those of all shards.
+        """
+        params = {"allow_partial_search_results": "false"}
+        if words:
+            params["search_type"] = "dfs_query_then_fetch"
+        status, reply = self.cluster.send(
+            "POST", f"/{index}/_search", body, accept=(404,), params=params
+        )
+        if status == 404:
+            raise self._missing(index)
+        found: dict[str, Any] = reply
+        return found
+
+    def searches(self, index: str, bodies: Sequence[Query]) -> list[dict[str, Any]]:
+        """Ask for rows in several ways with one request."""
+        header = {"allow_partial_search_results": False}
+        lines = [json.dumps(part).encode() for body in bodies for part in (header, body)]
+        status, reply = self.cluster.send(
+            "POST", f"/{index}/_msearch", b"\n".join(lines) + b"\n", accept=(404,)
+        )
+        if status == 404:
+            raise self._missing(index)
+        for found in reply["responses"]:
+            if "error" in found:
+                if found.get("status") == 404:
+                    raise self._missing(index)
+                msg = f"refused a search: {found['error']}"
+                raise self.cluster.failure(msg)
+        responses: list[dict[str, Any]] = reply["responses"]
+        return responses
+
+    def scan(
+        self,
+        index: str,
+        query: Query,
+        sort: str,
+        *,
+        source: Source = True,
+        after: int = 0,
+        places: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """All rows that a query finds, by a field of distinct numbers above `after`.
+
+        With `places` each has its sequence number and primary term.
+        """
+        while True:
+            found = self.search(
+                index,
+                {"size": PAGE, "query": query, "sort": [{sort: "asc"}, {"born": "asc"}],
+                 "search_after": [after, 2**62], "_source": source, "track_total_hits": False,
+                 "seq_no_primary_term": places},
+            )["hits"]["hits"]  # fmt: skip
+            yield from found
+            if len(found) < PAGE:
+                return
+            after = found[-1]["sort"][0]
+
+    def count(self, index: str, query: Query) -> int:
+        """How many rows a query finds."""
+        body = {"size": 0, "query": query, "track_total_hits": True}
+        return int(self.search(index, body)["hits"]["total"]["value"])
+
+    # What is there -----------------------------------------------------------------------------
+
+    def brought(self, name: str = "born") -> Query:
+        """What a commit up to this one brought, by a field with the number of a commit."""
+        given_up = [lost for lost in self.manifest.lost if lost <= self.moment]
+        query: Query = {"filter": [{"range": {name: {"lte": self.moment}}}]}
+        if given_up:
+            query["must_not"] = [{"terms": {name: given_up}}]
+        return {"bool": query}
+
+    def alive_chunks(self, clauses: Iterable[Query] = ()) -> Query:
+        """The chunks that live, and meet all of some clauses."""
+        gone = [{"terms": {"version": part}} for part in _parts(self.dead(), MOST_TERMS)]
+        return {"bool": {"filter": [self.brought(), *clauses], "must_not": gone}}
+
+    def alive_versions(self, clauses: Iterable[Query] = ()) -> Query:
+        """The versions of documents that live, and meet all of some clauses."""
+        query = {"filter": [self.brought(), *clauses], "must_not": [self.brought("died")]}
+        return {"bool": query}
+
+    def dead(self) -> list[int]:
+        """The versions that died, and whose chunks may still be stored."""
+        kept = self._dead
+        build = self.build
+        if (kept.build, kept.compacted) != (build.id, build.compacted):
+            kept.build, kept.compacted, kept.until, kept.died = build.id, build.compacted, 0, {}
+        now = self.manifest.moment
+        if kept.until < now:
+            lost = self.manifest.lost
+            query = {"bool": {
+                "filter": [{"range": {"died": {"gt": kept.until, "lte": now}}}],
+                "must_not": [{"terms": {"died": list(lost)}}, {"terms": {"born": list(lost)}}],
+            }}  # fmt: skip
+            rows = self.scan(self.documents_index, query, "version", source=["version", "died"])
+            kept.died.update((r["_source"]["version"], r["_source"]["died"]) for r in rows)
+            kept.until = now
+        return sorted(version for version, died in kept.died.items() if died <= self.moment)
+
+    def embedded(self) -> Query:
+        """The chunks that have their vector."""
+        return self.brought("embedded")
+
+    def living(self, doc_ids: Sequence[str]) -> dict[str, Version]:
+        """The living versions of some documents."""
+        found = {}
+        for part in _parts(doc_ids, PAGE):
+            query = self.alive_versions([{"terms": {"doc_id": list(part)}}])
+            for row in self.scan(self.documents_index, query, "version"):
+                version = read_version(row["_source"], self.location)
+                found[version.document.doc_id] = version
+        return found
+
+    def versions(self, ids: Iterable[str]) -> dict[str, Version]:
+        """Versions by the ids of their rows.
+
+        Raises:
+            IndexCorruptError: One is not there, or not what was written.
+        """
+        wanted = list(dict.fromkeys(ids))
+        missing = [i for i in wanted if i not in self._known]
+        if missing:
+            if len(self._known) + len(missing) > MOST_KNOWN:
+                kept = {i: self._known[i] for i in wanted if i in self._known}
+                self._known.clear()
+                self._known.update(kept)
+            for i, source in self.rows(self.documents_index, missing).items():
+                self._known[i] = read_version(source, self.location)
+        return {i: self._known[i] for i in wanted}
+
+    def rows(
+        self, index: str, ids: Sequence[str], *, source: Source = True
+    ) -> dict[str, dict[str, Any]]:
+        """Rows by their ids.
+
+        Raises:
+            IndexCorruptError: One is not there.
+        """
+        if not ids:
+            return {}
+        body = {"docs": [{"_id": i, "_source": source} for i in ids]}
+        status, reply = self.cluster.send("POST", f"/{index}/_mget", body, accept=(404,))
+        if status == 404:
+            raise self._missing(index)
+        found = {d["_id"]: d["_source"] for d in reply["docs"] if d.get("found")}
+        if len(found) < len(set(ids)):
+            if any("error" in d for d in reply["docs"]):
+                raise self._missing(index)
+            gone = next(i for i in ids if i not in found)
+            raise damaged(self.location, "document-row", f"row {gone} of {index} is not there")
+        return found
+
+    def stale(self) -> dict[str, str]:
+        """Which documents are stale, by their ids, and why."""
+        found = self.control(self.manifest.stale)
+        return {} if found is None else dict(found["reasons"])
+
+    def control(self, name: str | None) -> dict[str, Any] | None:
+        """A document beside the manifest, None if none of that name is there."""
+        if not name:
+            return None
+        found = self.cluster.get(f"/{control_index(self.cluster.endpoint.name)}/_doc/{name}")
+        return None if found is None else found["_source"]
+
+    # Filters -----------------------------------------------------------------------------------
+
+    def clauses(self, chosen: Filter) -> list[Query]:
+        """What chunks must meet to be of the documents that a filter chooses."""
+        found: list[Query] = []
+        if chosen.kinds:
+            found.append({"terms": {"kind": list(chosen.kinds)}})
+        if chosen.paths:
+            found.append({"bool": {"should": [_glob(path) for path in chosen.paths]}})
+        return [*found, *(self._condition(condition) for condition in chosen.where)]
+
+    def _condition(self, condition: Condition) -> Query:
+        if condition.field == MODIFIED:
+            return _modified(condition)
+        prefix = fact_prefix(condition.field)
+        body = {"size": 0, "aggs": {"values": {"terms": {
+            "field": "facts", "size": MOST_VALUES, "include": _literal(prefix) + ".*",
+        }}}}  # fmt: skip
+        found = self.search(self.documents_index, body)["aggregations"]["values"]
+        if found["sum_other_doc_count"]:
+            msg = (
+                f"{self.location}: the field {condition.field!r} has more than {MOST_VALUES} "
+                "different values, which is more than can be compared here"
+            )
+            raise StoreError(msg, self.location)
+        facts = [bucket["key"] for bucket in found["buckets"]]
+        meeting = [f for f in facts if condition.is_met_by(fact_value(f, condition.field))]
+        clauses = [{"terms": {"facts": part}} for part in _parts(meeting, MOST_TERMS)]
+        return {"bool": {"should": clauses}} if clauses else {"match_none": {}}
+
+    def _missing(self, index: str) -> MissingIndexError:
+        msg = (
+            f"{self.location}: the cluster has no index {index}, which belongs to it; restore a "
+            "snapshot of the cluster"
+        )
+        return MissingIndexError(msg, self.location)
+
+
+def _modified(condition: Condition) -> Query:
+    """A condition on when the file was changed, which is a text that begins with a date."""
+    values = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+    texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
+    if condition.operator in {"=", "in"}:
+        full = len(modified_text(0))
+        cut = [t if _DATE.fullmatch(t) and len(t) <= full else None for t in texts]
+        return {"bool": {"should": [
+            {"match_none": {}} if text is None else {"prefix": {"modified": text}} for text in cut
+        ]}}  # fmt: skip
+    (text,) = texts
+    end = text + _LAST if _DATE.fullmatch(text) else text
+    bounds = {"<": {"lt": text}, "<=": {"lte": end}, ">": {"gt": end}, ">=": {"gte": text}}
+    return {"range": {"modified": bounds[condition.operator]}}
+
+
+def _glob(pattern: str) -> Query:
+    """A shell glob, in which `*` crosses `/`, as a query on paths."""
+    if "[" not in pattern:
+        return {"wildcard": {"path": {"value": pattern.replace("\\", "\\\\")}}}
+    made, i = "", 0
+    while i < len(pattern):
+        end = pattern.find("]", i + 2)
+        if pattern[i] == "[" and end > 0:
+            inner = re.sub(r"([\\\[\]\"&~])", r"\\\1", pattern[i + 1 : end])
+            made += f"[{'^' + inner[1:] if inner.startswith('!') else inner}]"
+            i = end
+        elif pattern[i] in "*?":
+            made += ".*" if pattern[i] == "*" else "."
+        else:
+            made += _literal(pattern[i])
+        i += 1
+    return {"regexp": {"path": {"value": made, "flags": "NONE"}}}
+
+
+def _literal(text: str) -> str:
+    """A text in Lucene's regular expressions."""
+    return re.sub(r'([.?+*|{}\[\]()"\\#@&<>~^$-])', r"\\\1", text)
+
+
+def _parts(values: Sequence[Any], size: int) -> list[list[Any]]:
+    return [list(values[i : i + size]) for i in range(0, len(values), size)]

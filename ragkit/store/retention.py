@@ -1,0 +1,38 @@
+"""Which generations of an index are kept, for every store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def as_moment(text: str) -> datetime:
+    """A moment as an index has it, ISO 8601; without a zone it is UTC."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def choose_kept(
+    closed: Iterable[tuple[int, str]], *, last: int, days: int, now: datetime
+) -> set[int]:
+    """The generations that retention keeps.
+
+    Args:
+        closed: The id of each closed generation, and when it ended, ISO 8601.
+        last: How many of the newest are kept.
+        days: Of how many days, today's counted, the last one is kept too; days are local ones.
+        now: The present moment.
+    """
+    newest_first = sorted(closed, reverse=True)
+    kept = {generation for generation, _ in newest_first[:last]}
+    first_day = now.astimezone().date() - timedelta(days=days - 1)
+    seen = set()
+    for generation, ended in newest_first:
+        day = as_moment(ended).astimezone().date()
+        if day >= first_day and day not in seen:
+            seen.add(day)
+            kept.add(generation)
+    return kept

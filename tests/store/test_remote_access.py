@@ -1,0 +1,106 @@
+"""What a cluster is shown, and what is made of its refusals: against a server that refuses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from ragkit.errors import StorageFullError, StoreError
+from ragkit.store.remote.cluster import Cluster
+from ragkit.store.remote.endpoint import API_KEY, PASSWORD, USER, parse_endpoint
+
+
+class _Node(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        server: Any = self.server
+        self.rfile.read(int(self.headers["Content-Length"]))
+        server.seen.append(self.headers.get("Authorization"))
+        status, reply = server.replies.pop(0)
+        body = json.dumps(reply).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if status == 302:
+            self.send_header("Location", "http://127.0.0.1:9/")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def node(*replies: tuple[int, Any]) -> Iterator[tuple[Cluster, list[str | None]]]:
+    """A node that gives those replies one after the other, and what it was shown."""
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Node)
+    server.seen, server.replies = [], list(replies)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"opensearch-http://127.0.0.1:{server.server_port}/x"
+    try:
+        with closing(Cluster(parse_endpoint(url), patience_s=5.0)) as cluster:
+            yield cluster, server.seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_access(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (USER, PASSWORD, API_KEY):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_user_or_a_key_is_shown_and_a_refusal_names_the_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with node((401, {})) as (cluster, seen):
+        with pytest.raises(StoreError, match=rf"refuses access .*{USER}.* are not set"):
+            cluster.send("POST", "/", {})
+        assert seen == [None]
+    monkeypatch.setenv(USER, "ada")
+    monkeypatch.setenv(PASSWORD, "secret")
+    with node((403, {})) as (cluster, seen):
+        with pytest.raises(StoreError, match="are wrong, or lack the rights") as caught:
+            cluster.send("POST", "/", {})
+        assert "secret" not in str(caught.value)
+        assert seen == ["Basic " + base64.b64encode(b"ada:secret").decode()]
+    monkeypatch.setenv(API_KEY, "key")
+    with node((200, {"a": 1})) as (cluster, seen):
+        assert cluster.send("POST", "/", {}) == (200, {"a": 1})
+        assert seen == ["ApiKey key"]
+
+
+def test_a_busy_node_is_asked_again_and_a_redirect_is_not_followed() -> None:
+    busy = (429, {"error": {"reason": "queue full"}})
+    with node(busy, (503, {}), (200, {})) as (cluster, seen):
+        assert cluster.send("POST", "/", {})[0] == 200
+        assert len(seen) == 3
+    with node((302, {})) as (cluster, seen):
+        with pytest.raises(StoreError, match="HTTP 302"):
+            cluster.send("POST", "/", {"text": "private"})
+        assert len(seen) == 1
+
+
+def test_of_a_bulk_what_was_refused_for_lack_of_room_is_sent_again() -> None:
+    full = {"error": {"reason": "rejected"}, "status": 429}
+    mixed = {"errors": True, "items": [{"index": {"status": 201}}, {"index": full}]}
+    done = {"errors": False, "items": []}
+    with node((200, mixed), (200, done)) as (cluster, seen):
+        cluster.bulk([b'{"index":{}}', b"{}", b'{"index":{}}', b"{}"])
+        assert len(seen) == 2
+    blocked = {"error": {"reason": "read_only_allow_delete"}, "status": 403}
+    with (
+        node((200, {"errors": True, "items": [{"index": blocked}]})) as (cluster, _),
+        pytest.raises(StorageFullError, match="disks of the cluster are nearly full"),
+    ):
+        cluster.bulk([b'{"index":{}}', b"{}"])

@@ -1,0 +1,368 @@
+"""An index on a real OpenSearch node: errors that tell what to do, writers that were killed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from store_factory import (
+    DIM,
+    dense,
+    doc_id_of,
+    ingest,
+    key_of,
+    keyword,
+    make_document,
+    manifest_of,
+    put,
+    vector_of,
+    vectors_of,
+)
+
+from ragkit.errors import (
+    FormatVersionError,
+    IndexExistsError,
+    IndexLockedError,
+    IndexNotFoundError,
+    StoreError,
+)
+from ragkit.store.open import check_index, create_store, delete_store, index_exists, open_store
+from ragkit.store.remote import compaction
+from ragkit.store.remote.cluster import Cluster
+from ragkit.store.remote.endpoint import parse_endpoint
+from ragkit.store.remote.store import RemoteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine_nodes import Nodes
+
+pytestmark = pytest.mark.long
+
+CHILD = """
+import os, sys
+sys.path[:0] = {paths!r}
+from store_factory import put
+from ragkit.store.remote.store import RemoteStore
+store = RemoteStore(sys.argv[1])
+with store.writing("index") as writer:
+    put(writer, "a.txt", ["committed"])
+    writer.commit()
+    put(writer, "b.txt", ["late one", "late two"])
+    writer.remove([{gone!r}])
+    writer._flush()
+    print("sent", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def url(one_node: Nodes, request: pytest.FixtureRequest) -> str:
+    one_node.clear()
+    return one_node.url(re.sub(r"\W+", "-", request.node.name.lower())[:60].strip("-"))
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[RemoteStore]:
+    with closing(RemoteStore.create(url, **manifest_of(DIM), lease_s=2.0)) as made:
+        yield made
+
+
+def texts(store: Any) -> set[str]:
+    return {hit.text for hit in dense(store, vector_of("q"), 99)}
+
+
+@contextmanager
+def another_writer(url: str, gone: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A writer in another process that committed once, sent more, and waits; killed at the end."""
+    tests = Path(__file__).parent.parent
+    code = CHILD.format(paths=[str(tests), str(tests.parent)], gone=gone)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"sent\n"
+            yield child
+        finally:
+            child.kill()
+
+
+def test_a_killed_writers_rows_are_invisible_and_swept(store: RemoteStore, url: str) -> None:
+    ingest(store, {"old.txt": ["old"]})
+    with (
+        another_writer(url, doc_id_of("old.txt")) as child,
+        pytest.raises(IndexLockedError, match=rf"`index` \(process {child.pid} of "),
+    ):
+        ingest(store, {"c.txt": ["second"]})
+
+    assert texts(store) == {"old", "committed"}
+    assert keyword(store, "late") == []
+    assert store.runs()[0]["state"] == "open"
+
+    assert ingest(store, {"c.txt": ["third"]}) == 3
+    assert texts(store) == {"old", "committed", "third"}
+    assert [run["state"] for run in store.runs()] == ["closed", "interrupted", "closed"]
+    assert {(g.documents_added, g.documents_removed) for g in store.log()} == {(1, 0)}
+    assert list(store.check(keywords=True)) == []
+    manifest = store._file.read()
+    now = store._snapshot(manifest)
+    rows = list(now.scan(now.chunks_index, {"match_all": {}}, "number"))
+    assert [row["_source"]["text"] for row in rows] == ["old", "committed", "third"]
+    assert manifest.lost == (3,)
+
+
+def test_recovering_ends_the_run_of_a_killed_writer(store: RemoteStore, url: str) -> None:
+    ingest(store, {"old.txt": ["old"]})
+    with another_writer(url):
+        store.recover()
+        assert store.runs()[0]["state"] == "open"
+    store.recover()
+    assert store.runs()[0]["state"] == "interrupted"
+    assert texts(store) == {"old", "committed"}
+
+
+def test_a_writer_that_lost_its_lease_can_commit_nothing(store: RemoteStore, url: str) -> None:
+    ingest(store, {"a.txt": ["a"]})
+    slow = open_store(url)
+
+    def write_slowly() -> None:
+        with slow.writing("index") as writer:
+            put(writer, "b.txt", ["slow"])
+            lease = store._cluster.get(f"/{parse_endpoint(url).name}/_doc/lease")
+            assert lease is not None
+            # As if this program had stood still: the lease is another's.
+            with store_of_another(url, lease["_source"]) as other:
+                put(other, "c.txt", ["other"])
+            writer.remove([doc_id_of("a.txt")])
+
+    with pytest.raises(IndexLockedError, match="another writer took over"):
+        write_slowly()
+    assert texts(store) == {"a", "other"}
+    with store.writing("index") as writer:
+        put(writer, "d.txt", ["d"])
+    assert texts(store) == {"a", "other", "d"}
+    assert list(store.check()) == []
+
+
+def store_of_another(url: str, lease: dict[str, Any]) -> Any:
+    """A run that takes the lease over from a holder whose process is said to be gone."""
+    cluster = Cluster(parse_endpoint(url))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    cluster.send("PUT", f"/{cluster.endpoint.name}/_doc/lease", lease | {"pid": gone.pid})
+    return RemoteStore(url).writing("index")
+
+
+def test_a_lease_that_is_renewed_is_respected_and_one_that_is_not_is_taken_over(
+    store: RemoteStore, url: str
+) -> None:
+    other = RemoteStore(url, lease_s=2.0)
+    elsewhere = {"host": "another", "processes": "another", "pid": 1, "user": "ada"}
+    path = f"/{parse_endpoint(url).name}/_doc/lease"
+    with store.writing("index") as writer:
+        put(writer, "a.txt", ["a"])
+        with pytest.raises(IndexLockedError):
+            ingest(other, {"b.txt": ["b"]})
+    held = elsewhere | {"token": "t", "command": "index", "beat": 0, "lease_s": 2.0}
+    store._cluster.send("PUT", path, held)
+    beats = threading.Event()
+
+    def beat() -> None:
+        cluster = Cluster(parse_endpoint(url))
+        while not beats.wait(0.3):
+            cluster.send("PUT", path, held)
+        cluster.close()
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        with pytest.raises(IndexLockedError, match="of ada on another"):
+            ingest(other, {"b.txt": ["b"]})
+    finally:
+        beats.set()
+        thread.join()
+    ingest(other, {"b.txt": ["b"]})
+    assert texts(store) == {"a", "b"}
+    other.close()
+
+
+def test_a_vector_that_was_cached_before_a_kill_reaches_the_chunks_that_wait(
+    store: RemoteStore,
+) -> None:
+    with store.writing("index") as writer:
+        writer.add(*make_document("a.txt", ["alpha"]), [key_of("alpha")])
+
+    def fail() -> None:
+        with store.writing("index") as writer:
+            writer.add_vectors([key_of("alpha")], vectors_of(["alpha"]))
+            writer._flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert dense(store, vector_of("alpha")) == []
+    assert [key for key, _ in store.waiting()] == [key_of("alpha")]
+    with store.writing("index") as writer:
+        assert writer.known([key_of("alpha")]) == {key_of("alpha")}
+    assert [hit.text for hit in dense(store, vector_of("alpha"))] == ["alpha"]
+    assert list(store.waiting()) == []
+    assert list(store.check()) == []
+
+
+def test_no_index_another_programs_and_a_newer_one_are_told(one_node: Nodes, url: str) -> None:
+    assert not index_exists(url)
+    with pytest.raises(IndexNotFoundError, match="ragkit index FOLDER -i"):
+        open_store(url)
+    web = one_node.nodes[0].url
+    name = parse_endpoint(url).name
+    requests.put(f"{web}/{name}", timeout=60).raise_for_status()
+    for use in (open_store, index_exists, check_index, delete_store):
+        with pytest.raises(StoreError, match="not ragkit's; it was left as it is"):
+            use(url)
+    with pytest.raises(StoreError, match="not ragkit's; it was left as it is"):
+        create_store(url, **manifest_of(DIM))
+    assert requests.head(f"{web}/{name}", timeout=60).status_code == 200
+    requests.delete(f"{web}/{name}", timeout=60).raise_for_status()
+
+    create_store(url, **manifest_of(DIM)).close()
+    with pytest.raises(IndexExistsError):
+        create_store(url, **manifest_of(DIM))
+    newer = {"_meta": {"ragkit": {"format": 99}}}
+    requests.put(f"{web}/{name}/_mapping", json=newer, timeout=60).raise_for_status()
+    with pytest.raises(FormatVersionError, match="format 99, made by a newer ragkit"):
+        open_store(url)
+
+
+def test_an_index_is_deleted_whole_and_no_other(store: RemoteStore, url: str) -> None:
+    ingest(store, {"a.txt": ["a"]})
+    neighbour = RemoteStore.create(f"{url}-x", **manifest_of(DIM))
+    ingest(neighbour, {"b.txt": ["b"]})
+    assert delete_store(url) == []
+    assert not index_exists(url)
+    assert texts(neighbour) == {"b"}
+    neighbour.close()
+
+
+def test_where_no_node_answers_the_error_names_it() -> None:
+    cluster = Cluster(parse_endpoint("opensearch-http://127.0.0.1:9,127.0.0.1:1/x"), patience_s=0.3)
+    with pytest.raises(StoreError, match=r"127.0.0.1:\d does not answer .*see that the nodes run"):
+        cluster.send("GET", "/")
+
+
+def test_the_next_node_answers_where_one_does_not(store: RemoteStore, url: str) -> None:
+    ingest(store, {"a.txt": ["a"]})
+    behind = url.replace("//", "//127.0.0.1:9,")
+    with closing(open_store(behind)) as other:
+        assert texts(other) == {"a"}
+
+
+def test_full_disks_are_told_and_nothing_is_lost(
+    store: RemoteStore, one_node: Nodes, url: str
+) -> None:
+    ingest(store, {"a.txt": ["a"]})
+    web, name = one_node.nodes[0].url, parse_endpoint(url).name
+    block = {"index.blocks.read_only_allow_delete": True}
+    requests.put(f"{web}/{name}-*/_settings", json=block, timeout=60).raise_for_status()
+    store._cluster._patience_s = 1.0
+    with pytest.raises(StoreError, match="disks of the cluster are nearly full"):
+        ingest(store, {"b.txt": ["b"]})
+    assert texts(store) == {"a"}
+    free = {"index.blocks.read_only_allow_delete": None}
+    requests.put(f"{web}/{name}-*/_settings", json=free, timeout=60).raise_for_status()
+    ingest(store, {"b.txt": ["b"]})
+    assert texts(store) == {"a", "b"}
+
+
+def test_damage_is_told_and_never_served(store: RemoteStore) -> None:
+    ingest(store, {"a.txt": ["alpha one", "beta"], "b.txt": ["gamma"]})
+    now = store._snapshot(store._file.read())
+    (row,) = (
+        row
+        for row in now.scan(now.chunks_index, {"match_all": {}}, "number")
+        if row["_source"]["text"] == "beta"
+    )
+    changed = row["_source"] | {"text": "beta, forged", "words": "beta forg"}
+    path = f"/{now.chunks_index}/_doc/{row['_id']}"
+    store._cluster.send("PUT", path, changed, params={"refresh": "true"})
+    with pytest.raises(StoreError, match="chunk-row"):
+        keyword(store, "beta")
+    assert {v.invariant for v in store.check()} == {"chunk-row"}
+    store._cluster.send("DELETE", path, params={"refresh": "true"})
+    assert {v.invariant for v in store.check()} == {"document-row"}
+
+
+def test_above_the_exact_size_the_graph_finds_the_same(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [f"text {i}" for i in range(600)]
+    ingest(store, {f"{i}.txt": words[i : i + 20] for i in range(0, 600, 20)})
+    queries = vectors_of([f"q{i}" for i in range(10)])
+    exact = [[h.text for h in dense(store, q, 10)] for q in queries]
+    monkeypatch.setattr("ragkit.store.remote.reader.EXACT_CHUNKS", 0)
+    graph = [[h.text for h in dense(store, q, 10)] for q in queries]
+    same = sum(len({*a} & {*b}) for a, b in zip(exact, graph, strict=True))
+    assert same >= 98  # of 100
+
+
+@pytest.mark.parametrize("goes_on", ["erase", "compact"])
+def test_an_erasure_that_was_ended_halfway_is_gone_on_with(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch, goes_on: str
+) -> None:
+    monkeypatch.setattr(compaction, "_EXPUNGE_S", 0.0)
+    ingest(store, {"a.txt": ["secret", "common"], "b.txt": ["common"]})
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "erase_versions", stop)
+        with pytest.raises(KeyboardInterrupt):
+            store.erase([doc_id_of("a.txt")], "remove --erase")
+    assert {hit.text for hit in dense(store, vector_of("q"), as_of=1)} == {"secret", "common"}
+    if goes_on == "erase":
+        assert store.erase([], "remove --erase").versions == 1
+    else:
+        store.compact()
+    assert {hit.text for hit in dense(store, vector_of("q"), as_of=1)} == {"common"}
+    assert store.vectors([key_of("secret")]) == {}
+    assert store.vectors([key_of("common")]).keys() == {key_of("common")}
+    assert store._file.read().erasing == ()
+    assert list(store.check()) == []
+
+
+def test_readers_see_commits_whole(store: RemoteStore, url: str) -> None:
+    """While one writer replaces ten documents again and again, each look sees one state."""
+
+    def replace_all(run: int) -> None:
+        with store.writing("index") as writer:
+            for i in range(10):
+                put(writer, f"{i}.txt", [f"run {run} of {i}", f"also {run} of {i}"])
+
+    replace_all(0)
+    seen: list[set[str]] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        with closing(open_store(url)) as reader:
+            while not ended.is_set():
+                found = keyword(reader, "run", 99)
+                seen.append({hit.text.split()[1] for hit in found})
+                assert len(found) == 10
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for run in range(1, 6):
+        replace_all(run)
+    ended.set()
+    thread.join()
+    assert {len(one) for one in seen} == {1}
+    assert len(seen) > 5
