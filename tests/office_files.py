@@ -309,13 +309,13 @@ def xlsb(
         body += record(0, struct.pack("<I", number) + bytes(21))
         body += b"".join(cell(column, value) for column, value in enumerate(row))
     sheet = record(156, struct.pack("<II", 0, 1) + text("r1") + text(name))
-    number = struct.pack("<H", 164)
-    looks = record(615, struct.pack("<I", 1)) + record(44, number + text(code)) + record(616)
+    format_id = struct.pack("<H", 164)
+    looks = record(615, struct.pack("<I", 1)) + record(44, format_id + text(code)) + record(616)
     looks += record(617, struct.pack("<I", 2)) + record(47, bytes(16))
-    looks += record(47, bytes(2) + number + bytes(12)) + record(618)
+    looks += record(47, bytes(2) + format_id + bytes(12)) + record(618)
     said = b"".join(record(632, text(author)) for author, _ in (comments or {}).values())
-    for i, ((row, column), (_, words)) in enumerate((comments or {}).items()):
-        said += record(635, struct.pack("<5I", i, row, row, column, column) + bytes(16))
+    for i, ((at, column), (_, words)) in enumerate((comments or {}).items()):
+        said += record(635, struct.pack("<5I", i, at, at, column, column) + bytes(16))
         said += record(637, bytes(1) + text(words)) + record(636)
     return archive({
         "xl/styles.bin": looks,
