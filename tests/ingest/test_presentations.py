@@ -453,9 +453,10 @@ def test_shapes_of_an_opendocument_slide_that_nobody_sees_are_left_out(
     assert found.metadata == {"hidden": 1 if is_read else 2}
 
 
-def test_a_formula_within_an_opendocument_text_is_written_on_the_line() -> None:
+@pytest.mark.parametrize("kind", ["object", "object-ole"])
+def test_a_formula_within_an_opendocument_text_is_written_on_the_line(kind: str) -> None:
     formula = '<math xmlns="http://www.w3.org/1998/Math/MathML"><mfrac><mn>3</mn><mn>8</mn></mfrac></math>'
-    body = '<text:p>is <draw:object xlink:href="./Object 1"/> inch</text:p>'
+    body = f'<text:p>is <draw:{kind} xlink:href="./Object 1"/> inch</text:p>'
     made = odf(body, parts={"Object 1/content.xml": formula})
     assert read_odt(made, "a.odt").text == "is 3/8 inch"
 

@@ -529,6 +529,7 @@ _OPENINGS: dict[str, Callable[[_OdfStory, Element], bool]] = {
     _TEXT + "note": _OdfStory.write_note,
     _OFFICE + "annotation": _OdfStory.write_comment,
     _DRAW + "object": _OdfStory.write_object,
+    _DRAW + "object-ole": _OdfStory.write_object,
     _SVG + "desc": _OdfStory.write_alternative,
     _TABLE + "table": _OdfStory.open_table,
     _TABLE + "table-cell": _OdfStory.open_cell,
