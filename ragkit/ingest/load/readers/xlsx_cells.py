@@ -108,7 +108,7 @@ class WorkbookLooks:
                 look.shown[key(letters, row)] = shown
         for letters, row, error in _ERROR.findall(raw) if b' t="e"' in raw else ():
             look.shown[key(letters, row)] = unescape(error.decode("utf-8", "replace"))
-        if b" hidden=" in raw:
+        if b' hidden="1"' in raw or b' hidden="true"' in raw:
             _read_hidden(raw, look)
         empty = _FORMULA.findall(raw) if b"</f>" in raw else ()
         look.unknown.append(sum(b't="str"' not in cell for cell in empty))
