@@ -327,6 +327,8 @@ GHOST = '<style:style style:name="{}"><style:text-properties {}/></style:style>'
 LOOKS = (
     GHOST.format("white", 'fo:color="#ffffff"')
     + GHOST.format("tiny", 'fo:font-size="1pt"')
+    + GHOST.format("outlined", 'fo:color="#ffffff" style:text-outline="true"')
+    + GHOST.format("stated", 'fo:color="#ffffff" style:text-outline="false" fo:text-shadow="none"')
     + GHOST.format("marked", 'fo:color="#ffffff" fo:background-color="#003366"')
     + '<style:style style:name="bar"><style:paragraph-properties fo:background-color="#003366"/>'
     "</style:style>"
@@ -338,6 +340,8 @@ LOOKS = (
     [
         pytest.param(f"<text:p>{span('white', 'no')} seen</text:p>", 1, id="white"),
         pytest.param(f"<text:p>seen {span('tiny', 'no')}</text:p>", 1, id="1 pt"),
+        pytest.param(f"<text:p>seen {span('stated', 'no')}</text:p>", 1, id="not outlined"),
+        pytest.param(f"<text:p>{span('outlined', 'seen')}</text:p>", 0, id="outlined"),
         pytest.param(f"<text:p>{span('marked', 'seen')}</text:p>", 0, id="on a colour"),
         pytest.param(
             f'<text:p text:style-name="bar">{span("white", "seen")}</text:p>', 0, id="on a bar"
@@ -435,6 +439,9 @@ def test_white_text_of_an_opendocument_slide_is_kept_where_something_may_lie_beh
     ("look", "is_read"),
     [
         pytest.param('draw:display="none"', False, id="switched off"),
+        pytest.param(
+            'xmlns:o="http://openoffice.org/2010/draw" o:display="none"', False, id="LibreOffice"
+        ),
         pytest.param(
             'svg:x="26cm" svg:y="1cm" svg:width="5cm" svg:height="2cm"', False, id="right"
         ),

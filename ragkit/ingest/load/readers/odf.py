@@ -172,8 +172,9 @@ def _own_look(properties: Element | None) -> _Look:
     is_hidden = True if is_tiny else None if display is None else display == "none"
     colour = properties.get(_FO + "color")
     is_white = None if colour is None else colour.lower() in WHITE
-    is_drawn = properties.get(_FO + "text-shadow") or properties.get(_STYLE + "text-outline")
-    return _Look(raised, is_hidden, struck, is_white, bool(is_drawn) or _has_ground(properties))
+    drawn = properties.get(_FO + "text-shadow"), properties.get(_STYLE + "text-outline")
+    is_drawn = any(value not in (None, "none", "false") for value in drawn)
+    return _Look(raised, is_hidden, struck, is_white, is_drawn or _has_ground(properties))
 
 
 def _has_ground(properties: Element | None) -> bool | None:

@@ -18,6 +18,7 @@ _DRAW, _STYLE, _PRESENTATION, _SVG, _FO, _TABLE = (
     for name in ("drawing", "style", "presentation", "svg-compatible", "xsl-fo-compatible", "table")
 )
 WHITE = ("#ffffff", "#fefefe", "#fdfdfd", "white")
+_DISPLAY = (_DRAW + "display", "{http://openoffice.org/2010/draw}display")
 _UNSHOWN = ("none", "printer")
 _LENGTH = re.compile(r"(-?\d*\.?\d+)(cm|mm|in|pt)")
 _CENTIMETRES = {"cm": 1.0, "mm": 0.1, "in": 2.54, "pt": 2.54 / 72}
@@ -49,7 +50,7 @@ class SlidesSeen:
 
     def is_shown(self, shape: Element, slide: Element) -> bool:
         """Whether a shape is neither switched off nor beside the slide as a whole."""
-        if shape.get(_DRAW + "display") in _UNSHOWN:
+        if any(shape.get(name) in _UNSHOWN for name in _DISPLAY):
             return False
         place = [_centimetres(shape.get(_SVG + name)) for name in ("x", "y", "width", "height")]
         size = self._size(slide)
