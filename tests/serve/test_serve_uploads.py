@@ -97,10 +97,10 @@ def test_all_files_together_have_a_limit(data: Path) -> None:
 
 def test_who_sends_nothing_is_not_waited_for(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "_IDLE_S", 0.2)
-    with serving(data / "indexes", allow_index=True, serve__max_uploads=1) as url:
-        with half_sent(url, "mine/a.md") as sock:
-            assert sock.recv(4096).split()[1] == b"408"
-            assert coming(data) == 0
-            assert send(url, "mine/b.md", b"x").status_code == 200
+    settings: dict[str, Any] = {"allow_index": True, "serve__max_uploads": 1}
+    with serving(data / "indexes", **settings) as url, half_sent(url, "mine/a.md") as sock:
+        assert sock.recv(4096).split()[1] == b"408"
+        assert coming(data) == 0
+        assert send(url, "mine/b.md", b"x").status_code == 200
 
     assert [p.name for p in (data / "uploads/mine").iterdir()] == ["b.md"]
