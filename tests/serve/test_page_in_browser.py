@@ -206,6 +206,24 @@ def test_why_a_document_is_not_there_is_told(url: str, browse: Callable[..., Bro
     at.page.keyboard.press("Enter")
     at.page.wait_for_selector(".why-stage")
     assert at.page.inner_text(".why-stage").strip() == "It holds no text."
+    assert "OCR" not in at.page.inner_text(".why-told")
+    at.check()
+
+
+def test_why_a_document_is_not_there_is_told_in_chinese(
+    url: str, browse: Callable[..., Browsing]
+) -> None:
+    at = browse(url, locale="zh-CN")
+    at.page.click("#open-documents")
+    at.page.click("text=为什么没有我的文档？")
+    at.page.fill("#why-not input >> nth=0", QUESTION)
+    at.page.fill("#why-not input >> nth=1", "empty.txt")
+    at.page.keyboard.press("Enter")
+    at.page.wait_for_selector(".why-stage")
+    told = at.page.inner_text(".why-told")
+    assert "它没有文字。" in told
+    assert "需要先识别文字（OCR）" in told
+    assert at.page.get_attribute(".why-told .said", "lang") == "en"
     at.check()
 
 

@@ -154,6 +154,16 @@ const CHINESE = {
   errorOther: "出了问题。",
 };
 
+// What may help, by the stage at which a passage was lost; in English the server's own words say it.
+const CHINESE_ADVICE = {
+  "not indexed": "用 `ragkit list` 查看已有的文档，用 `ragkit index` 添加文件夹。",
+  "no text": "如果是扫描件，需要先识别文字（OCR）。",
+  "split apart": "请少写几个词，或只写同一句话里的词。",
+  "not retrieved": "请在设置中增加阅读的段落数，或用更接近文档的词语提问。",
+  "no evidence": "可以调低 answer.min_evidence 试试。",
+  "over budget": "请调高 answer.num_ctx，或减少阅读的段落数。",
+};
+
 let words = ENGLISH;
 
 /** The language that is shown: "en" or "zh-CN". */
@@ -171,6 +181,11 @@ export function choose(language) {
 /** Some words, with what stands in braces filled in. */
 export function t(name, values = {}) {
   return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
+/** What may help a passage that was lost at a stage; "" where the server's words are enough. */
+export function adviceFor(stage) {
+  return words === CHINESE ? CHINESE_ADVICE[stage] ?? "" : "";
 }
 
 /** A number as the language writes it. */
