@@ -290,7 +290,8 @@ def test_a_job_is_stopped_and_what_was_read_is_kept(
     slow = SlowEmbedder()
     make_index(tmp_path / "a/indexes/library", embedder=slow).close()
     write_files(tmp_path / "root", {f"{n}.md": f"Note {n}: {n} dollars." for n in range(200)})
-    settings = {"serve__roots": (str(tmp_path / "root"),), "models__embed_batch": 4}
+    roots = (str(tmp_path / "root"),)
+    settings: dict[str, Any] = {"serve__roots": roots, "models__embed_batch": 4}
     with serving(tmp_path / "a/indexes", embedder=slow, allow_index=True, **settings) as url:
         at = browse(url)
         at.page.click("#open-documents")

@@ -261,7 +261,7 @@ def test_a_client_that_asks_hears_that_a_long_call_is_at_work(
     monkeypatch.setattr(mcp_server, "_TELL_S", 0.1)
     heard: list[tuple[float, str | None]] = []
 
-    async def hear(progress: float, _total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- the SDK's names
         heard.append((progress, message))
 
     async def ask(client: Client) -> tuple[CallToolResult, CallToolResult]:

@@ -75,7 +75,7 @@ def test_only_some_files_are_taken_at_a_time(data: Path) -> None:
 
 def test_all_files_together_have_a_limit(data: Path) -> None:
     """It counts those that are kept, of whatever index, and those on their way."""
-    limits = {"serve__max_uploads_mb": 0.01, "serve__max_upload_mb": 0.005}
+    limits: dict[str, Any] = {"serve__max_uploads_mb": 0.01, "serve__max_upload_mb": 0.005}
     with serving(data / "indexes", allow_index=True, **limits) as url:
         kept = send(url, "mine/in/a.md", b"a" * 4000)
         with half_sent(url, "other/b.md", size=4000):
