@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NEGATION = late_pattern(
     r"\b(?:not(?!\s+(?:only|just|merely|solely|simply|least|until))|(?<!yes or )no(?:\s+longer)?"
-    r"|none|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?"
+    r"|none|nobody|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?"
     r"|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade|forbidden|prohibit(?:s|ed)?)\b"
     r"(?=((?:(?:[^\w.;:!?]|[.:](?=\w))+(?!(?:but|because|although|though|while|whereas)\b)\w+){0,6}))"
 )
@@ -45,6 +45,12 @@ _UNLIKE = late_pattern(
     r"\b(?:unlike|in contrast (?:to|with)|contrary to|as opposed to|except(?: for)?|apart from)\s"
     r"([^,.;\n]+)|(?:与|和|除了?)([^，。；\n]{1,15}?)(?:不同|相反|不一样|之?外)"
 )
+_ONLY_WITH = late_pattern(
+    r"\b(?:not|no|none|nobody|never|cannot|\w+n['’]t|forbidden|prohibited)\b[^.;:!?\n]*?"
+    r"\b(without|unless|until|except)\s([^.,;:!?\n]+)"
+    r"|(?:未经|未|无|没有)([^，。；！？\n]{1,15}?)(?:的)?[，,]?(?:一律|均)?(?:不得|不能|不可|不予|禁止)"
+)
+"""A condition: nobody enters without a permit, so with one he does."""
 _WANTING = late_pattern(
     r"\b(?:un|non-?|il(?=l)|ir(?=r))(\w{4,})|\b(\w{3,})(?:less|-free)\b|\b(\w{2,})[ -]deficien\w+"
     r"|([^.,;:\n]{1,80})\b(?:is|are|was|were|be|been)\s(?:forbidden|prohibited|banned|refused|denied)\b"
@@ -100,7 +106,9 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     said = sentence.terms - {term for terms in denied for term in terms}
     # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
     firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
-    if any(them <= said for them in _unlike(evidence)):
+    if any(them <= said for them in _unlike(evidence)) or _meets_condition(
+        sentence, said, evidence
+    ):
         firsts = set()
     return any(_only_refuted(term, said, evidence) for term in firsts & said) or has_opposite(
         sentence, evidence
@@ -111,6 +119,15 @@ def _unlike(evidence: AnalysedText) -> list[frozenset[str]]:
     """What the evidence sets against what it speaks of: unlike these, those never did."""
     phrases = (m[1] or m[2] for m in _UNLIKE.finditer(evidence.casefolded))
     return [terms for phrase in phrases if (terms := frozenset(content_terms(phrase)))]
+
+
+def _meets_condition(sentence: AnalysedText, said: Set[str], evidence: AnalysedText) -> bool:
+    """Whether a sentence states what the evidence makes a condition, and not as one itself."""
+    for match in _ONLY_WITH.finditer(evidence.casefolded):
+        condition = content_terms(match[2] or match[3])[:_BOUND]
+        if match[1] not in sentence.words and not said.isdisjoint(condition):
+            return True
+    return False
 
 
 def _ended(sentence: AnalysedText) -> list[tuple[str, ...]]:
