@@ -13,7 +13,6 @@ import argparse
 import http.client
 import json
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -269,48 +268,39 @@ def _open_stream(port: int, question: str) -> http.client.HTTPConnection:
 def long_rows(scope: Scope, index: Path, asked: Sequence[str]) -> list[Row]:
     """Twenty clients that ask without a pause, while another process indexes."""
     seconds = 10.0 if scope.quick else 600.0
-    command = [sys.executable, HERE / "serve_child.py", "direct", index]
-    direct = subprocess.run(
-        [*map(str, command), str(seconds / 10), str(CLIENTS)],
-        input="\n".join(asked),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    direct: list[float] = []
+
+    def ask_directly(_number: int) -> None:
+        command = [sys.executable, HERE / "serve_child.py", "direct", index, seconds / 10, CLIENTS]
+        done = subprocess.run(
+            [*map(str, command)], input="\n".join(asked), capture_output=True, text=True, check=True
+        )
+        direct.extend(json.loads(done.stdout))
+
+    _beside_a_writer(scope, index, asked, ask_directly, clients=1, seconds=seconds / 10)
     first: list[float] = []
     failed: list[str] = []
+    at_start: list[float] = []
     port = free_port()
     with server(child(index, port, "fixed")) as (process, _):
         began = time.monotonic()
-        end = began + seconds
-        at_start: list[float] = []
 
         def ask(number: int) -> None:
             client, turn = Client(port), number
-            while time.monotonic() < end:
+            while time.monotonic() < began + seconds:
                 try:
                     first.append(client.post(ASK, ask_body(asked[turn % len(asked)]))[0])
                 except (RuntimeError, OSError, http.client.HTTPException) as exc:
                     failed.append(str(exc))
                     client = Client(port)
-                turn += CLIENTS
-
-        def write(_number: int) -> None:
-            folder = scope.work / "written-beside"
-            folder.mkdir(exist_ok=True)
-            turn = 0
-            while time.monotonic() < end:
-                note = folder / f"{turn % 50}.md"
-                note.write_text(f"# Note {turn}\n\n{asked[turn % len(asked)]}\n")
-                ragkit("index", folder, "--index", index)
-                turn += 1
                 if not at_start and time.monotonic() > began + seconds / 10:
                     at_start.append(memory_mb(process))
+                turn += CLIENTS
 
-        at_once(CLIENTS + 1, lambda number: (write if number == CLIENTS else ask)(number))
+        _beside_a_writer(scope, index, asked, ask, clients=CLIENTS, seconds=seconds)
         at_end = memory_mb(process)
     grown = round((at_end / (at_start or [at_end])[0] - 1) * 100, 1)
-    behind = quantile(first, 0.5) - quantile(json.loads(direct.stdout), 0.5)
+    behind = quantile(first, 0.5) - quantile(direct, 0.5)
     what = f"{CLIENTS} clients and a writer for {seconds:g} s"
     return [
         absolute(
@@ -327,9 +317,34 @@ def long_rows(scope: Scope, index: Path, asked: Sequence[str]) -> list[Row]:
             10,
             "ms",
             ragkit=round(behind, 2),
-            floor=statistics.median(json.loads(direct.stdout)),
+            floor=quantile(direct, 0.5),
         ),
     ]
+
+
+def _beside_a_writer(
+    scope: Scope,
+    index: Path,
+    asked: Sequence[str],
+    ask: Callable[[int], None],
+    *,
+    clients: int,
+    seconds: float,
+) -> None:
+    """Let so many clients ask while `ragkit index` takes in one changed file after another."""
+    folder = scope.work / "written-beside"
+    folder.mkdir(exist_ok=True)
+    end = time.monotonic() + seconds
+
+    def write() -> None:
+        turn = 0
+        while time.monotonic() < end:
+            note = folder / f"{turn % 50}.md"
+            note.write_text(f"# Note {turn}\n\n{asked[turn % len(asked)]}\n")
+            ragkit("index", folder, "--index", index)
+            turn += 1
+
+    at_once(clients + 1, lambda number: write() if number == clients else ask(number))
 
 
 def measure(scope: Scope) -> list[Row]:
