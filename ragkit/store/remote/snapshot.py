@@ -132,14 +132,10 @@ class RemoteSnapshot:
         )
         if status == 404:
             raise self._missing(index)
-        for found in reply["responses"]:
-            if "error" in found:
-                if found.get("status") == 404:
-                    raise self._missing(index)
-                msg = f"refused a search: {found['error']}"
-                raise self.cluster.failure(msg)
-        responses: list[dict[str, Any]] = reply["responses"]
-        return responses
+        return [
+            self.search(index, body) if "error" in found else found  # again, and with patience
+            for found, body in zip(reply["responses"], bodies, strict=True)
+        ]
 
     def scan(
         self,

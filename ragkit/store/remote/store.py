@@ -539,8 +539,11 @@ class RemoteStore:
     def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Verify the index; see `ragkit.protocols.VectorStore.check`."""
         now = self._snapshot(self._manifest())
-        yield from check_health(now)
-        if not quick:
+        unreadable = False
+        for found in check_health(now):
+            unreadable = unreadable or found.severity == "must"
+            yield found
+        if not (quick or unreadable):
             yield from check_rows(now, keywords=keywords)
 
     def repair(self) -> NoReturn:
