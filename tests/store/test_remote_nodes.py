@@ -201,4 +201,4 @@ def test_a_node_that_stands_still_at_a_commit_and_goes_on_changes_nothing(
         nodes.wait_for("green", 3)
         with closing(RemoteStore(nodes.url("handbook", of=[still]))) as reader:
             assert texts_of(reader) == written(1, 2)
-            assert list(reader.check()) == []
+            assert {v.invariant for v in reader.check()} <= {"copies"}  # it may still catch up

@@ -57,7 +57,8 @@ def _check_shards(now: RemoteSnapshot, index: str) -> Iterator[Violation]:
 def _is_as_made(fields: dict[str, Any], dim: int) -> bool:
     """Whether the fields of chunks can be searched as they should."""
     found = fields.get("vector", {}).get("dimension", 0)
-    return found == dim and fields.get("words", {}).get("analyzer") == "ragkit"
+    analyzer = fields.get("words", {}).get("analyzer")
+    return bool(found == dim and analyzer == "ragkit")
 
 
 def check_rows(now: RemoteSnapshot, *, keywords: bool) -> Iterator[Violation]:
