@@ -193,3 +193,4 @@ def test_a_server_keeps_it_up_to_date(tmp_path: Path, url: str) -> None:
         wait_until(lambda: bool(updated), seconds=60)
         write_files(docs, {"new.md": "Parking costs two dollars."})
         wait_until(lambda: ("new.md",) in updated, seconds=60)
+    assert [d["path"] for d in Shell(tmp_path)("list", "-i", url, "--json").json][0:1] == ["new.md"]
