@@ -276,6 +276,7 @@ def xlsb(
     *,
     code: str = "",
     comments: Mapping[tuple[int, int], tuple[str, str]] | None = None,
+    hidden: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> bytes:
     """A binary workbook of one sheet, record by record (MS-XLSB).
 
@@ -284,6 +285,7 @@ def xlsb(
         rows: Its rows.
         code: The format of its numbers.
         comments: Author and text by the row and column of the cell, from 0.
+        hidden: Rows and columns, from 0.
     """
 
     def record(kind: int, data: bytes = b"") -> bytes:
@@ -304,9 +306,12 @@ def xlsb(
             return record(6, place + text(value))
         return record(5, place + struct.pack("<d", value))
 
-    body = record(148, struct.pack("<4I", 0, len(rows) - 1, 0, len(rows[0]) - 1)) + record(145)
+    body = record(148, struct.pack("<4I", 0, len(rows) - 1, 0, len(rows[0]) - 1))
+    columns = (record(60, struct.pack("<4IH", at, at, 0, 0, 1)) for at in hidden[1])
+    body += b"".join(columns) + record(145)
     for number, row in enumerate(rows):
-        body += record(0, struct.pack("<I", number) + bytes(21))
+        is_hidden = 0x10 * (number in hidden[0])
+        body += record(0, struct.pack("<I", number) + bytes(7) + bytes([is_hidden]) + bytes(13))
         body += b"".join(cell(column, value) for column, value in enumerate(row))
     sheet = record(156, struct.pack("<II", 0, 1) + text("r1") + text(name))
     format_id = struct.pack("<H", 164)

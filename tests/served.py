@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from fixed_chat import FixedChat
+from hash_embedder import HashEmbedder
 
 from ragkit.config import Config
 from ragkit.errors import ModelUnavailableError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ragkit.protocols import ChatModel, ChatRequest, Embedder
+    from ragkit.protocols import ChatModel, ChatRequest, Embedder, Vectors
     from ragkit.serve.index_watch import IndexWatch
 
 FILES = {
@@ -53,6 +54,19 @@ class SlowChat(FixedChat):
             yield ChatDone("stop")
         finally:
             self.stopped.set()
+
+
+class SlowEmbedder(HashEmbedder):
+    """Takes its time for each batch of texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        self.begun.set()
+        time.sleep(0.3)
+        return super().embed_documents(texts)
 
 
 class BrokenChat(FixedChat):

@@ -273,6 +273,10 @@ class ServeSettings:
     )
     max_body_mb: float = setting(4.0, "Largest body of a request, megabytes.", least=0.001)
     max_upload_mb: float = setting(100.0, "Largest file that is sent, megabytes.", least=0.001)
+    max_uploads: int = setting(4, "Files that may be sent at the same time.", least=1)
+    max_uploads_mb: float = setting(
+        10_000.0, "What all files that were sent may take together, megabytes.", least=0.001
+    )
     max_messages: int = setting(500, "Most messages of a conversation.", least=1)
     max_asks: int = setting(4, "Questions that are answered at the same time.", least=1)
     open_webui_events: bool = setting(

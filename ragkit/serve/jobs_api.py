@@ -16,6 +16,7 @@ from ragkit.serve.index_jobs import IndexJobs, JobReply, JobsReply
 from ragkit.serve.operations import BYTES, Operation, Parameter
 from ragkit.serve.server_sent import event_bytes
 from ragkit.serve.serving import StreamedReply
+from ragkit.serve.upload_limits import UploadLimits
 from ragkit.serve.uploads import Upload, UploadReply, uploads_folder
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class JobsAPI:
 
     def __init__(self, serving: Serving, jobs: IndexJobs) -> None:
         self._serving, self._jobs = serving, jobs
+        self._limits = UploadLimits(serving.settings)
 
     def operations(self) -> list[Operation]:
         """What is done with jobs and files."""
@@ -112,7 +114,7 @@ class JobsAPI:
                     Parameter("replace", "Take the place of another file of that name.", "bool"),
                 ),
                 takes=BYTES,
-                statuses=(404, 409, 507),
+                statuses=(404, 408, 409, 429, 507),
             ),
         ]
 
@@ -165,11 +167,13 @@ class JobsAPI:
         self._require_leave()
         name, place = self._serving.indexes.place_for(request.path_params["index"])
         path = checked_file_name(request.path_params["name"])
-        upload = Upload(uploads_folder(name, place), path)
+        folder, replace = uploads_folder(name, place), query_flag(request, "replace")
+        upload = Upload(folder, path)
         length = request.headers.get("content-length", "")
-        if length.isdigit():
-            upload.require_room(int(length))
-        state = await upload.receive(request.stream(), replace=query_flag(request, "replace"))
+        size = int(length) if length.isdigit() else None
+        async with self._limits.room(folder.parent, size):
+            upload.require_room(size or 0)
+            state = await upload.receive(request.stream(), replace=replace)
         reply = UploadReply(name, path, upload.size_bytes, upload.sha256, state)
         return json_reply(reply)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from mcp.server.context import ServerRequestContext
+    from mcp.server.session import ServerSession
     from mcp_types import (
         CallToolRequestParams,
         PaginatedRequestParams,
@@ -49,8 +52,13 @@ if TYPE_CHECKING:
 
     from ragkit.serve.serving import Serving
 
+_log = logging.getLogger(__name__)
+
 PATH = "/mcp"
-_PLAIN = "text/plain"
+_TELL_S = 5.0
+"""So often a client that asks to hear of progress is told that its call is at work."""
+
+_PLAIN, _STREAM = "text/plain", "text/event-stream"
 _MOST_DIGITS = 9
 _INSTRUCTIONS = (
     "The user's own documents, indexed on the user's machine. Search first, cite what you use, and "
@@ -116,11 +124,14 @@ class McpRoute:
     """
 
     def __init__(self, serving: Serving) -> None:
-        self._manager = StreamableHTTPSessionManager(
-            make_mcp_server(serving),
-            stateless=True,
-            json_response=True,
-            max_request_body_size=max(1, int(serving.settings.max_body_mb * 1e6)),
+        self._brief, self._telling = (
+            StreamableHTTPSessionManager(
+                make_mcp_server(serving),
+                stateless=True,
+                json_response=is_brief,
+                max_request_body_size=max(1, int(serving.settings.max_body_mb * 1e6)),
+            )
+            for is_brief in (True, False)
         )
 
     def route(self) -> Route:
@@ -130,11 +141,14 @@ class McpRoute:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Answer requests for the length of a block."""
-        async with self._manager.run():
+        async with self._brief.run(), self._telling.run():
             yield
 
     async def _reply(self, request: Request) -> Response:
-        return _McpReply(self._manager, await request.body())
+        body = await request.body()
+        # One reply of JSON cannot tell of progress; whoever asks to hear of it gets a stream.
+        hears = b'"progressToken"' in body and _STREAM in request.headers.get("accept", "")
+        return _McpReply(self._telling if hears else self._brief, body)
 
 
 class _McpReply(Response):
@@ -188,14 +202,15 @@ class _Handlers:
         )
 
     async def call_tool(
-        self, _context: ServerRequestContext[Any], params: CallToolRequestParams
+        self, context: ServerRequestContext[Any], params: CallToolRequestParams
     ) -> CallToolResult:
         """A tool's reply; what cannot be done is told to the model, which may mend it."""
         if params.name not in TOOLS:
             msg = f"no tool {params.name!r:.80}; there are: {', '.join(TOOLS)}"
             raise MCPError(INVALID_PARAMS, msg)
         try:
-            reply = await self._tools.call(params.name, params.arguments)
+            async with _telling(context.session):
+                reply = await self._tools.call(params.name, params.arguments)
         except Exception as exc:  # noqa: BLE001 -- told, and logged if it is no error of ours
             _, _, message = told(exc)
             return CallToolResult(content=[TextContent(text=message)], is_error=True)
@@ -241,3 +256,28 @@ class _Handlers:
             raise MCPError(INVALID_PARAMS, str(exc)) from exc
         contents = TextResourceContents(uri=params.uri, mime_type=_PLAIN, text=text)
         return ReadResourceResult(contents=[contents])
+
+
+@asynccontextmanager
+async def _telling(session: ServerSession) -> AsyncIterator[None]:
+    """Tell the client now and then, for the length of a block, that its call is at work.
+
+    Clients give up on a call after a minute or so, and many wait on as long as they hear of it. One
+    that did not ask for that is told nothing.
+    """
+    telling = asyncio.ensure_future(_tell(session))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        (end,) = await asyncio.gather(telling, return_exceptions=True)
+        if not isinstance(end, asyncio.CancelledError):
+            _log.warning("a client of MCP could not be told of progress: %s", end)
+
+
+async def _tell(session: ServerSession) -> None:
+    begun = time.monotonic()
+    while True:
+        await asyncio.sleep(_TELL_S)
+        seconds = time.monotonic() - begun
+        await session.report_progress(seconds, message=f"at work for {seconds:.0f} s")

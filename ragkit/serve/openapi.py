@@ -32,10 +32,11 @@ _ALWAYS = {
 }
 _SOMETIMES = {
     404: "There is no such index or job.",
+    408: "Nothing of the body came for a minute.",
     409: "Something else is at work, or there already, or changed meanwhile.",
-    413: "The body is too large.",
+    413: "The body is too large, or leads beyond what all files may take.",
     415: "The body, or the document, is of a kind that is not taken.",
-    429: "Too many questions are being answered; `Retry-After` says when to ask again.",
+    429: "So much is being done already; `Retry-After` says when to ask again.",
     501: "An extra that this needs is not installed.",
     502: "A model failed.",
     503: "A model's server does not answer.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
@@ -16,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from ragkit.errors import StorageFullError, StoreError
+from ragkit.serve.upload_limits import INCOMING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +26,8 @@ UploadState: TypeAlias = Literal["stored", "replaced", "unchanged"]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PIECE = 1 << 20
-_INCOMING = ".incoming"
+_IDLE_S = 60.0
+"""A client that sends nothing for so long is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Upload:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._target = folder, folder / name
-        self._incoming = folder.parent / _INCOMING / secrets.token_hex(8)
+        self._incoming = folder.parent / INCOMING / secrets.token_hex(8)
         self._hash = hashlib.sha256()
         self.size_bytes = 0
 
@@ -78,7 +81,8 @@ class Upload:
             replace: Whether it may take the place of another file of its name.
 
         Raises:
-            HTTPException: There is another file of its name already; 409. It stays as it is.
+            HTTPException: There is another file of its name already; 409. It stays as it is. Or
+                nothing came for `_IDLE_S`; 408.
             StorageFullError: The disk is full; nothing is left behind, and nothing lost.
             StoreError: It cannot be written.
         """
@@ -112,7 +116,7 @@ class Upload:
 
     async def _write(self, file: BinaryIO, pieces: AsyncIterator[bytes]) -> None:
         waiting = bytearray()
-        async for piece in pieces:
+        while (piece := await _next_piece(pieces)) is not None:
             waiting += piece
             if len(waiting) >= _PIECE:
                 await run_in_threadpool(self._append, file, bytes(waiting))
@@ -154,6 +158,16 @@ class Upload:
             return HTTPException(409, f"a file stands where {name!r} needs a folder")
         msg = f"{name!r} cannot be written: {exc.strerror}"
         return StoreError(msg, self._folder)
+
+
+async def _next_piece(pieces: AsyncIterator[bytes]) -> bytes | None:
+    """What comes next; None at the end."""
+    try:
+        async with asyncio.timeout(_IDLE_S):
+            return await anext(pieces, None)
+    except TimeoutError as exc:
+        msg = f"nothing of the file came for {_IDLE_S:.0f} s; nothing of it was kept"
+        raise HTTPException(408, msg, {"Connection": "close"}) from exc
 
 
 def _full(folder: Path) -> StorageFullError:

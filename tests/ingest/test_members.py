@@ -321,7 +321,9 @@ def test_what_is_no_archive_fails_clearly(data: bytes) -> None:
 def test_members_pass_between_processes_as_they_are() -> None:
     made = mail("text", {"a.bin": bytes(range(256)), "b.txt": b""})
     parsed = read_eml(made, "m.eml")
-    assert unpack_parsed(*pack_parsed(parsed)) == parsed
+    header, parts = pack_parsed(parsed)
+    assert unpack_parsed(header, b"".join(parts)) == parsed
+    assert parts[1] is parsed.members[0].data
     assert parsed.members == (Member("a.bin", bytes(range(256))), Member("b.txt", b""))
 
 

@@ -327,6 +327,8 @@ GHOST = '<style:style style:name="{}"><style:text-properties {}/></style:style>'
 LOOKS = (
     GHOST.format("white", 'fo:color="#ffffff"')
     + GHOST.format("tiny", 'fo:font-size="1pt"')
+    + GHOST.format("outlined", 'fo:color="#ffffff" style:text-outline="true"')
+    + GHOST.format("stated", 'fo:color="#ffffff" style:text-outline="false" fo:text-shadow="none"')
     + GHOST.format("marked", 'fo:color="#ffffff" fo:background-color="#003366"')
     + '<style:style style:name="bar"><style:paragraph-properties fo:background-color="#003366"/>'
     "</style:style>"
@@ -338,6 +340,8 @@ LOOKS = (
     [
         pytest.param(f"<text:p>{span('white', 'no')} seen</text:p>", 1, id="white"),
         pytest.param(f"<text:p>seen {span('tiny', 'no')}</text:p>", 1, id="1 pt"),
+        pytest.param(f"<text:p>seen {span('stated', 'no')}</text:p>", 1, id="not outlined"),
+        pytest.param(f"<text:p>{span('outlined', 'seen')}</text:p>", 0, id="outlined"),
         pytest.param(f"<text:p>{span('marked', 'seen')}</text:p>", 0, id="on a colour"),
         pytest.param(
             f'<text:p text:style-name="bar">{span("white", "seen")}</text:p>', 0, id="on a bar"
@@ -375,9 +379,91 @@ def test_slides_of_an_opendocument_presentation_are_pages() -> None:
     assert found.metadata == {"notes": ["hidden slide 2 was left out"]}
 
 
-def test_a_formula_within_an_opendocument_text_is_written_on_the_line() -> None:
+def odp_slide(shapes: str, *, master: str = "", fill: str = "none") -> bytes:
+    """A slide of 25 by 19 cm with a white "Ghost" and other shapes."""
+
+    def graphic(name: str, kind: str, colour: str = "") -> str:
+        return (
+            f'<style:style style:name="{name}"><style:graphic-properties draw:fill="{kind}" '
+            f'draw:fill-color="{colour}"/></style:style>'
+        )
+
+    styles = LOOKS + graphic("clear", "none") + graphic("blue", "solid", "#003366")
+    styles += graphic("paper", "solid", "#FFFFFF")
+    styles += '<style:style style:name="child" style:parent-style-name="clear"/>'
+    master = (
+        '<style:page-layout style:name="L"><style:page-layout-properties fo:page-width="25cm" '
+        'fo:page-height="190mm"/></style:page-layout><style:style style:name="page">'
+        f'<style:drawing-page-properties draw:fill="{fill}"/></style:style>'
+        f'<style:master-page style:name="M" style:page-layout-name="L">{master}</style:master-page>'
+    )
+    body = (
+        f'<draw:page draw:style-name="page" draw:master-page-name="M">'
+        f"{odp_box(span('white', 'Ghost'))}{shapes}<presentation:notes>"
+        '<draw:frame draw:style-name="blue"/></presentation:notes></draw:page>'
+    )
+    return odf(body, kind="presentation", styles=styles + master)
+
+
+def odp_box(text: str, look: str = 'draw:style-name="child"') -> str:
+    return f"<draw:frame {look}><draw:text-box><text:p>{text}</text:p></draw:text-box></draw:frame>"
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        pytest.param(odp_slide(odp_box("Tides")), "Tides", id="white on white"),
+        pytest.param(odp_slide(odp_box("x", 'draw:style-name="paper"')), "x", id="white box"),
+        pytest.param(
+            odp_slide(odp_box("x", 'draw:style-name="blue"')), "Ghost\n\nx", id="coloured box"
+        ),
+        pytest.param(
+            odp_slide(odp_box("x", 'draw:style-name="unknown"')), "Ghost\n\nx", id="not known"
+        ),
+        pytest.param(odp_slide("<draw:frame><draw:image/></draw:frame>"), "Ghost", id="picture"),
+        pytest.param(
+            odp_slide("", master='<draw:rect draw:style-name="blue"/>'), "Ghost", id="master"
+        ),
+        pytest.param(odp_slide("", fill="gradient"), "Ghost", id="gradient"),
+    ],
+)
+def test_white_text_of_an_opendocument_slide_is_kept_where_something_may_lie_behind(
+    made: bytes, text: str
+) -> None:
+    found = read_odp(made, "a.odp")
+    assert found.text == text
+    assert found.metadata == ({} if "Ghost" in text else {"hidden": 1})
+
+
+@pytest.mark.parametrize(
+    ("look", "is_read"),
+    [
+        pytest.param('draw:display="none"', False, id="switched off"),
+        pytest.param(
+            'xmlns:o="http://openoffice.org/2010/draw" o:display="none"', False, id="LibreOffice"
+        ),
+        pytest.param(
+            'svg:x="26cm" svg:y="1cm" svg:width="5cm" svg:height="2cm"', False, id="right"
+        ),
+        pytest.param(
+            'svg:x="1cm" svg:y="-3in" svg:width="5cm" svg:height="2cm"', False, id="above"
+        ),
+        pytest.param('svg:x="24cm" svg:y="1cm" svg:width="5cm" svg:height="2cm"', True, id="half"),
+        pytest.param('svg:x="26cm"', True, id="not known"),
+    ],
+)
+def test_shapes_of_an_opendocument_slide_that_nobody_sees_are_left_out(
+    look: str, *, is_read: bool
+) -> None:
+    found = read_odp(odp_slide(odp_box("Shape", f'draw:style-name="clear" {look}')), "a.odp")
+    assert found.text == ("Shape" if is_read else "")
+    assert found.metadata == {"hidden": 1 if is_read else 2}
+
+
+@pytest.mark.parametrize("kind", ["object", "object-ole"])
+def test_a_formula_within_an_opendocument_text_is_written_on_the_line(kind: str) -> None:
     formula = '<math xmlns="http://www.w3.org/1998/Math/MathML"><mfrac><mn>3</mn><mn>8</mn></mfrac></math>'
-    body = '<text:p>is <draw:object xlink:href="./Object 1"/> inch</text:p>'
+    body = f'<text:p>is <draw:{kind} xlink:href="./Object 1"/> inch</text:p>'
     made = odf(body, parts={"Object 1/content.xml": formula})
     assert read_odt(made, "a.odt").text == "is 3/8 inch"
 

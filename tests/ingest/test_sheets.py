@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import struct
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from ragkit.config import LoadSettings, SplitSettings
 from ragkit.errors import LoadError
 from ragkit.ingest.load import Parser, load_document
 from ragkit.ingest.load.formats import Parsed, read_with
+from ragkit.ingest.load.readers.hidden_cells import HiddenCells
 from ragkit.ingest.load.readers.number_formats import parse_format
 from ragkit.ingest.load.readers.sheets import cell_text, read_sheets, sheet_lines
 from ragkit.ingest.load.readers.xls_cells import read_xls_cells
@@ -394,6 +396,140 @@ def test_an_old_workbook_of_damaged_records_is_read_or_fails_clearly() -> None:
             assert all(row >= 0 for row in looks.shown)
         with contextlib.suppress(LoadError):
             read_with(read_sheets, bytes(broken), "a.xls")
+
+
+# Hidden rows and columns -------------------------------------------------------------------------
+
+PRICES: list[list[str | float]] = [
+    ["Craft", "Cost", "Fee"],
+    ["Yacht", 7, 12],
+    ["Ghost", 8, 13],
+    ["Ferry", 9, 80.5],
+]
+SEEN_PRICES = "# Fees\n\nCraft: Yacht; Fee: 12\nCraft: Ferry; Fee: 80.5"
+ALL_PRICES = (
+    "# Fees\n\nCraft: Yacht; Cost: 7; Fee: 12\nCraft: Ghost; Cost: 8; Fee: 13\n"
+    "Craft: Ferry; Cost: 9; Fee: 80.5"
+)
+PRICES_NOTE = "left out: 1 hidden row and 1 hidden column of the sheet 'Fees'"
+
+
+def hidden_xlsx(row: str, columns: str, behind: str = "") -> bytes:
+    """The prices; the third row has attributes, columns and a filter are stated."""
+    return rewritten(
+        xlsx({"Fees": PRICES}),
+        lambda part: (
+            part.replace('<row r="3"', f'<row r="3" {row}')
+            .replace("<sheetData>", f"<cols>{columns}</cols><sheetData>")
+            .replace("</sheetData>", f"</sheetData>{behind}")
+        ),
+    )
+
+
+def hidden_ods(visibility: str, group: str = "{}") -> bytes:
+    def one(cells: Sequence[str | float], attributes: str = "") -> str:
+        inner = "".join(f"<table:table-cell {_odf_value(value)}" for value in cells)
+        return f"<table:table-row {attributes}>{inner}</table:table-row>"
+
+    third = group.format(one(PRICES[2], f'table:visibility="{visibility}"'))
+    rows = one(PRICES[0]) + one(PRICES[1]) + third + one(PRICES[3])
+    columns = "" if group != "{}" or visibility == "filter" else ODS_COLUMNS
+    return odf(
+        f'<table:table table:name="Fees">{columns}{rows}</table:table>',
+        kind="spreadsheet",
+        parts={"META-INF/manifest.xml": odf_manifest("")},
+    )
+
+
+ODS_COLUMNS = '<table:table-column/><table:table-column table:visibility="collapse"/>'
+COLUMN = '<col min="1" max="1" width="9"/><col min="2" max="2" width="0" hidden="1"/>'
+FILTER = '<autoFilter ref="A1:C4"><filterColumn colId="0"><filters/></filterColumn></autoFilter>'
+GROUP = '<table:table-row-group table:display="false">{}</table:table-row-group>'
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(hidden_xlsx('spans="1:3" hidden="1"', COLUMN), id="XLSX"),
+        pytest.param(hidden_xlsx('hidden="true"', COLUMN, '<autoFilter ref="A1:C4"/>'), id="open"),
+        pytest.param(xlsb("Fees", PRICES, hidden=([2], [1])), id="XLSB"),
+        pytest.param(hidden_ods("collapse"), id="ODS"),
+    ],
+)
+def test_hidden_rows_and_columns_are_left_out_and_told(made: bytes) -> None:
+    found = read_sheets(made, "a")
+    assert (found.text, found.metadata["notes"]) == (SEEN_PRICES, [PRICES_NOTE])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(hidden_xlsx('hidden="1"', "<col/>", FILTER), id="XLSX filter"),
+        pytest.param(
+            hidden_xlsx('hidden="1" outlineLevel="1"', COLUMN.replace("/>", ' outlineLevel="2"/>')),
+            id="XLSX group",
+        ),
+        pytest.param(hidden_ods("filter"), id="ODS filter"),
+        pytest.param(hidden_ods("collapse", GROUP), id="ODS group"),
+    ],
+)
+def test_rows_that_a_filter_or_a_closed_group_hides_are_read(made: bytes) -> None:
+    found = read_sheets(made, "a")
+    assert (found.text, found.metadata) == (ALL_PRICES, {})
+
+
+def test_rows_of_a_filtered_table_are_read() -> None:
+    made = hidden_xlsx('hidden="1"', "<col/>")
+    table = {
+        "xl/worksheets/_rels/sheet1.xml.rels": relations({"t": ("table", "../tables/table1.xml")}),
+        "xl/tables/table1.xml": f'<table ref="A1:C4">{FILTER}</table>',
+    }
+    assert "Ghost" not in read_sheets(made, "a.xlsx").text
+    made = rewritten(made, lambda part: part, table)
+    assert read_sheets(made, "a.xlsx").text == ALL_PRICES
+
+
+def test_an_old_workbook_leaves_out_its_hidden_rows_and_columns() -> None:
+    data = bytearray((SAMPLES / "notes.xls").read_bytes())
+    row = data.index(struct.pack("<HHH", 0x208, 16, 2)) + 4
+    data[row + 12] |= 0x20
+    column = data.index(struct.pack("<HHHH", 0x7D, 12, 0, 0x100)) + 4
+    data[column : column + 4] = struct.pack("<HH", 1, 1)
+    data[column + 8] |= 1
+    found = read_sheets(bytes(data), "notes.xls")
+    assert found.text.split("\n")[2:] == [
+        "Craft: Yacht; Share: 7.5%",
+        "Craft: Tug; Share: #N/A",
+        "Ask the harbour office first.",
+    ]
+    assert found.metadata["notes"] == [PRICES_NOTE]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "lines"),
+    [
+        pytest.param(HiddenCells({1}), "Plan|Name: Ann; Day: 1; Night: 2 [late]; At: N", id="row"),
+        pytest.param(
+            HiddenCells({2}), "Plan|Name: Ann; Member: 1; Member: 2 [late]; At: N", id="second row"
+        ),
+        pytest.param(
+            HiddenCells(columns={0}),
+            "Plan|Member Day: 1; Member Night: 2 [late]; At: N",
+            id="first",
+        ),
+        pytest.param(
+            HiddenCells(columns={1}), "Plan|Name: Ann; Member Night: 2 [late]; At: N", id="group"
+        ),
+        pytest.param(HiddenCells(columns={2}), "Plan|Name: Ann; Member Day: 1; At: N", id="said"),
+        pytest.param(HiddenCells({0, 1, 2, 3}), "", id="all"),
+    ],
+)
+def test_a_merged_cell_shows_its_text_in_what_is_left_of_it(
+    hidden: HiddenCells, lines: str
+) -> None:
+    table = [row.split("|") for row in ("Plan|||", "Name|Member||At", "|Day|Night|", "Ann|1|2|N")]
+    merged = [((0, 0), (0, 3)), ((1, 0), (2, 0)), ((1, 1), (1, 2)), ((1, 3), (2, 3))]
+    assert "|".join(sheet_lines(table, merged, {(3, 2): "[late]"}, hidden)) == lines
 
 
 @pytest.mark.parametrize(

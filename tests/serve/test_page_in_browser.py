@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from commands import write_files
 from fixed_chat import FixedChat
+from hash_embedder import HashEmbedder
 from make_files import drawn_pdf, line
 from packages import need
-from served import QUESTION, SlowChat, make_index, serving
+from served import QUESTION, SlowChat, SlowEmbedder, make_index, serving
+
+from ragkit.config import Config
+from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,14 +59,14 @@ class Browsing:
         wrong: Errors and warnings of the console, and requests to others.
     """
 
-    def __init__(self, page: Any, url: str) -> None:
+    def __init__(self, page: Any, url: str, ready: str) -> None:
         self.page, self.url = page, url
         self.wrong: list[str] = []
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
         page.on("request", self._asked)
         page.goto(url)
-        page.wait_for_selector("#index option", state="attached")
+        page.wait_for_selector(ready, state="attached")
 
     def ask(self, question: str = QUESTION) -> None:
         """Ask, and wait for the answer."""
@@ -114,13 +119,15 @@ def chromium() -> Iterator[Any]:
 def browse(chromium: Any) -> Iterator[Callable[..., Browsing]]:
     contexts = []
 
-    def opened(url: str, *, width: int = 1200, **options: Any) -> Browsing:
+    def opened(
+        url: str, *, width: int = 1200, ready: str = "#index option", **options: Any
+    ) -> Browsing:
         context = chromium.new_context(
             viewport={"width": width, "height": 760}, reduced_motion="reduce", **options
         )
         context.set_default_timeout(20_000)
         contexts.append(context)
-        return Browsing(context.new_page(), url)
+        return Browsing(context.new_page(), url, ready)
 
     yield opened
     for context in contexts:
@@ -199,6 +206,24 @@ def test_why_a_document_is_not_there_is_told(url: str, browse: Callable[..., Bro
     at.page.keyboard.press("Enter")
     at.page.wait_for_selector(".why-stage")
     assert at.page.inner_text(".why-stage").strip() == "It holds no text."
+    assert "OCR" not in at.page.inner_text(".why-told")
+    at.check()
+
+
+def test_why_a_document_is_not_there_is_told_in_chinese(
+    url: str, browse: Callable[..., Browsing]
+) -> None:
+    at = browse(url, locale="zh-CN")
+    at.page.click("#open-documents")
+    at.page.click("text=为什么没有我的文档？")
+    at.page.fill("#why-not input >> nth=0", QUESTION)
+    at.page.fill("#why-not input >> nth=1", "empty.txt")
+    at.page.keyboard.press("Enter")
+    at.page.wait_for_selector(".why-stage")
+    told = at.page.inner_text(".why-told")
+    assert "它没有文字。" in told
+    assert "需要先识别文字（OCR）" in told
+    assert at.page.get_attribute(".why-told .said", "lang") == "en"
     at.check()
 
 
@@ -216,6 +241,70 @@ def test_a_file_is_added_and_answers(browse: Callable[..., Browsing], tmp_path: 
         at.ask("What is the pool fee?")
         assert "The pool fee is two." in at.page.inner_text("#turns")
         at.check()
+
+
+def test_the_first_index_is_made_of_what_is_sent(
+    browse: Callable[..., Browsing], tmp_path: Path
+) -> None:
+    new = {"name": "new.md", "mimeType": "text/plain", "buffer": b"# New\n\nThe pool fee is two.\n"}
+    settings: dict[str, Any] = {"models__embedder": "none"}
+    with serving(tmp_path / "a/indexes", allow_index=True, **settings) as url:
+        at = browse(url, ready="#first-name")
+        assert "Add files" in at.page.inner_text("#index-facts")
+        at.page.fill("#first-name", "pool")
+        at.page.set_input_files("#intake-files", [new])
+        at.page.wait_for_selector("#index option:has-text('pool')", state="attached")
+        at.page.wait_for_selector("#index-facts:has-text('1 document')")
+        assert "1 added" in at.page.inner_text("#first")
+        assert at.page.locator("#first-name").count() == 0
+        at.ask("What is the pool fee?")
+        assert "The pool fee is two." in at.page.inner_text("#turns")
+        at.check()
+
+
+def test_a_folder_of_the_server_is_added(browse: Callable[..., Browsing], tmp_path: Path) -> None:
+    make_index(tmp_path / "a/indexes/library").close()
+    write_files(tmp_path / "root/more", {"pool.md": "The pool fee is two.", "bad.zip": "none"})
+    roots = (str(tmp_path / "root"),)
+    with serving(tmp_path / "a/indexes", allow_index=True, serve__roots=roots) as url:
+        at = browse(url)
+        at.page.click("#open-documents")
+        folder = at.page.locator("#documents form input")
+        assert folder.input_value() == roots[0]
+        folder.fill(f"{roots[0]}/more")
+        folder.press("Enter")
+        at.page.wait_for_selector(".intake-told .notice")
+        assert "1 added" in at.page.inner_text(".intake-told")
+        at.page.wait_for_selector("#documents button:has-text('pool.md')")
+        at.check()
+        folder = at.page.locator("#documents form input")
+        folder.fill(str(tmp_path))  # above the root: told, and nothing is read
+        folder.press("Enter")
+        at.page.wait_for_selector(".intake-told .failure")
+        assert "serve.roots" in at.page.inner_text(".intake-told")
+
+
+def test_a_job_is_stopped_and_what_was_read_is_kept(
+    browse: Callable[..., Browsing], tmp_path: Path
+) -> None:
+    slow = SlowEmbedder()
+    make_index(tmp_path / "a/indexes/library", embedder=slow).close()
+    write_files(tmp_path / "root", {f"{n}.md": f"Note {n}: {n} dollars." for n in range(200)})
+    roots = (str(tmp_path / "root"),)
+    settings: dict[str, Any] = {"serve__roots": roots, "models__embed_batch": 4}
+    with serving(tmp_path / "a/indexes", embedder=slow, allow_index=True, **settings) as url:
+        at = browse(url)
+        at.page.click("#open-documents")
+        at.page.click("#documents form button[type=submit]")
+        at.page.click(".intake-told button")
+        at.page.wait_for_selector(".intake-told .notice")
+        assert at.page.inner_text(".intake-told") == "Stopped. What was read is kept."
+        at.check()
+    with Pipeline(tmp_path / "a/indexes/library", Config(), embedder=HashEmbedder()) as rag:
+        kept = rag.stats()
+        assert kept.documents > 2
+        assert kept.waiting > 0  # it was stopped before the last vectors
+        assert list(rag.store.check()) == []
 
 
 def test_nobody_adds_where_it_is_not_allowed(url: str, browse: Callable[..., Browsing]) -> None:

@@ -17,32 +17,17 @@ import pytest
 import requests
 from commands import write_files
 from hash_embedder import HashEmbedder
-from served import FILES, QUESTION, make_index, post, server_sent, serving
+from served import FILES, QUESTION, SlowEmbedder, make_index, post, server_sent, serving
 
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
 from ragkit.serve.uploads import uploads_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from ragkit.protocols import Vectors
+    from collections.abc import Iterator
 
 OWN = "/ragkit/v1"
 TYPE = {"Content-Type": "application/octet-stream"}
-
-
-class SlowEmbedder(HashEmbedder):
-    """Takes its time for each batch of texts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun = threading.Event()
-
-    def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        self.begun.set()
-        time.sleep(0.3)
-        return super().embed_documents(texts)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent, TextResourceContents
 from served import QUESTION, SlowChat, serving
 
+from ragkit.serve import mcp_server
 from ragkit.serve.mcp_calls import TOOLS
 
 if TYPE_CHECKING:
@@ -251,6 +252,31 @@ def test_a_client_that_goes_stops_the_model(indexes: Path) -> None:
             requests.post(url + "/mcp", json=asked, headers=BOTH, timeout=1.5)
         assert chat.begun.is_set()
         assert chat.stopped.wait(5)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+def test_a_client_that_asks_hears_that_a_long_call_is_at_work(
+    indexes: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(mcp_server, "_TELL_S", 0.1)
+    heard: list[tuple[float, str | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 -- the SDK's names
+        heard.append((progress, message))
+
+    async def ask(client: Client) -> tuple[CallToolResult, CallToolResult]:
+        told = await client.call_tool("ask", {"question": QUESTION}, progress_callback=hear)
+        return told, await client.call_tool("list", {})
+
+    with serving(indexes, chat=SlowChat(words=40), mcp=True) as url:
+        told, listed = talk(url, ask, mode=mode)
+
+    assert values_of(told, "ask")["text"].startswith("The fee is five dollars [1].")
+    assert values_of(listed, "list")["total"] == 2
+    times = [seconds for seconds, _ in heard]
+    assert len(times) >= 2
+    assert times == sorted(set(times))
+    assert heard[0][1] == "at work for 0 s"
 
 
 def test_a_server_without_mcp_has_no_such_path(indexes: Path) -> None:

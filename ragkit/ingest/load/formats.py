@@ -244,7 +244,7 @@ FORMATS = (
         "sheets",
         about="Each row as `column: value`, each sheet a page below its name. Dates are ISO 8601, "
         "numbers and errors as their cells show them. Comments stand in their row, text boxes and "
-        "names of charts below. Hidden sheets are left out and told.",
+        "names of charts below. Hidden sheets, rows and columns are left out and told.",
     ),
     Format(
         "xls",

@@ -22,16 +22,16 @@ MOST_OF_MEMBERS = 4
 _LENGTHS = struct.Struct(">IQ")
 
 
-def write_frame(stream: IO[bytes], header: Mapping[str, Any], body: bytes = b"") -> None:
-    """Write one frame and flush it.
+def write_frame(stream: IO[bytes], header: Mapping[str, Any], *body: bytes) -> None:
+    """Write one frame, its body in one part or several, and flush it.
 
     Raises:
         OSError: The other side is gone.
     """
     head = json.dumps(header).encode("utf-8")
-    stream.write(_LENGTHS.pack(len(head), len(body)))
-    stream.write(head)
-    stream.write(body)
+    stream.write(_LENGTHS.pack(len(head), sum(map(len, body))))
+    for part in (head, *body):
+        stream.write(part)
     stream.flush()
 
 
@@ -59,8 +59,8 @@ def read_frame(stream: IO[bytes], most_bytes: int | None = None) -> tuple[Header
     return None if body is None else (header, body)
 
 
-def pack_parsed(parsed: Parsed) -> tuple[Header, bytes]:
-    """Make a reply of what a reader returned."""
+def pack_parsed(parsed: Parsed) -> tuple[Header, list[bytes]]:
+    """Make a reply of what a reader returned; members may be large, so they are not copied."""
     header: Header = {
         "title": parsed.title,
         "encoding": parsed.encoding,
@@ -69,14 +69,14 @@ def pack_parsed(parsed: Parsed) -> tuple[Header, bytes]:
     }
     body = parsed.text.encode("utf-8")
     if not parsed.members:
-        return header, body
+        return header, [body]
     header["members"] = [(m.name, len(m.data), m.reason, m.is_unwanted) for m in parsed.members]
     header["members_bytes"] = sum(len(m.data) for m in parsed.members)
-    return header, b"".join([body, *(m.data for m in parsed.members)])
+    return header, [body, *(m.data for m in parsed.members)]
 
 
 def unpack_parsed(header: Header, body: bytes) -> Parsed:
-    """Invert :func:`pack_parsed`."""
+    """Invert :func:`pack_parsed`, whose parts were joined."""
     pages = tuple(Page(*numbers) for numbers in header["pages"])
     members: list[Member] = []
     place = end = len(body) - header.get("members_bytes", 0)

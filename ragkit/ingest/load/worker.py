@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     while frame := read_frame(requests):
         _set_alarm(float(timeout_s) + _ORPHAN_GRACE_S)
         header, body = _answer(*frame)
-        write_frame(replies, header, body)
+        write_frame(replies, header, *body)
         _set_alarm(0)
         del frame, header, body
     return 0
@@ -79,7 +79,7 @@ def _set_alarm(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
+def _answer(header: Header, body: bytes) -> tuple[Header, list[bytes]]:
     """Parse one file; whatever goes wrong becomes a reply."""
     try:
         with with_aids(ReadingAids.unpacked(header.get("aids", {}))):
@@ -93,8 +93,8 @@ def _answer(header: Header, body: bytes) -> tuple[Header, bytes]:
         return _failure("memory", "")
 
 
-def _failure(error: Failure, message: str) -> tuple[Header, bytes]:
-    return {"error": error, "message": message}, b""
+def _failure(error: Failure, message: str) -> tuple[Header, list[bytes]]:
+    return {"error": error, "message": message}, []
 
 
 if __name__ == "__main__":

@@ -21,16 +21,42 @@ if TYPE_CHECKING:
     from ragkit.query.proof.analysed import AnalysedText
 
 _NEGATION = late_pattern(
-    r"\b(?:not(?!\s+(?:only|just|merely|least|until))|(?<!yes or )no|none|never|without"
-    r"|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?|refus(?:es?|ed)|den(?:y|ies|ied)"
-    r"|forbids?|forbade|forbidden|prohibit(?:s|ed)?)\b"
-    r"(?=((?:\W+(?!(?:but|because|although|though|while|whereas)\b)\w+){1,6}))"
+    r"\b(?:not(?!\s+(?:only|just|merely|solely|simply|least|until))|(?<!yes or )no(?:\s+longer)?"
+    r"|none|nobody|never|without|neither|nor|cannot|unable|false|\w+n['’]t|fail(?:s|ed)?(?=\s+to)|lack(?:s|ed)?"
+    r"|refus(?:es?|ed)|den(?:y|ies|ied)|forbids?|forbade|forbidden|prohibit(?:s|ed)?)\b"
+    r"(?=((?:(?:[^\w.;:!?]|[.:](?=\w))+(?!(?:but|because|although|though|while|whereas)\b)\w+){0,6}))"
 )
 _NEGATION_HAN = late_pattern(
-    "(?:不(?!满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管|错)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
-    "|禁止|拒绝|缺乏)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)"
-    r"(?=\s?((?:[^，。；！？,;!?\s]|(?<![\u4e00-\u9fff])[^\S\n]|[^\S\n](?![\u4e00-\u9fff])){1,8}))"
+    "(?:(?<!不得)(?<!不能)(?<!无)不(?!得不|能不|满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管|错)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
+    "|禁止|拒绝|缺乏|(?<!不可)缺少)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)"
+    r"(?=\s?((?:[^，。；！？,;!?\s」』》）]|(?<![\u4e00-\u9fff])[^\S\n]|[^\S\n](?![\u4e00-\u9fff])){1,8}))"
 )
+_DENYING = late_pattern(
+    r"(?:fail|lack|refus|den(?:y|i)|forb|prohibit|unable|fals|without|禁止|拒绝|缺乏|缺少)"
+)
+"""Words that deny by themselves: behind another negation they do not."""
+_ENDS = late_pattern(
+    r"(?<!\bor )\b(?:not|never|cannot|\w+n['’]t|forbidden|prohibited|refused|denied)\Z"
+)
+_SENTENCE_END = late_pattern(r"[.;:!?。；！？\n](?=\s|\Z)|[。；！？]")
+_LIGHT_HAN = late_pattern(r"(?:得到|受到|进行|开展|加以|予以|可以|能够|应该|应当)+")
+"""Words before a verb that say nothing: 没有得到证实 negates 证实."""
+_UNLIKE = late_pattern(
+    r"\b(?:unlike|in contrast (?:to|with)|contrary to|as opposed to|except(?: for)?|apart from)\s"
+    r"([^,.;\n]+)|(?:与|和|除了?)([^，。；\n]{1,15}?)(?:不同|相反|不一样|之?外)"
+)
+_ONLY_WITH = late_pattern(
+    r"\b(?:not|no|none|nobody|never|cannot|\w+n['’]t|forbidden|prohibited)\b[^.;:!?\n]*?"
+    r"\b(without|unless|until|except)\s([^.,;:!?\n]+)"
+    r"|(?:未经|未|无|没有)([^，。；！？\n]{1,15}?)(?:的)?[，,]?(?:一律|均)?(?:不得|不能|不可|不予|禁止)"
+)
+"""A condition: nobody enters without a permit, so with one he does."""
+_WANTING = late_pattern(
+    r"\b(?:un|non-?|il(?=l)|ir(?=r))(\w{4,})|\b(\w{3,})(?:less|-free)\b|\b(\w{2,})[ -]deficien\w+"
+    r"|([^.,;:\n]{1,80})\b(?:is|are|was|were|be|been)\s(?:forbidden|prohibited|banned|refused|denied)\b"
+    r"|([^，。；：\n]{1,40})被(?:禁止|拒绝)"
+)
+"""What lacks something without a negation before it: unpaid, sugar-free; entry is refused."""
 _PREFIXED = late_pattern(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
 _STEM = 6
 _BOUND = 2
@@ -73,14 +99,55 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     denied, refuted = _bound(sentence, _BOUND), _bound(evidence, _BOUND)
     if _FORBID.search(evidence.casefolded):
         denied = [terms for terms in denied if terms[0] not in _ALLOWING]
-    if _denies(denied, refuted):
+    ended = _ended(sentence)
+    if _denies([*denied, *ended], [*refuted, *evidence.once(_wanting)]):
         return True
+    denied += ended
     said = sentence.terms - {term for terms in denied for term in terms}
     # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
     firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
+    if any(them <= said for them in _unlike(evidence)) or _meets_condition(
+        sentence, said, evidence
+    ):
+        firsts = set()
     return any(_only_refuted(term, said, evidence) for term in firsts & said) or has_opposite(
         sentence, evidence
     )
+
+
+def _unlike(evidence: AnalysedText) -> list[frozenset[str]]:
+    """What the evidence sets against what it speaks of: unlike these, those never did."""
+    phrases = (m[1] or m[2] for m in _UNLIKE.finditer(evidence.casefolded))
+    return [terms for phrase in phrases if (terms := frozenset(content_terms(phrase)))]
+
+
+def _meets_condition(sentence: AnalysedText, said: Set[str], evidence: AnalysedText) -> bool:
+    """Whether a sentence states what the evidence makes a condition, and not as one itself."""
+    for match in _ONLY_WITH.finditer(evidence.casefolded):
+        condition = content_terms(match[2] or match[3])[:_BOUND]
+        if match[1] not in sentence.words and not said.isdisjoint(condition):
+            return True
+    return False
+
+
+def _ended(sentence: AnalysedText) -> list[tuple[str, ...]]:
+    """The terms before each negation that ends a sentence: what the others may do, he may not."""
+    folded = sentence.casefolded
+    found = []
+    for match in _NEGATION.finditer(folded):
+        if not content_terms(match[1]) and _ENDS.search(folded[: match.end()]):
+            before = _SENTENCE_END.split(folded[: match.start()])[-1]
+            found.append(tuple(content_terms(before)))
+    for match in _NEGATION_HAN.finditer(folded):
+        if match[1].startswith("的"):
+            before = _SENTENCE_END.split(folded[: match.start()])[-1]
+            found.append(tuple(content_terms(before)))
+    return [terms for terms in found if terms]
+
+
+def _wanting(evidence: AnalysedText) -> list[tuple[str, ...]]:
+    found = (m[m.lastindex or 0] for m in _WANTING.finditer(evidence.casefolded))
+    return [terms for said in found if (terms := tuple(content_terms(said)))]
 
 
 def _only_refuted(term: str, said: Set[str], evidence: AnalysedText) -> bool:
@@ -93,7 +160,8 @@ def _only_refuted(term: str, said: Set[str], evidence: AnalysedText) -> bool:
     for clause in evidence.once(_clauses):
         if term in clause.terms:
             shared = len(clause.terms & said)
-            is_denied = any(term in terms[:_BOUND] for terms in clause.once(find_negations))
+            denied = sum(term in terms[:_BOUND] for terms in clause.once(find_negations))
+            is_denied = 0 < denied >= content_terms(clause.text).count(term)
             with_it, without = (
                 (max(with_it, shared), without) if is_denied else (with_it, max(without, shared))
             )
@@ -133,15 +201,34 @@ def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
     [('允许',)]
     """
     folded = text.casefolded
-    behind = [tuple(content_terms(m[1])) for m in _NEGATION.finditer(folded)]
-    behind += [_behind(m[1]) for m in _NEGATION_HAN.finditer(folded)]
-    return [terms for terms in behind if terms]
+    english, chinese = _NEGATION.finditer(folded), _NEGATION_HAN.finditer(folded)
+    behind = [tuple(content_terms(m[1])) for m in english if not _is_denied(folded, m)]
+    behind += [_behind(m) for m in chinese if not _is_denied(folded, m)]
+    # Who did not refuse payment did not negate payment, but the refusal.
+    return [terms[:1] if _DENYING.match(terms[0]) else terms for terms in behind if terms]
 
 
-def _behind(said: str) -> tuple[str, ...]:
-    """The terms that a negation in Chinese binds; 不存在的公司 denies what is before 的."""
-    near = content_terms(said.partition("的")[0])
-    return tuple(near or content_terms(said))
+def _is_denied(text: str, negation: re.Match[str]) -> bool:
+    """Whether a word that denies is negated itself: who never refused did not deny."""
+    if not _DENYING.match(negation[0]):
+        return False
+    return _NEGATES.search(text[max(0, negation.start() - _NEAR) : negation.start()]) is not None
+
+
+def _behind(negation: re.Match[str]) -> tuple[str, ...]:
+    """The terms that a negation in Chinese binds; 不存在的公司 denies what is before 的.
+
+    缺乏必要的证据 denies what is behind it. What 没有的东西 denies stands before.
+    """
+    said = negation[1]
+    if said.startswith("的"):
+        return ()
+    if negation[0].startswith("缺"):
+        said = said.rpartition("的")[2]
+    near = said.partition("的")[0]
+    light = _LIGHT_HAN.match(near)
+    plain = content_terms(near[light.end() :]) if light else ()
+    return tuple(plain or content_terms(near) or content_terms(said))
 
 
 def _bound(text: AnalysedText, reach: int) -> list[tuple[str, ...]]:

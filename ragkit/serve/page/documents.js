@@ -31,7 +31,8 @@ export class DocumentsDialog {
     }
   }
 
-  draw({ documents, not_indexed: others }) {
+  /** Show the documents; `told` has what is told of the job before. */
+  draw({ documents, not_indexed: others }, told = undefined) {
     const wanting = (entry) => (entry.state === "indexed" ? 1 : 0); // what needs a look comes first
     const all = [...others, ...documents].sort((a, b) => wanting(a) - wanting(b));
     const rows = element("ul", { class: "rows" });
@@ -45,7 +46,7 @@ export class DocumentsDialog {
       if (left > 0) rows.append(element("li", {}, button("down", t("more", { count: count(left) }), () => show(most + AT_ONCE))));
     };
     filter.addEventListener("input", () => show(AT_ONCE));
-    const adds = this.page.info.allow_index ? intake(this.page, (told) => this.changed(told)) : null;
+    const adds = this.page.info.allow_index ? intake(this.page, (box) => this.changed(box), told) : null;
     this.body.replaceChildren(...[adds,
       element("p", { class: "quiet" }, t("documentsCount", { documents: count(documents.length), others: count(others.length) })),
       element("p", {}, button("why", t("whyNot"), () => this.why())),
@@ -58,8 +59,7 @@ export class DocumentsDialog {
   async changed(told) {
     this.page.refresh();
     try {
-      this.draw(await read("/documents", { index: this.page.index }));
-      this.body.querySelector(".intake-told")?.replaceWith(told);
+      this.draw(await read("/documents", { index: this.page.index }), told);
     } catch (exc) {
       told.append(failureNotice(exc));
     }

@@ -5,11 +5,16 @@ import { announce, button, element } from "./dom.js";
 import { failureNotice } from "./failures.js";
 import { count, t } from "./words.js";
 
+const FIRST_NAME = "documents";
 const RUNNING = ["running", "cancelling"];
 
+/** Where the progress of a job is told. */
+export function tellingBox() {
+  return element("div", { class: "intake-told" });
+}
+
 /** The part of the documents' dialog that adds to an index; `done` is called when a job is over. */
-export function intake(page, done) {
-  const told = element("div", { class: "intake-told" });
+export function intake(page, done, told = tellingBox()) {
   const files = element("input", { type: "file", multiple: true, id: "intake-files", hidden: true });
   const add = (chosen) => send(page.index, [...chosen], told, done);
   files.addEventListener("change", () => add(files.files));
@@ -28,6 +33,16 @@ export function intake(page, done) {
   });
   return element("section", { class: "intake" },
     element("h3", {}, t("add")), drop, folderForm(page, told, done), told);
+}
+
+/** What makes the first index: its name, and what is put into it; `done` as above. */
+export function firstIndex(page, done) {
+  const name = element("input", { type: "text", id: "first-name", maxlength: 100, autocomplete: "off", value: FIRST_NAME });
+  const target = { info: page.info, get index() { return name.value.trim() || FIRST_NAME; } };
+  return [
+    element("label", { class: "field" }, element("span", {}, t("indexName")), name),
+    intake(target, (told) => done(told, target.index)),
+  ];
 }
 
 function folderForm(page, told, done) {

@@ -4,6 +4,7 @@ import { read } from "./api.js";
 import { byId, element, icon } from "./dom.js";
 import { DocumentsDialog } from "./documents.js";
 import { failureNotice } from "./failures.js";
+import { firstIndex } from "./intake.js";
 import { HistoryDialog } from "./history.js";
 import { PassagePanel } from "./passage.js";
 import { SettingsDialog } from "./settings.js";
@@ -11,7 +12,7 @@ import { change, keepTalk, settings } from "./settings_store.js";
 import { listen } from "./shortcuts.js";
 import { answerTurn, makeTurn, showAnswer } from "./turn.js";
 import { WhyNotDialog } from "./why_not.js";
-import { choose, count, t, writeWords } from "./words.js";
+import { choose, count, shownLanguage, t, writeWords } from "./words.js";
 
 const MOST_TURNS = 30;
 
@@ -45,13 +46,17 @@ class Page {
     }
     this.panel.drawsPages = this.info.pictures;
     const asked = new URLSearchParams(location.search);
-    const names = this.info.indexes;
-    byId("index").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
-    const wanted = [asked.get("index"), settings.index].find((name) => names.includes(name));
-    this.take(wanted ?? names[0] ?? "");
+    this.offer([asked.get("index"), settings.index]);
     if (asked.get("doc")) this.view(asked);
     else this.question.focus();
     await this.refresh();
+  }
+
+  /** Show which indexes there are, and go over to the first of some names that is one. */
+  offer(wanted) {
+    const names = this.info.indexes;
+    byId("index").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
+    this.take(wanted.find((name) => names.includes(name)) ?? names[0] ?? "");
   }
 
   /** Show everything in the language that is chosen. */
@@ -140,12 +145,37 @@ class Page {
     byId("welcome").hidden = !isNew;
     document.body.classList.toggle("is-new", isNew);
     this.question.placeholder = t(isNew ? "ask" : "askNext");
+    this.offerFirst();
     byId("no-chat").hidden = this.info?.chat !== "none";
     if (this.info) byId("index-facts").textContent = this.facts();
   }
 
+  /** Have the first index made here, where that is allowed and there is none. */
+  offerFirst() {
+    const box = byId("first");
+    const isWanted = Boolean(this.info?.allow_index) && !this.index;
+    if (!isWanted || box.lang === shownLanguage() || box.querySelector("progress")) return;
+    box.lang = shownLanguage();
+    box.replaceChildren(...firstIndex(this, (told, name) => this.madeFirst(told, name)));
+    box.hidden = false;
+  }
+
+  /** Go over to the index that was made, and show what was told of it. */
+  async madeFirst(told, name) {
+    try {
+      this.info = await read("/info");
+    } catch (exc) {
+      told.append(failureNotice(exc));
+      return;
+    }
+    if (!this.info.indexes.length) return;
+    this.offer([name]);
+    byId("first").replaceChildren(told);
+    await this.refresh();
+  }
+
   facts() {
-    if (!this.index) return t("noIndex");
+    if (!this.index) return t(this.info.allow_index ? "firstIndex" : "noIndex");
     const state = this.states.get(this.index);
     if (!state) return "";
     if (state.error) return `${t("brokenIndex")} ${state.error.message}`;

@@ -3,7 +3,7 @@
 import { post, read } from "./api.js";
 import { byId, element, icon } from "./dom.js";
 import { failureNotice } from "./failures.js";
-import { count, t } from "./words.js";
+import { adviceFor, count, t } from "./words.js";
 
 const MOST_NAMES = 2000;
 
@@ -56,7 +56,9 @@ function drawn(found) {
     element("p", { class: "why-stage" }, icon(isThere ? "supported" : "unsupported"),
       element("strong", {}, t(`why_${found.stage.replace(" ", "_")}`))),
   ];
-  if (found.stage !== "given") nodes.push(element("p", { class: "said" }, found.reason)); // it speaks of an option of the command
+  const advice = adviceFor(found.stage);
+  if (advice) nodes.push(element("p", {}, advice));
+  if (found.stage !== "given") nodes.push(element("p", { class: "said", lang: "en" }, found.reason)); // it speaks of an option of the command
   const ranked = found.standings.filter((standing) => standing.rank !== null).slice(0, 3);
   const rows = (ranked.length ? ranked : found.standings.slice(0, 3)).map((standing) => {
     const rank = standing.rank === null ? t("whyNoRank") : t("whyRank", { rank: count(standing.rank) });

@@ -11,6 +11,7 @@ const ENGLISH = {
   local: "Questions, answers and documents stay on this server; the page loads nothing from elsewhere.",
   noChat: "There is no chat model, so the closest passages are quoted.",
   noIndex: "There is no index yet. In a terminal, `ragkit index FOLDER` makes one.",
+  firstIndex: "There is no index yet. Add files, and one is made of them.", indexName: "Name of the index",
   brokenIndex: "This index cannot be opened.",
   question: "Question", ask: "Ask a question", askNext: "Ask a further question", askButton: "Ask", stop: "Stop",
   previousSource: "Previous source", nextSource: "Next source",
@@ -70,7 +71,7 @@ const ENGLISH = {
   errorModel: "The chat model could not be asked.",
   errorModelUnavailable: "The model server does not answer. Is it running?",
   errorIndex: "The index could not be read.",
-  errorBusy: "The server is answering as many questions as it may. Ask again in a moment.",
+  errorBusy: "The server does as much as it may at a time. Try again in a moment.",
   errorToken: "This server wants its token again.", login: "Log in",
   errorInput: "The server did not take the question.",
   errorOther: "Something went wrong.",
@@ -87,6 +88,7 @@ const CHINESE = {
   local: "问题、回答和文档都留在这台服务器上，本页面不从别处加载任何内容。",
   noChat: "没有聊天模型，所以直接引用最接近的段落。",
   noIndex: "还没有索引。在终端里运行 `ragkit index 文件夹` 即可建立。",
+  firstIndex: "还没有索引。添加文件即可建立。", indexName: "索引名称",
   brokenIndex: "无法打开这个索引。",
   question: "问题", ask: "请提问", askNext: "继续提问", askButton: "提问", stop: "停止",
   previousSource: "上一个来源", nextSource: "下一个来源",
@@ -146,10 +148,20 @@ const CHINESE = {
   errorModel: "无法使用聊天模型。",
   errorModelUnavailable: "模型服务器没有回应。它在运行吗？",
   errorIndex: "无法读取索引。",
-  errorBusy: "服务器正在回答的问题已达上限，请稍后再问。",
+  errorBusy: "服务器同时处理的请求已达上限，请稍后再试。",
   errorToken: "服务器需要再次输入令牌。", login: "登录",
   errorInput: "服务器没有接受这个问题。",
   errorOther: "出了问题。",
+};
+
+// What may help, by the stage at which a passage was lost; in English the server's own words say it.
+const CHINESE_ADVICE = {
+  "not indexed": "用 `ragkit list` 查看已有的文档，用 `ragkit index` 添加文件夹。",
+  "no text": "如果是扫描件，需要先识别文字（OCR）。",
+  "split apart": "请少写几个词，或只写同一句话里的词。",
+  "not retrieved": "请在设置中增加阅读的段落数，或用更接近文档的词语提问。",
+  "no evidence": "可以调低 answer.min_evidence 试试。",
+  "over budget": "请调高 answer.num_ctx，或减少阅读的段落数。",
 };
 
 let words = ENGLISH;
@@ -169,6 +181,11 @@ export function choose(language) {
 /** Some words, with what stands in braces filled in. */
 export function t(name, values = {}) {
   return words[name].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
+/** What may help a passage that was lost at a stage; "" where the server's words are enough. */
+export function adviceFor(stage) {
+  return words === CHINESE ? CHINESE_ADVICE[stage] ?? "" : "";
 }
 
 /** A number as the language writes it. */

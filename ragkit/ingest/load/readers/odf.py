@@ -11,6 +11,7 @@ from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.formulas import linear_formula
 from ragkit.ingest.load.readers.list_numbers import list_number
 from ragkit.ingest.load.readers.markdown_writer import MarkdownWriter
+from ragkit.ingest.load.readers.odp_seen import WHITE, SlidesSeen
 from ragkit.ingest.load.readers.page_texts import PageTexts, numbered, places
 from ragkit.ingest.load.readers.properties import xml_properties
 from ragkit.ingest.load.readers.zip_parts import OLE, ZipParts, part_path
@@ -34,7 +35,6 @@ _OFFICE, _TEXT, _TABLE, _DRAW, _STYLE, _PRESENTATION, _SVG, _FO = (
 _XLINK = "{http://www.w3.org/1999/xlink}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _MANIFEST = _NS % "manifest"
-_WHITE = ("#ffffff", "#fefefe", "#fdfdfd", "white")
 _TINY = 1.0  # points
 _GROUNDS = (_TABLE + "table-cell", _TEXT + "section")
 _SKIPPED = frozenset(
@@ -66,7 +66,9 @@ def read_odt(data: bytes, name: str) -> Parsed:
 def read_odp(data: bytes, name: str) -> Parsed:
     """Read a presentation; each slide is a page, with its notes at its end.
 
-    Hidden slides are left out and noted. For the rest see `read_odt`.
+    Hidden slides are left out and noted. Shapes that are switched off or beside the slide are left
+    out and counted, as is white text on a slide on which nothing has a colour. For the rest see
+    `read_odt`.
 
     Raises:
         LoadError: As for `read_odt`.
@@ -169,15 +171,16 @@ def _own_look(properties: Element | None) -> _Look:
     is_tiny = size.endswith("pt") and _number(size.removesuffix("pt")) <= _TINY
     is_hidden = True if is_tiny else None if display is None else display == "none"
     colour = properties.get(_FO + "color")
-    is_white = None if colour is None else colour.lower() in _WHITE
-    is_drawn = properties.get(_FO + "text-shadow") or properties.get(_STYLE + "text-outline")
-    return _Look(raised, is_hidden, struck, is_white, bool(is_drawn) or _has_ground(properties))
+    is_white = None if colour is None else colour.lower() in WHITE
+    drawn = properties.get(_FO + "text-shadow"), properties.get(_STYLE + "text-outline")
+    is_drawn = any(value not in (None, "none", "false") for value in drawn)
+    return _Look(raised, is_hidden, struck, is_white, is_drawn or _has_ground(properties))
 
 
 def _has_ground(properties: Element | None) -> bool | None:
     """Whether a colour that is not white is put behind a text; None where nothing is said."""
     stated = properties.get(_FO + "background-color") if properties is not None else None
-    return None if stated in (None, "transparent") else stated.lower() not in _WHITE
+    return None if stated in (None, "transparent") else stated.lower() not in WHITE
 
 
 def _number(text: str) -> float:
@@ -204,7 +207,9 @@ class _OdfFile:
             msg = "is encrypted: it opens with a password only"
             raise LoadError(msg, name)
         self._content = self._parts.xml("content.xml")
-        self.styles = _OdfStyles((self._parts.xml_if_any("styles.xml"), self._content))
+        roots = self._parts.xml_if_any("styles.xml"), self._content
+        self.styles = _OdfStyles(roots)
+        self.slides = SlidesSeen(roots if label == "ODP" else ())
 
     def body(self, kind: str) -> Element:
         """What is written, ``text`` or ``presentation``.
@@ -267,6 +272,7 @@ class _OdfStory:
         self._looks = [_Look()]
         self._below: list[str] = []
         self._is_title = False
+        self._is_bare = False
 
     def text(self) -> str:
         """What was written."""
@@ -274,9 +280,14 @@ class _OdfStory:
 
     def write_slide(self, slide: Element) -> None:
         """Write a slide, its title first, and its notes."""
+        slides = self._file.slides
+        self._is_bare = slides.is_bare(slide)
         frames = sorted(slide, key=lambda e: e.get(_PRESENTATION + "class") != "title")
         for frame in frames:
             if frame.tag == _PRESENTATION + "notes":
+                continue
+            if not slides.is_shown(frame, slide):
+                self._file.hidden += any(str(text).strip() for text in frame.itertext())
                 continue
             self._is_title = frame.get(_PRESENTATION + "class") == "title"
             self.write(frame)
@@ -363,6 +374,8 @@ class _OdfStory:
 
     def _may_be_on_ground(self, element: Element) -> bool:
         """Whether something may lie behind a text: a page, cell, box or section of any colour."""
+        if self._is_bare:
+            return False
         outer = (str(above.tag) for above in element.iterancestors())
         return not self._file.styles.is_paper_white or any(
             tag.startswith(_DRAW) or tag in _GROUNDS for tag in outer
@@ -517,6 +530,7 @@ _OPENINGS: dict[str, Callable[[_OdfStory, Element], bool]] = {
     _TEXT + "note": _OdfStory.write_note,
     _OFFICE + "annotation": _OdfStory.write_comment,
     _DRAW + "object": _OdfStory.write_object,
+    _DRAW + "object-ole": _OdfStory.write_object,
     _SVG + "desc": _OdfStory.write_alternative,
     _TABLE + "table": _OdfStory.open_table,
     _TABLE + "table-cell": _OdfStory.open_cell,

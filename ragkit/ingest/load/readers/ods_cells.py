@@ -24,6 +24,8 @@ _CREATOR = "{http://purl.org/dc/elements/1.1/}creator"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 _SHOWN = ("percentage", "currency", "boolean", "float")
 _CELLS = (_TABLE + "table-cell", _TABLE + "covered-table-cell")
+_GROUPS = (_TABLE + "table-row-group", _TABLE + "table-column-group")
+_MOST_SHEET_COLUMNS = 1 << 14
 _MOST_COLUMNS, _MOST_ROWS = 256, 1_000  # of a cell that is repeated
 
 
@@ -36,9 +38,12 @@ def read_ods_cells(parts: ZipParts) -> dict[str, SheetLook]:
 
 def _look_at_sheet(table: _Element, parts: ZipParts) -> SheetLook:
     look, number = SheetLook(), 0
+    _find_hidden_columns(table, look)
     for row in table.iter(_TABLE + "table-row"):
         column = 0
         rows = _count(row, "number-rows-repeated")
+        if _is_hidden(row):
+            look.hidden_rows.update(range(number, number + min(rows, _MOST_ROWS)))
         for cell in row.iterchildren(*_CELLS):
             if len(cell) or cell.get(_TABLE + "number-columns-spanned"):
                 _look_at_cell(cell, range(number, number + rows), column, look)
@@ -48,6 +53,22 @@ def _look_at_sheet(table: _Element, parts: ZipParts) -> SheetLook:
         for line in _drawn(frame, parts):
             look.draw(line)
     return look
+
+
+def _find_hidden_columns(table: _Element, look: SheetLook) -> None:
+    place = 0
+    for columns in table.iter(_TABLE + "table-column"):
+        end = place + _count(columns, "number-columns-repeated")
+        if _is_hidden(columns):
+            look.hidden_columns.update(range(place, min(end, _MOST_SHEET_COLUMNS)))
+        place = end
+
+
+def _is_hidden(part: _Element) -> bool:
+    """Whether a row or columns are hidden by hand: not by a filter, nor in a closed group."""
+    if part.get(_TABLE + "visibility") != "collapse":
+        return False
+    return all(outer.get(_TABLE + "display") != "false" for outer in part.iterancestors(*_GROUPS))
 
 
 def _look_at_cell(cell: _Element, rows: range, column: int, look: SheetLook) -> None:

@@ -21,6 +21,8 @@ class SheetLook:
         comments: What was written to a cell, in brackets.
         drawn: Lines of what lies over the cells: text boxes, names of charts and pictures.
         unknown: The numbers of formulas whose values the file does not hold.
+        hidden_rows: Rows that were hidden by hand: not by a filter, nor as a group that is closed.
+        hidden_columns: Columns that were hidden so.
     """
 
     shown: dict[int, NumberFormat | str] = field(default_factory=dict)
@@ -28,6 +30,8 @@ class SheetLook:
     comments: dict[int, str] = field(default_factory=dict)
     drawn: list[str] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
+    hidden_rows: set[int] = field(default_factory=set)
+    hidden_columns: set[int] = field(default_factory=set)
 
     def comment(self, cell: int, author: str, text: str) -> None:
         """Note a comment to a cell, behind those that it has."""

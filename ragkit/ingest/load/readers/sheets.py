@@ -14,6 +14,7 @@ from ragkit.ingest.load.readers.column_names import SAMPLE_ROWS, names_columns
 from ragkit.ingest.load.readers.csv import count_titles, explained_lines
 from ragkit.ingest.load.readers.document_titles import clean_title
 from ragkit.ingest.load.readers.encrypted_office import decrypted, is_encrypted_package
+from ragkit.ingest.load.readers.hidden_cells import HiddenCells
 from ragkit.ingest.load.readers.markdown_writer import literal_line
 from ragkit.ingest.load.readers.ods_cells import read_ods_cells
 from ragkit.ingest.load.readers.page_texts import PageTexts
@@ -50,7 +51,8 @@ def read_sheets(data: bytes, name: str) -> Parsed:
     rows, below merged cells, become one. Merged cells stand in each row and column that they cover.
     Dates are ISO 8601; numbers and errors are written as their cells show them. Comments stand
     behind what their cell holds, the texts of boxes and what charts are called below the rows.
-    Empty sheets are passed over, hidden ones left out and noted, as are formulas without values.
+    Empty sheets are passed over. Hidden sheets, rows and columns are left out and noted, but not
+    rows that a filter hides or that a closed group holds. Formulas without values are noted.
 
     Raises:
         LoadError: The file is encrypted, broken, or would unpack to too much.
@@ -122,6 +124,7 @@ def _read(
 ) -> Parsed:
     pages = PageTexts()
     hidden: list[str] = []
+    away: list[str] = []
     unknown = 0
     for number, about in enumerate(book.sheets_metadata, start=1):
         kind = str(about.typ).rpartition(".")[2]
@@ -133,28 +136,39 @@ def _read(
             continue
         look = looks.of_sheet(about.name)
         unknown += sum(look.unknown)
-        lines = [*(_lines(sheet, look) if sheet is not None else ()), *look.drawn]
+        lines, left_out = _lines(sheet, look) if sheet is not None else ([], "")
+        away += [f"{left_out} of the sheet {about.name!r}"] if left_out else []
+        lines += look.drawn
         if lines:
             head = f"# {' '.join(about.name.split())}"
             pages.add(number, "\n".join([head, "", *map(literal_line, lines)]))
     text, found = pages.joined()
     notes = [f"the hidden sheet {name!r} was left out" for name in hidden]
+    notes += [f"left out: {left_out}" for left_out in away]
     if unknown:
         cells = "1 cell holds a formula" if unknown == 1 else f"{unknown:,} cells hold formulas"
         notes.append(f"{cells} without a value: save the file in a spreadsheet program")
     return Parsed(text, title, None, found, properties | ({"notes": notes} if notes else {}))
 
 
-def _lines(sheet: Any, look: SheetLook) -> Iterator[str]:  # noqa: ANN401 -- untyped
-    """The lines of a sheet's cells."""
+def _lines(sheet: Any, look: SheetLook) -> tuple[list[str], str]:  # noqa: ANN401 -- untyped
+    """The lines of a sheet's cells, and what of them is left out."""
     top, left = sheet.start or (0, 0)
     merged = sheet.merged_cell_ranges or look.merged
     comments = {cell_place(key): said for key, said in look.comments.items()}
-    return sheet_lines(
-        _cells(sheet, look.shown),
+    table = list(_cells(sheet, look.shown))
+    hidden = HiddenCells(
+        {row - top for row in look.hidden_rows if row >= top},
+        {column - left for column in look.hidden_columns if column >= left},
+    )
+    left_out = hidden.told(table)
+    lines = sheet_lines(
+        table,
         [((a - top, b - left), (c - top, d - left)) for (a, b), (c, d) in merged],
         {(row - top, column - left): said for (row, column), said in comments.items()},
+        hidden,
     )
+    return list(lines), left_out
 
 
 def _cells(sheet: Any, shown: Shown) -> Iterator[Cells]:  # noqa: ANN401
@@ -214,6 +228,7 @@ def sheet_lines(
     rows: Iterable[Cells],
     merged: Sequence[Range] = (),
     comments: Mapping[Place, str] | None = None,
+    hidden: HiddenCells | None = None,
 ) -> Iterator[str]:
     """The rows of a sheet as lines, the tables that blank rows part each with its column names.
 
@@ -223,9 +238,11 @@ def sheet_lines(
         rows: All of the same length.
         merged: The first and last row and column of merged cells, from 0.
         comments: What was said of cells, by row and column; of cells that hold nothing at the end.
+        hidden: Rows and columns that are left out.
     """
-    spanning = _fill(table := list(rows), merged)
-    said = dict(comments or {})
+    hidden = hidden or HiddenCells()
+    spanning = _fill(table := list(rows), merged, hidden)
+    table, spanning, said = hidden.without(table, spanning, dict(comments or {}))
     names: Cells | None = None
     for first, last in _blocks(table):
         block = table[first:last]
@@ -268,7 +285,7 @@ def _while_spanning(rows: Iterable[int], spanning: set[int]) -> Iterator[int]:
         yield row
 
 
-def _fill(table: list[Cells], merged: Sequence[Range]) -> set[int]:
+def _fill(table: list[Cells], merged: Sequence[Range], hidden: HiddenCells) -> set[int]:
     """Write merged cells into all that they cover; a title over a whole row stays where it is.
 
     Returns:
@@ -280,8 +297,10 @@ def _fill(table: list[Cells], merged: Sequence[Range]) -> set[int]:
         if not (0 <= top < len(table) and 0 <= first < len(table[top])):
             continue
         text = table[top][first][:_LONGEST_FILL]
-        others = {cell for cell in table[top] if cell} - {text}
-        last = min(last, len(table[top]) - 1) if others else first
+        seen = (cell for column, cell in enumerate(table[top]) if column not in hidden.columns)
+        last = min(last, len(table[top]) - 1)
+        if not set(filter(None, seen)) - {text}:
+            first = last = hidden.first_seen(first, last)
         bottom = min(bottom, len(table) - 1)
         left -= (bottom - top + 1) * (last - first + 1)
         if not text or left < 0:

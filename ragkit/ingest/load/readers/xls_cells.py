@@ -21,6 +21,8 @@ _BEGIN, _END, _GOES_ON = 0x809, 0x0A, 0x3C
 _SHEET, _FORMAT, _STYLE = 0x85, 0x41E, 0xE0
 _NUMBERS, _MANY_NUMBERS, _FORMULA, _TRUTH = (0x203, 0x27E), 0xBD, 0x06, 0x205
 _NOTE, _OBJECT, _TEXT = 0x1C, 0x5D, 0x1B6
+_ROW, _COLUMNS, _FILTER_MODE = 0x208, 0x7D, 0x9B
+_ZERO_HEIGHT, _ROW_LEVEL, _HIDDEN, _COLUMN_LEVEL = 0x20, 0x07, 0x0001, 0x0700
 _ENCRYPTION, _FIRST = 0x2F, 10  # it is among the first records
 _OF_NOTE = 0x19  # the kind of an object that shows a note
 _BIFF8 = b"\x00\x06"
@@ -60,6 +62,7 @@ class _Sheet:
         self._texts: dict[int, str] = {}
         self._object = (0, 0)
         self._notes: list[tuple[int, int, str]] = []
+        self._is_filtered = False
 
     def read(self, records: Iterator[Record]) -> SheetLook:
         """Look at the cells, then give the notes to theirs."""
@@ -72,9 +75,24 @@ class _Sheet:
                     self._style(row, first + (place - 4) // 6, _unsigned(body[place:]))
             elif kind in (_OBJECT, _TEXT, _NOTE):
                 self._read_object(kind, body)
+            else:
+                self._read_size(kind, body)
+        if self._is_filtered:
+            self._look.hidden_rows.clear()  # which rows are filtered, the file says elsewhere
         for cell, number, author in self._notes:
             self._look.comment(cell, author, self._texts.get(number, ""))
         return self._look
+
+    def _read_size(self, kind: int, body: bytes) -> None:
+        """Note a row or columns that are hidden, but not in a closed group, and a filter."""
+        if kind == _ROW and len(body) >= 14:
+            if body[12] & _ZERO_HEIGHT and not body[12] & _ROW_LEVEL:
+                self._look.hidden_rows.add(_unsigned(body))
+        elif kind == _COLUMNS and len(body) >= 10:
+            first, last, _, _, flags = struct.unpack_from("<5H", body)
+            if flags & _HIDDEN and not flags & _COLUMN_LEVEL:
+                self._look.hidden_columns.update(range(first, last + 1))
+        self._is_filtered |= kind == _FILTER_MODE
 
     def _read_object(self, kind: int, body: bytes) -> None:
         if kind == _TEXT:

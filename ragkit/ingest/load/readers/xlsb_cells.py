@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 _ROW, _ERRORS, _NUMBERS = 0, (3, 11), (2, 5, 9)
 _FORMAT, _STYLE, _STYLES, _STYLES_END = 44, 47, 617, 618
+_COLUMNS, _FILTER, _FILTER_COLUMN = 60, 161, 163
+_OF_SIZES, _LONGEST_SIZE = (_ROW, _COLUMNS, _FILTER, _FILTER_COLUMN), 18
+_ZERO_HEIGHT, _ROW_LEVEL, _HIDDEN, _COLUMN_LEVEL = 0x10, 0x07, 0x0001, 0x0700
+_MOST_COLUMNS = 1 << 14
 _SHEET = 156
 _AUTHOR, _COMMENT, _COMMENT_TEXT = 632, 635, 637
 
@@ -47,17 +51,47 @@ def cell_styles(raw: bytes) -> dict[int, NumberFormat]:
 
 def read_cells(raw: bytes, styles: dict[int, NumberFormat], look: SheetLook) -> None:
     """Look at the cells of a sheet's part."""
-    row = 0
+    sizes = _Sizes(look)
     for kind, body in _records(raw):
-        if kind == _ROW and len(body) >= 4:
-            row = int.from_bytes(body[:4], "little")
+        if kind in _OF_SIZES:
+            sizes.take(kind, body)
         elif kind in _NUMBERS and len(body) >= 8:
             column, style = struct.unpack_from("<II", body)
             if (shown := styles.get(style & 0xFFFFFF)) is not None:
-                look.shown[cell_key(row, column)] = shown
+                look.shown[cell_key(sizes.row, column)] = shown
         elif kind in _ERRORS and len(body) >= 9:
             column = int.from_bytes(body[:4], "little")
-            look.shown[cell_key(row, column)] = ERRORS.get(body[8], "#?")
+            look.shown[cell_key(sizes.row, column)] = ERRORS.get(body[8], "#?")
+
+
+class _Sizes:
+    """Notes rows and columns that are hidden, but not by a filter or in a closed group.
+
+    Attributes:
+        row: The one whose cells follow.
+    """
+
+    def __init__(self, look: SheetLook) -> None:
+        self.row = 0
+        self._look = look
+        self._filtered = range(0)
+
+    def take(self, kind: int, body: bytes) -> None:
+        """Take a record of a row, of columns or of a filter."""
+        body = body.ljust(_LONGEST_SIZE, b"\0")
+        first, last = struct.unpack_from("<II", body)
+        if kind == _ROW:
+            self.row = first
+            if body[11] & _ZERO_HEIGHT and not body[11] & _ROW_LEVEL:
+                self._look.hidden_rows.add(first)
+        elif kind == _COLUMNS:
+            flags = int.from_bytes(body[16:18], "little")
+            if flags & _HIDDEN and not flags & _COLUMN_LEVEL:
+                self._look.hidden_columns.update(range(first, min(last + 1, _MOST_COLUMNS)))
+        elif kind == _FILTER:
+            self._filtered = range(first + 1, last + 1)
+        else:
+            self._look.hidden_rows.difference_update(self._filtered)
 
 
 def read_comments(raw: bytes, look: SheetLook, but: set[int]) -> None:

@@ -39,6 +39,16 @@ _FORMULA = re.compile(
 )
 """A formula without a value; the value "" of a text is one."""
 
+_HIDDEN = re.compile(rb'<(?:\w+:)?(row|col)\b([^>]*\shidden="(?:1|true)"[^>]*)>')
+_GROUPED = re.compile(rb'\soutlineLevel="[1-9]')
+_ATTRIBUTE = re.compile(rb'\s(r|min|max)="(\d{1,7})"')
+_FILTERED = re.compile(
+    rb'<(?:\w+:)?autoFilter\b[^>]*\sref="\$?[A-Z]+\$?(\d+):\$?[A-Z]+\$?(\d+)"(?:[^>]*[^/>])?>'
+    rb"\s*<(?:\w+:)?filterColumn\b"
+)
+_FILTER_MODE = re.compile(rb'<(?:\w+:)?sheetPr\b[^>]*\sfilterMode="(?:1|true)"')
+_MOST_COLUMNS = 1 << 14
+
 _REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?(\d{1,7})")
 _ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _STRICT_ID = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
@@ -98,6 +108,8 @@ class WorkbookLooks:
                 look.shown[key(letters, row)] = shown
         for letters, row, error in _ERROR.findall(raw) if b' t="e"' in raw else ():
             look.shown[key(letters, row)] = unescape(error.decode("utf-8", "replace"))
+        if b' hidden="1"' in raw or b' hidden="true"' in raw:
+            _read_hidden(raw, look)
         empty = _FORMULA.findall(raw) if b"</f>" in raw else ()
         look.unknown.append(sum(b't="str"' not in cell for cell in empty))
 
@@ -108,6 +120,9 @@ class WorkbookLooks:
                 self._read_threads(target, look)
             elif kind == "drawing":
                 self._read_drawing(target, look)
+            elif kind == "table" and look.hidden_rows and target in self._parts:
+                for first, last in _FILTERED.findall(self._parts.read(target)):
+                    look.hidden_rows.difference_update(range(int(first), int(last)))
         # For older programs, a note says again what a thread says.
         in_threads = set(look.comments)
         for kind, target in related:
@@ -168,6 +183,24 @@ class WorkbookLooks:
                 kind = relation.get("Type", "").rpartition("/")[2]
                 target = part_path(part, relation.get("Target", ""))
                 yield relation.get("Id", ""), kind, target
+
+
+def _read_hidden(raw: bytes, look: SheetLook) -> None:
+    """Note the rows and columns of a sheet's part that are hidden by hand."""
+    for tag, attributes in _HIDDEN.findall(raw):
+        found = {key: int(value) for key, value in _ATTRIBUTE.findall(attributes)}
+        if _GROUPED.search(attributes):
+            continue
+        if tag == b"row" and b"r" in found:
+            look.hidden_rows.add(found[b"r"] - 1)
+        elif tag == b"col" and b"min" in found and b"max" in found:
+            columns = range(found[b"min"] - 1, min(found[b"max"], _MOST_COLUMNS))
+            look.hidden_columns.update(columns)
+    filtered = _FILTERED.findall(raw) if look.hidden_rows else ()
+    for first, last in filtered:
+        look.hidden_rows.difference_update(range(int(first), int(last)))
+    if look.hidden_rows and not filtered and _FILTER_MODE.search(raw):
+        look.hidden_rows.clear()  # a filter whose range stands elsewhere
 
 
 def _read_comments(root: _Element, look: SheetLook, but: set[int]) -> None:
