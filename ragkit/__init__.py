@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ServerError,
         StorageFullError,
         StoreError,
+        StoreUnavailableError,
         UnsupportedByStoreError,
         UnsupportedFormatError,
     )
@@ -176,6 +177,7 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "EmbeddingFailedError",
     "PromptTruncatedError",
     "StoreError",
+    "StoreUnavailableError",
     "IndexNotFoundError",
     "IndexExistsError",
     "IndexLockedError",

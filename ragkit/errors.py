@@ -23,6 +23,7 @@
     │   ├── IndexCorruptError      names the broken invariant and the repair command
     │   ├── FormatVersionError     written by a newer ragkit
     │   ├── StorageFullError       the disk is full or the quota is used up
+    │   ├── StoreUnavailableError  the machines that hold it do not answer: may be tried again
     │   └── UnsupportedByStoreError  this kind of store cannot do it
     ├── ServerError                a server of ragkit does not answer, or refuses; .status
     ├── FilterError                a condition on a field that no document has
@@ -210,6 +211,10 @@ class FormatVersionError(StoreError):
 
 class StorageFullError(StoreError):
     """The disk is full; what was committed before is intact."""
+
+
+class StoreUnavailableError(StoreError):
+    """The machines that hold an index did not answer; the same call may work later."""
 
 
 class UnsupportedByStoreError(StoreError):

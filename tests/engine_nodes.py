@@ -192,6 +192,8 @@ def run_nodes(count: int, folder: Path) -> Iterator[Nodes]:
             "discovery.seed_hosts": seeds,
             "cluster.initial_cluster_manager_nodes": ",".join(names),
             "cluster.routing.allocation.disk.threshold_enabled": "false",
+            "cluster.fault_detection.follower_check.timeout": "4s",
+            "cluster.fault_detection.leader_check.timeout": "4s",
         }
         command = [
             "java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",

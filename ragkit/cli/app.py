@@ -38,6 +38,7 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.IndexCorruptError: 12,
     errors.FormatVersionError: 12,
     errors.StorageFullError: 1,
+    errors.StoreUnavailableError: 1,
     errors.UnsupportedByStoreError: 1,
     errors.ServerError: 1,
     errors.CitationError: 1,

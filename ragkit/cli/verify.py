@@ -11,6 +11,7 @@ import typer
 from ragkit.cli.options import IndexName, Json, PasswordFile, Settings, configured, open_pipeline
 from ragkit.cli.output import place, print_json, shortened
 from ragkit.errors import LoadError
+from ragkit.store.locate import url_scheme
 
 if TYPE_CHECKING:
     from ragkit.verify.answers import SentenceCheck, Verification
@@ -66,8 +67,8 @@ def _read(file: str) -> bytes:
 
 
 def _as_path(index: str) -> str:
-    """The recorded index as a path, even if it is a bare folder name."""
-    return str(Path.cwd() / index)
+    """The recorded index as a URL or a path, even if it is a bare folder name."""
+    return index if url_scheme(index) else str(Path.cwd() / index)
 
 
 def _print(found: Verification) -> None:

@@ -26,6 +26,7 @@ from ragkit.cli.options import (
 from ragkit.cli.output import say
 from ragkit.cli.progress import ingest_progress
 from ragkit.errors import LoadError
+from ragkit.store.locate import url_scheme
 from ragkit.text.visible import escaped, visible
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def watch(
         roots,
         lambda due: _told(update(due), json=json, quiet=quiet),
         say,
-        apart=[os.path.realpath(place), place],
+        apart=[] if url_scheme(place) else [os.path.realpath(place), place],
         times=times if poll is None else replace(times, poll=poll),
         polls=poll is not None,
         shows_hidden=config.load.hidden,
@@ -114,7 +115,7 @@ def _roots(rag: Pipeline, paths: Sequence[Path]) -> list[str]:
             raise LoadError(msg, root)
     if not roots:
         msg = "the index has no folder yet; name one"
-        raise LoadError(msg, rag.path)
+        raise LoadError(msg, rag.location)
     return list(dict.fromkeys(roots))
 
 

@@ -16,7 +16,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ragkit.errors import IndexLockedError, LoadError, ModelUnavailableError, StorageFullError
+from ragkit.errors import (
+    IndexLockedError,
+    LoadError,
+    ModelUnavailableError,
+    StorageFullError,
+    StoreUnavailableError,
+)
 from ragkit.ingest.load.ignore import IGNORE_FILES
 from ragkit.ingest.mounts import mount_of
 
@@ -38,7 +44,8 @@ class WatchTimes:
         longest: An update is not put off for longer, whatever happens.
         poll: Between updates of folders of which no events are told.
         sweep: Between updates of everything.
-        retry: Before the next try where another process writes to the index.
+        retry: Before the next try where another process writes to the index, or its cluster is
+            away.
     """
 
     quiet: float = 1.5
@@ -178,7 +185,7 @@ class Watcher:
             if there:
                 self._tell_update(self.update(there))
                 self._said.pop("trouble", None)
-        except IndexLockedError as exc:
+        except (IndexLockedError, StoreUnavailableError) as exc:
             self._say("trouble", f"waiting: {exc}")
             self._due |= dict.fromkeys(there, time.monotonic() + self.times.retry)
         except (LoadError, ModelUnavailableError, StorageFullError) as exc:

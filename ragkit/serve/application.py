@@ -113,7 +113,8 @@ def _readiness(serving: Serving) -> Handler:
     """Tells that questions can be answered: every index that was named is there."""
 
     async def ready(_request: Request) -> Response:
-        if serving.is_stopping or serving.indexes.missing():
+        missing = await asyncio.to_thread(serving.indexes.missing)
+        if serving.is_stopping or missing:
             why = "stopping" if serving.is_stopping else "an index that was named is not there"
             return json_reply({"status": "not ready", "reason": why}, 503)
         return json_reply({"status": "ready"})

@@ -46,6 +46,7 @@ STATUS: dict[type[RagkitError], int] = {
     errors.IndexCorruptError: 500,
     errors.FormatVersionError: 500,
     errors.StorageFullError: 507,
+    errors.StoreUnavailableError: 503,
     errors.UnsupportedByStoreError: 501,
     errors.ServerError: 502,
     errors.FilterError: 400,

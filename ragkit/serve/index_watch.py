@@ -14,6 +14,7 @@ from ragkit.errors import RagkitError
 from ragkit.ingest.update import indexed_sources, kept_choices
 from ragkit.ingest.watch import Watcher, WatchTimes
 from ragkit.records import IndexReport
+from ragkit.store.locate import url_scheme
 from ragkit.system import StoppedError, check_stop, stopping_by
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class IndexWatch:
     async def _look_after(self, name: str) -> None:
         """Have an index watched as its folders are now."""
         try:
-            _, place = self._indexes.place_for(name)
+            place = self._indexes.place_of(name)
             async with self._indexes.using(name) as rag:
                 roots = tuple(await rag.run(lambda pipeline: indexed_sources(pipeline.store)))
         except RagkitError:  # who asks it is told; it may be mended meanwhile
@@ -109,7 +110,7 @@ class IndexWatch:
         if roots:
             self._watches[name] = self._begin(name, place, roots)
 
-    def _begin(self, name: str, place: Path, roots: tuple[str, ...]) -> _Watch:
+    def _begin(self, name: str, place: str | Path, roots: tuple[str, ...]) -> _Watch:
         watch = _Watch(roots)
         watch.thread = threading.Thread(
             target=self._watched, args=(watch, name, place), name=f"watch {name}", daemon=True
@@ -117,12 +118,12 @@ class IndexWatch:
         watch.thread.start()
         return watch
 
-    def _watched(self, watch: _Watch, name: str, place: Path) -> None:
+    def _watched(self, watch: _Watch, name: str, place: str | Path) -> None:
         watcher = Watcher(
             watch.roots,
             partial(self._update, name, place),
             lambda said: self._tell(f"{name}: {said}"),
-            apart=[os.path.realpath(place), str(place)],
+            apart=[] if url_scheme(place) else [os.path.realpath(place), str(place)],
             times=self._times,
             shows_hidden=self._indexes.config.load.hidden,
         )
@@ -136,7 +137,7 @@ class IndexWatch:
         finally:
             watch.ended = time.monotonic()
 
-    def _update(self, name: str, place: Path, due: Sequence[str]) -> IndexReport:
+    def _update(self, name: str, place: str | Path, due: Sequence[str]) -> IndexReport:
         """Bring an index up to date with some of its folders, but for what was removed by hand."""
         with self._indexes.open_apart(place) as rag:
             removed = kept_choices(rag.store).removed

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.async_pipeline import AsyncPipeline
-from ragkit.errors import ConfigError, IndexNotFoundError, UnsupportedByStoreError
+from ragkit.errors import (
+    ConfigError,
+    IndexNotFoundError,
+    StoreUnavailableError,
+    UnsupportedByStoreError,
+)
 from ragkit.pipeline import Pipeline
 from ragkit.serve.client_names import checked_index_name
 from ragkit.store.locate import (
@@ -45,6 +50,8 @@ class _Opened:
 
 class IndexRegistry:
     """The indexes of a server, by name; used in the thread of its event loop.
+
+    So nothing is asked of a cluster here: an index of a URL counts as there once it was found.
 
     An index that was deleted and made again, or restored, is opened anew by the next request; what
     still reads the old one ends with it. One that is rebuilt or written is the same index.
@@ -105,8 +112,16 @@ class IndexRegistry:
         return name in self._places()
 
     def missing(self) -> list[str]:
-        """The names of indexes that were named and are not there now."""
-        return [name for name, place in self._fixed.items() if not index_exists(place)]
+        """The named indexes that are not there now; to ask clusters may take seconds."""
+        return [name for name, place in self._fixed.items() if not _answers(place)]
+
+    def place_of(self, name: str) -> str | Path:
+        """The folder or URL of an index.
+
+        Raises:
+            IndexNotFoundError: There is none of that name.
+        """
+        return self._places()[self.find(name)]
 
     def place_for(self, name: str) -> tuple[str, Path]:
         """The name and folder of an index that a client may write to, made or not.
@@ -129,7 +144,7 @@ class IndexRegistry:
             raise UnsupportedByStoreError(msg, place)
         return found, Path(place)
 
-    def open_apart(self, place: Path) -> Pipeline:
+    def open_apart(self, place: str | Path) -> Pipeline:
         """An index, made or not, for whoever closes it."""
         return self._make(place, self.config)
 
@@ -143,6 +158,8 @@ class IndexRegistry:
         opened = self._open(self.find(name))
         opened.users += 1
         try:
+            if url_scheme(opened.rag.pipeline.location):  # a cluster may be silent: in a thread
+                await opened.rag.run(lambda pipeline: pipeline.store)
             yield opened.rag
         finally:
             opened.users -= 1
@@ -158,7 +175,11 @@ class IndexRegistry:
 
     def _places(self) -> dict[str, str | Path]:
         if self._fixed:
-            return {name: place for name, place in self._fixed.items() if index_exists(place)}
+            return {
+                name: place
+                for name, place in self._fixed.items()
+                if url_scheme(place) or index_exists(place)
+            }
         return {path.name: path for path in find_indexes(indexes_folder(self.config.indexes))}
 
     def _open(self, name: str) -> _Opened:
@@ -197,6 +218,13 @@ def _located(named: Sequence[str], config: Config) -> dict[str, str | Path]:
             raise ConfigError(msg)
         places[key] = place
     return places
+
+
+def _answers(place: str | Path) -> bool:
+    try:
+        return index_exists(place)
+    except StoreUnavailableError:
+        return False
 
 
 def _file_of(place: str | Path) -> tuple[int, int] | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from store_factory import DIM, dense, manifest_of, put, vector_of
+from store_factory import DIM, dense, doc_id_of, manifest_of, put, vector_of
+from tcp_proxy import Proxy, proxy_of
 
+from ragkit.errors import StoreUnavailableError
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.manifest import ManifestFile
 from ragkit.store.remote.store import RemoteStore
@@ -131,3 +134,71 @@ def test_a_node_killed_at_a_commit_loses_nothing_and_shows_no_half(
         assert {hit.text for hit in dense(store, vector_of("q"), 9999)} == expected
         assert list(store.check(keywords=True)) == []
         assert [run["state"] for run in store.runs()] == ["closed", "closed"]
+
+
+def texts_of(store: RemoteStore) -> set[str]:
+    return {hit.text for hit in dense(store, vector_of("q"), 9999)}
+
+
+def written(*commits: int) -> set[str]:
+    return {f"{c} {i} {w}" for c in commits for i in range(EACH) for w in ("one", "two")}
+
+
+@pytest.mark.parametrize("how", [Proxy.cut, Proxy.fall_silent])
+def test_a_node_that_clients_cannot_reach_is_passed_over_and_used_again(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, how: Callable[[Proxy], None]
+) -> None:
+    """Also one that takes what it is sent and never answers."""
+    monkeypatch.setattr("ragkit.store.remote.cluster.READ_S", 0.5)
+    monkeypatch.setattr("ragkit.store.remote.cluster.WRITE_S", 2.0)
+    with ExitStack() as held:
+        one, two = (held.enter_context(proxy_of(node.port)) for node in nodes.nodes[:2])
+        url = f"opensearch-http://127.0.0.1:{one.port},127.0.0.1:{two.port}/handbook"
+        with closing(RemoteStore.create(url, **manifest_of(DIM))) as store:
+            with store.writing("index") as writer:
+                write(writer, 0)
+                writer.commit()
+                how(one)
+                write(writer, 1)
+                writer.commit()
+                one.mend()
+                how(two)
+                write(writer, 2)
+            assert texts_of(store) == written(0, 1, 2)
+            how(one)
+            store._cluster._patience_s = 1.0
+            with pytest.raises(StoreUnavailableError, match=rf"nor any other of .*:{two.port}"):
+                texts_of(store)
+            one.mend()
+            two.mend()
+            assert texts_of(store) == written(0, 1, 2)
+            assert list(store.check()) == []
+            assert [run["state"] for run in store.runs()] == ["closed"]
+
+
+def test_a_node_that_stands_still_at_a_commit_and_goes_on_changes_nothing(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It missed what the others did meanwhile, and carries out what it was sent before."""
+    monkeypatch.setattr("ragkit.store.remote.cluster.READ_S", 5.0)
+    monkeypatch.setattr("ragkit.store.remote.cluster.WRITE_S", 5.0)
+    with closing(RemoteStore.create(nodes.url("handbook"), **manifest_of(DIM))) as store:
+        nodes.wait_for("green", 3)
+        with store.writing("index") as writer:
+            write(writer, 0)
+        still = named(nodes, holder(nodes, "handbook-chunks-1"))
+        try:
+            with store.writing("index") as writer:
+                write(writer, 1)
+                with monkeypatch.context() as patched:
+                    at("before bulk", lambda: still.send(signal.SIGSTOP), patched)
+                    writer.commit()
+                writer.remove([doc_id_of(f"0-{i}.txt") for i in range(EACH)])
+                write(writer, 2)
+            assert texts_of(store) == written(1, 2)
+        finally:
+            still.send(signal.SIGCONT)
+        nodes.wait_for("green", 3)
+        with closing(RemoteStore(nodes.url("handbook", of=[still]))) as reader:
+            assert texts_of(reader) == written(1, 2)
+            assert {v.invariant for v in reader.check()} <= {"copies"}  # it may still catch up

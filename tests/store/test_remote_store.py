@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -25,18 +27,22 @@ from store_factory import (
     vector_of,
     vectors_of,
 )
+from tcp_proxy import proxy_of
 
 from ragkit.errors import (
     FormatVersionError,
+    IndexChangedError,
     IndexExistsError,
     IndexLockedError,
     IndexNotFoundError,
     StoreError,
+    StoreUnavailableError,
 )
+from ragkit.protocols import SearchRequest
 from ragkit.store.open import check_index, create_store, delete_store, index_exists, open_store
 from ragkit.store.remote import compaction
 from ragkit.store.remote.cluster import Cluster
-from ragkit.store.remote.endpoint import parse_endpoint
+from ragkit.store.remote.endpoint import CERTIFICATES, parse_endpoint
 from ragkit.store.remote.store import RemoteStore
 
 if TYPE_CHECKING:
@@ -366,3 +372,137 @@ def test_readers_see_commits_whole(store: RemoteStore, url: str) -> None:
     thread.join()
     assert {len(one) for one in seen} == {1}
     assert len(seen) > 5
+
+
+def test_requests_that_arrive_late_change_nothing(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a node that hung carries out long after, of writers that ended or were killed."""
+    sent: list[list[bytes]] = []
+    bulk = Cluster.bulk
+
+    def noted(self: Cluster, lines: list[bytes], **fields: Any) -> None:
+        sent.append(list(lines))
+        bulk(self, lines, **fields)
+
+    def give_up() -> None:
+        with store.writing("index") as writer:
+            writer.remove([doc_id_of("a.txt"), doc_id_of("b.txt")])
+            put(writer, "late.txt", ["late"])
+            writer._flush()
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cluster, "bulk", noted)
+        ingest(store, {"a.txt": ["a"], "b.txt": ["b"], "c.txt": ["c"]})
+        with store.writing("index") as writer:
+            writer.remove([doc_id_of("c.txt")])
+        with pytest.raises(ZeroDivisionError):
+            give_up()
+    with store.writing("index") as writer:
+        writer.remove([doc_id_of("a.txt")])
+    assert texts(store) == {"b"}
+    for lines in sent:
+        store._cluster.bulk(lines, conflicts=True)
+    ingest(store, {"d.txt": ["d"]})  # its commit lets searches see all of that
+    assert texts(store) == {"b", "d"}
+    assert keyword(store, "late") == []
+    assert {hit.text for hit in dense(store, vector_of("q"), 99, as_of=1)} == {"a", "b", "c"}
+    assert list(store.check(keywords=True)) == []
+
+
+def test_a_reader_sees_the_index_that_took_the_place_of_another(
+    store: RemoteStore, url: str
+) -> None:
+    ingest(store, {"a.txt": ["a"], "b.txt": ["b"]})
+    with store.writing("index") as writer:
+        writer.remove([doc_id_of("a.txt")])
+    assert texts(store) == {"b"}
+    delete_store(url)
+    with pytest.raises(IndexNotFoundError):
+        texts(store)
+    with closing(create_store(url, **manifest_of(DIM))) as other:
+        ingest(other, {"new.txt": ["new"], "newer.txt": ["newer"]})
+        ingest(other, {"newest.txt": ["newest"]})
+        assert texts(store) == texts(other) == {"new", "newer", "newest"}
+    with pytest.raises(IndexChangedError, match="replaced by another index"):
+        ingest(store, {"c.txt": ["c"]})
+
+
+def test_a_mapping_that_was_changed_and_an_index_that_is_gone_are_told(
+    store: RemoteStore, one_node: Nodes, url: str
+) -> None:
+    ingest(store, {"a.txt": ["alpha"]})
+    chunks = f"{one_node.nodes[0].url}/{parse_endpoint(url).name}-chunks-1"
+    requests.delete(chunks, timeout=60).raise_for_status()
+    with pytest.raises(StoreError, match=r"has no index .*-chunks-1, which belongs to it"):
+        keyword(store, "alpha")
+    (gone,) = store.check(quick=True)
+    assert (gone.invariant, gone.severity) == ("shards", "must")
+    alone = {"settings": {"number_of_replicas": 0}}
+    requests.put(chunks, json=alone, timeout=60).raise_for_status()
+    assert [v.invariant for v in store.check()] == ["mapping"]  # the rows cannot be read
+
+
+def test_a_shard_on_no_node_is_told_and_nothing_is_left_out(
+    store: RemoteStore, one_node: Nodes, url: str, tmp_path: Path
+) -> None:
+    ingest(store, {"a.txt": ["alpha"]})
+    chunks = f"{one_node.nodes[0].url}/{parse_endpoint(url).name}-chunks-1"
+
+    settings = requests.get(f"{chunks}/_settings", timeout=60).json()
+    (uuid,) = (found["settings"]["index"]["uuid"] for found in settings.values())
+    (shard,) = one_node.nodes[0].folder.glob(f"data/nodes/0/indices/{uuid}/0")
+
+    requests.post(f"{chunks}/_close", timeout=60).raise_for_status()
+    shard.rename(tmp_path / "shard")
+    waits = {"wait_for_active_shards": "0"}
+    requests.post(f"{chunks}/_open", params=waits, timeout=60).raise_for_status()
+    store._cluster._patience_s = 1.0
+    (told,) = [v for v in store.check(quick=True) if v.invariant == "shards"]
+    assert f"{parse_endpoint(url).name}-chunks-1 is on no node" in told.detail
+    with pytest.raises(StoreUnavailableError, match="What was committed is intact"):
+        keyword(store, "alpha")
+    request = SearchRequest(k=3, mode="hybrid", text="alpha", vector=vector_of("alpha"))
+    with pytest.raises(StoreUnavailableError):
+        store.search(request)
+    with pytest.raises(StoreError):
+        ingest(store, {"b.txt": ["beta"]})
+
+
+def test_a_certificate_must_be_trusted(
+    store: RemoteStore,
+    one_node: Nodes,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ingest(store, {"a.txt": ["a"]})
+    certificate, key = self_signed(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with proxy_of(one_node.nodes[0].port, tls=tls) as node:
+        secure = f"opensearch://127.0.0.1:{node.port}/{parse_endpoint(url).name}"
+        monkeypatch.delenv(CERTIFICATES, raising=False)
+        with pytest.raises(StoreError, match=f"is not trusted .* authority in {CERTIFICATES}"):
+            open_store(secure)
+        monkeypatch.setenv(CERTIFICATES, str(certificate))
+        with closing(open_store(secure)) as trusting:
+            assert texts(trusting) == {"a"}
+        monkeypatch.setenv(CERTIFICATES, str(tmp_path / "none.pem"))
+        with pytest.raises(StoreError, match=rf"{CERTIFICATES}.*none\.pem"):
+            open_store(secure)
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of this machine's own making for 127.0.0.1, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key

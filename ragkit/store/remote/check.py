@@ -28,23 +28,37 @@ _SAMPLE = 20
 def check_health(now: RemoteSnapshot) -> Iterator[Violation]:
     """Shards that are not there, and indexes that were changed by hand."""
     name = now.cluster.endpoint.name
-    for index in (documents_index(name, now.build.id), chunks_index(name, now.build.id)):
-        _, health = now.cluster.send("GET", f"/_cluster/health/{index}", accept=(404, 408))
-        if health.get("status") == "red":
-            yield Violation(
-                "shards", "must", f"a shard of {index} is on no node",
-                "bring back the nodes that are missing; `GET _cluster/allocation/explain` says why",
-            )  # fmt: skip
-        elif health.get("status") == "yellow":
-            yield Violation(
-                "copies", "should", f"a shard of {index} has fewer copies than it should",
-                "bring back the node that is missing, or add one",
-            )  # fmt: skip
-    _, mapping = now.cluster.send("GET", f"/{chunks_index(name, now.build.id)}/_mapping")
-    fields = mapping[chunks_index(name, now.build.id)]["mappings"]["properties"]
-    dim = fields.get("vector", {}).get("dimension", 0)
-    if dim != now.build.dim or fields.get("words", {}).get("analyzer") != "ragkit":
-        yield Violation("mapping", "must", "the mapping of the chunks was changed", _RESTORE)
+    chunks = chunks_index(name, now.build.id)
+    for index in (documents_index(name, now.build.id), chunks):
+        status, reply = now.cluster.send("GET", f"/{index}/_mapping", accept=(404,))
+        if status == 404:
+            yield Violation("shards", "must", f"the index {index} is gone", _RESTORE)
+            continue
+        yield from _check_shards(now, index)
+        fields = reply[index]["mappings"].get("properties", {})
+        if index == chunks and not _is_as_made(fields, now.build.dim):
+            yield Violation("mapping", "must", "the mapping of the chunks was changed", _RESTORE)
+
+
+def _check_shards(now: RemoteSnapshot, index: str) -> Iterator[Violation]:
+    _, health = now.cluster.send("GET", f"/_cluster/health/{index}", accept=(404, 408))
+    if health.get("status") == "red":
+        yield Violation(
+            "shards", "must", f"a shard of {index} is on no node",
+            "bring back the nodes that are missing; `GET _cluster/allocation/explain` says why",
+        )  # fmt: skip
+    elif health.get("status") == "yellow":
+        yield Violation(
+            "copies", "should", f"a shard of {index} has fewer copies than it should",
+            "bring back the node that is missing, or add one",
+        )  # fmt: skip
+
+
+def _is_as_made(fields: dict[str, Any], dim: int) -> bool:
+    """Whether the fields of chunks can be searched as they should."""
+    found = fields.get("vector", {}).get("dimension", 0)
+    analyzer = fields.get("words", {}).get("analyzer")
+    return bool(found == dim and analyzer == "ragkit")
 
 
 def check_rows(now: RemoteSnapshot, *, keywords: bool) -> Iterator[Violation]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import requests
 
-from ragkit.errors import StorageFullError, StoreError
+from ragkit.errors import StorageFullError, StoreError, StoreUnavailableError
 from ragkit.store.remote.endpoint import API_KEY, CERTIFICATES, PASSWORD, PLAIN, USER, read_access
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from ragkit.store.remote.endpoint import Endpoint
 
-CONNECT_S, READ_S = 5.0, 60.0
+CONNECT_S = 5.0
+READ_S, WRITE_S = 20.0, 60.0
+"""How long a node may be silent that was asked to read, or to change something."""
+
 PATIENCE_S, FIRST_S = 60.0, 10.0
 """How long a request is tried again while nodes fail or are busy; and before any has answered."""
 
@@ -26,6 +30,7 @@ _BUSY = frozenset({429, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 _CONFLICT, _MISSING, _BAD = 409, 404, 400
 _LONGEST_PAUSE_S = 2.0
+_READS = ("_search", "_msearch", "_mget")
 _FULL = ("read_only_allow_delete", "disk usage exceeded", "flood-stage")
 
 
@@ -36,12 +41,12 @@ class Cluster:
 
     Args:
         endpoint: The index.
-        patience_s: How long a request is tried again.
+        patience_s: How long a request is tried again; None: `PATIENCE_S`.
     """
 
-    def __init__(self, endpoint: Endpoint, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, endpoint: Endpoint, *, patience_s: float | None = None) -> None:
         self.endpoint = endpoint
-        self._patience_s = patience_s
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._nodes = list(endpoint.nodes)
         self._access = read_access(endpoint)
         self._local = threading.local()
@@ -67,6 +72,7 @@ class Cluster:
         *,
         accept: Iterable[int] = (),
         params: dict[str, Any] | None = None,
+        silent_s: float | None = None,
     ) -> tuple[int, Any]:
         """Send a request that may be sent twice; returns the HTTP status and the reply's JSON.
 
@@ -76,19 +82,24 @@ class Cluster:
             body: A JSON value, or bytes that are lines of JSON.
             accept: Statuses that are no error, besides those below 300.
             params: Of the URL.
+            silent_s: How long a node may be silent before the next one is asked; None: as
+                `READ_S` and `WRITE_S` have it. Each is asked once, also if that takes longer than
+                there is patience.
 
         Raises:
-            StoreError: No node answered for the time that there is patience, or one refused.
+            StoreUnavailableError: No node answered for the time that there is patience.
+            StoreError: One refused.
         """
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
         kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
         began, pause, accepted = time.monotonic(), 0.05, frozenset(accept)
-        while True:
+        silent_s = silent_s or (READ_S if method == "GET" or path.endswith(_READS) else WRITE_S)
+        for tried in count(1):
             node = self._nodes[self._turn % len(self._nodes)]
             try:
                 reply = self._session().request(
                     method, node + path, data=data, params=params,
-                    headers={"Content-Type": kind}, timeout=(CONNECT_S, READ_S),
+                    headers={"Content-Type": kind}, timeout=(CONNECT_S, silent_s),
                     allow_redirects=False,
                 )  # fmt: skip
                 problem = self._problem(node, reply, accepted)
@@ -101,10 +112,12 @@ class Cluster:
                 return reply.status_code, orjson.loads(reply.content or b"{}")
             self._turn += 1
             patience_s = self._patience_s if self._has_answered else min(FIRST_S, self._patience_s)
-            if time.monotonic() + pause > began + patience_s:
-                raise StoreError(self._unreachable(problem, patience_s), self.location)
+            is_over = time.monotonic() + pause > began + patience_s
+            if is_over and tried >= len(self._nodes):
+                raise StoreUnavailableError(self._unreachable(problem, patience_s), self.location)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
             pause = min(2 * pause, _LONGEST_PAUSE_S)
+        raise AssertionError  # the loop has no end of its own
 
     def get(self, path: str) -> dict[str, Any] | None:
         """A document, None if there is none, or no index for it."""
@@ -112,7 +125,12 @@ class Cluster:
         return None if status == _MISSING else reply
 
     def put_if(
-        self, path: str, source: dict[str, Any], place: tuple[int, int] | None
+        self,
+        path: str,
+        source: dict[str, Any],
+        place: tuple[int, int] | None,
+        *,
+        silent_s: float = READ_S,
     ) -> tuple[int, int] | None:
         """Write a document if it is still as it was read; None: another wrote it meanwhile.
 
@@ -120,6 +138,7 @@ class Cluster:
             path: ``/INDEX/_doc/ID``.
             source: The document.
             place: Its sequence number and primary term as read; None: there was none.
+            silent_s: As for `send`.
 
         Returns:
             The new sequence number and primary term. After an answer that was lost, a write that
@@ -129,7 +148,9 @@ class Cluster:
             params: dict[str, Any] = {"op_type": "create"}
         else:
             params = {"if_seq_no": place[0], "if_primary_term": place[1]}
-        status, reply = self.send("PUT", path, source, accept=(_CONFLICT,), params=params)
+        status, reply = self.send(
+            "PUT", path, source, accept=(_CONFLICT,), params=params, silent_s=silent_s
+        )
         return None if status == _CONFLICT else (reply["_seq_no"], reply["_primary_term"])
 
     def bulk(self, lines: Sequence[bytes], *, conflicts: bool = False) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ragkit.errors import InputError, StoreError
@@ -89,13 +90,18 @@ def read_access(endpoint: Endpoint) -> Access:
     """What the environment says of access.
 
     Raises:
-        StoreError: A password or key would go over an unencrypted connection to another machine.
+        StoreError: A password or key would go over an unencrypted connection to another machine,
+            or the file of certificates is not there.
     """
+    certificates = os.environ.get(CERTIFICATES, "")
+    if certificates and not Path(certificates).exists():
+        msg = f"{endpoint.location}: {CERTIFICATES} names {certificates}, which is not there"
+        raise StoreError(msg, endpoint.location)
     access = Access(
         user=os.environ.get(USER, ""),
         password=os.environ.get(PASSWORD, ""),
         key=os.environ.get(API_KEY, ""),
-        certificates=os.environ.get(CERTIFICATES, ""),
+        certificates=certificates,
     )
     if access.user or access.key:
         bare = [n for n in endpoint.nodes if n.startswith("http:") and not _is_loopback(n)]

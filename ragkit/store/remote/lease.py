@@ -100,11 +100,13 @@ class Lease:
         }  # fmt: skip
 
     def _keep(self) -> None:
-        beat = 0
-        while not self._ended.wait(self._lease_s / _BEATS):
+        beat, pause_s = 0, self._lease_s / _BEATS
+        while not self._ended.wait(pause_s):
             beat += 1
             try:
-                place = self._cluster.put_if(self._path, self._source(beat), self._place)
+                place = self._cluster.put_if(
+                    self._path, self._source(beat), self._place, silent_s=pause_s
+                )
             except StoreError as exc:
                 _log.warning("the lease was not renewed: %s", exc)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,16 +40,34 @@ class MissingIndexError(StoreError):
 
 
 @dataclass(slots=True)
-class Dead:
-    """The versions of documents of one build that died, with the commit in which they did.
+class Kept:
+    """What readers of one index keep from one commit to the next; threads share it.
 
-    It grows with the commits; a compaction begins it anew.
+    ``died`` has the versions of documents of one build that died, with the commit in which they
+    did. It grows with the commits; a compaction begins it anew. ``known`` has versions that were
+    read, by their ids. Both begin anew where another index has taken the place.
     """
 
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    index: str = ""
     build: int = 0
     compacted: int = 0
     until: int = 0
     died: dict[int, int] = field(default_factory=dict)
+    known: dict[str, Version] = field(default_factory=dict)
+
+    def forget(self) -> None:
+        """Forget the versions that were read."""
+        with self.lock:
+            self.known.clear()
+
+    def begin(self, manifest: Manifest, build: RemoteBuild) -> None:
+        """Forget what is of another index, and the dead of another build."""
+        if self.index != manifest.id:
+            self.index, self.build = manifest.id, 0
+            self.known.clear()
+        if (self.build, self.compacted) != (build.id, build.compacted):
+            self.build, self.compacted, self.until, self.died = build.id, build.compacted, 0, {}
 
 
 class RemoteSnapshot:
@@ -59,8 +78,7 @@ class RemoteSnapshot:
         manifest: The commit.
         build: Which build.
         moment: Look at it as an earlier commit left it; None: as this one.
-        dead: Kept from one commit to the next.
-        known: Versions that were read, by their ids; kept likewise.
+        kept: From one commit to the next.
     """
 
     def __init__(
@@ -70,16 +88,14 @@ class RemoteSnapshot:
         build: RemoteBuild,
         *,
         moment: int | None = None,
-        dead: Dead | None = None,
-        known: dict[str, Version] | None = None,
+        kept: Kept | None = None,
     ) -> None:
         name = cluster.endpoint.name
         self.cluster, self.manifest, self.build = cluster, manifest, build
         self.moment = manifest.moment if moment is None else moment
         self.documents_index = documents_index(name, build.id)
         self.chunks_index = chunks_index(name, build.id)
-        self._dead = Dead() if dead is None else dead
-        self._known = {} if known is None else known
+        self._kept = Kept() if kept is None else kept
 
     @property
     def location(self) -> str:
@@ -116,14 +132,10 @@ class RemoteSnapshot:
         )
         if status == 404:
             raise self._missing(index)
-        for found in reply["responses"]:
-            if "error" in found:
-                if found.get("status") == 404:
-                    raise self._missing(index)
-                msg = f"refused a search: {found['error']}"
-                raise self.cluster.failure(msg)
-        responses: list[dict[str, Any]] = reply["responses"]
-        return responses
+        return [
+            self.search(index, body) if "error" in found else found  # again, and with patience
+            for found, body in zip(reply["responses"], bodies, strict=True)
+        ]
 
     def scan(
         self,
@@ -178,21 +190,22 @@ class RemoteSnapshot:
 
     def dead(self) -> list[int]:
         """The versions that died, and whose chunks may still be stored."""
-        kept = self._dead
-        build = self.build
-        if (kept.build, kept.compacted) != (build.id, build.compacted):
-            kept.build, kept.compacted, kept.until, kept.died = build.id, build.compacted, 0, {}
-        now = self.manifest.moment
-        if kept.until < now:
-            lost = self.manifest.lost
-            query = {"bool": {
-                "filter": [{"range": {"died": {"gt": kept.until, "lte": now}}}],
-                "must_not": [{"terms": {"died": list(lost)}}, {"terms": {"born": list(lost)}}],
-            }}  # fmt: skip
-            rows = self.scan(self.documents_index, query, "version", source=["version", "died"])
-            kept.died.update((r["_source"]["version"], r["_source"]["died"]) for r in rows)
-            kept.until = now
-        return sorted(version for version, died in kept.died.items() if died <= self.moment)
+        kept, now = self._kept, self.manifest.moment
+        with kept.lock:
+            kept.begin(self.manifest, self.build)
+            if kept.until < now:
+                kept.died.update(self._died_after(kept.until))
+                kept.until = now
+            return sorted(version for version, died in kept.died.items() if died <= self.moment)
+
+    def _died_after(self, moment: int) -> dict[int, int]:
+        lost = list(self.manifest.lost)
+        query = {"bool": {
+            "filter": [{"range": {"died": {"gt": moment, "lte": self.manifest.moment}}}],
+            "must_not": [{"terms": {"died": lost}}, {"terms": {"born": lost}}],
+        }}  # fmt: skip
+        rows = self.scan(self.documents_index, query, "version", source=["version", "died"])
+        return {row["_source"]["version"]: row["_source"]["died"] for row in rows}
 
     def embedded(self) -> Query:
         """The chunks that have their vector."""
@@ -214,16 +227,19 @@ class RemoteSnapshot:
         Raises:
             IndexCorruptError: One is not there, or not what was written.
         """
-        wanted = list(dict.fromkeys(ids))
-        missing = [i for i in wanted if i not in self._known]
-        if missing:
-            if len(self._known) + len(missing) > MOST_KNOWN:
-                kept = {i: self._known[i] for i in wanted if i in self._known}
-                self._known.clear()
-                self._known.update(kept)
-            for i, source in self.rows(self.documents_index, missing).items():
-                self._known[i] = read_version(source, self.location)
-        return {i: self._known[i] for i in wanted}
+        wanted, kept = list(dict.fromkeys(ids)), self._kept
+        with kept.lock:
+            kept.begin(self.manifest, self.build)
+            found = {i: kept.known[i] for i in wanted if i in kept.known}
+        missing = [i for i in wanted if i not in found]
+        for i, source in self.rows(self.documents_index, missing).items():
+            found[i] = read_version(source, self.location)
+        with kept.lock:
+            kept.begin(self.manifest, self.build)
+            if len(kept.known) + len(missing) > MOST_KNOWN:
+                kept.known.clear()
+            kept.known.update(found)
+        return {i: found[i] for i in wanted}
 
     def rows(
         self, index: str, ids: Sequence[str], *, source: Source = True

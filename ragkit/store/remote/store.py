@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -35,7 +34,7 @@ from ragkit.store.remote.rows import (
     with_vector,
     with_words,
 )
-from ragkit.store.remote.snapshot import PAGE, Dead, MissingIndexError, RemoteSnapshot
+from ragkit.store.remote.snapshot import PAGE, Kept, MissingIndexError, RemoteSnapshot
 from ragkit.store.remote.sweeping import refresh, sweep
 from ragkit.store.remote.writer import RemoteWriter, cached_rows, waiting_query
 
@@ -89,8 +88,7 @@ class RemoteStore:
         self._cluster = Cluster(parse_endpoint(location))
         self._build, self._lease_s = build, lease_s
         self._file = ManifestFile(self._cluster)
-        self._dead, self._known = Dead(), {}  # type: ignore[var-annotated]  # of `RemoteSnapshot`
-        self._lock = threading.Lock()
+        self._kept = Kept()
         self._is_closed = False
         layout.require_ours(self._cluster)
         self._id = self._file.read().id
@@ -483,7 +481,7 @@ class RemoteStore:
                 self._cluster, self._counted(manifest), doc_ids, on_progress
             )
             self._file.replace(replace(made, token="", erasing=()), place)
-            self._known.clear()
+            self._kept.forget()
             is_complete = compaction.expunge(self._cluster, made.build) if gone.documents else True
         return Erasure(paths, gone.documents, gone.chunks, is_complete=is_complete)
 
@@ -541,8 +539,11 @@ class RemoteStore:
     def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Verify the index; see `ragkit.protocols.VectorStore.check`."""
         now = self._snapshot(self._manifest())
-        yield from check_health(now)
-        if not quick:
+        unreadable = False
+        for found in check_health(now):
+            unreadable = unreadable or found.severity == "must"
+            yield found
+        if not (quick or unreadable):
             yield from check_rows(now, keywords=keywords)
 
     def repair(self) -> NoReturn:
@@ -623,18 +624,15 @@ class RemoteStore:
 
     def _snapshot(self, manifest: Manifest, moment: int | None = None) -> RemoteSnapshot:
         return RemoteSnapshot(
-            self._cluster, manifest, self._current(manifest), moment=moment, dead=self._dead,
-            known=self._known,
-        )  # fmt: skip
+            self._cluster, manifest, self._current(manifest), moment=moment, kept=self._kept
+        )
 
     def _read(self, find: Callable[[Manifest], T]) -> T:
         """Read at one manifest; once more where a rebuild took the build away meanwhile."""
         try:
-            with self._lock:
-                return find(self._manifest())
+            return find(self._manifest())
         except MissingIndexError:
-            with self._lock:
-                return find(self._manifest())
+            return find(self._manifest())
 
 
 def _taken(manifest: Manifest, token: str, lost: Sequence[int]) -> Manifest:

@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ragkit.store.remote.layout import chunks_index, documents_index
-from ragkit.store.remote.rows import line
 from ragkit.store.remote.snapshot import RemoteSnapshot
 
 if TYPE_CHECKING:
@@ -56,6 +55,8 @@ def sweep(cluster: Cluster, manifest: Manifest, lost: Sequence[int]) -> None:
     """Take away the rows that commits which never came were to bring.
 
     Nothing depends on it: readers leave out `Manifest.lost` anyway. It may be ended anywhere.
+    Deaths of that number stay and count for nothing: a request that takes one away could arrive
+    late, and undo a later one.
     """
     for build in manifest.builds.values():
         now = RemoteSnapshot(cluster, manifest, build)
@@ -63,12 +64,3 @@ def sweep(cluster: Cluster, manifest: Manifest, lost: Sequence[int]) -> None:
         born = {"terms": {"born": list(lost)}}
         for index in (now.chunks_index, now.documents_index):
             delete_rows(cluster, index, born)
-        lines = []
-        for row in now.scan(now.documents_index, {"terms": {"died": list(lost)}}, "version"):
-            lines += [
-                line({"update": {"_index": now.documents_index, "_id": row["_id"]}}),
-                line({"doc": {"died": None}}),
-            ]
-        if lines:
-            cluster.bulk(lines)
-            refresh(cluster, build.id)

@@ -52,6 +52,13 @@ FLUSHED_CHUNKS = 500
 """Chunks that are gathered before they are sent."""
 
 BULK_BYTES = 8_000_000
+_DIES = """
+if (ctx._source.died == null || ctx._source.died < params.died) {
+  ctx._source.died = params.died
+} else {
+  ctx.op = "none"
+}
+"""
 _KEYS_A_REQUEST = 1_000
 
 
@@ -481,7 +488,7 @@ class RemoteWriter:
             self._send_document(bulk, document, rows)
         moment, index = self._next.next_moment, self._begun.documents_index
         for version in self._gathered.dying:
-            bulk.update(index, version, {"died": moment})
+            bulk.let_die(index, version, moment)
         self._gathered.dying = []
         bulk.send()
 
@@ -497,8 +504,8 @@ class RemoteWriter:
             row = None if key is None else rows.get(key)
             build = replace(build, waits=build.waits or (key is not None and row is None))
             source = chunk_source(version, chunk, number, key=key, row=row)
-            bulk.index(self._begun.chunks_index, row_id(moment, number), source)
-        bulk.index(self._begun.documents_index, version.id, version_source(version))
+            bulk.create(self._begun.chunks_index, row_id(moment, number), source)
+        bulk.create(self._begun.documents_index, version.id, version_source(version))
         self._seen.born[document.doc_id] = version
         self._next = replace(
             state, next_version=state.next_version + 1,
@@ -541,9 +548,14 @@ class _Bulk:
             action |= {"if_seq_no": place[0], "if_primary_term": place[1]}
         self._add(line({"index": action}), line(source))
 
-    def update(self, index: str, name: str, fields: Mapping[str, Any]) -> None:
-        """Change fields of a row that is small."""
-        self._add(line({"update": {"_index": index, "_id": name}}), line({"doc": fields}))
+    def create(self, index: str, name: str, source: Mapping[str, Any]) -> None:
+        """Write a row unless it is there: it was sent before, and may have been changed since."""
+        self._add(line({"create": {"_index": index, "_id": name}}), line(source))
+
+    def let_die(self, index: str, name: str, moment: int) -> None:
+        """Note when a version died, unless a later commit did: this may arrive long after it."""
+        script = {"source": _DIES, "params": {"died": moment}}
+        self._add(line({"update": {"_index": index, "_id": name}}), line({"script": script}))
 
     def _add(self, *lines: bytes) -> None:
         self._lines += lines
