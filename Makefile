@@ -12,7 +12,7 @@ QUESTION_ZH := "房东知道房客转租，多久不提异议就算同意？"
 QUESTION_NOT := "Which engine did the Wright brothers build?"
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-real coverage lint types docs fmt bench attacks quality picture clean
+.PHONY: help install demo test test-real test-engine coverage lint types docs fmt bench attacks quality picture clean
 .PHONY: crash powerloss corruption faults machine
 
 help: ## Print this help
@@ -50,7 +50,10 @@ test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the test suite
 	$(BIN)/python -m pytest --numprocesses auto
 
 test-real: $(VENV)/dev ## The tests that take long: kills at every step, damage of every column
-	$(BIN)/python -m pytest --numprocesses auto -m long
+	$(BIN)/python -m pytest --numprocesses auto -m "long and not engine"
+
+test-engine: $(VENV)/dev ## The tests on real OpenSearch nodes; they need Java 17 or 21 and Maven
+	$(BIN)/python -m pytest -m engine -rs
 
 coverage: $(VENV)/dev ## The test suite, and how much of ragkit it runs: pyproject.toml has the floor
 	$(BIN)/python -m pytest --numprocesses auto --cov

@@ -68,6 +68,7 @@ KINDS = {
     "memory": StoreKind(_new_memory_store, _view, can_rebuild=False, no_backup="in memory"),
 }
 REMOTE = "remote"
+ON_A_NODE = [pytest.mark.long, pytest.mark.engine]
 
 
 def _remote_kind(nodes: Nodes) -> StoreKind:
@@ -86,7 +87,7 @@ class MakeStore(Protocol):
     def __call__(self, dim: int = DIM) -> VectorStore: ...
 
 
-@pytest.fixture(params=[*KINDS, pytest.param(REMOTE, marks=pytest.mark.long)])
+@pytest.fixture(params=[*KINDS, pytest.param(REMOTE, marks=ON_A_NODE)])
 def kind(request: pytest.FixtureRequest) -> StoreKind:
     if request.param == REMOTE:
         return _remote_kind(request.getfixturevalue("one_node"))

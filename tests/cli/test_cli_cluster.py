@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ragkit.serve.registry import IndexRegistry
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.engine]
 
 FILES = {
     "notice.md": "# Notice\n\nThe notice period is three months for permanent staff.\n",

@@ -40,7 +40,10 @@ def made(tmp_path: Path) -> Path:
     return tmp_path / "one"
 
 
-@pytest.mark.parametrize("where", ["local", pytest.param("remote", marks=pytest.mark.long)])
+ON_A_NODE = [pytest.mark.long, pytest.mark.engine]
+
+
+@pytest.mark.parametrize("where", ["local", pytest.param("remote", marks=ON_A_NODE)])
 def test_a_copy_and_a_copy_of_it_are_equal(
     tmp_path: Path, where: str, request: pytest.FixtureRequest
 ) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from engine_nodes import Node, Nodes
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.engine]
 
 EACH = 20
 

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from engine_nodes import Nodes
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.engine]
 
 CHILD = """
 import os, sys
