@@ -240,3 +240,11 @@ class FilterError(RagkitError):
 
 class CitationError(RagkitError):
     """An answer cites a passage that was not given."""
+
+
+def first_cause(exc: BaseException) -> str:
+    """What the error that began it all says, without "[Errno 111]"."""
+    while exc.__cause__ or exc.__context__:
+        exc = exc.__cause__ or exc.__context__ or exc
+    said = exc.strerror if isinstance(exc, OSError) else ""
+    return said or str(exc) or type(exc).__name__

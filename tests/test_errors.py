@@ -9,7 +9,7 @@ import pytest
 
 from ragkit import errors
 from ragkit.cli.app import EXIT_CODES
-from ragkit.errors import RagkitError
+from ragkit.errors import RagkitError, first_cause
 
 DOCUMENTED = {0, 1, 2, 3, 10, 11, 12, 13, 130}
 
@@ -58,3 +58,18 @@ def test_each_docstring_says_when_in_its_first_line() -> None:
     for name, _ in tree():
         first = (inspect.getdoc(getattr(errors, name)) or "").splitlines()[0]
         assert first.endswith("."), name
+
+
+def test_the_first_cause_is_told_without_its_number() -> None:
+    with pytest.raises(ValueError, match="outer") as told:
+        _refused()
+    assert first_cause(told.value) == "Connection refused"
+    assert first_cause(KeyError()) == "KeyError"
+
+
+def _refused() -> None:
+    try:
+        raise ConnectionRefusedError(111, "Connection refused")
+    except OSError as exc:
+        msg = "outer"
+        raise ValueError(msg) from exc

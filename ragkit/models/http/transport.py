@@ -11,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError
 
+from ragkit.errors import first_cause
 from ragkit.models.http.address import is_loopback, kept_back, key_for
 from ragkit.models.http.problem import Kind, Problem
 
@@ -214,10 +215,10 @@ def to_problem(exc: requests.RequestException, read_timeout_s: float) -> Problem
         return Problem("broken", _CUT)
     passing = any(sign in str(exc) for sign in _PASSING_TLS)
     if isinstance(exc, requests.exceptions.SSLError) and not passing:
-        return Problem("refused", f"no secure connection: {_innermost(exc)}")
+        return Problem("refused", f"no secure connection: {first_cause(exc)}")
     if isinstance(exc, requests.ConnectionError):
         proxied = isinstance(exc, requests.exceptions.ProxyError)
-        return Problem("unreachable", f"{'its proxy: ' if proxied else ''}{_innermost(exc)}")
+        return Problem("unreachable", f"{'its proxy: ' if proxied else ''}{first_cause(exc)}")
     return Problem("refused", str(exc))
 
 
@@ -239,13 +240,6 @@ def _again(send: Callable[[], T | Problem], tries: int, *, repeat: bool) -> T | 
             return got
         time.sleep(min(_BACKOFF_S * 2**attempt, _LONGEST_BACKOFF_S))
     return got
-
-
-def _innermost(exc: BaseException) -> str:
-    while exc.__cause__ or exc.__context__:
-        exc = exc.__cause__ or exc.__context__ or exc
-    said = exc.strerror if isinstance(exc, OSError) else ""  # without "[Errno 111]"
-    return said or str(exc) or type(exc).__name__
 
 
 def split_lines(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import requests
 
-from ragkit.errors import StorageFullError, StoreError, StoreUnavailableError
+from ragkit.errors import StorageFullError, StoreError, StoreUnavailableError, first_cause
 from ragkit.store.remote.endpoint import API_KEY, CERTIFICATES, PASSWORD, PLAIN, USER, read_access
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Cluster:
             except requests.exceptions.SSLError as exc:
                 raise self._bad_certificate(node, exc) from exc
             except requests.RequestException as exc:
-                problem = f"{node} does not answer ({_cause(exc)})"
+                problem = f"{node} does not answer ({first_cause(exc)})"
             if not problem:
                 self._has_answered = True
                 return reply.status_code, orjson.loads(reply.content or b"{}")
@@ -261,12 +261,6 @@ def _actions(lines: Sequence[bytes]) -> list[tuple[bytes, ...]]:
 
 def _flat(actions: Iterable[tuple[bytes, ...]]) -> Iterable[bytes]:
     return (line for action in actions for line in action)
-
-
-def _cause(exc: BaseException) -> str:
-    while exc.__context__ is not None:
-        exc = exc.__context__
-    return str(exc) or type(exc).__name__
 
 
 def _reason(reply: requests.Response) -> str:
