@@ -70,7 +70,7 @@ def say_error(exc: Exception) -> None:
 
 def on_terminal() -> bool:
     """Whether stderr is a terminal, so that a bar can be drawn."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()  # None: it was closed
 
 
 def end_interrupted(kept: str) -> NoReturn:

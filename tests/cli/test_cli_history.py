@@ -151,7 +151,7 @@ def test_a_moved_folder_is_followed_without_a_model(
 ) -> None:
     ollama.requests.clear()
     told = ragkit("move", "docs", "papers", code=1).err
-    assert "docs is there yet" in told
+    assert "docs is still there" in told
     (tmp_path / "docs").rename(tmp_path / "papers")
     assert "holds none of the 3 documents" in ragkit("move", "docs", "nowhere", code=1).err
     assert "the index has no document there" in ragkit("move", "elsewhere", "papers", code=1).err
