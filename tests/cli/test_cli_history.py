@@ -113,7 +113,7 @@ def test_remove_says_how_long_the_text_stays_and_erase_takes_it_out(
     index = tmp_path / "indexes/docs"
     assert any(b"brass key" in f.read_bytes() for f in index.rglob("*") if f.is_file())
     erased = ragkit("remove", "--erase", "key.txt")  # removed already, but not its text
-    assert "erased: 1 versions, 1 passages" in erased.err
+    assert "erased: 1 version, 1 passage, " in erased.err
     assert not any(b"brass key" in f.read_bytes() for f in index.rglob("*") if f.is_file())
     ragkit("remove", "--erase", "key.txt", code=1)
     told = ragkit("remove", "--erase", "docs/boats.txt", "--json").json

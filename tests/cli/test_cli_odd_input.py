@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import REPOSITORY, Shell, write_files
+from commands import CLOSED, REPOSITORY, Shell, write_files
 
 from ragkit.errors import LoadError
 from ragkit.verify.answers import read_answer
@@ -38,6 +38,16 @@ def test_a_question_may_come_from_standard_input(shell: Shell) -> None:
 
     assert asked.stdout.startswith(b"1. key.txt")
     assert (empty.returncode, b"it is empty" in empty.stderr) == (2, True)
+
+
+def test_a_chat_model_that_was_named_and_cannot_be_asked_is_told_each_time(shell: Shell) -> None:
+    shell("index", "docs", *WORDS)
+    shell("ask", "Where does the key hang?")
+
+    said = shell("ask", "Where does the key hang?", "--chat", "llama3.2")
+
+    assert "The key hangs in the hall." in said.out
+    assert said.err == f"(llama3.2 was not asked: no server answers at {CLOSED})\n"
 
 
 def test_an_answer_that_did_not_come_through_the_pipe_is_called_empty() -> None:
