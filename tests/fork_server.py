@@ -10,6 +10,7 @@ processor than most commands.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -33,16 +34,19 @@ if TYPE_CHECKING:
 _NOT_LOADED = (
     "ragkit.__main__", "ragkit.evaluate", "ragkit.models.local", "ragkit.serve.mcp_server",
 )  # fmt: skip
+_CAPABILITIES_3, _DROP_BOUND = 0x20080522, 24  # of linux/capability.h and linux/prctl.h
+_READ_AND_WRITE_ALL = (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 _MOST_BYTES = 1 << 18  # of a request: words, folder and environment
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command to run: its words, where, and with which variables."""
+    """A command to run: its words, where, with which variables, and whether as a superuser."""
 
     words: Sequence[str]
     folder: str
     variables: Mapping[str, str]
+    is_ordinary: bool = False
 
 
 class ForkServer:
@@ -61,7 +65,7 @@ class ForkServer:
         Raises:
             subprocess.TimeoutExpired: It took longer; it was killed.
         """
-        message = json.dumps([request.words, request.folder, dict(request.variables)]).encode()
+        message = json.dumps(astuple(request)).encode()
         with self._lock, TemporaryFile() as out, TemporaryFile() as err:
             server = self._started()
             socket.send_fds(server, [message], [out.fileno(), err.fileno()])
@@ -120,7 +124,9 @@ def _serve(server: socket.socket) -> list[str] | None:
         pid = os.fork()
         if pid == 0:
             server.close()
-            words, folder, variables = json.loads(message)
+            words, folder, variables, is_ordinary = json.loads(message)
+            if is_ordinary:
+                give_up_rights()
             for place, fd in enumerate(fds, 1):
                 os.dup2(fd, place)
                 os.close(fd)
@@ -133,6 +139,20 @@ def _serve(server: socket.socket) -> list[str] | None:
         server.send(json.dumps(pid).encode())
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         server.send(json.dumps(code).encode())
+
+
+def give_up_rights() -> None:
+    """Give up the superuser's rights to read and write everything, as `setpriv` does (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)  # of this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
+    calls = [libc.capget(header, sets)]
+    calls += [libc.prctl(_DROP_BOUND, right, 0, 0, 0) for right in _READ_AND_WRITE_ALL]
+    for place in range(3):
+        sets[place] &= ~sum(1 << right for right in _READ_AND_WRITE_ALL)
+    calls.append(libc.capset(header, sets))
+    if any(calls):
+        raise OSError(ctypes.get_errno(), "the rights cannot be given up")
 
 
 def _leave() -> None:
