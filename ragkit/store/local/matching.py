@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.store.local.findable import Findable, Ranges
-    from ragkit.store.local.keywords import Frequency
 
 LISTED_CHUNKS = 20_000  # fewer that may be found are given to the keyword index as a list
 SPARE = 3.0  # standard deviations by which fewer than expected may be left
@@ -48,7 +47,7 @@ class Words:
     table: str
     chunks: int
     dead: Ranges
-    known: dict[str, Frequency]
+    known: dict[str, int]
 
     def matching(
         self, question: str, count: int, findable: Findable | None, *, fill: bool
@@ -67,9 +66,8 @@ class Words:
             self.connection, self.table, terms, chunks=self.chunks, known=self.known
         )
         found = self._best(chosen, count, findable)
-        # The later FTS5 came upon the last one that it counted, the rarer a term is.
-        left = sorted(set(terms) - set(chosen), key=lambda t: (-self.known[t].last, t))
-        left = [term for term in left if self.known[term].chunks]
+        left = sorted(set(terms) - set(chosen), key=lambda term: (self.known[term], term))
+        left = [term for term in left if self.known[term]]
         if not found:  # the rare terms stand only in chunks that may not be found
             return self._best([*chosen, *left][:MAX_TERMS], count, findable), reach
         while fill and left and len(found) < count and len(chosen) < MAX_TERMS:
@@ -99,7 +97,7 @@ class Words:
 
     def _of_all(self, terms: Sequence[str], count: int) -> dict[int, float]:
         """The chunks with any of some terms, rarest first, that match best."""
-        counts = [self.known[term].chunks for term in terms]
+        counts = [self.known[term] for term in terms]
         first = int(np.searchsorted(np.cumsum(counts), max(ALONE, 2 * count))) + 1
         if sum(counts) < WORTHWHILE or first >= len(terms):
             return self._scored(terms, count)

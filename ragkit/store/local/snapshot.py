@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.files import RowFile
     from ragkit.store.local.findable import Findable
-    from ragkit.store.local.keywords import Frequency
 
     Bits = dict[int, NDArray[np.uint8]]
 
@@ -49,7 +48,7 @@ class Snapshot:
         self._files = SegmentFiles(path / "vectors", build.dim)
         self.chunks = 0  # living or not: all that the keyword index holds
         self.dead = Ranges.of([])  # of those, the ones that died
-        self.frequencies: dict[str, Frequency] = {}  # of terms; see `keywords`
+        self.frequencies: dict[str, int] = {}  # of terms; see `keywords`
         self._commits = -1
         self._rows: dict[int, RowFile] = {}
         self._alive: Bits = {}
