@@ -47,7 +47,6 @@ def test_what_is_passed_over_would_not_have_been_found(
     catalog: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matching, "WORTHWHILE", 0)
-    monkeypatch.setattr(matching, "ALONE", 10)
     monkeypatch.setattr(bm25, "FREQUENT_SHARE", 1.0)
     monkeypatch.setattr(bm25, "FREQUENT_MIN", 10 * CHUNKS)
     statements: list[str] = []
