@@ -125,7 +125,6 @@ class ListsFile:
         self._fd = descriptor
         self.rows, self.dim, lists, self.probes, self.rotation, body = self._read_head()
         first, second = 2 * lists * self.dim, (2 * self.dim + 4) * lists
-        self._centres: Rows = body[:first].copy().view("<f2").reshape(lists, self.dim)
         self._checksums: list[int] = body[first:second].view("<u4").tolist()
         self.members: Members = body[second:].copy()
         # Where each list begins: by list and in a list by row their codes lie in the file.
@@ -152,8 +151,10 @@ class ListsFile:
 
     @property
     def centres(self) -> Vectors:
-        """float32, shape (lists, dim)."""
-        return self._centres.astype(np.float32)
+        """float32, shape (lists, dim); read anew each time, since whoever scans keeps them."""
+        lists = len(self._checksums)
+        data = read_at(self._fd, 2 * lists * self.dim, _HEAD.size)
+        return data.view("<f2").reshape(lists, self.dim).astype(np.float32)
 
     @property
     def grid(self) -> Grid:
