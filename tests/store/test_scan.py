@@ -115,7 +115,7 @@ def test_codes_of_uneven_vectors_need_the_rotation(rows: Any) -> None:
     def found(rotation: int | None) -> float:
         encoder = RowEncoder(centre_of(halves), rotation)
         scan = CodeScan(encoder.centres)
-        scan.add(0, np.arange(ROWS), encoder.encode(halves))
+        scan.add(0, (np.arange(ROWS), encoder.encode(halves)))
         hits = 0
         for query in queries:
             turned = rotated(query[None], rotation)[0]

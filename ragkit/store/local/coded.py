@@ -223,7 +223,7 @@ class _Group:
             part = self._parts[slot]
             if isinstance(part, _Open) and part.segment.id == segment.id:
                 for piece, numbers, codes in part.read(segment):
-                    self._scan.add(grid.first + piece, int(self._firsts[slot]) + numbers, codes)
+                    self._scan.add(grid.first + piece, (self._firsts[slot] + numbers, codes))
         self._rows = max(self._rows, self._scan.rows)
 
     def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
@@ -238,16 +238,15 @@ class _Group:
         return self._segments[slots] << 32 | found - self._firsts[slots], scores
 
     def _read(self, place: int) -> None:
-        """Give the scan a list: of all segments at once, or it would keep room for more."""
+        """Give the scan a list of all segments that have it."""
         grid = next(grid for grid in reversed(self._grids) if grid.first <= place)
-        numbers, codes = [], []
+        pieces = []
         for slot in grid.slots:
             part = self._parts[slot]
             if isinstance(part, _Listed):
-                rows, found = part.read(place - grid.first)
-                numbers.append(int(self._firsts[slot]) + rows)
-                codes.append(found)
-        self._scan.add(place, np.concatenate(numbers), np.concatenate(codes))
+                numbers, codes = part.read(place - grid.first)
+                pieces.append((self._firsts[slot] + numbers, codes))
+        self._scan.add(place, *pieces)
         self._unread[place] = False
 
     def _chosen(self, query: Vectors, bits: NDArray[np.uint8]) -> NDArray[np.int64]:

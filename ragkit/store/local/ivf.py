@@ -126,9 +126,11 @@ class ListsFile:
         self.rows, self.dim, lists, self.probes, self.rotation, body = self._read_head()
         first, second = 2 * lists * self.dim, (2 * self.dim + 4) * lists
         self._checksums: list[int] = body[first:second].view("<u4").tolist()
-        self.members: Members = body[second:].copy()
-        # Where each list begins: by list and in a list by row their codes lie in the file.
-        self._firsts = np.cumsum([0, *np.bincount(self.members, minlength=lists)])
+        members = body[second:]
+        # Rows by list, and where each list begins: in this order their codes lie in the file.
+        order = np.argsort(members, kind="stable")
+        self._order = order.astype(np.min_scalar_type(self.rows - 1))
+        self._firsts = np.cumsum([0, *np.bincount(members, minlength=lists)])
         self._offset = _HEAD.size + len(body)
 
     def _read_head(self) -> tuple[int, int, int, int, int, NDArray[np.uint8]]:
@@ -157,13 +159,21 @@ class ListsFile:
         return data.view("<f2").reshape(lists, self.dim).astype(np.float32)
 
     @property
+    def members(self) -> Members:
+        """uint8, shape (rows,): the list of each row."""
+        members = np.empty(self.rows, np.uint8)
+        lengths = np.diff(self._firsts)
+        members[self._order] = np.repeat(np.arange(len(lengths), dtype=np.uint8), lengths)
+        return members
+
+    @property
     def grid(self) -> Grid:
         """What other segments can be parted by."""
         return Grid(self.centres, _scanned(self))
 
     def numbers(self, place: int) -> NDArray[np.int64]:
         """The rows of a list, in order."""
-        return np.flatnonzero(self.members == place)
+        return self._order[self._span(place)].astype(np.int64)
 
     def _span(self, place: int) -> slice:
         return slice(int(self._firsts[place]), int(self._firsts[place + 1]))
@@ -189,7 +199,7 @@ class ListsFile:
         """
         numbers = self.numbers(place)
         turned = rotated(rows.take(numbers.tolist()).astype(np.float32), self.rotation)
-        return CodeEncoder(self.centres).encode(turned, self.members[numbers])
+        return CodeEncoder(self.centres).encode(turned, np.full(len(numbers), place, np.uint8))
 
 
 def open_lists(path: Path, rows: int, dim: int) -> ListsFile | None:
