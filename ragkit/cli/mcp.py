@@ -5,27 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from typing import Annotated
 
-import typer
-
-from ragkit.cli.options import Chat, Settings, complete_index, configured
+from ragkit.cli.options import Chat, ServedIndexes, Settings, configured
 from ragkit.cli.output import INTERRUPTED, say
 from ragkit.errors import ConfigError
 from ragkit.extras import install_command
 
 
 def mcp(
-    index: Annotated[
-        list[str],
-        typer.Option(
-            "--index",
-            "-i",
-            metavar="NAME|PATH",
-            help="An index to serve; repeatable. None: all in the folder of indexes.",
-            autocompletion=complete_index,
-        ),
-    ] = [],  # noqa: B006 -- typer copies it
+    index: ServedIndexes = [],  # noqa: B006 -- typer copies it
     chat: Chat = None,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
