@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tracemalloc
 import zlib
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,16 +51,21 @@ def rows() -> Any:
     return drawn(ROWS, 1)
 
 
-@pytest.fixture
-def store(tmp_path: Path, rows: Any) -> LocalStore:
-    """Two full segments with lists, and one that is scanned exactly."""
-    made = new_store(tmp_path / "index", DIM, SIZES)
-    with made.writing("index") as writer:
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> Path:
+    made = new_store(tmp_path_factory.mktemp("scan") / "index", DIM, SIZES)
+    with closing(made), made.writing("index") as writer:
         for first in range(0, ROWS, 110):
             texts = [str(i) for i in range(first, first + 110)]
             put(writer, f"{first // 110 % 2}/{first}.txt", texts, vectors=rows[first : first + 110])
             writer.commit()
-    return made
+    return made.path
+
+
+@pytest.fixture
+def store(made_once: Path, tmp_path: Path) -> LocalStore:
+    """Two full segments with lists, and one that is scanned exactly."""
+    return LocalStore(shutil.copytree(made_once, tmp_path / "index"), sizes=SIZES)
 
 
 def recall(store: LocalStore, rows: Any, allowed: Any = None, **fields: Any) -> float:
