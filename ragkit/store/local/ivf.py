@@ -13,6 +13,7 @@ import struct
 import weakref
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,11 +127,9 @@ class ListsFile:
         self.rows, self.dim, lists, self.probes, self.rotation, body = self._read_head()
         first, second = 2 * lists * self.dim, (2 * self.dim + 4) * lists
         self._checksums: list[int] = body[first:second].view("<u4").tolist()
-        members = body[second:]
-        # Rows by list, and where each list begins: in this order their codes lie in the file.
-        order = np.argsort(members, kind="stable")
-        self._order = order.astype(np.min_scalar_type(self.rows - 1))
-        self._firsts = np.cumsum([0, *np.bincount(members, minlength=lists)])
+        self.members: Members = body[second:].copy()
+        # Where each list begins: by list and in a list by row the codes lie in the file.
+        self._firsts = np.cumsum([0, *np.bincount(self.members, minlength=lists)])
         self._offset = _HEAD.size + len(body)
 
     def _read_head(self) -> tuple[int, int, int, int, int, NDArray[np.uint8]]:
@@ -158,13 +157,11 @@ class ListsFile:
         data = read_at(self._fd, 2 * lists * self.dim, _HEAD.size)
         return data.view("<f2").reshape(lists, self.dim).astype(np.float32)
 
-    @property
-    def members(self) -> Members:
-        """uint8, shape (rows,): the list of each row."""
-        members = np.empty(self.rows, np.uint8)
-        lengths = np.diff(self._firsts)
-        members[self._order] = np.repeat(np.arange(len(lengths), dtype=np.uint8), lengths)
-        return members
+    @cached_property
+    def _order(self) -> NDArray[np.unsignedinteger]:
+        """The rows by list."""
+        order = np.argsort(self.members, kind="stable")
+        return order.astype(np.min_scalar_type(self.rows - 1))
 
     @property
     def grid(self) -> Grid:

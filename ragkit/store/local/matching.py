@@ -104,8 +104,8 @@ class Words:
         heavy = [t for t in terms if most_of(t, self.known[t], self.chunks) >= least]
         if len(heavy) == len(terms):
             return self._scored(terms, count)
-        for term in heavy:
-            for chunk, score in self._scored([term], count).items():
+        if heavy:
+            for chunk, score in self._scored(heavy, count).items():
                 found[chunk] = max(score, found.get(chunk, 0.0))
         best = sorted(found, key=lambda chunk: (-found[chunk], chunk))[:count]
         return {chunk: found[chunk] for chunk in best}

@@ -82,14 +82,14 @@ class RowScan:
         count = 0
         while True:
             count = min(max(k + SPARE, 4 * count), self.rows)
-            with _one_thread():
+            with one_thread():
                 scores, rows = self._index.search(query.reshape(1, -1), count, params=parameters)
             if count == self.rows or rows[0, -1] < 0 or scores[0, -1] < scores[0, k - 1]:
                 return _ordered(rows[0], scores[0], k + SPARE)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let OpenMP begin no team in the calling thread: for one query it has nothing to part.
 
     Beside other work on two cores, in a program that loaded FAISS itself, an exact scan of 4,262

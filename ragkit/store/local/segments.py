@@ -85,7 +85,6 @@ class SegmentWriter:
         self._bulk = Bulk(connection, "vectors", columns=3, rows=256)
         self._owned: list[tuple[int, int]] = []
         self._listed: set[int] = set()
-        self._grid: Grid | None = None  # of the lists that were seen or made last
 
     def load(self) -> None:
         """Read the committed end; call at the beginning of a transaction."""
@@ -225,19 +224,31 @@ class SegmentWriter:
             found = None
         if found is not None:
             self._files.drop_codes(segment)  # a kill may have come between
-            self._note(found.grid)
             return False
         read = self._files.open_rows(segment, rows).block
         count = min(MOST_LISTS, -(-rows // self._sizes.listed))
-        lists = build(read, rows, count, like=self._grid)
+        lists = build(read, rows, count, like=self._last_grid(rows))
         self._files.write_lists(segment, lists.to_bytes())
-        self._note(lists.grid)
         return True
 
-    def _note(self, grid: Grid) -> None:
-        """Keep a grid for the next segments; of one that several have, as the first one had it."""
-        if self._grid is None or not np.array_equal(self._grid.centres, grid.centres):
-            self._grid = grid
+    def _last_grid(self, rows: int) -> Grid | None:
+        """What the last full segment that has lists is parted by; None if there is none.
+
+        Of a grid that several have, as the first one has it: or they would drift from it.
+        """
+        from ragkit.store.local.ivf import open_lists
+
+        last = None
+        for segment in sorted(self._own):
+            try:
+                lists = open_lists(self._files.lists_path(segment), rows, self._dim)
+            except ValueError:  # a search tells of it
+                continue
+            if lists is not None and (
+                last is None or not np.array_equal(lists.centres, last.centres)
+            ):
+                last = lists.grid
+        return last
 
     def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""
