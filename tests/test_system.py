@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from functools import partial
 
 import pytest
@@ -50,9 +52,9 @@ def test_a_future_that_was_cancelled_in_time_is_not_worked_on() -> None:
 
 
 def test_a_closed_pool_says_so_and_ends_its_threads() -> None:
-    pool = DaemonPool(2)
-    pool.map(str, [1, 2])
-    threads = list(pool._threads)
+    pool, together = DaemonPool(2), threading.Barrier(2)
+    pool.map(lambda _: together.wait(timeout=5), [1, 2])
+    threads = list(pool._crew.threads)
     assert [thread.is_alive() for thread in threads] == [True, True]
     pool.close()
     _expect_end(threads)
@@ -64,9 +66,48 @@ def test_a_closed_pool_says_so_and_ends_its_threads() -> None:
 def test_a_pool_that_is_forgotten_ends_its_threads() -> None:
     pool = DaemonPool(2)
     assert pool.map(str, [1, 2]) == ["1", "2"]
-    threads = list(pool._threads)
+    threads = list(pool._crew.threads)
     del pool
     _expect_end(threads)
+
+
+def test_a_thread_that_waits_is_used_before_another_is_started() -> None:
+    pool, used = DaemonPool(50), set[int]()
+    for _ in range(20):
+        used.add(pool.submit(threading.get_ident).result(timeout=5))
+        _expect_idle(pool, 1)  # a result is there a moment before its thread waits again
+    assert used == {thread.ident for thread in pool._crew.threads}
+    assert len(used) == 1
+
+
+def test_what_waits_is_done_in_the_order_in_which_it_came() -> None:
+    pool, go, done = DaemonPool(1), threading.Event(), list[int]()
+    futures = [pool.submit(partial(go.wait, 5))]
+    futures += [pool.submit(partial(done.append, number)) for number in range(20)]
+    go.set()
+    for future in futures:
+        future.result(timeout=5)
+    assert done == list(range(20))
+
+
+def test_a_thread_that_waits_keeps_nothing_of_what_it_did() -> None:
+    class Result:
+        pass
+
+    pool = DaemonPool(1)
+    result = pool.submit(Result).result(timeout=5)
+    _expect_idle(pool, 1)
+    kept = weakref.ref(result)
+    del result
+    assert kept() is None
+
+
+def _expect_idle(pool: DaemonPool, count: int) -> None:
+    for _ in range(500):
+        if len(pool._crew._idle) >= count:
+            return
+        time.sleep(0.01)
+    pytest.fail("its threads do not come to rest")
 
 
 def _expect_end(threads: list[threading.Thread]) -> None:
