@@ -1,4 +1,4 @@
-"""Clients that ask a server without a pause, each by one kept connection, in a process of their own.
+"""Clients that ask a server without a pause, each by a kept connection, in a process of their own.
 
     python benchmarks/serve_load.py PORT PATH CLIENTS REQUESTS SECONDS < bodies
 

@@ -231,4 +231,3 @@ def _settle(future: Future[R], function: Callable[[], R]) -> None:
         future.set_result(function())
     except BaseException as exc:  # noqa: BLE001 -- raised again where the result is taken
         future.set_exception(exc)
-
