@@ -76,7 +76,7 @@ class Client:
 
 
 class Load:
-    """All clients of one run.
+    """Clients of one server.
 
     Args:
         port: Of the server, on this machine.
@@ -92,6 +92,7 @@ class Load:
         )
         self._requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies]
         self._selector = selectors.DefaultSelector()
+        self._alone: Client | None = None
         self.first: list[float] = []
         self.whole: list[float] = []
         self.failed: list[str] = []
@@ -116,12 +117,23 @@ class Load:
                     waiting -= 1
                     self._close(client)
 
+    def ask(self, turn: int) -> tuple[float, float]:
+        """Ask once and wait; milliseconds to the reply's first byte and to its end."""
+        client = self._alone = self._alone or self._connected(turn)
+        client.send(self._requests[turn % len(self._requests)])
+        while not client.receive():
+            pass
+        return client.taken()
+
     def _begin(self, turn: int) -> None:
+        client = self._connected(turn)
+        self._selector.register(client.connection, selectors.EVENT_READ, client)
+        client.send(self._requests[turn % len(self._requests)])
+
+    def _connected(self, turn: int) -> Client:
         connection = socket.create_connection(("127.0.0.1", self._port), timeout=120)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = Client(turn, connection)
-        self._selector.register(connection, selectors.EVENT_READ, client)
-        client.send(self._requests[turn % len(self._requests)])
+        return Client(turn, connection)
 
     def _goes_on(self, client: Client) -> bool:
         """Take what came to a client; whether its reply has ended, well or not."""
@@ -132,7 +144,7 @@ class Load:
             self.failed.append(str(exc))
             self._selector.unregister(client.connection)
             client.connection.close()
-            client.connection = socket.create_connection(("127.0.0.1", self._port), timeout=120)
+            client.connection = self._connected(client.turn).connection
             self._selector.register(client.connection, selectors.EVENT_READ, client)
             return True
         first, whole = client.taken()
