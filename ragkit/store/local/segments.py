@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Vectors
     from ragkit.store.local.catalog import Build
-
+    from ragkit.store.local.ivf import Grid
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class SegmentSizes:
 
     rows: int = 1 << 16
     coded: int = 1 << 13
-    listed: int = 1 << 9
+    listed: int = 1 << 8
 
 
 @dataclass(slots=True)
@@ -85,6 +85,7 @@ class SegmentWriter:
         self._bulk = Bulk(connection, "vectors", columns=3, rows=256)
         self._owned: list[tuple[int, int]] = []
         self._listed: set[int] = set()
+        self._grid: Grid | None = None  # of the lists that were seen or made last
 
     def load(self) -> None:
         """Read the committed end; call at the beginning of a transaction."""
@@ -224,11 +225,19 @@ class SegmentWriter:
             found = None
         if found is not None:
             self._files.drop_codes(segment)  # a kill may have come between
+            self._note(found.grid)
             return False
         read = self._files.open_rows(segment, rows).block
-        lists = build(read, rows, min(MOST_LISTS, -(-rows // self._sizes.listed)))
+        count = min(MOST_LISTS, -(-rows // self._sizes.listed))
+        lists = build(read, rows, count, like=self._grid)
         self._files.write_lists(segment, lists.to_bytes())
+        self._note(lists.grid)
         return True
+
+    def _note(self, grid: Grid) -> None:
+        """Keep a grid for the next segments; of one that several have, as the first one had it."""
+        if self._grid is None or not np.array_equal(self._grid.centres, grid.centres):
+            self._grid = grid
 
     def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""

@@ -137,7 +137,7 @@ def _lists_codes(lists: ListsFile) -> tuple[NDArray[np.uint8], Encode]:
     from ragkit.store.local.rotation import rotated
     from ragkit.store.local.scan import CodeEncoder, code_bytes
 
-    encoder = CodeEncoder(lists.centres)
+    encoder, members = CodeEncoder(lists.centres), lists.members
     codes = np.empty((lists.rows, code_bytes(lists.dim)), np.uint8)
     for place in range(len(lists.centres)):
         found = lists.codes(place)
@@ -147,7 +147,7 @@ def _lists_codes(lists: ListsFile) -> tuple[NDArray[np.uint8], Encode]:
 
     def encode(first: int, block: NDArray[np.float16]) -> NDArray[np.uint8]:
         turned = rotated(block.astype(np.float32), lists.rotation)
-        return encoder.encode(turned, lists.members[first : first + len(block)])
+        return encoder.encode(turned, members[first : first + len(block)])
 
     return codes, encode
 
