@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -123,6 +124,36 @@ def test_a_program_does_not_wait_for_the_threads_at_its_end() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=20)
     assert done.returncode == 0
+
+
+ARENAS = """
+import ctypes, sys, threading
+from ragkit.system import share_allocator
+if sys.argv[1] == "shared":
+    share_allocator()
+together = threading.Barrier(4)
+def work():
+    together.wait()
+    kept = bytes(50_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have one pool")
+def test_threads_allocate_from_one_pool() -> None:
+    def count(how: str) -> int:
+        environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+        told = subprocess.check_output([sys.executable, "-c", ARENAS, how], env=environment)
+        return told.count(b"<heap nr=")
+
+    assert count("apart") > 1
+    assert count("shared") == 1
 
 
 def _interrupted(done: list[str]) -> None:

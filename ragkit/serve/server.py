@@ -13,6 +13,7 @@ import uvicorn
 
 from ragkit.errors import ConfigError
 from ragkit.serve.guard import GuardRules, is_loopback
+from ragkit.system import share_allocator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,7 @@ class _Server(uvicorn.Server):
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until it is to stop; the threads of the process take turns quickly meanwhile."""
+        share_allocator()
         before = sys.getswitchinterval()
         sys.setswitchinterval(min(before, _SWITCH_S))
         try:
