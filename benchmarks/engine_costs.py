@@ -31,7 +31,8 @@ from ragkit.store.remote.rows import Version, chunk_source, line, to_rows
 from ragkit.store.remote.writer import BULK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from multiprocessing.synchronize import Event
 
     from engine_nodes import Nodes
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 DIM = 768
 EACH = 20  # chunks a document
 COMMITTED = 2_000  # chunks a commit
+WRITTEN_ON = 500  # chunks of each run while searches are measured
 WARM = 2_000  # chunks that are written before anything is measured
 SEED = 17
 MODES: tuple[Mode, ...] = ("dense", "keyword", "hybrid")
@@ -279,46 +281,37 @@ def times(store: VectorStore, repeats: int) -> dict[str, Any]:
 
 
 def times_meanwhile(place: str, chunks: int, repeats: int) -> dict[str, Any]:
-    """How long searches without a filter take while another process writes a tenth more."""
-    writing = multiprocessing.get_context("spawn").Process(
-        target=_write_more, args=(place, chunks), daemon=True
-    )
+    """How long searches without a filter take while another process writes run after run."""
+    context = multiprocessing.get_context("spawn")
+    is_over = context.Event()
+    writing = context.Process(target=_write_on, args=(place, chunks, is_over), daemon=True)
     with closing(open_store(place)) as store:
-        before = store.commits
+        searches = {mode: asked(repeats)[mode] for mode in MODES}
+        seconds: dict[str, list[float]] = {mode: [] for mode in MODES}
+        before = store.generation()
         writing.start()
-        while writing.is_alive() and store.commits == before:
+        while writing.is_alive() and store.generation() == before:
             time.sleep(0.05)
-        told = _turns(store, repeats, writing.is_alive)
+        first = store.generation()
+        for mode, request in ((mode, searches[mode][i]) for i in range(repeats) for mode in MODES):
+            began = time.perf_counter()
+            store.search(request)
+            seconds[mode].append(time.perf_counter() - began)
+        runs = store.generation() - first
+    is_over.set()
     writing.join()
     if writing.exitcode:
         msg = f"the process that writes ended with {writing.exitcode}"
         raise RuntimeError(msg)
-    return told
+    return {mode: percentiles(seconds[mode]) for mode in MODES} | {"chunks": runs * WRITTEN_ON}
 
 
-def _write_more(place: str, chunks: int) -> None:
+def _write_on(place: str, first: int, is_over: Event) -> None:
+    number = first // EACH
     with closing(open_store(place)) as store:
-        write(store, made(max(chunks // 10, 2 * COMMITTED), first=chunks // EACH))
-
-
-def _turns(store: VectorStore, repeats: int, goes_on: Callable[[], bool]) -> dict[str, Any]:
-    """Ask in each mode by turns, as long as something goes on."""
-    searches = {name: asked(repeats)[name] for name in MODES}
-    seconds: dict[str, list[float]] = {name: [] for name in MODES}
-    for i in _counted(repeats, goes_on):
-        for name in MODES:
-            began = time.perf_counter()
-            store.search(searches[name][i])
-            seconds[name].append(time.perf_counter() - began)
-    told: dict[str, Any] = {n: percentiles(s) for n, s in seconds.items() if s}
-    return told | {"searches_each": len(seconds["dense"])}
-
-
-def _counted(repeats: int, goes_on: Callable[[], bool]) -> Iterator[int]:
-    i = 0
-    while i < repeats and goes_on():
-        yield i
-        i += 1
+        while not is_over.is_set():
+            write(store, made(WRITTEN_ON, first=number))
+            number += WRITTEN_ON // EACH
 
 
 def times_after_kill(nodes: Nodes, store: VectorStore, repeats: int) -> dict[str, Any]:

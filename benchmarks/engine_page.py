@@ -83,9 +83,10 @@ def _asking(count: str, part: Mapping[str, Any]) -> list[str]:
     one = ", ".join(f"{name} {size:,}" for name, size in part["primary_bytes"].items())
     return [
         f"## Asking an index of {count} chunks of {part['dim']} dimensions", "", *_table(rows),
-        f"{part['repeats']} searches of each kind; {during['searches_each']} while another process "
-        "wrote a tenth more. Bytes a chunk of one copy of each of the cluster's indexes: "
-        f"{one}. The node that was asked first was killed: the first search took "
+        f"{part['repeats']} searches of each kind; while they were asked, the other process wrote "
+        f"{part['folder']['while another writes']['chunks']:,} chunks to the folder and "
+        f"{during['chunks']:,} to the cluster, in runs of 500. Bytes a chunk of one copy of "
+        f"each of the cluster's indexes: {one}. The node that was asked first was killed: the first search took "
         f"{killed['first_s']} s, and {killed['same']} of {killed['of']} found what they had found.",
         "",
     ]  # fmt: skip
