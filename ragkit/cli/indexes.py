@@ -67,7 +67,9 @@ def use(
 def delete(
     name: Annotated[
         str,
-        typer.Argument(metavar="INDEX", help="Its name or path.", autocompletion=complete_index),
+        typer.Argument(
+            metavar="INDEX", help="Its name, path or URL.", autocompletion=complete_index
+        ),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it

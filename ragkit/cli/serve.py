@@ -25,7 +25,7 @@ def serve(
         typer.Option(
             "--index",
             "-i",
-            metavar="NAME|PATH",
+            metavar="NAME|PATH|URL",
             help="An index to serve; repeatable. None: all in the folder of indexes.",
             autocompletion=complete_index,
         ),
