@@ -9,23 +9,14 @@ from typing import Annotated
 
 import typer
 
-from ragkit.cli.options import Chat, Settings, complete_index, configured
+from ragkit.cli.options import Chat, ServedIndexes, Settings, configured
 from ragkit.cli.output import INTERRUPTED, say
 from ragkit.errors import ConfigError
 from ragkit.extras import install_command
 
 
 def mcp(
-    index: Annotated[
-        list[str],
-        typer.Option(
-            "--index",
-            "-i",
-            metavar="NAME|PATH|URL",
-            help="An index to serve; repeatable. None: all in the folder of indexes.",
-            autocompletion=complete_index,
-        ),
-    ] = [],  # noqa: B006 -- typer copies it
+    index: ServedIndexes = [],  # noqa: B006 -- typer copies it
     allow_index: Annotated[
         bool,
         typer.Option(
