@@ -99,7 +99,7 @@ ServedIndexes = Annotated[
     typer.Option(
         "--index",
         "-i",
-        metavar="NAME|PATH",
+        metavar="NAME|PATH|URL",
         help="An index to serve; repeatable. None: all in the folder of indexes.",
         autocompletion=complete_index,
     ),
