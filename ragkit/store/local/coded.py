@@ -131,8 +131,8 @@ class _Listed:
         """float32, shape (lists, dim); not kept: the scan has them."""
         return self._lists.centres
 
-    def read(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """The rows of one list, and their codes."""
+    def read(self, place: int, centre: Vectors) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """The rows of one list, of which the centre is given, and their codes."""
         codes = self._lists.codes(place)
         if codes is None:
             if not self._is_told:
@@ -141,7 +141,7 @@ class _Listed:
                     DAMAGED, path.parent.parent, self.segment.id, f"{path.name} was changed"
                 )
             self._is_told = True
-            codes = self._lists.encoded(place, self._rows)
+            codes = self._lists.encoded(place, self._rows, centre)
         return self._lists.numbers(place), codes
 
 
@@ -244,7 +244,7 @@ class _Group:
         for slot in grid.slots:
             part = self._parts[slot]
             if isinstance(part, _Listed):
-                numbers, codes = part.read(place - grid.first)
+                numbers, codes = part.read(place - grid.first, self._scan.centre(place))
                 pieces.append((self._firsts[slot] + numbers, codes))
         self._scan.add(place, *pieces)
         self._unread[place] = False

@@ -188,15 +188,21 @@ class ListsFile:
         is_whole = len(data) == count * size and zlib.crc32(data.data) == self._checksums[place]
         return data.reshape(-1, size) if is_whole else None
 
-    def encoded(self, place: int, rows: RowFile) -> NDArray[np.uint8]:
+    def encoded(self, place: int, rows: RowFile, centre: Vectors) -> NDArray[np.uint8]:
         """The codes of a list's rows, made anew.
+
+        Args:
+            place: The list.
+            rows: The segment's.
+            centre: The list's, float32, shape (dim,): where codes were damaged since the file was
+                opened, so may its centres be.
 
         Raises:
             MissingRowsError: The rows are not there.
         """
         numbers = self.numbers(place)
         turned = rotated(rows.take(numbers.tolist()).astype(np.float32), self.rotation)
-        return CodeEncoder(self.centres).encode(turned, np.full(len(numbers), place, np.uint8))
+        return CodeEncoder(centre[None]).encode(turned, np.zeros(len(numbers), np.uint8))
 
 
 def open_lists(path: Path, rows: int, dim: int) -> ListsFile | None:

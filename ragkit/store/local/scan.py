@@ -124,6 +124,11 @@ class CodeScan:
         """How many rows have been added."""
         return int(self._index.ntotal)
 
+    def centre(self, place: int) -> Vectors:
+        """What the codes of a list are made for: float32, shape (dim,)."""
+        centre: Vectors = self._centres.reconstruct(place)
+        return centre
+
     def add(self, place: int, *pieces: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> None:
         """Append rows to a list: of each piece the numbers and the codes, (n, code bytes)."""
         lists = self._index.invlists
