@@ -223,6 +223,40 @@ def test_a_segment_of_another_kind_gets_centres_of_its_own_and_both_are_searched
     assert check_index(store.path) == []
 
 
+def test_a_segment_that_needs_many_lists_gets_them_beside_alike_ones_that_need_few(
+    tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(3)
+    topics = random.standard_normal((60, DIM))
+    wide = unit(topics[random.integers(0, 60, 1024)] + 2 * random.standard_normal((1024, DIM)))
+    texts = topics[random.integers(0, 60, 100)] + 0.3 * random.standard_normal((100, DIM))
+    narrow = unit(
+        unit(texts)[random.integers(0, 100, 3072)] + 0.02 * random.standard_normal((3072, DIM))
+    )
+    both = np.concatenate([wide, narrow])
+    sizes = SegmentSizes(rows=1024, coded=256, listed=8)
+    store = new_store(tmp_path / "index", DIM, sizes)
+    with store.writing("index") as writer:
+        for first in range(0, len(both), 1024):
+            here = [str(i) for i in range(first, first + 1024)]
+            put(writer, f"{first}.txt", here, vectors=both[first : first + 1024])
+            writer.commit()
+    files = sorted((store.path / "vectors").glob("*.ivf"))
+    assert len({centres_of(path) for path in files}) == 1
+    assert found_share(store, both, wide[::25]) >= 0.99
+
+
+def test_lists_of_other_numbers_are_searched_side_by_side(store: LocalStore, rows: Any) -> None:
+    """As beside those that an older ragkit made, of half as many centres."""
+    path = store.path / "vectors" / "00000001.ivf"
+    read = SegmentFiles(path.parent, DIM).open_rows(1, SIZES.rows).block
+    path.write_bytes(build(read, SIZES.rows, SIZES.rows // SIZES.listed // 2).to_bytes())
+    assert recall(store, rows) >= 0.99
+    even = np.arange(ROWS) // 110 % 2 == 0
+    assert recall(store, rows, even, filter=Filter(paths=("0/*",))) >= 0.99
+    assert check_index(store.path) == []
+
+
 def test_lists_are_made_in_little_memory() -> None:
     many = drawn(16_384, seed=3)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+LEAST_SHARE = 0.8  # of the lists that the most demanding of segments that are scanned as one needs
 PIECE_ROWS = 1 << 14  # of a segment without lists: each core scans some of its pieces
 
 DAMAGED = (
@@ -269,13 +270,22 @@ class _Grid:
 
     Args:
         first: The place of the first list.
-        probes: How many to scan, a mean of what each segment needs; 0: all.
         slots: The segments, by their places in the group.
+        needed: How many lists each of them needs to be scanned; 0: all.
     """
 
     first: int
-    probes: float
     slots: list[int]
+    needed: list[int]
+
+    @property
+    def probes(self) -> float:
+        """How many to scan; 0: all.
+
+        A mean of what is needed, which was measured on few rows: but one segment may hold other
+        texts, and need far more than those beside it.
+        """
+        return max(sum(self.needed) / len(self.needed), LEAST_SHARE * max(self.needed))
 
 
 def _grids(parts: Sequence[_Listed | _Open]) -> tuple[list[_Grid], list[Vectors]]:
@@ -288,14 +298,14 @@ def _grids(parts: Sequence[_Listed | _Open]) -> tuple[list[_Grid], list[Vectors]
         alike = (
             grid
             for grid, known in zip(grids, centres, strict=True)
-            if probes and grid.probes and np.array_equal(known, own)
+            if probes and grid.needed[0] and np.array_equal(known, own)
         )
         grid = next(alike, None)
         if grid is None:
-            grid = _Grid(places, 0, [])
+            grid = _Grid(places, [], [])
             grids.append(grid)
             centres.append(own)
             places += len(own)
         grid.slots.append(slot)
-        grid.probes += (probes - grid.probes) / len(grid.slots)  # the mean
+        grid.needed.append(probes)
     return grids, centres
