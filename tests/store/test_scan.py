@@ -257,6 +257,21 @@ def test_lists_of_other_numbers_are_searched_side_by_side(store: LocalStore, row
     assert check_index(store.path) == []
 
 
+def test_lists_that_cannot_be_read_keep_no_others_from_being_made(
+    store: LocalStore, rows: Any
+) -> None:
+    first, second = sorted((store.path / "vectors").glob("*.ivf"))
+    first.unlink()
+    first.mkdir()
+    second.unlink()
+    with LocalStore(store.path, sizes=SIZES).writing("index") as writer:
+        put(writer, "new.txt", ["new"], vectors=-rows[:1])
+        writer.commit()
+        put(writer, "newer.txt", ["newer"], vectors=-rows[1:2])
+    assert second.is_file()
+    assert recall(LocalStore(store.path), rows) >= 0.99
+
+
 def test_lists_are_made_in_little_memory() -> None:
     many = drawn(16_384, seed=3)
 

@@ -242,7 +242,7 @@ class SegmentWriter:
         for segment in sorted(self._own):
             try:
                 lists = open_lists(self._files.lists_path(segment), rows, self._dim)
-            except ValueError:  # a search tells of it
+            except (OSError, ValueError):  # a search tells of it
                 continue
             if lists is not None and (
                 last is None or not np.array_equal(lists.centres, last.centres)
