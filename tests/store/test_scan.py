@@ -21,6 +21,7 @@ from store_factory import dense, doc_id_of, keyword, new_store, put, unit
 from ragkit.errors import IndexCorruptError
 from ragkit.protocols import SearchRequest
 from ragkit.records import Filter
+from ragkit.store.local import ivf
 from ragkit.store.local.files import RowFile, SegmentFiles
 from ragkit.store.local.ivf import build, open_lists
 from ragkit.store.local.rotation import ROTATION, rotated
@@ -206,10 +207,10 @@ def test_segments_that_are_alike_have_the_same_centres(store: LocalStore) -> Non
 def test_a_segment_of_another_kind_gets_centres_of_its_own_and_both_are_searched(
     tmp_path: Path, rows: Any
 ) -> None:
-    # Around one topic: with the first segment's centres nearly all would lie in one list.
+    # The first, around one topic, has lists of which a search scans nearly all.
     random = np.random.default_rng(5)
     other = unit(rows[0] + 0.2 * unit(random.standard_normal((SIZES.rows, DIM))))
-    both = np.concatenate([rows[: SIZES.rows], other])
+    both = np.concatenate([other, rows[: SIZES.rows]])
     store = new_store(tmp_path / "index", DIM, SIZES)
     with store.writing("index") as writer:
         for first in range(0, len(both), SIZES.rows):
@@ -218,14 +219,17 @@ def test_a_segment_of_another_kind_gets_centres_of_its_own_and_both_are_searched
             writer.commit()
     one, two = sorted((store.path / "vectors").glob("*.ivf"))
     assert centres_of(one) != centres_of(two)
+    probes = [int.from_bytes(path.read_bytes()[20:24], "little") for path in (one, two)]
+    assert probes[1] < 0.7 * probes[0]
     queries = unit(both[::51] + 0.02 * random.standard_normal((len(both[::51]), DIM)))
     assert found_share(store, both, queries) >= 0.99
     assert check_index(store.path) == []
 
 
 def test_a_segment_that_needs_many_lists_gets_them_beside_alike_ones_that_need_few(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ivf, "POOR", 1.0)  # the narrow ones take the centres of the wide one
     random = np.random.default_rng(3)
     topics = random.standard_normal((60, DIM))
     wide = unit(topics[random.integers(0, 60, 1024)] + 2 * random.standard_normal((1024, DIM)))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-LEAST_SHARE = 0.8  # of the lists that the most demanding of segments that are scanned as one needs
+LEAST_SHARE = 0.9  # of the lists that the most demanding of segments that are scanned as one needs
 PIECE_ROWS = 1 << 14  # of a segment without lists: each core scans some of its pieces
 
 DAMAGED = (
@@ -212,9 +212,7 @@ class _Group:
         self._grids, centres = _grids(parts)
         self._scan = CodeScan(np.concatenate(centres))
         listed = [grid.probes > 0 for grid in self._grids]
-        self._unread = np.repeat(listed, [len(part) for part in centres])
-        self._always = np.flatnonzero(~self._unread)
-        self._probes = sum(grid.probes for grid in self._grids)
+        self._unread = np.repeat(listed, [grid.lists for grid in self._grids])
 
     def grow(self, segment: Segment) -> None:
         """Add the rows of a segment without inverted lists that are new."""
@@ -254,14 +252,19 @@ class _Group:
         """The lists to scan.
 
         The fewer rows may be found, the further from the question the nearest of them are, and
-        the more lists hold them; and the less it costs to scan a list.
+        the more lists hold them; and the less it costs to scan a list. Each grid has its share:
+        the many near lists of one would crowd out those of another that hold as near rows.
         """
         nearness = self._scan.nearness(query)
-        nearness[self._always] = np.inf
         found = max(1, int.from_bytes(bits.tobytes()).bit_count())
-        probes = self._probes * max(1.0, self._rows / found) ** 0.5
-        count = min(len(nearness), math.ceil(probes) + len(self._always))
-        return np.argsort(-nearness)[:count]
+        wider = max(1.0, self._rows / found) ** 0.5
+        chosen = []
+        for grid in self._grids:
+            near = np.argsort(-nearness[grid.first : grid.first + grid.lists])
+            count = math.ceil(grid.probes * wider) or grid.lists
+            chosen.append(grid.first + near[:count])
+        lists = np.concatenate(chosen)
+        return lists[np.argsort(-nearness[lists])]
 
 
 @dataclass(slots=True)
@@ -270,11 +273,13 @@ class _Grid:
 
     Args:
         first: The place of the first list.
+        lists: How many there are.
         slots: The segments, by their places in the group.
         needed: How many lists each of them needs to be scanned; 0: all.
     """
 
     first: int
+    lists: int
     slots: list[int]
     needed: list[int]
 
@@ -302,7 +307,7 @@ def _grids(parts: Sequence[_Listed | _Open]) -> tuple[list[_Grid], list[Vectors]
         )
         grid = next(alike, None)
         if grid is None:
-            grid = _Grid(places, [], [])
+            grid = _Grid(places, len(own), [], [])
             grids.append(grid)
             centres.append(own)
             places += len(own)

@@ -48,6 +48,7 @@ ASKED = 256  # rows that ask for their neighbours, to find how many lists to sca
 NEIGHBOURS = 10
 COVERED = 0.995  # of those neighbours, within the lists that are scanned
 WORSE = 1.5  # times as many codes to scan: then another segment's centres do not fit
+POOR = 0.5  # of a segment's codes to scan: then centres of its own may be much better
 GROUPED = 32  # lists whose rows of the sample are brought together at a time
 TOGETHER = 64  # of those who ask, whose neighbours are ordered at a time
 
@@ -230,13 +231,15 @@ def build(
         lists: How many lists to make, at most `MOST_LISTS` and `rows`.
         like: Another segment's, which is taken if it has as many lists and fits these rows too.
     """
+    made = None
     if like is not None and len(like.centres) == lists:
         made = _parted(read, rows, like.centres)
-        if _scanned(made) <= WORSE * like.scanned:
+        if _scanned(made) <= min(WORSE * like.scanned, POOR * rows):
             return made
     random = np.random.Generator(np.random.PCG64(rows))
     sample = _sample(read, rows, max(lists * SAMPLE, lists), random)
-    return _parted(read, rows, _centres(sample, lists))
+    own = _parted(read, rows, _centres(sample, lists))
+    return own if made is None or _scanned(made) > WORSE * _scanned(own) else made
 
 
 def _parted(read: Callable[[int, int], Rows], rows: int, centres: Vectors) -> InvertedLists:
