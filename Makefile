@@ -51,6 +51,7 @@ test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the test suite
 
 test-real: $(VENV)/dev ## The tests that take long: kills at every step, damage of every column
 	$(BIN)/python -m pytest --numprocesses auto -m "long and not engine"
+	$(BIN)/python -m pytest -m "engine and core" -rs
 
 test-engine: $(VENV)/dev ## The tests on real OpenSearch nodes; they need Java 17 or 21 and Maven
 	$(BIN)/python -m pytest -m engine -rs

@@ -37,8 +37,8 @@ from ragkit.pipeline import Pipeline  # noqa: E402
 from ragkit.protocols import SearchRequest  # noqa: E402
 from ragkit.records import NO_FILTER, Document, Filter, Mode  # noqa: E402
 from ragkit.store.open import create_store, open_store  # noqa: E402
+from ragkit.store.remote.bulks import BULK_BYTES  # noqa: E402
 from ragkit.store.remote.layout import chunks_index, make_build  # noqa: E402
-from ragkit.store.remote.writer import BULK_BYTES  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
