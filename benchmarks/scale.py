@@ -211,7 +211,7 @@ def warmed(index: Path, given: argparse.Namespace) -> tuple[VectorStore, list[An
     for file in sorted(index.rglob("*")):
         if file.is_file():
             with file.open("rb") as opened:
-                while opened.read(1 << 24):
+                while opened.read(1 << 20):
                     pass
     store = open_store(index)
     truth = np.load(given.keep / "truth.npz")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parent.parent
 CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens there
 LIMIT_S = 60
+_AS_ORDINARY_USER = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 _FORKS = ForkServer()
 
 
@@ -67,7 +68,8 @@ class Shell:
         """Run a command to its end; it must end with this exit code."""
         env = self.env | variables
         if self._can_fork(env):
-            request = Request([*map(str, words)], str(self.folder), env)
+            ordinary = self.before == _AS_ORDINARY_USER
+            request = Request([*map(str, words)], str(self.folder), env, ordinary)
             run = Run(*_FORKS.run(request, LIMIT_S))
         else:
             with self.started(*words, **variables) as process:
@@ -82,7 +84,7 @@ class Shell:
         changed = {name for name, value in env.items() if os.environ.get(name) != value}
         unlike = [name for name in changed if name.startswith(starts) and name != "PYTHONPATH"]
         plain = not unlike and env["PYTHONPATH"] == str(REPOSITORY)
-        return sys.platform == "linux" and plain and not self.before
+        return sys.platform == "linux" and plain and self.before in {(), _AS_ORDINARY_USER}
 
     def piped(
         self, given: bytes, *words: str, **variables: str
@@ -124,10 +126,10 @@ def ordinary_user() -> tuple[str, ...]:
         pytest.skip("needs the permissions of POSIX")
     if os.geteuid() != 0:
         return ()
-    command = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
-    if not shutil.which("setpriv") or subprocess.run([*command, "true"], check=False).returncode:
+    works = [*_AS_ORDINARY_USER, "true"]
+    if not shutil.which("setpriv") or subprocess.run(works, check=False).returncode:
         pytest.skip("run as root, it needs setpriv of util-linux and the right to give up rights")
-    return command
+    return _AS_ORDINARY_USER
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:

@@ -2,12 +2,16 @@
 that starts from nothing, a third of a second cheaper.
 
 What runs in a fork is `ragkit.cli.app.main` as ``python -m ragkit`` runs it, with the words, the
-folder, the environment and the streams of the command; the interpreter ends as it always ends.
+folder, the environment and the streams of the command. At the end its threads end, and what is to
+be done at exit is done; only the memory is not given back object by object, which took more of the
+processor than most commands.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
+import gc
 import importlib
 import json
 import os
@@ -18,7 +22,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -26,17 +30,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_NOT_LOADED = ("ragkit.__main__", "ragkit.evaluate", "ragkit.models.local")
+# What no command of the tests needs, or only in a process of its own.
+_NOT_LOADED = (
+    "ragkit.__main__", "ragkit.evaluate", "ragkit.models.local", "ragkit.serve.mcp_server",
+)  # fmt: skip
+_CAPABILITIES_3, _DROP_BOUND = 0x20080522, 24  # of linux/capability.h and linux/prctl.h
+_READ_AND_WRITE_ALL = (1, 2)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 _MOST_BYTES = 1 << 18  # of a request: words, folder and environment
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command to run: its words, where, and with which variables."""
+    """A command to run: its words, where, with which variables, and whether as a superuser."""
 
     words: Sequence[str]
     folder: str
     variables: Mapping[str, str]
+    is_ordinary: bool = False
 
 
 class ForkServer:
@@ -55,7 +65,7 @@ class ForkServer:
         Raises:
             subprocess.TimeoutExpired: It took longer; it was killed.
         """
-        message = json.dumps([request.words, request.folder, dict(request.variables)]).encode()
+        message = json.dumps(astuple(request)).encode()
         with self._lock, TemporaryFile() as out, TemporaryFile() as err:
             server = self._started()
             socket.send_fds(server, [message], [out.fileno(), err.fileno()])
@@ -91,6 +101,7 @@ class ForkServer:
 
 def _load() -> None:
     import ragkit
+    from ragkit.text.patterns import late_pattern
 
     for module in pkgutil.walk_packages(ragkit.__path__, "ragkit.", onerror=lambda _: None):
         if not module.name.startswith(_NOT_LOADED):
@@ -98,6 +109,10 @@ def _load() -> None:
                 importlib.import_module(module.name)
     for name in ("faiss", "requests"):
         importlib.import_module(name)
+    # Patterns that are compiled by their first use: once for all commands.
+    late = type(late_pattern(""))
+    for pattern in [found for found in gc.get_objects() if type(found) is late]:
+        _ = pattern.search
 
 
 def _serve(server: socket.socket) -> list[str] | None:
@@ -109,7 +124,9 @@ def _serve(server: socket.socket) -> list[str] | None:
         pid = os.fork()
         if pid == 0:
             server.close()
-            words, folder, variables = json.loads(message)
+            words, folder, variables, is_ordinary = json.loads(message)
+            if is_ordinary:
+                give_up_rights()
             for place, fd in enumerate(fds, 1):
                 os.dup2(fd, place)
                 os.close(fd)
@@ -124,7 +141,32 @@ def _serve(server: socket.socket) -> list[str] | None:
         server.send(json.dumps(code).encode())
 
 
+def give_up_rights() -> None:
+    """Give up the superuser's rights to read and write everything, as `setpriv` does (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0)  # of this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
+    calls = [libc.capget(header, sets)]
+    calls += [libc.prctl(_DROP_BOUND, right, 0, 0, 0) for right in _READ_AND_WRITE_ALL]
+    for place in range(3):
+        sets[place] &= ~sum(1 << right for right in _READ_AND_WRITE_ALL)
+    calls.append(libc.capset(header, sets))
+    if any(calls):
+        raise OSError(ctypes.get_errno(), "the rights cannot be given up")
+
+
+def _leave() -> None:
+    """End a fork whose command has ended. It is the last that is done at exit: the first noted."""
+    if _exit_codes:
+        with suppress(Exception):  # it cannot be written any more: the interpreter says so
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_exit_codes[0])
+
+
 if __name__ == "__main__":
+    _exit_codes: list[int] = []
+    atexit.register(_leave)
     sys.path[0] = ""  # as ``python -m`` has it: the folder that the command runs in
     _load()
     words = _serve(socket.socket(fileno=int(sys.argv[1])))
@@ -132,4 +174,10 @@ if __name__ == "__main__":
         from ragkit.cli.app import main
 
         sys.argv = ["ragkit", *words]
-        main()
+        try:
+            main()
+            _exit_codes.append(0)
+        except SystemExit as end:
+            if end.code is None or isinstance(end.code, int):
+                _exit_codes.append(end.code or 0)
+            raise

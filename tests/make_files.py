@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CMAP = """/CIDInit /ProcSet findresource begin 12 dict begin begincmap
 /CMapName /Adobe-Identity-UCS def /CMapType 2 def
 1 begincodespacerange <0000> <FFFF> endcodespacerange
-1 beginbfrange <0000> <FFFF> <0000> endbfrange
+%s
 endcmap CMapName currentdict /CMap defineresource pop end end"""
 
 
@@ -220,13 +220,18 @@ def _write_text(writer: PdfWriter, page: PageObject, text: str) -> None:
     code = text.encode("utf-16-be").hex()
     stream.set_data(f"BT /F1 12 Tf 72 720 Td <{code}> Tj ET".encode())
     page[NameObject("/Contents")] = writer._add_object(stream)
-    fonts = DictionaryObject({NameObject("/F1"): writer._add_object(_font(writer))})
+    fonts = DictionaryObject({NameObject("/F1"): writer._add_object(_font(writer, text))})
     page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
 
 
-def _font(writer: PdfWriter) -> DictionaryObject:
+def _font(writer: PdfWriter, text: str) -> DictionaryObject:
+    """A font that tells the letters of a text; to read a table of all of them takes 0.2 s."""
+    units = text.encode("utf-16-be").hex(" ", 2).split()
+    codes = [f"<{unit}> <{unit}>" for unit in sorted(set(units))]
+    parts = [codes[at : at + 100] for at in range(0, len(codes), 100)]  # a section's most
+    sections = [f"{len(p)} beginbfchar {' '.join(p)} endbfchar" for p in parts]
     cmap = DecodedStreamObject()
-    cmap.set_data(_CMAP.encode())
+    cmap.set_data((_CMAP % "\n".join(sections)).encode())
     descendant = _names(Type="Font", Subtype="CIDFontType2", BaseFont="Any")
     font = _names(Type="Font", Subtype="Type0", BaseFont="Any", Encoding="Identity-H")
     font[NameObject("/DescendantFonts")] = ArrayObject([writer._add_object(descendant)])

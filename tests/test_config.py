@@ -71,7 +71,11 @@ def test_ollama_host_yields_to_our_own_variable(tmp_path: Path, env: dict[str, s
     ("text", "said"),
     [
         ("[search]\nkk = 1\n", "there is no setting 'search.kk'; did you mean search.k"),
-        ("top = 1\n", "there is no setting 'top'; there are: indexes, models.backend, "),
+        (
+            "top = 1\n",
+            "there is no setting 'top'; docs/settings.md lists all, in the sections models, load,",
+        ),
+        ("[serve]\nupon_which_address = 1\n", "address'; there are: serve.host, serve.port, "),
         (
             '[search]\nmode = "best"\n',
             "search.mode = 'best': expected one of dense, keyword, hybrid",

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from ragkit import errors
 from ragkit._version import __version__
 from ragkit.cli.output import end_interrupted, say_error
-from ragkit.cli.terminal import StderrHandler, VisibleFormatter, guard_stdout
+from ragkit.cli.terminal import StderrHandler, VisibleFormatter, guard_descriptors, guard_stdout
 
 EXIT_CODES: dict[type[errors.RagkitError], int] = {
     errors.RagkitError: 1,
@@ -176,6 +176,7 @@ def main() -> None:
     """Run the command line and exit with the code of what happened."""
     # What a command loads is no garbage: to look for cycles in it took a tenth of a cold `ask`.
     gc.set_threshold(_COLLECT_AFTER)
+    guard_descriptors()
     guard_stdout()
     # To make all commands takes 0.1 s; the one that is named is enough.
     named = [name for name in sys.argv[1:2] if name in COMMANDS]

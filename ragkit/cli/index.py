@@ -279,9 +279,10 @@ def _tell_erased(erased: Erasure, *, json: bool) -> None:
         raise typer.Exit(SOME_FAILED)
     if not json:
         say(
-            f"(erased: {erased.versions} versions, {erased.chunks} passages, with their keywords "
-            "and vectors, of every run. Not touched: the documents' own files, which later runs of "
-            "`ragkit index` leave out, their names in the list of runs, and backups made before)"
+            f"(erased: {counted(erased.versions, 'version')}, {counted(erased.chunks, 'passage')}, "
+            "with their keywords and vectors, of every run. Not touched: the documents' own files, "
+            "which later runs of `ragkit index` leave out, their names in the list of runs, and "
+            "backups made before)"
         )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from ragkit.cli.confirm import confirm_deletion
 from ragkit.cli.options import Json, Settings, complete_index, configured
-from ragkit.cli.output import counted, print_json, say
+from ragkit.cli.output import counted, padded, print_json, say
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
@@ -39,12 +39,13 @@ def indexes(
         return
     for row in rows:
         star = "*" if row["name"] == chosen else " "
+        name = padded(row["name"], 20)
         if "problem" in row:
-            typer.echo(f"{star} {row['name']:<20} {row['problem']}")
+            typer.echo(f"{star} {name} {row['problem']}")
             continue
         size = f"{row['size_bytes'] / 1e6:.1f} MB"
         typer.echo(
-            f"{star} {row['name']:<20} {counted(row['documents'], 'document'):>16}  {size:>9}  "
+            f"{star} {name} {counted(row['documents'], 'document'):>16}  {size:>9}  "
             f"{row['last_run'][:16] or 'no run yet':<16}  {row['embedder']:<24} {row['path']}"
         )
     if not rows:

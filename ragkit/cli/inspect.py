@@ -42,7 +42,8 @@ def _line(document: DocumentInfo) -> str:
     if document.stale:
         notes.append(f"stale: {document.stale}")
     note = f"  ({', '.join(notes)})" if notes else ""
-    return f"{document.chunks:>6} passages  {document.kind:<9} {document.path}{note}"
+    noun = "passage " if document.chunks == 1 else "passages"
+    return f"{document.chunks:>6} {noun}  {document.kind:<9} {document.path}{note}"
 
 
 def info(

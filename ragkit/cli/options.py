@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from ragkit.cli.terminal import clean
+from ragkit.cli.terminal import text_or_stdin
 from ragkit.errors import ConfigError, IndexMismatchError
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 _CONDITION = re.compile(r"\s*([^<>=]*[^<>=\s])\s*(<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
 
 
-def _question(text: str) -> str:
-    text = clean(text)
+def _question(context: typer.Context, text: str) -> str:
+    if context.resilient_parsing:  # the shell completes a line: nobody types a question yet
+        return text
+    text = text_or_stdin(text)
     if not text.strip():
         msg = "it is empty"
         raise typer.BadParameter(msg)
@@ -34,7 +36,9 @@ def _question(text: str) -> str:
 Question = Annotated[
     str,
     typer.Argument(
-        metavar="QUESTION", help="A question or words, in any language.", callback=_question
+        metavar="QUESTION",
+        help="A question or words, in any language; `-` reads standard input.",
+        callback=_question,
     ),
 ]
 

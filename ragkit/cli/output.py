@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
+from unicodedata import east_asian_width
 
 import typer
 
@@ -70,7 +71,7 @@ def say_error(exc: Exception) -> None:
 
 def on_terminal() -> bool:
     """Whether stderr is a terminal, so that a bar can be drawn."""
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()  # None: it was closed
 
 
 def end_interrupted(kept: str) -> NoReturn:
@@ -115,10 +116,23 @@ def duration_text(seconds: float) -> str:
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows with their columns aligned; the first row is the heading."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(_columns, cells)) for cells in zip(*rows, strict=True)]
     for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+        typer.echo("  ".join(map(padded, row, widths)).rstrip())
+
+
+def padded(text: str, width: int) -> str:
+    """A text, and behind it the spaces that fill so many columns of a terminal.
+
+    >>> padded("law", 6) + "|", padded("法律", 6) + "|"
+    ('law   |', '法律  |')
+    """
+    return text + " " * (width - _columns(text))
+
+
+def _columns(text: str) -> int:
+    """How many columns a text takes: a Chinese character takes two."""
+    return len(text) + sum(east_asian_width(character) in "WF" for character in text)
 
 
 def place(record: Hit | Passage | Citation) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import logging
+import os
 import sys
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -20,6 +21,21 @@ from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+STDIN = "-"
+"""What stands for standard input where a text or a file is given."""
+
+
+def guard_descriptors() -> None:
+    """Let nothing stand for a stream that was closed (``2>&-``).
+
+    Else the next file that is opened gets its number, and what a library says lands in that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
 
 
 def guard_stdout() -> None:
@@ -92,8 +108,13 @@ class VisibleFormatter(logging.Formatter):
 
 def stdin_lines() -> Iterator[str]:
     """The lines of standard input as UTF-8, without their ends; odd bytes are replaced."""
-    for line in sys.stdin.buffer:
+    for line in sys.stdin.buffer if sys.stdin else ():  # None if it was closed
         yield line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
+
+
+def text_or_stdin(text: str) -> str:
+    """A text as it was given on the command line; all of standard input for `STDIN`."""
+    return "\n".join(stdin_lines()) if text == STDIN else clean(text)
 
 
 def clean(text: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from ragkit.cli.options import IndexName, Json, PasswordFile, Settings, configured, open_pipeline
 from ragkit.cli.output import place, print_json, shortened
+from ragkit.cli.terminal import STDIN
 from ragkit.errors import LoadError
 from ragkit.store.locate import url_scheme
 
@@ -45,7 +46,7 @@ def verify(
     from ragkit.records import to_json
     from ragkit.verify.answers import read_answer
 
-    answer = read_answer(_read(file), file)
+    answer = read_answer(_read(file), "standard input" if file == STDIN else file)
     config, _ = configured(settings, load__password_file=password_file)
     with open_pipeline(index or _as_path(answer.index), config) as rag:
         found = rag.verify(answer)
@@ -59,8 +60,10 @@ def verify(
 
 
 def _read(file: str) -> bytes:
+    if file == STDIN:
+        return sys.stdin.buffer.read() if sys.stdin else b""  # None if it was closed
     try:
-        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return Path(file).read_bytes()
     except OSError as exc:
         msg = f"{file} cannot be read: {exc.strerror}"
         raise LoadError(msg, file) from exc

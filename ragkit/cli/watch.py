@@ -23,7 +23,7 @@ from ragkit.cli.options import (
     configured_embedder,
     open_pipeline,
 )
-from ragkit.cli.output import say
+from ragkit.cli.output import counted, say
 from ragkit.cli.progress import ingest_progress
 from ragkit.errors import LoadError
 from ragkit.store.locate import url_scheme
@@ -179,7 +179,7 @@ def line_of(report: IndexReport) -> str:
     }
     said = [f"{len(paths)} {what}" for what, paths in counts.items() if paths]
     if report.chunks:
-        said.append(f"{report.chunks} passages")
+        said.append(counted(report.chunks, "passage"))
     if report.embedded:
         said.append(f"{report.embedded} embedded")
     line = f"{', '.join(said)}, {report.seconds:.1f} s"

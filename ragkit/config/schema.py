@@ -381,7 +381,10 @@ def settings(config: Config) -> Iterator[Setting]:
 
 
 def _names_like(name: str, known: Collection[str]) -> str:
-    """What may have been meant. Not "see `ragkit config`": with a wrong file it fails as well."""
+    """What may have been meant. Not "see `ragkit config`": with a wrong file it fails as well.
+
+    A name that is like none is told those of its section, or else the sections.
+    """
     from difflib import get_close_matches  # only for a slip
 
     inside = [setting for setting in known if setting.startswith(f"{name}.")]
@@ -389,4 +392,10 @@ def _names_like(name: str, known: Collection[str]) -> str:
         key = inside[0].partition(".")[2]
         return f"it is a section: write [{name}] on a line, and {key} = ... below it"
     near = get_close_matches(name, known)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    section = name.partition(".")[0]
+    if beside := [setting for setting in known if setting.startswith(f"{section}.")]:
+        return f"there are: {', '.join(beside)}"
+    sections = dict.fromkeys(setting.partition(".")[0] for setting in known if "." in setting)
+    return f"docs/settings.md lists all, in the sections {', '.join(sections)}"

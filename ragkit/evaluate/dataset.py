@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+_EXAMPLE = '{"text": "How long is the notice period?", "source": "contracts/staff.pdf"}'
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
@@ -93,10 +94,15 @@ def read_questions(source: Path, work: Path) -> QuestionSet:
         questions = tuple(starmap(_question, _asked(source / "questions.jsonl")))
         return QuestionSet(source.name, source / "docs", questions)
     if source.is_file():
-        return QuestionSet(source.stem, None, tuple(starmap(_question, _asked(source))))
+        questions = tuple(starmap(_question, _asked(source)))
+        if not questions:
+            msg = f"{source} holds no question: write one on a line, such as {_EXAMPLE}"
+            raise LoadError(msg, source)
+        return QuestionSet(source.stem, None, questions)
+    what = " is no question set" if source.exists() else ": no such file or folder"
     msg = (
-        f"{source} is no question set: give a BEIR folder, a folder with docs/ and "
-        "questions.jsonl, or a file of questions"
+        f"{source}{what}; give a BEIR folder, a folder with docs/ and questions.jsonl, or a file "
+        "of questions"
     )
     raise LoadError(msg, source)
 

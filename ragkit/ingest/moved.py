@@ -115,7 +115,7 @@ def move_documents(
         msg = f"{there}: the index has no document there; `ragkit info` names its folders"
         raise LoadError(msg, there)
     if os.path.lexists(there):
-        msg = f"{there} is there yet: `ragkit move` is for what is somewhere else now"
+        msg = f"{there} is still there: `ragkit move` is for what lies somewhere else now"
         raise LoadError(msg, there)
     if not any(Path(here + rest).exists() for rest in below):
         msg = f"{here} holds none of the {len(below)} documents of {there}: is it the right place?"

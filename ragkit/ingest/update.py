@@ -447,7 +447,9 @@ def _file_of(sources: Sequence[str], path: str | Path, kept: set[str]) -> str:
     Raises:
         LoadError: There is no such file in the folders of the index.
     """
-    places = [absolute(path), *(absolute(f"{source}/{path}") for source in sources)]
+    # What a report names below a source that is a file stands beside it: the file itself.
+    folders = [source if os.path.isdir(source) else os.path.dirname(source) for source in sources]  # noqa: PTH112, PTH120 -- texts
+    places = [absolute(path), *(absolute(f"{folder}/{path}") for folder in folders)]
     for place in places:
         is_ours = any(place == s or place.startswith(f"{s.rstrip('/')}/") for s in sources)
         if place in kept or (is_ours and os.path.isfile(place)):  # noqa: PTH113 -- texts

@@ -149,7 +149,8 @@ def unknown_index(path: str | Path) -> IndexNotFoundError:
     names = [found.name for found in find_indexes(path.parent)]
     none = "`ragkit index FOLDER` makes one, and one that lies elsewhere is named by its path"
     others = f"there are: {', '.join(names)}" if names else none
-    return IndexNotFoundError(f"no index at {path}; {others}", path)
+    what = f"{path} is no index" if os.path.lexists(path) else f"no index at {path}"
+    return IndexNotFoundError(f"{what}; {others}", path)
 
 
 def _meant(folder: Path) -> Path:

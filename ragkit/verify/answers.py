@@ -69,8 +69,11 @@ def read_answer(data: bytes, name: str) -> Answer:
         name: How an error calls it.
 
     Raises:
-        LoadError: It is no JSON, or not an answer.
+        LoadError: It is empty, no JSON, or not an answer.
     """
+    if not data.strip():
+        msg = f"{name} is empty: what is verified is an answer that `ragkit ask --json` printed"
+        raise LoadError(msg, name)
     try:
         return from_json(Answer, json.loads(data.decode("utf-8-sig")))
     except ValueError as exc:  # UnicodeDecodeError and JSONDecodeError are such

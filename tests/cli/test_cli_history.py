@@ -113,7 +113,7 @@ def test_remove_says_how_long_the_text_stays_and_erase_takes_it_out(
     index = tmp_path / "indexes/docs"
     assert any(b"brass key" in f.read_bytes() for f in index.rglob("*") if f.is_file())
     erased = ragkit("remove", "--erase", "key.txt")  # removed already, but not its text
-    assert "erased: 1 versions, 1 passages" in erased.err
+    assert "erased: 1 version, 1 passage, " in erased.err
     assert not any(b"brass key" in f.read_bytes() for f in index.rglob("*") if f.is_file())
     ragkit("remove", "--erase", "key.txt", code=1)
     told = ragkit("remove", "--erase", "docs/boats.txt", "--json").json
@@ -151,7 +151,7 @@ def test_a_moved_folder_is_followed_without_a_model(
 ) -> None:
     ollama.requests.clear()
     told = ragkit("move", "docs", "papers", code=1).err
-    assert "docs is there yet" in told
+    assert "docs is still there" in told
     (tmp_path / "docs").rename(tmp_path / "papers")
     assert "holds none of the 3 documents" in ragkit("move", "docs", "nowhere", code=1).err
     assert "the index has no document there" in ragkit("move", "elsewhere", "papers", code=1).err

@@ -35,7 +35,7 @@ def test_list_names_every_document(shell: Shell) -> None:
         ("sub/travel.txt", "text", 1),
     ]
     assert shell("list").out == (
-        "     1 passages  markdown  notice.md\n     1 passages  text      sub/travel.txt\n"
+        "     1 passage   markdown  notice.md\n     1 passage   text      sub/travel.txt\n"
     )
 
 

@@ -24,7 +24,7 @@ def shell(tmp_path: Path) -> Shell:
 def test_updates_are_lines_and_ctrl_c_ends_it(shell: Shell) -> None:
     with shell.started(*WATCH, "docs") as process:
         assert process.stdout is not None
-        assert process.stdout.readline()[9:].startswith("1 added, 1 passages")
+        assert process.stdout.readline()[9:].startswith("1 added, 1 passage,")
         write_files(shell.folder / "docs", {"b.md": "the fee"})
         assert process.stdout.readline().rstrip().endswith(": b.md")
         (shell.folder / "docs/b.md").write_text("the free fee")

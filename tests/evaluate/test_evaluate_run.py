@@ -218,7 +218,8 @@ def test_own_questions_are_asked_of_an_existing_index(tmp_path: Path, folder: Pa
 
     assert run.json["figures"]["Success@1"]["value"] == 0.5
     assert "expected, but not in the index: docs/cook.md\n" in run.err
-    assert shell("evaluate", "nowhere", code=1).err.startswith("ragkit: nowhere is no question set")
+    nowhere = shell("evaluate", "nowhere", code=1).err
+    assert nowhere.startswith("ragkit: nowhere: no such file or folder; give a BEIR folder")
     unheard = shell("evaluate", "q.jsonl", "--compare", "split.chunk_tokens=99", code=2).err
     assert "--compare split.chunk_tokens: it shapes an index when it is built" in unheard
     lost = shell("evaluate", "q.jsonl", "--index", "lost", code=10, RAGKIT_MODELS_BACKEND="auto")

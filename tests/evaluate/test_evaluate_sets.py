@@ -157,6 +157,12 @@ def test_a_folder_of_no_known_form_is_refused(tmp_path: Path) -> None:
         read_questions(tmp_path, tmp_path)
 
 
+def test_a_file_without_a_question_is_refused_with_an_example(tmp_path: Path) -> None:
+    write_files(tmp_path, {"mine.jsonl": "\n"})
+    with pytest.raises(LoadError, match=r'mine\.jsonl holds no question: .* \{"text": "How long'):
+        read_questions(tmp_path / "mine.jsonl", tmp_path)
+
+
 def test_vectors_are_kept_between_runs_and_a_torn_record_is_cut_off(tmp_path: Path) -> None:
     first = HashEmbedder()
     cached = CachedEmbedder(first, tmp_path)

@@ -18,7 +18,7 @@ from ragkit.protocols import ChatDone
 from ragkit.records import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 QUESTION = "How long is the notice period?"
@@ -36,10 +36,13 @@ FILES: dict[str, str | bytes] = {
 FILLER = "The office is open in the morning. " * 12
 
 
+TEXTS = {name: text for name, text in FILES.items() if isinstance(text, str)}
+
+
 @contextmanager
-def indexed(folder: Path) -> Iterator[Pipeline]:
-    """An index of `FILES`, in a folder of its own."""
-    docs = write_files(folder / "docs", FILES)
+def indexed(folder: Path, files: Mapping[str, str | bytes] = FILES) -> Iterator[Pipeline]:
+    """An index of files, in a folder of its own."""
+    docs = write_files(folder / "docs", files)
     config = Config().with_values({"search.mode": "keyword", "models.chat": "none"})
     with Pipeline(folder / "index", config, embedder=HashEmbedder()) as pipeline:
         pipeline.index(docs)
@@ -48,7 +51,8 @@ def indexed(folder: Path) -> Iterator[Pipeline]:
 
 @pytest.fixture
 def rag(tmp_path: Path) -> Iterator[Pipeline]:
-    with indexed(tmp_path) as pipeline:
+    """An index of texts: a PDF would start a process for each test."""
+    with indexed(tmp_path, TEXTS) as pipeline:
         yield pipeline
 
 

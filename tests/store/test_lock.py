@@ -110,7 +110,7 @@ def test_a_lock_that_cannot_be_made_is_our_error(store: LocalStore) -> None:
 
 
 def test_readers_in_other_processes_see_only_whole_commits(store: LocalStore) -> None:
-    versions = [[f"v{n} word {i}" for i in range(8)] for n in range(80)]
+    versions = [[f"v{n} word {i}" for i in range(8)] for n in range(30)]
     ingest(store, {"doc.txt": versions[0]})
     readers = [child("read", store.path) for _ in range(2)]
     with store.writing("index") as writer:

@@ -47,7 +47,6 @@ def test_what_is_passed_over_would_not_have_been_found(
     catalog: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(matching, "WORTHWHILE", 0)
-    monkeypatch.setattr(matching, "ALONE", 10)
     monkeypatch.setattr(bm25, "FREQUENT_SHARE", 1.0)
     monkeypatch.setattr(bm25, "FREQUENT_MIN", 10 * CHUNKS)
     statements: list[str] = []
@@ -67,9 +66,8 @@ def test_what_is_passed_over_would_not_have_been_found(
 
 
 def test_a_term_of_several_forms_is_never_taken_for_a_light_one() -> None:
-    frequent = keywords.Frequency(900, 900)
-    assert keywords.most_of('("东京" OR "東京")', frequent, 1000) == np.inf
-    assert keywords.most_of('"often"', frequent, 1000) < 0.1
+    assert keywords.most_of('("东京" OR "東京")', 900, 1000) == np.inf
+    assert keywords.most_of('"often"', 490, 1000) < 0.1
 
 
 def test_frequent_words_fill_up_what_a_filter_leaves_of_the_rare_ones(

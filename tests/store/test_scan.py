@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tracemalloc
 import zlib
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,16 +51,21 @@ def rows() -> Any:
     return drawn(ROWS, 1)
 
 
-@pytest.fixture
-def store(tmp_path: Path, rows: Any) -> LocalStore:
-    """Two full segments with lists, and one that is scanned exactly."""
-    made = new_store(tmp_path / "index", DIM, SIZES)
-    with made.writing("index") as writer:
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory, rows: Any) -> Path:
+    made = new_store(tmp_path_factory.mktemp("scan") / "index", DIM, SIZES)
+    with closing(made), made.writing("index") as writer:
         for first in range(0, ROWS, 110):
             texts = [str(i) for i in range(first, first + 110)]
             put(writer, f"{first // 110 % 2}/{first}.txt", texts, vectors=rows[first : first + 110])
             writer.commit()
-    return made
+    return made.path
+
+
+@pytest.fixture
+def store(made_once: Path, tmp_path: Path) -> LocalStore:
+    """Two full segments with lists, and one that is scanned exactly."""
+    return LocalStore(shutil.copytree(made_once, tmp_path / "index"), sizes=SIZES)
 
 
 def recall(store: LocalStore, rows: Any, allowed: Any = None, **fields: Any) -> float:
@@ -115,7 +122,7 @@ def test_codes_of_uneven_vectors_need_the_rotation(rows: Any) -> None:
     def found(rotation: int | None) -> float:
         encoder = RowEncoder(centre_of(halves), rotation)
         scan = CodeScan(encoder.centres)
-        scan.add(0, np.arange(ROWS), encoder.encode(halves))
+        scan.add(0, (np.arange(ROWS), encoder.encode(halves)))
         hits = 0
         for query in queries:
             turned = rotated(query[None], rotation)[0]
@@ -173,6 +180,43 @@ def test_lists_hold_each_row_once_and_their_codes_are_made_again_alike(
         codes = lists.codes(place)
         assert codes is not None
         np.testing.assert_array_equal(codes, lists.encoded(place, file))
+
+
+def centres_of(path: Path) -> bytes:
+    """The centres of a lists file, by the page's table."""
+    data = path.read_bytes()
+    lists = int.from_bytes(data[16:20], "little")
+    return data[32 : 32 + 2 * lists * DIM]
+
+
+def test_segments_that_are_alike_have_the_same_centres(store: LocalStore) -> None:
+    first, second = sorted((store.path / "vectors").glob("*.ivf"))
+    assert centres_of(first) == centres_of(second)
+
+
+def test_a_segment_of_another_kind_gets_centres_of_its_own_and_both_are_searched(
+    tmp_path: Path, rows: Any
+) -> None:
+    # Around one topic: with the first segment's centres nearly all would lie in one list.
+    random = np.random.default_rng(5)
+    other = unit(rows[0] + 0.2 * unit(random.standard_normal((SIZES.rows, DIM))))
+    both = np.concatenate([rows[: SIZES.rows], other])
+    store = new_store(tmp_path / "index", DIM, SIZES)
+    with store.writing("index") as writer:
+        for first in range(0, len(both), SIZES.rows):
+            texts = [str(i) for i in range(first, first + SIZES.rows)]
+            put(writer, f"{first}.txt", texts, vectors=both[first : first + SIZES.rows])
+            writer.commit()
+    one, two = sorted((store.path / "vectors").glob("*.ivf"))
+    assert centres_of(one) != centres_of(two)
+    decoded = decode(both)
+    queries = unit(both[::51] + 0.02 * random.standard_normal((len(both[::51]), DIM)))
+    found = 0
+    for query in queries:
+        expected = {i for i, _ in exact_search(decoded, query, 10)}
+        found += len(expected & {int(h.text) for h in dense(store, query, 10)})
+    assert found >= 0.99 * 10 * len(queries)
+    assert check_index(store.path) == []
 
 
 def test_lists_are_made_in_little_memory() -> None:

@@ -22,7 +22,7 @@ from ragkit.cli.doctor.server_findings import (
     uses_openai,
 )
 from ragkit.cli.options import Json, Settings, configured
-from ragkit.cli.output import print_json
+from ragkit.cli.output import counted, padded, print_json
 from ragkit.errors import ModelError, RagkitError
 from ragkit.extras import has_foreign_namesake, install_command
 
@@ -50,7 +50,7 @@ def doctor(
         print_json(findings)
     else:
         for finding in findings:
-            typer.echo(f"{_SIGNS[finding.state]}  {finding.what:<18} {finding.detail}")
+            typer.echo(f"{_SIGNS[finding.state]}  {padded(finding.what, 18)} {finding.detail}")
             if finding.todo:
                 typer.echo(f"{'':<25}-> {finding.todo}")
     if any(finding.state == "problem" for finding in findings):
@@ -183,7 +183,8 @@ def _index_health(path: Path, served: Sequence[InstalledModel] = ()) -> Finding:
             other = _other_weights(store.embedder, served)
     except RagkitError as exc:
         return Finding(what, "problem", str(exc))
-    size = f"{stats.documents} documents, {stats.chunks} passages, {_vectors(stats)}"
+    held = f"{counted(stats.documents, 'document')}, {counted(stats.chunks, 'passage')}"
+    size = f"{held}, {_vectors(stats)}"
     if problems:
         return Finding(
             what, "problem", f"{problems[0].invariant}: {problems[0].detail}", problems[0].repair

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragkit.cli.models.model_options import STDIN
 from ragkit.cli.options import Backend, Settings, configured_embedder
 from ragkit.cli.output import print_json, say, shortened
-from ragkit.cli.terminal import clean, stdin_lines
+from ragkit.cli.terminal import STDIN, clean, stdin_lines
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import typer
 
 from ragkit.cli.options import configured
 from ragkit.cli.output import say
-from ragkit.cli.terminal import clean, stdin_lines
+from ragkit.cli.terminal import text_or_stdin
 from ragkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ragkit.models.ollama import OllamaClient
     from ragkit.models.ollama.calls import Format
 
-STDIN = "-"
 # The server's options; what older versions had besides (mirostat, tfs_z...) newer ones pass over.
 KNOWN_OPTIONS = frozenset({
     "draft_num_predict", "frequency_penalty", "main_gpu", "min_p", "num_batch", "num_ctx",
@@ -159,7 +158,7 @@ def prompt_text(text: str) -> str:
     Raises:
         ConfigError: It is empty.
     """
-    given = "\n".join(stdin_lines()) if text == STDIN else clean(text)
+    given = text_or_stdin(text)
     if not given.strip():
         msg = "the prompt is empty"
         raise ConfigError(msg)

@@ -266,6 +266,9 @@ def _opened(file: Path) -> tarfile.TarFile:
         return tarfile.open(file, "r:")
     except (tarfile.TarError, EOFError) as exc:
         raise _refused(file, str(exc)) from exc
+    except OSError as exc:
+        msg = f"{file} cannot be read: {exc.strerror}; name a file that `ragkit backup` wrote"
+        raise StoreError(msg, file) from exc
 
 
 def _members(archive: tarfile.TarFile, file: Path) -> Iterator[tarfile.TarInfo]:

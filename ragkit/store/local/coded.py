@@ -195,31 +195,35 @@ class _Open:
 
 
 class _Group:
-    """Segments of one rotation, which one search scans. It numbers their rows in one row."""
+    """Segments of one rotation, which one search scans. It numbers their rows in one row.
+
+    Those with the same centres have their lists in common.
+    """
 
     def __init__(self, parts: Sequence[_Listed | _Open]) -> None:
-        centres = [part.centres for part in parts]
-        self._scan = CodeScan(np.concatenate(centres))
         self._rotation = parts[0].rotation
         self._parts = parts
-        counts = [len(part) for part in centres]
-        self._places = np.cumsum([0, *counts[:-1]])  # of each segment's first list
         # The number of each segment's row 0: the bits of a segment begin with a byte.
         sizes = [8 * -(-part.segment.rows // 8) for part in parts]
         self._firsts = np.cumsum([0, *sizes[:-1]])
         self._rows = sum(part.segment.rows for part in parts)
         self._segments = np.array([part.segment.id for part in parts], np.int64)
-        self._unread = np.repeat([isinstance(part, _Listed) for part in parts], counts)
+        self._grids, centres = _grids(parts)
+        self._scan = CodeScan(np.concatenate(centres))
+        listed = [grid.probes > 0 for grid in self._grids]
+        self._unread = np.repeat(listed, [len(part) for part in centres])
         self._always = np.flatnonzero(~self._unread)
-        self._probes = sum(part.probes for part in parts if isinstance(part, _Listed))
+        self._probes = sum(grid.probes for grid in self._grids)
 
     def grow(self, segment: Segment) -> None:
         """Add the rows of a segment without inverted lists that are new."""
         # It is the last segment: no other's numbers follow those of its rows.
-        for part, first, place in zip(self._parts, self._firsts, self._places, strict=True):
+        for grid in self._grids:
+            slot = grid.slots[0]
+            part = self._parts[slot]
             if isinstance(part, _Open) and part.segment.id == segment.id:
                 for piece, numbers, codes in part.read(segment):
-                    self._scan.add(int(place) + piece, int(first) + numbers, codes)
+                    self._scan.add(grid.first + piece, (self._firsts[slot] + numbers, codes))
         self._rows = max(self._rows, self._scan.rows)
 
     def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
@@ -234,12 +238,16 @@ class _Group:
         return self._segments[slots] << 32 | found - self._firsts[slots], scores
 
     def _read(self, place: int) -> None:
-        slot = int(np.searchsorted(self._places, place, side="right")) - 1
-        part = self._parts[slot]
-        if isinstance(part, _Listed):
-            numbers, codes = part.read(place - int(self._places[slot]))
-            self._scan.add(place, int(self._firsts[slot]) + numbers, codes)
-            self._unread[place] = False
+        """Give the scan a list of all segments that have it."""
+        grid = next(grid for grid in reversed(self._grids) if grid.first <= place)
+        pieces = []
+        for slot in grid.slots:
+            part = self._parts[slot]
+            if isinstance(part, _Listed):
+                numbers, codes = part.read(place - grid.first)
+                pieces.append((self._firsts[slot] + numbers, codes))
+        self._scan.add(place, *pieces)
+        self._unread[place] = False
 
     def _chosen(self, query: Vectors, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The lists to scan.
@@ -253,3 +261,41 @@ class _Group:
         probes = self._probes * max(1.0, self._rows / found) ** 0.5
         count = min(len(nearness), math.ceil(probes) + len(self._always))
         return np.argsort(-nearness)[:count]
+
+
+@dataclass(slots=True)
+class _Grid:
+    """The lists of one or several segments in a scan.
+
+    Args:
+        first: The place of the first list.
+        probes: How many to scan, a mean of what each segment needs; 0: all.
+        slots: The segments, by their places in the group.
+    """
+
+    first: int
+    probes: float
+    slots: list[int]
+
+
+def _grids(parts: Sequence[_Listed | _Open]) -> tuple[list[_Grid], list[Vectors]]:
+    """The lists of segments, and the centres of each grid, float32, shape (lists, dim)."""
+    grids: list[_Grid] = []
+    centres: list[Vectors] = []
+    places = 0
+    for slot, part in enumerate(parts):
+        own, probes = part.centres, part.probes if isinstance(part, _Listed) else 0
+        alike = (
+            grid
+            for grid, known in zip(grids, centres, strict=True)
+            if probes and grid.probes and np.array_equal(known, own)
+        )
+        grid = next(alike, None)
+        if grid is None:
+            grid = _Grid(places, 0, [])
+            grids.append(grid)
+            centres.append(own)
+            places += len(own)
+        grid.slots.append(slot)
+        grid.probes += (probes - grid.probes) / len(grid.slots)  # the mean
+    return grids, centres

@@ -26,10 +26,6 @@ from ragkit.store.local.migrate import migrate
 if TYPE_CHECKING:
     from pathlib import Path
 
-# What FTS5 reads for each score, the lengths of all chunks, are 11 MB at a million: with SQLite's
-# 2 MB each search read them anew.
-READER_CACHE_KB = 24_576
-
 
 def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
     """Open the catalog of an index folder; its version is checked.
@@ -96,7 +92,6 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
                 connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_LONG_BYTES // PAGE_BYTES}")
             else:
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
-                connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KB}")
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()

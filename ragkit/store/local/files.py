@@ -178,16 +178,24 @@ class RowFile:
             raise self._missing(end)
         return data.view(ROW_DTYPE).reshape(-1, self._dim)
 
+    def read(self, number: int) -> bytes:
+        """The bytes of a row.
+
+        Raises:
+            MissingRowsError: The file has become shorter.
+        """
+        data = _pread(self._fd, self._row_bytes, number * self._row_bytes)
+        if len(data) != self._row_bytes:
+            raise self._missing(self._rows)
+        return data
+
     def take(self, numbers: list[int]) -> NDArray[np.float16]:
         """Some rows, in the order given: float16, shape (len(numbers), dim).
 
         Raises:
             MissingRowsError: The file has become shorter.
         """
-        fd, size = self._fd, self._row_bytes
-        data = b"".join([_pread(fd, size, number * size) for number in numbers])
-        if len(data) != len(numbers) * size:
-            raise self._missing(self._rows)
+        data = b"".join([self.read(number) for number in numbers])
         return np.frombuffer(data, ROW_DTYPE).reshape(-1, self._dim)
 
     def _missing(self, rows: int) -> MissingRowsError:

@@ -13,6 +13,7 @@ import struct
 import weakref
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,13 +46,30 @@ BLOCK_ROWS = 2048
 RUN = 16  # rows of the sample that stand side by side
 ASKED = 256  # rows that ask for their neighbours, to find how many lists to scan
 NEIGHBOURS = 10
-COVERED = 0.998  # of those neighbours, within the lists that are scanned
+COVERED = 0.995  # of those neighbours, within the lists that are scanned
+WORSE = 1.5  # times as many codes to scan: then another segment's centres do not fit
 GROUPED = 32  # lists whose rows of the sample are brought together at a time
 TOGETHER = 64  # of those who ask, whose neighbours are ordered at a time
 
 _HEAD = struct.Struct("<8s6I")
 _SIZES = struct.Struct("<5I")
 _MAGIC = b"ragkivf1"
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What rows are parted by.
+
+    Segments that have the same one are scanned as one: to begin with a list costs as much as some
+    hundred of its codes.
+
+    Args:
+        centres: float32, shape (lists, dim), rotated, rounded to what float16 holds.
+        scanned: About how many codes a search scans of the segment that it was made for.
+    """
+
+    centres: Vectors
+    scanned: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,11 @@ class InvertedLists:
     codes: NDArray[np.uint8]
     probes: int
     rotation: int
+
+    @property
+    def grid(self) -> Grid:
+        """What other segments can be parted by."""
+        return Grid(self.centres.astype(np.float32), _scanned(self))
 
     def to_bytes(self) -> bytes:
         """What the file ``ID.ivf`` holds; docs/format.md states it."""
@@ -103,11 +126,9 @@ class ListsFile:
         self._fd = descriptor
         self.rows, self.dim, lists, self.probes, self.rotation, body = self._read_head()
         first, second = 2 * lists * self.dim, (2 * self.dim + 4) * lists
-        self._centres: Rows = body[:first].copy().view("<f2").reshape(lists, self.dim)
         self._checksums: list[int] = body[first:second].view("<u4").tolist()
         self.members: Members = body[second:].copy()
-        # Rows by list, and where each list begins: in this order their codes lie in the file.
-        self._order = np.argsort(self.members, kind="stable").astype(np.int32)
+        # Where each list begins: by list and in a list by row the codes lie in the file.
         self._firsts = np.cumsum([0, *np.bincount(self.members, minlength=lists)])
         self._offset = _HEAD.size + len(body)
 
@@ -131,13 +152,25 @@ class ListsFile:
 
     @property
     def centres(self) -> Vectors:
-        """float32, shape (lists, dim)."""
-        return self._centres.astype(np.float32)
+        """float32, shape (lists, dim); read anew each time, since whoever scans keeps them."""
+        lists = len(self._checksums)
+        data = read_at(self._fd, 2 * lists * self.dim, _HEAD.size)
+        return data.view("<f2").reshape(lists, self.dim).astype(np.float32)
+
+    @cached_property
+    def _order(self) -> NDArray[np.unsignedinteger]:
+        """The rows by list."""
+        order = np.argsort(self.members, kind="stable")
+        return order.astype(np.min_scalar_type(self.rows - 1))
+
+    @property
+    def grid(self) -> Grid:
+        """What other segments can be parted by."""
+        return Grid(self.centres, _scanned(self))
 
     def numbers(self, place: int) -> NDArray[np.int64]:
         """The rows of a list, in order."""
-        numbers: NDArray[np.int64] = self._order[self._span(place)].astype(np.int64)
-        return numbers
+        return self._order[self._span(place)].astype(np.int64)
 
     def _span(self, place: int) -> slice:
         return slice(int(self._firsts[place]), int(self._firsts[place + 1]))
@@ -163,7 +196,7 @@ class ListsFile:
         """
         numbers = self.numbers(place)
         turned = rotated(rows.take(numbers.tolist()).astype(np.float32), self.rotation)
-        return CodeEncoder(self.centres).encode(turned, self.members[numbers])
+        return CodeEncoder(self.centres).encode(turned, np.full(len(numbers), place, np.uint8))
 
 
 def open_lists(path: Path, rows: int, dim: int) -> ListsFile | None:
@@ -180,18 +213,30 @@ def open_lists(path: Path, rows: int, dim: int) -> ListsFile | None:
     return lists if (lists.rows, lists.dim) == (rows, dim) else None
 
 
-def build(read: Callable[[int, int], Rows], rows: int, lists: int) -> InvertedLists:
+def build(
+    read: Callable[[int, int], Rows], rows: int, lists: int, *, like: Grid | None = None
+) -> InvertedLists:
     """Part a full segment into lists; see benchmarks/scale.py for what it costs and gives.
 
     Args:
         read: Gives the rows from one number up to another, float16 (n, dim).
         rows: How many there are, at least 1.
         lists: How many lists to make, at most `MOST_LISTS` and `rows`.
+        like: Another segment's, which is taken if it has as many lists and fits these rows too.
     """
+    if like is not None and len(like.centres) == lists:
+        made = _parted(read, rows, like.centres)
+        if _scanned(made) <= WORSE * like.scanned:
+            return made
     random = np.random.Generator(np.random.PCG64(rows))
-    centres = _centres(_sample(read, rows, max(lists * SAMPLE, lists), random), lists)
+    sample = _sample(read, rows, max(lists * SAMPLE, lists), random)
+    return _parted(read, rows, _centres(sample, lists))
+
+
+def _parted(read: Callable[[int, int], Rows], rows: int, centres: Vectors) -> InvertedLists:
     encoder = CodeEncoder(centres)
-    asked = _sample(read, rows, ASKED, random)
+    # Others than those that the centres were made of.
+    asked = _sample(read, rows, ASKED, np.random.Generator(np.random.PCG64(rows + 1)))
     neighbours = _Neighbours(asked, rows)
     members = np.empty(rows, np.uint8)
     codes = np.empty((rows, encoder.code_bytes), np.uint8)
@@ -209,6 +254,12 @@ def build(read: Callable[[int, int], Rows], rows: int, lists: int) -> InvertedLi
     probes = _probes(asked @ centres.T - half_squares(centres), members[neighbours.rows])
     order = np.argsort(members, kind="stable")
     return InvertedLists(centres.astype("<f2"), members, codes[order], probes, ROTATION)
+
+
+def _scanned(lists: InvertedLists | ListsFile) -> float:
+    """About how many codes a search scans: a question comes near to long lists more often."""
+    lengths = np.bincount(lists.members).astype(np.float64)
+    return float(lists.probes * (lengths @ lengths) / lengths.sum())
 
 
 def _sample(

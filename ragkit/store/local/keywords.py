@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ragkit.store.bm25 import choose_terms, frequent_from, term_weight
 from ragkit.text.analysis import query_terms
@@ -12,16 +12,11 @@ if TYPE_CHECKING:
     import sqlite3
 
 MOST_KNOWN = 10_000  # terms whose frequency is kept
-
-
-class Frequency(NamedTuple):
-    """In how many chunks a term occurs.
-
-    They are counted up to what is frequent; ``last`` is the row id of the last one counted.
-    """
-
-    chunks: int
-    last: int
+# Of a large index the first rows tell which terms need not be counted to the end: in 980,000 of a
+# million chunks that took 50 ms.
+PROBED_FROM = 100_000
+PROBED_SHARE = 1 / 64
+CLEARLY = 4  # times as frequent as what is frequent
 
 
 def query_phrases(question: str) -> list[str]:
@@ -43,7 +38,7 @@ def select_terms(
     terms: list[str],
     *,
     chunks: int,
-    known: dict[str, Frequency] | None = None,
+    known: dict[str, int] | None = None,
 ) -> tuple[list[str], float]:
     """Keep the terms worth searching for, and tell the highest BM25 score in reach.
 
@@ -58,30 +53,43 @@ def select_terms(
         table: The build's keyword index.
         terms: As `query_phrases` gives them.
         chunks: How many chunks it holds.
-        known: In how many chunks a term occurs, where that was counted before since the last
-            commit; what is counted now is added.
+        known: In how many chunks a term occurs, if that was counted before since the last commit;
+            what is counted now is added. About, of frequent ones.
 
     Returns:
         The terms, rarest first, and the score that a chunk full of them would come near to. Terms
         that occur nowhere count in it: what a question asks for and no chunk says.
     """
-    limit = frequent_from(chunks)
-    count = (
-        "SELECT count(*), ifnull(max(rowid), 0) "  # noqa: S608 -- ours
-        f"FROM (SELECT rowid FROM {table} WHERE {table} MATCH ? LIMIT ?)"
-    )
     found = {} if known is None else known
     if len(found) > MOST_KNOWN:
         found.clear()
     for term in terms:
         if term not in found:
-            found[term] = Frequency(*connection.execute(count, (term, limit)).fetchone())
-    return choose_terms({term: found[term].chunks for term in terms}, chunks)
+            found[term] = _frequency(connection, table, term, chunks)
+    return choose_terms({term: found[term] for term in terms}, chunks)
 
 
-def most_of(term: str, frequency: Frequency, chunks: int) -> float:
+def _frequency(connection: sqlite3.Connection, table: str, term: str, chunks: int) -> int:
+    """In how many chunks a term occurs; about, if it is frequent."""
+    matching = f"FROM {table} WHERE {table} MATCH ?"
+    if chunks >= PROBED_FROM:
+        limit = frequent_from(chunks)
+        first = f"SELECT count(*) {matching} AND rowid <= ?"
+        (probed,) = connection.execute(first, (term, int(chunks * PROBED_SHARE))).fetchone()
+        if probed > CLEARLY * limit * PROBED_SHARE:
+            some = f"SELECT rowid {matching} LIMIT 1 OFFSET ?"
+            last = connection.execute(some, (term, limit - 1)).fetchone()
+            if last is not None:
+                return max(limit, int(limit * chunks / max(last[0], 1)))
+    (count,) = connection.execute(f"SELECT count(*) {matching}", (term,)).fetchone()
+    return int(count)
+
+
+def most_of(term: str, frequency: int, chunks: int) -> float:
     """The most that a term, as `query_phrases` gives it, adds to the score of a chunk.
 
     Each form of a term that has several is scored by its own frequency, which is not known.
     """
-    return math.inf if term.startswith("(") else term_weight(frequency.chunks, chunks)
+    if term.startswith("("):
+        return math.inf
+    return term_weight(min(frequency, frequent_from(chunks)), chunks)

@@ -1,7 +1,7 @@
 """The chunks that match a question's words best, by BM25; as few of them are scored as that takes.
 
 Nearly all time of FTS5 is the score of each chunk that matches. A term adds at most a known weight
-to it, so a chunk that has only light terms cannot be among the best once others have reached more
+to it, so a chunk that has one light term cannot be among the best once others have reached more
 (Turtle and Flood, 1995): such chunks are passed over, and what is found is the same.
 """
 
@@ -21,14 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ragkit.store.local.findable import Findable, Ranges
-    from ragkit.store.local.keywords import Frequency
 
 LISTED_CHUNKS = 20_000  # fewer that may be found are given to the keyword index as a list
 SPARE = 3.0  # standard deviations by which fewer than expected may be left
 SMALL = 0.01
 WORTHWHILE = 2_000  # matches; of fewer all are scored
-ALONE = 100  # matches of the rarest terms that tell what the best reach at least
-PAIRED = 8  # terms of which two must stand in a chunk; of more the query would become long
 SLACK = 0.99  # of what the best reach: for how the weights and FTS5's scores are rounded
 
 
@@ -48,7 +45,7 @@ class Words:
     table: str
     chunks: int
     dead: Ranges
-    known: dict[str, Frequency]
+    known: dict[str, int]
 
     def matching(
         self, question: str, count: int, findable: Findable | None, *, fill: bool
@@ -67,9 +64,8 @@ class Words:
             self.connection, self.table, terms, chunks=self.chunks, known=self.known
         )
         found = self._best(chosen, count, findable)
-        # The later FTS5 came upon the last one that it counted, the rarer a term is.
-        left = sorted(set(terms) - set(chosen), key=lambda t: (-self.known[t].last, t))
-        left = [term for term in left if self.known[term].chunks]
+        left = sorted(set(terms) - set(chosen), key=lambda term: (self.known[term], term))
+        left = [term for term in left if self.known[term]]
         if not found:  # the rare terms stand only in chunks that may not be found
             return self._best([*chosen, *left][:MAX_TERMS], count, findable), reach
         while fill and left and len(found) < count and len(chosen) < MAX_TERMS:
@@ -99,24 +95,20 @@ class Words:
 
     def _of_all(self, terms: Sequence[str], count: int) -> dict[int, float]:
         """The chunks with any of some terms, rarest first, that match best."""
-        counts = [self.known[term].chunks for term in terms]
-        first = int(np.searchsorted(np.cumsum(counts), max(ALONE, 2 * count))) + 1
-        if sum(counts) < WORTHWHILE or first >= len(terms):
+        if len(terms) == 1 or sum(self.known[term] for term in terms) < WORTHWHILE:
             return self._scored(terms, count)
-        alone = self._scored(terms[:first], count)
-        if len(alone) < count:
-            return self._scored(terms, count)
-        most = [most_of(term, self.known[term], self.chunks) for term in terms]
-        least = SLACK * min(alone.values())
-        light = [t for t, weight in zip(terms[first:], most[first:], strict=True) if weight < least]
-        light = light[-PAIRED:]
-        if not light:
-            return self._scored(terms, count)
-        # Every chunk that can reach as much has a heavy term, or two of the light ones.
-        ways = [term for term in terms if term not in light]
-        ways += [f"({term} AND ({' OR '.join(light[i:])}))" for i, term in enumerate(light[:-1], 1)]
         able = f"SELECT rowid FROM {self.table} WHERE {self.table} MATCH ?"  # noqa: S608 -- ours
-        return self._scored(terms, count, able, " OR ".join(ways))
+        found = self._scored(terms, count, able, " OR ".join(_two_of(terms)))
+        # What two terms reach, a light one does not reach alone.
+        least = SLACK * min(found.values()) if len(found) == count else 0.0
+        heavy = [t for t in terms if most_of(t, self.known[t], self.chunks) >= least]
+        if len(heavy) == len(terms):
+            return self._scored(terms, count)
+        if heavy:
+            for chunk, score in self._scored(heavy, count).items():
+                found[chunk] = max(score, found.get(chunk, 0.0))
+        best = sorted(found, key=lambda chunk: (-found[chunk], chunk))[:count]
+        return {chunk: found[chunk] for chunk in best}
 
     def _scored(
         self, terms: Sequence[str], count: int, among: str = "", *values: str
@@ -141,3 +133,15 @@ class Words:
         visible = ~self.dead.has(ids) if findable is None else findable.has(ids)
         found: list[int] = ids[visible].tolist()
         return found
+
+
+def _two_of(terms: Sequence[str]) -> list[str]:
+    """The ways in which a chunk can have two of some terms, as FTS5 queries.
+
+    Halved again and again: each term is read as often as that goes, and not once for each other.
+    """
+    if len(terms) == 1:
+        return []
+    some, others = terms[: len(terms) // 2], terms[len(terms) // 2 :]
+    ways = f"(({' OR '.join(some)}) AND ({' OR '.join(others)}))"
+    return [*_two_of(some), *_two_of(others), ways]

@@ -14,6 +14,7 @@ from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.history import require_searchable
 from ragkit.store.local.matching import Words
 from ragkit.store.local.queries import fetch_hits
+from ragkit.store.local.scan import one_thread
 from ragkit.store.local.snapshot import Snapshot
 from ragkit.store.ranking import ranked_hits
 from ragkit.system import DaemonPool, defer_interrupt
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ragkit.protocols import SearchRequest, Vectors
     from ragkit.records import Hit
     from ragkit.store.local.catalog import Build
+    from ragkit.store.local.snapshot import ScoredRows
 
 MISSING_SEGMENT_TRIES = 3  # a segment can vanish between two transactions when it is compacted
 
@@ -115,8 +117,13 @@ class _Found:
         if vector is None or not self.snapshot.has_codes:
             return self.nearest(count), self.matching(count)
         findable = self.snapshot.findable(self.request)
+
+        def candidates() -> ScoredRows:
+            with one_thread():  # the words take the other core
+                return self.snapshot.candidates(vector, count, findable)
+
         # Rows are looked for in a thread that reads no catalog: SQLite works for one at a time.
-        found = self.pool.submit(lambda: self.snapshot.candidates(vector, count, findable))
+        found = self.pool.submit(candidates)
         try:
             matching = self.matching(count)
         finally:

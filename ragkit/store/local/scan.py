@@ -82,14 +82,14 @@ class RowScan:
         count = 0
         while True:
             count = min(max(k + SPARE, 4 * count), self.rows)
-            with _one_thread():
+            with one_thread():
                 scores, rows = self._index.search(query.reshape(1, -1), count, params=parameters)
             if count == self.rows or rows[0, -1] < 0 or scores[0, -1] < scores[0, k - 1]:
                 return _ordered(rows[0], scores[0], k + SPARE)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Let OpenMP begin no team in the calling thread: for one query it has nothing to part.
 
     Beside other work on two cores, in a program that loaded FAISS itself, an exact scan of 4,262
@@ -124,15 +124,18 @@ class CodeScan:
         """How many rows have been added."""
         return int(self._index.ntotal)
 
-    def add(self, place: int, numbers: NDArray[np.int64], codes: NDArray[np.uint8]) -> None:
-        """Append rows to a list: their numbers, and their codes, shape (n, code bytes)."""
-        if len(numbers) == 0:
-            return
-        numbers, codes = np.ascontiguousarray(numbers, np.int64), np.ascontiguousarray(codes)
-        self._index.invlists.add_entries(
-            place, len(numbers), faiss.swig_ptr(numbers), faiss.swig_ptr(codes)
-        )
-        self._index.ntotal += len(numbers)
+    def add(self, place: int, *pieces: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> None:
+        """Append rows to a list: of each piece the numbers and the codes, (n, code bytes)."""
+        lists = self._index.invlists
+        size = lists.list_size(place)
+        count = sum(len(numbers) for numbers, _ in pieces)
+        lists.resize(place, size + count)  # at once: it keeps no room that it does not need
+        self._index.ntotal += count
+        for numbers, codes in pieces:
+            numbers, codes = np.ascontiguousarray(numbers, np.int64), np.ascontiguousarray(codes)
+            at = faiss.swig_ptr(numbers), faiss.swig_ptr(codes)
+            lists.update_entries(place, size, len(numbers), *at)
+            size += len(numbers)
 
     def nearness(self, query: Vectors) -> Vectors:
         """How near the lists' centres are to a query, the nearest greatest: float32 (lists,).

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ragkit.protocols import Vectors
     from ragkit.store.local.catalog import Build
-
+    from ragkit.store.local.ivf import Grid
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class SegmentSizes:
 
     rows: int = 1 << 16
     coded: int = 1 << 13
-    listed: int = 1 << 9
+    listed: int = 1 << 8
 
 
 @dataclass(slots=True)
@@ -226,9 +226,29 @@ class SegmentWriter:
             self._files.drop_codes(segment)  # a kill may have come between
             return False
         read = self._files.open_rows(segment, rows).block
-        lists = build(read, rows, min(MOST_LISTS, -(-rows // self._sizes.listed)))
+        count = min(MOST_LISTS, -(-rows // self._sizes.listed))
+        lists = build(read, rows, count, like=self._last_grid(rows))
         self._files.write_lists(segment, lists.to_bytes())
         return True
+
+    def _last_grid(self, rows: int) -> Grid | None:
+        """What the last full segment that has lists is parted by; None if there is none.
+
+        Of a grid that several have, as the first one has it: or they would drift from it.
+        """
+        from ragkit.store.local.ivf import open_lists
+
+        last = None
+        for segment in sorted(self._own):
+            try:
+                lists = open_lists(self._files.lists_path(segment), rows, self._dim)
+            except ValueError:  # a search tells of it
+                continue
+            if lists is not None and (
+                last is None or not np.array_equal(lists.centres, last.centres)
+            ):
+                last = lists.grid
+        return last
 
     def _append_rows(self, rows: Sequence[_Row]) -> list[int]:
         """Append as many of the rows as the segment has room for; returns their vector ids."""

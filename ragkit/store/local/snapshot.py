@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ragkit.store.local.catalog import Build
     from ragkit.store.local.files import RowFile
     from ragkit.store.local.findable import Findable
-    from ragkit.store.local.keywords import Frequency
 
     Bits = dict[int, NDArray[np.uint8]]
 
@@ -34,7 +33,7 @@ LEAST_RESCORED = 100  # candidates by code that are scored again from their rows
 MOST_RESCORED = 1000  # the same where estimates err much; see `candidates`
 RESCORED_STEP = 100
 BEST = 10  # ranks that the widening is to get right
-SPREAD = 4.0  # standard deviations that an estimate errs by at most
+SPREAD = 3.5  # standard deviations that an estimate errs by at most
 KEPT_FILTERS = 8  # whose chunks are known until the next commit; a million rows take 125 KB
 
 
@@ -49,7 +48,7 @@ class Snapshot:
         self._files = SegmentFiles(path / "vectors", build.dim)
         self.chunks = 0  # living or not: all that the keyword index holds
         self.dead = Ranges.of([])  # of those, the ones that died
-        self.frequencies: dict[str, Frequency] = {}  # of terms; see `keywords`
+        self.frequencies: dict[str, int] = {}  # of terms; see `keywords`
         self._commits = -1
         self._rows: dict[int, RowFile] = {}
         self._alive: Bits = {}
@@ -221,12 +220,9 @@ class Snapshot:
 
     def _read(self, ids: NDArray[np.int64]) -> NDArray[np.float16]:
         """The rows of vector ids, in their order: float16, shape (n, dim)."""
-        rows = np.empty((len(ids), self._dim), ROW_DTYPE)
-        segments = ids >> 32
-        for segment in set(segments.tolist()):
-            places = np.flatnonzero(segments == segment)
-            rows[places] = self._rows[segment].take((ids[places] & ROW_MASK).tolist())
-        return rows
+        read = {segment: rows.read for segment, rows in self._rows.items()}
+        data = b"".join([read[i >> 32](i & ROW_MASK) for i in ids.tolist()])
+        return np.frombuffer(data, ROW_DTYPE).reshape(-1, self._dim)
 
     def _check(self, vector: int, row: NDArray[np.float16], checksum: int) -> None:
         if zlib.crc32(row.data) != checksum:

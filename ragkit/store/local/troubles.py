@@ -83,6 +83,8 @@ def of_system(exc: OSError, path: Path) -> StoreError:
     what = exc.filename or path
     if not os.path.exists(path):  # noqa: PTH110 -- Path.exists raises where a folder is closed
         return _not_made(path, f"{what}: {reason}") if exc.errno in _IN_THE_WAY else _gone(path)
+    if exc.errno == errno.EEXIST and not os.path.isdir(path):  # noqa: PTH112 -- as above
+        return _not_made(path, "it is a file")
     if exc.errno in _FORBIDDEN:
         return StoreError(f"{what}: {reason}; {_to_allow(path)}", path)
     if exc.errno == errno.EIO:
