@@ -49,7 +49,7 @@ demo: $(VENV)/demo ## Index the shipped corpora; ask in English, in Chinese, and
 test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the test suite, but for what takes long
 	$(BIN)/python -m pytest --numprocesses auto
 
-test-real: $(VENV)/dev ## The tests that take long: kills at every step, damage of every column
+test-real: $(VENV)/dev ## The tests that take long, and the core of those on real OpenSearch nodes
 	$(BIN)/python -m pytest --numprocesses auto -m "long and not engine"
 	$(BIN)/python -m pytest -m "engine and core" -rs
 
