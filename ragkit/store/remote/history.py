@@ -151,7 +151,8 @@ def read_difference(
     before, after = between
     closed = {run.id: run for run in manifest.closed(build.id)}
     if after is None:
-        after = max(closed, key=lambda generation: closed[generation].commit, default=0)
+        in_order = sorted(closed.values(), key=lambda run: (run.commit, run.id))
+        after = in_order[-1].id if in_order else 0
     for generation in (before, after):
         if generation not in closed:
             raise no_such_generation(manifest, build.id, generation, cluster.location)
