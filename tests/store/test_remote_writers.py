@@ -157,6 +157,9 @@ def test_two_processes_index_two_folders_at_once(tmp_path: Path, url: str) -> No
         assert {g.id: g.documents_added for g in store.log()} == {
             1: 1, generations[0]: 30, generations[1]: 20, 4: 1,
         }  # fmt: skip
+        writers = {run["id"]: run["writer"] for run in store.runs()}
+        for generation, process in zip(generations, (first, second), strict=True):
+            assert writers[generation].startswith(f"process {process.pid} of ")
         reports = {run["id"]: run["report"] for run in store.runs()}
         assert [len(reports[g]["added"]) for g in generations] == [30, 20]
         # As it was when each was closed: the second was so before the first, whatever its number.

@@ -261,8 +261,8 @@ class Lease:
 
     def _locked(self, grant: Grant) -> IndexLockedError:
         msg = (
-            f"{self._cluster.location} is being written by `{grant.command}` (process "
-            f"{grant.pid} of {grant.user} on {grant.host}); try again when it has ended"
+            f"{self._cluster.location} is being written by `{grant.command}` ({grant.writer}); try "
+            "again when it has ended"
         )
         return IndexLockedError(msg, self._cluster.location)
 

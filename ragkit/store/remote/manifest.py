@@ -54,8 +54,8 @@ class Run:
     ``first`` is the number of its first commit, ``last`` the highest number of any commit that was
     seen when it last committed, ``without`` those below that were not, since their writers were at
     work, and ``commit`` how many commits the index had seen then. ``roots`` are those that it
-    could change; None: all. ``report`` names the document that holds its account. ``counts`` is
-    set when it has ended.
+    could change; None: all. ``writer`` tells who ran it, and where. ``report`` names the document
+    that holds its account. ``counts`` is set when it has ended.
     """
 
     id: int
@@ -71,6 +71,7 @@ class Run:
     without: tuple[int, ...] = ()
     commit: int = 0
     roots: tuple[str, ...] | None = None
+    writer: str = ""
 
     def covers(self, root: str) -> bool:
         """Whether it could change the documents of a root."""
@@ -104,6 +105,11 @@ class Grant:
     pid: int = 0
     processes: str = ""
     lease_s: float = 0.0
+
+    @property
+    def writer(self) -> str:
+        """Who it is, for people."""
+        return f"process {self.pid} of {self.user} on {self.host}"
 
     def covers(self, place: str) -> bool:
         """Whether it may change the documents of a root, or what is said of a place."""

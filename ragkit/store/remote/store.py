@@ -380,14 +380,17 @@ class RemoteStore:
         return dict(sorted(self._manifest().decisions.items()))  # type: ignore[arg-type]
 
     def runs(self) -> list[dict[str, Any]]:
-        """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
+        """The generations, newest first; see `ragkit.protocols.VectorStore.runs`.
+
+        ``writer`` tells which process of whom on which machine each was.
+        """
         manifest = self._manifest()
         now = self._snapshot(manifest)
         return [
             {
                 "id": run.id, "build": run.build, "command": run.command,
                 "started_at": run.started_at, "finished_at": run.finished_at, "state": run.state,
-                "report": history.report_of(now.control(run.report)),
+                "report": history.report_of(now.control(run.report)), "writer": run.writer,
             }
             for run in reversed(manifest.runs)
         ]  # fmt: skip

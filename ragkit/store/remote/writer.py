@@ -416,6 +416,7 @@ class RemoteWriter:
             run = Run(
                 self.generation, self._build, self._command, self._started_at,
                 first=self._sent.moment, last=0, roots=self.roots,
+                writer=self._lease.grant.writer,
             )  # fmt: skip
         without = tuple(sorted(seen.without - set(manifest.lost)))
         return replace(run, last=seen.moment, without=without, commit=manifest.commits + 1)
