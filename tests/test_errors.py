@@ -8,8 +8,9 @@ import re
 import pytest
 
 from ragkit import errors
-from ragkit.cli.app import EXIT_CODES
-from ragkit.errors import RagkitError, first_cause
+from ragkit.cli.app import EXIT_CODES, exit_code
+from ragkit.errors import IndexCorruptError, RagkitError, StoreError, first_cause
+from ragkit.store.remote.snapshot import MissingIndexError
 
 DOCUMENTED = {0, 1, 2, 3, 10, 11, 12, 13, 130}
 
@@ -46,6 +47,14 @@ def test_every_error_has_an_exit_code() -> None:
 )
 def test_exit_codes_are_those_that_scripts_rely_on(name: str, code: int) -> None:
     assert EXIT_CODES[getattr(errors, name)] == code
+
+
+def test_an_error_of_a_stores_own_exits_as_the_documented_one_above_it() -> None:
+    class RowTornError(IndexCorruptError):
+        """One of a store that another package brings."""
+
+    assert exit_code(RowTornError("torn", "x")) == 12
+    assert exit_code(MissingIndexError("gone", "x")) == exit_code(StoreError("x", "x")) == 1
 
 
 def test_the_module_imports_nothing_of_ragkit() -> None:

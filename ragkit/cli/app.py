@@ -46,6 +46,11 @@ EXIT_CODES: dict[type[errors.RagkitError], int] = {
 }
 
 
+def exit_code(exc: errors.RagkitError) -> int:
+    """What a command that ends with an error exits with; a store may have errors of its own."""
+    return next(EXIT_CODES[kind] for kind in type(exc).__mro__ if kind in EXIT_CODES)
+
+
 # Each command and the module of this package that has it, in the order of the help.
 GROUPS = {
     "Every day": {
@@ -184,6 +189,6 @@ def main() -> None:
         make_app(*named)()
     except errors.RagkitError as exc:
         say_error(exc)
-        sys.exit(EXIT_CODES[type(exc)])
+        sys.exit(exit_code(exc))
     finally:
         gc.freeze()  # to look for cycles in all that is left took another 0.07 s at the exit

