@@ -44,7 +44,7 @@ from ragkit.store.open import check_index, create_store, delete_store, index_exi
 from ragkit.store.remote import compaction
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import CERTIFICATES, SHARDS, parse_endpoint
-from ragkit.store.remote.manifest import Grant
+from ragkit.store.remote.manifest import Grant, ManifestFile
 from ragkit.store.remote.store import RemoteStore
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.long, pytest.mark.engine]
 
+NO_ANSWER = StoreUnavailableError("no node answers", "x")
 CHILD = """
 import os, sys
 sys.path[:0] = {paths!r}
@@ -156,6 +157,73 @@ def test_a_writer_that_lost_its_lease_can_commit_nothing(store: RemoteStore, url
         put(writer, "d.txt", ["d"])
     assert texts(store) == {"a", "other", "d"}
     assert list(store.check()) == []
+
+
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("answers_again", [False, True])
+def test_a_commit_whose_answer_got_lost_is_never_taken_back(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch, *, closes: bool, answers_again: bool
+) -> None:
+    """It was carried out: the run fails, and what it committed is there, whatever it cleans up."""
+    ingest(store, {"a.txt": ["a"]})
+    put_manifest, lost = ManifestFile.put, [True]
+
+    def unanswered(self: ManifestFile, *args: Any) -> Any:
+        if lost[0]:
+            placed = put_manifest(self, *args)
+            assert placed is not None
+            lost[0] = not answers_again
+            patched.setattr(ManifestFile, "put", after)
+            raise NO_ANSWER
+        return put_manifest(self, *args)
+
+    def after(self: ManifestFile, *args: Any) -> Any:
+        if lost[0]:
+            raise NO_ANSWER
+        return put_manifest(self, *args)
+
+    def write() -> None:
+        with store.writing("index") as writer:
+            put(writer, "b.txt", ["b"])
+            writer.remove([doc_id_of("a.txt")])
+            patched.setattr(ManifestFile, "put", unanswered)
+            if not closes:
+                writer.commit()
+
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+        write()
+    assert texts(store) == {"b"}
+    ingest(store, {"c.txt": ["c"]})
+    assert texts(store) == {"b", "c"}
+    states = [run["state"] for run in store.runs()]
+    assert states == ["closed", "closed" if closes else "interrupted", "closed"]
+    assert list(store.check(keywords=True)) == []
+
+
+def test_a_run_whose_end_could_not_be_noted_shows_nothing_later(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is given to no other run, whose commit would show what it had sent."""
+    put_manifest, fails = ManifestFile.put, [True, True]
+
+    def away(self: ManifestFile, *args: Any) -> Any:
+        if fails:
+            fails.pop()
+            raise NO_ANSWER
+        return put_manifest(self, *args)
+
+    def write() -> None:
+        with store.writing("index") as writer:
+            put(writer, "a.txt", ["never committed"])
+            patched.setattr(ManifestFile, "put", away)
+            writer.commit()
+
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+        write()
+    assert fails == []  # neither the commit nor what takes it back; the lease's end was noted
+    ingest(store, {"b.txt": ["b"]})
+    assert texts(store) == {"b"}
+    assert list(store.check(keywords=True)) == []
 
 
 def process_that_ended() -> int:

@@ -83,31 +83,35 @@ class Lease:
         """Names this writer."""
         return self._beats.token
 
-    def take(self, identity: str, *, waits: bool = True) -> None:
+    @property
+    def is_held(self) -> bool:
+        """Whether the manifest had this writer when it was read or written last."""
+        return not self._is_ended
+
+    def take(self, identity: str) -> None:
         """Take the lease, waiting for a holder that shows no sign of life.
 
         Args:
             identity: Of the index.
-            waits: Whether to wait; else only a holder is taken over that is known to be gone.
 
         Raises:
             IndexLockedError: Another one writes; it is named.
             IndexChangedError: Another index has the place.
         """
         try:
-            self._take(identity, waits=waits)
+            self._take(identity)
         except BaseException:
             self.release()
             raise
 
-    def _take(self, identity: str, *, waits: bool) -> None:
+    def _take(self, identity: str) -> None:
         while True:
             manifest, place = self._file.read_placed()
             self._require_same(manifest, identity)
             mine = manifest.granted(self.token)
             if mine is not None:  # it was written, and the answer got lost
                 break
-            dead = self._dead(manifest, waits=waits)
+            dead = self._dead(manifest)
             if dead is None:  # the holder has just ended
                 continue
             self._beats.begin()
@@ -199,8 +203,8 @@ class Lease:
     def release(self) -> None:
         """Give the lease back, if the last commit did not."""
         with contextlib.suppress(StoreError):  # it runs out by itself
-            if not self._is_ended:
-                self.commit(self.manifest, ends=True)
+            if not self._is_ended:  # something may have been sent
+                self.commit(self.manifest, gives_up=True, ends=True)
             self._beats.end()
         self._beats.stop()
         self._is_ended = True
@@ -222,7 +226,7 @@ class Lease:
         )
         raise IndexLockedError(msg, self._cluster.location)
 
-    def _dead(self, manifest: Manifest, *, waits: bool) -> list[Grant] | None:
+    def _dead(self, manifest: Manifest) -> list[Grant] | None:
         """The writers that are gone; None: one that was in the way ended just now.
 
         Raises:
@@ -233,7 +237,7 @@ class Lease:
             if is_gone(grant):
                 dead.append(grant)
             elif grant.meets(self._wanted):
-                state = self._state(grant) if waits else "lives"
+                state = self._state(grant)
                 if state == "ended":
                     return None
                 if state == "lives":

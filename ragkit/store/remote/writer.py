@@ -510,8 +510,11 @@ class RemoteWriter:
 
         try:
             self._put(finish, gives_up=was_sent, ends=self._is_last)
-            if was_sent:
+            if was_sent and given_up in self._next.lost:
                 sweep(self._cluster, self._next, [given_up])
+            elif was_sent and self._lease.is_held:  # its commit was carried out, unanswered
+                was_sent = False
+                self._put(finish, ends=self._is_last)
         except StoreError as exc:  # the next writer does it; the run's own error is what counts
             _log.warning("%s: nothing was taken back: %s", self._cluster.location, exc)
 
