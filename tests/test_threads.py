@@ -28,7 +28,7 @@ from ragkit.query.remembering import RememberingEmbedder
 from ragkit.records import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ragkit.protocols import ChatRequest
@@ -214,9 +214,9 @@ def test_a_search_that_waits_for_a_model_holds_no_other_up(tmp_path: Path) -> No
     together = threading.Barrier(2)  # broken unless two are at work at once
 
     class Patient:
-        def rerank(self, _question: str, hits: list[Hit]) -> list[Hit]:
+        def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:  # noqa: ARG002 -- a reranker's
             together.wait(timeout=5)
-            return hits
+            return list(hits)
 
     async def main() -> None:
         config = WORDS.with_values({"search.mode": "keyword"})

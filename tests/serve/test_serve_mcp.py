@@ -284,7 +284,7 @@ def test_with_leave_a_tool_indexes_folders_below_a_root(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     write_files(root / "docs", FILES)
     write_files(outside, FILES)
-    settings = {"models__embedder": "none", "serve__roots": str(root)}
+    settings: dict[str, Any] = {"models__embedder": "none", "serve__roots": str(root)}
 
     async def work(client: Client) -> tuple[Any, ...]:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -323,7 +323,7 @@ def test_a_client_that_gives_up_stops_the_indexing_and_what_was_read_is_kept(
 ) -> None:
     root = tmp_path / "root"
     write_files(root / "docs", {f"{i:04d}.txt": f"Text {i}.\n" for i in range(3000)})
-    settings = {"models__embedder": "none", "serve__roots": str(root)}
+    settings: dict[str, Any] = {"models__embedder": "none", "serve__roots": str(root)}
     folder = {"index": "mine", "folders": [str(root / "docs")]}
 
     async def give_up(client: Client) -> None:
