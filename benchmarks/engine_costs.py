@@ -24,11 +24,11 @@ from store_factory import key_of, make_document, manifest_of, unit, vector_of
 from ragkit.protocols import SearchRequest
 from ragkit.records import NO_FILTER, Chunk, Document, Filter, Mode
 from ragkit.store.open import create_store, open_store
+from ragkit.store.remote.bulks import BULK_BYTES
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import parse_endpoint
 from ragkit.store.remote.layout import chunks_index, make_build
 from ragkit.store.remote.rows import Version, chunk_source, line, to_rows
-from ragkit.store.remote.writer import BULK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
