@@ -86,8 +86,9 @@ def _asking(count: str, part: Mapping[str, Any]) -> list[str]:
         f"{part['repeats']} searches of each kind; while they were asked, the other process wrote "
         f"{part['folder']['while another writes']['chunks']:,} chunks to the folder and "
         f"{during['chunks']:,} to the cluster, in runs of 500. Bytes a chunk of one copy of "
-        f"each of the cluster's indexes: {one}. The node that was asked first was killed: the first search took "
-        f"{killed['first_s']} s, and {killed['same']} of {killed['of']} found what they had found.",
+        f"each of the cluster's indexes: {one}. The node that was asked first was killed: "
+        f"the first search took {killed['first_s']} s, and {killed['same']} of {killed['of']} "
+        "found what they had found.",
         "",
     ]  # fmt: skip
 
