@@ -42,6 +42,7 @@ DIM = 768
 EACH = 20  # chunks a document
 COMMITTED = 2_000  # chunks a commit
 WRITTEN_ON = 500  # chunks of each run while searches are measured
+FORGOTTEN_S = 70  # after which the engine keeps no more of a chunk's source than is asked for
 WARM = 2_000  # chunks that are written before anything is measured
 SEED = 17
 MODES: tuple[Mode, ...] = ("dense", "keyword", "hybrid")
@@ -231,6 +232,23 @@ def asking(nodes: Nodes, chunks: int, repeats: int) -> dict[str, Any]:
     settle(nodes)
     with closing(open_store(places["cluster"])) as store:
         told["cluster"]["a node killed"] = times_after_kill(nodes, store, repeats)
+    return told
+
+
+def sizes(nodes: Nodes, chunks: int) -> dict[str, Any]:
+    """Bytes a chunk as written, and once the engine has merged what it keeps for lost copies."""
+    told: dict[str, Any] = {"dim": DIM, "chunks": chunks}
+    with closing(create_store(nodes.url("costs"), **manifest_of(DIM))) as store:
+        write(store, made(chunks))
+    settle(nodes)
+    told["as written"] = primary_bytes(nodes, chunks)
+    base, index = nodes.nodes[0].url, chunks_index("costs", 1)
+    requests.post(f"{base}/{index}/_flush", timeout=600).raise_for_status()
+    time.sleep(FORGOTTEN_S)
+    merged = f"{base}/{index}/_forcemerge?max_num_segments=1"
+    requests.post(merged, timeout=3600).raise_for_status()
+    requests.post(f"{base}/{index}/_flush", timeout=600).raise_for_status()
+    told["merged"] = primary_bytes(nodes, chunks)
     return told
 
 

@@ -23,7 +23,7 @@ def page(told: Mapping[str, Mapping[str, Any]]) -> str:
     shown = [HEAD]
     for name, part in told.items():
         kind, _, of = name.partition(" ")
-        write = {"rates": _rates, "asking": _asking}.get(kind)
+        write = {"rates": _rates, "asking": _asking, "sizes": _sizes}.get(kind)
         if write:
             shown += [*write(f"{int(of):,}", part), *_where(part["where"])]
     sets = {name: part for name, part in told.items() if name.startswith("set ")}
@@ -91,6 +91,14 @@ def _asking(count: str, part: Mapping[str, Any]) -> list[str]:
         "found what they had found.",
         "",
     ]  # fmt: skip
+
+
+def _sizes(count: str, part: Mapping[str, Any]) -> list[str]:
+    states = ("as written", "merged")
+    rows: list[Sequence[object]] = [("bytes a chunk, one copy", *states)]
+    rows += [(name, *(f"{part[state][name]:,}" for state in states)) for name in part["merged"]]
+    rows.append(("all", *(f"{sum(part[state].values()):,}" for state in states)))
+    return [f"## Disk for {count} chunks of {part['dim']} dimensions", "", *_table(rows)]
 
 
 def _both(one: Mapping[str, float] | None) -> str:
