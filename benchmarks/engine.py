@@ -64,14 +64,14 @@ def started(count: int) -> Iterator[Nodes]:
 def where(given: argparse.Namespace, nodes: Nodes, beside: str) -> dict[str, Any]:
     """When, with what, and beside what a part was measured."""
     known = machine()
-    kept = ("date", "commit", "cpu", "cores", "system", "load_before", "python", "requests")
+    kept = ("date", "commit", "cpu", "cores", "system", "python", "requests")
     version = nodes.get("/")["version"]["number"]
     command = f"python benchmarks/engine.py {' '.join(sys.argv[1:])}"
     for value, name in ((given.eval, "EVAL"), (given.work, "WORK")):
         command = command.replace(str(value), name) if value else command
     return {name: known[name] for name in kept} | {
         "opensearch": version, "nodes": given.nodes, "heap": HEAP, "seed": 17, "command": command,
-        "beside": beside,
+        "beside": beside, "load_at_the_end": known["load_before"],
     }  # fmt: skip
 
 
