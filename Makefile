@@ -46,7 +46,8 @@ demo: $(VENV)/demo ## Index the shipped corpora; ask in English, in Chinese, and
 	@echo
 	$(BIN)/ragkit ask --index $(DEMO) $(QUOTE) $(QUESTION_NOT)
 
-test: $(VENV)/dev lint types docs ## Lint, types, docs checks and the test suite, but for what takes long
+test: $(VENV)/dev ## Lint, types, docs checks and the test suite, but for what takes long
+	@$(MAKE) --no-print-directory --jobs=2 lint types docs
 	$(BIN)/python -m pytest --numprocesses auto
 
 test-real: $(VENV)/dev ## The tests that take long: kills at every step, damage of every column

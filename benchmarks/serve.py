@@ -1,10 +1,14 @@
 """What a server costs over the library: `ragkit serve` asked over sockets of this machine.
 
     python benchmarks/serve.py --quick
-    python benchmarks/serve.py            # about twenty minutes, ten of them the long run
+    python benchmarks/serve.py                    # about twenty minutes, ten of them the long run
+    python benchmarks/serve.py --part search ask  # of start, search, embedded, stream, ask, long
+    python benchmarks/serve.py --part long --seconds 120
 
 By itself, not by `run.py`: its figures want a quiet machine with two cores or more. The whole run
-writes SERVE.md.
+writes SERVE.md. Searches are made in an index of 200 files, 4,262 passages; all else in one of
+2,000 files, 40,537 passages. The clients are one process of one thread, `serve_load.py`, which
+takes a few hundredths of the server's processor time.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,41 +31,52 @@ from corpus import questions
 from harness import HERE, LARGE, SMALL, Row, Scope, absolute, ragkit, ragkit_command
 from harness import ratio as multiple
 from run import machine, table
+from serve_load import Load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ASK = "/api/chat"
 SEARCH = "/ragkit/v1/search"
-JSON = {"Content-Type": "application/json"}
+JSON = {"Content-Type": "application/json"}  # of the streams that are left open
 SEARCHERS, STREAMS, CLIENTS = 16, 200, 20
+LONGEST_S = 600.0
+MOST_REQUESTS = 10_000_000
+PARTS = ("start", "search", "embedded", "stream", "ask", "long")
 EMBEDDED = "multilingual-e5-small-q4"
 SETTLED_S = 0.1  # the threads of a matrix product stay awake for a while, on the other's core
-
-
-class Client:
-    """One kept connection to a server."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-
-    def post(self, path: str, body: Any) -> tuple[float, float, bytes]:  # noqa: ANN401 -- JSON
-        """Milliseconds to the first byte of the reply's body and to its end, and the body."""
-        began = time.perf_counter()
-        self._connection.request("POST", path, json.dumps(body), JSON)
-        reply = self._connection.getresponse()
-        first = reply.read(1)
-        first_ms = (time.perf_counter() - began) * 1000
-        content = first + reply.read()
-        if reply.status != http.client.OK:
-            msg = f"{path} answered {reply.status}: {content[:200]!r}"
-            raise RuntimeError(msg)
-        return first_ms, (time.perf_counter() - began) * 1000, content
 
 
 def ask_body(question: str) -> dict[str, Any]:
     """The body of a question to the only index, as chat clients send it."""
     return {"model": "index-serve", "messages": [{"role": "user", "content": question}]}
+
+
+def search_body(question: str) -> dict[str, Any]:
+    """The body of a search in the only index."""
+    return {"question": question}
+
+
+def one_client(port: int, path: str, bodies: Sequence[Any]) -> Load:
+    """A client of this process, which asks one thing after another."""
+    return Load(port, path, [json.dumps(body).encode() for body in bodies])
+
+
+def load(port: int, path: str, bodies: Sequence[Any], *arguments: float) -> Any:  # noqa: ANN401 -- JSON
+    """What clients of a process of their own met; see `serve_load`.
+
+    Args:
+        port: Of the server.
+        path: That they ask.
+        bodies: Of their requests.
+        arguments: How many clients, requests at most, seconds at most.
+    """
+    command = [sys.executable, HERE / "serve_load.py", port, path, *arguments]
+    lines = "\n".join(json.dumps(body) for body in bodies)
+    done = subprocess.run(
+        list(map(str, command)), input=lines, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
 
 
 @contextmanager
@@ -107,15 +122,6 @@ def memory_mb(process: subprocess.Popen[bytes]) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024e-6
 
 
-def at_once(count: int, work: Callable[[int], None]) -> None:
-    """Do something in so many threads."""
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def quantile(values: Sequence[float], part: float) -> float:
     """A quantile, to four digits."""
     return float(f"{sorted(values)[min(len(values) - 1, int(len(values) * part))]:.4g}")
@@ -152,14 +158,15 @@ def ask_row(scope: Scope, index: Path, asked: Sequence[str]) -> Row:
     threading.Thread(target=serve_child.serve, args=(index, port, chat), daemon=True).start()
     served: list[float] = []
     direct: list[float] = []
-    client = _when_there(port)
+    _wait_for(port)
+    client = one_client(port, ASK, [ask_body(question) for question in asked])
     for number in range(count):
         question = asked[number % len(asked)]
         list(rag.stream(question))  # what the first of both would pay for the other, too
         for is_served in (number % 2 == 0, number % 2 == 1):
             began = time.perf_counter()
             if is_served:
-                client.post(ASK, ask_body(question))
+                client.ask(number)
             else:
                 list(rag.stream(question))
             (served if is_served else direct).append((time.perf_counter() - began) * 1000)
@@ -169,48 +176,39 @@ def ask_row(scope: Scope, index: Path, asked: Sequence[str]) -> Row:
     return absolute(what, 5, "ms", ragkit=round(more, 2), floor=quantile(direct, 0.5), asks=count)
 
 
-def _when_there(port: int) -> Client:
+def _wait_for(port: int) -> None:
     for _ in range(500):
-        try:
+        with suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return Client(port)
-        except OSError:
-            time.sleep(0.02)
+            return
+        time.sleep(0.02)
     msg = "the server does not start"
     raise RuntimeError(msg)
 
 
 def search_rows(scope: Scope, index: Path, asked: Sequence[str]) -> list[Row]:
     """Searches by words, sixteen clients at once."""
-    port, each = free_port(), 20 if scope.quick else 300
-    times: list[float] = []
+    port, count = free_port(), 320 if scope.quick else 4800
     command = ragkit_command(
         "serve", "-i", index, "--port", str(port), "--set", "search.mode=keyword"
     )
+    bodies = list(map(search_body, asked))
     with server(command):
-        clients = [Client(port) for _ in range(SEARCHERS)]
-        for client in clients:
-            client.post(SEARCH, {"question": asked[0]})
-        began = time.perf_counter()
-
-        def search(number: int) -> None:
-            for turn in range(each):
-                question = asked[(number * each + turn) % len(asked)]
-                times.append(clients[number].post(SEARCH, {"question": question})[1])
-
-        at_once(SEARCHERS, search)
-        took = time.perf_counter() - began
-    a_request = took / len(times) * 1000
-    rate = round(1000 / a_request)
+        load(port, SEARCH, bodies, SEARCHERS, len(bodies), LONGEST_S)  # all words were seen once
+        met = load(port, SEARCH, bodies, SEARCHERS, count, LONGEST_S)
+    if met["failed"]:
+        raise RuntimeError(met["failed"][0])
+    a_request = met["seconds"] / count * 1000
     return [
         absolute(
             f"a search of {SEARCHERS} clients, over all (300 a second)",
             3.33,
             "ms",
             ragkit=round(a_request, 3),
-            requests_a_second=rate,
+            requests_a_second=round(1000 / a_request),
+            client_cpu_ms=round(met["cpu_s"] / count * 1000, 3),
         ),
-        absolute(f"the same, p99 of {len(times)}", 60, "ms", ragkit=quantile(times, 0.99)),
+        absolute(f"the same, p99 of {count}", 60, "ms", ragkit=quantile(met["whole"], 0.99)),
     ]
 
 
@@ -230,15 +228,15 @@ def embedded_row(scope: Scope, asked: Sequence[str]) -> Row | None:
     alone, served = [], []
     embedder.embed_query("begin")
     with server(ragkit_command("serve", "-i", index, "--port", str(port))):
-        client = Client(port)
-        client.post(SEARCH, {"question": "begin"})
-        for number in range(count):
-            question = f"{asked[number % len(asked)]} {number}"
+        wanted = [f"{asked[number % len(asked)]} {number}" for number in range(count)]
+        client = one_client(port, SEARCH, [search_body(f"{question}!") for question in wanted])
+        client.ask(0)
+        for number, question in enumerate(wanted):
             began = time.perf_counter()
             embedder.embed_query(question)
             alone.append((time.perf_counter() - began) * 1000)
             time.sleep(SETTLED_S)
-            served.append(client.post(SEARCH, {"question": f"{question}!"})[1])
+            served.append(client.ask(number)[1])
             time.sleep(SETTLED_S)
     what = "a search with the embedded model against the embedding alone"
     return multiple(what, 1.2, "ms", floor=quantile(alone, 0.5), ragkit=quantile(served, 0.5))
@@ -265,101 +263,109 @@ def _open_stream(port: int, question: str) -> http.client.HTTPConnection:
     return connection
 
 
-def long_rows(scope: Scope, index: Path, asked: Sequence[str]) -> list[Row]:
-    """Twenty clients that ask without a pause, while another process indexes."""
-    seconds = 10.0 if scope.quick else 600.0
+def long_rows(scope: Scope, index: Path, asked: Sequence[str], seconds: float) -> list[Row]:
+    """Twenty clients that ask without a pause, while another process indexes.
+
+    The library itself is asked by twenty threads for a tenth of the time, half of that before the
+    server and half after it: a machine has better and worse minutes.
+    """
     direct: list[float] = []
 
-    def ask_directly(_number: int) -> None:
-        command = [sys.executable, HERE / "serve_child.py", "direct", index, seconds / 10, CLIENTS]
+    def ask_directly() -> None:
+        command = [sys.executable, HERE / "serve_child.py", "direct", index, seconds / 20, CLIENTS]
         done = subprocess.run(
             [*map(str, command)], input="\n".join(asked), capture_output=True, text=True, check=True
         )
         direct.extend(json.loads(done.stdout))
 
-    _beside_a_writer(scope, index, asked, ask_directly, clients=1, seconds=seconds / 10)
-    first: list[float] = []
-    failed: list[str] = []
-    at_start: list[float] = []
+    _beside_a_writer(scope, index, asked, ask_directly)
+    met: dict[str, Any] = {}
+    held: list[float] = []
     port = free_port()
     with server(child(index, port, "fixed")) as (process, _):
-        began = time.monotonic()
 
-        def ask(number: int) -> None:
-            client, turn = Client(port), number
-            while time.monotonic() < began + seconds:
-                try:
-                    first.append(client.post(ASK, ask_body(asked[turn % len(asked)]))[0])
-                except (RuntimeError, OSError, http.client.HTTPException) as exc:
-                    failed.append(str(exc))
-                    client = Client(port)
-                if not at_start and time.monotonic() > began + seconds / 10:
-                    at_start.append(memory_mb(process))
-                turn += CLIENTS
+        def ask() -> None:
+            bodies = list(map(ask_body, asked))
+            warm_s = seconds / 10
+            threading.Timer(warm_s, lambda: held.append(memory_mb(process))).start()
+            met.update(load(port, ASK, bodies, CLIENTS, MOST_REQUESTS, seconds))
 
-        _beside_a_writer(scope, index, asked, ask, clients=CLIENTS, seconds=seconds)
-        at_end = memory_mb(process)
-    grown = round((at_end / (at_start or [at_end])[0] - 1) * 100, 1)
-    behind = quantile(first, 0.5) - quantile(direct, 0.5)
+        _beside_a_writer(scope, index, asked, ask)
+        held.append(memory_mb(process))
+    _beside_a_writer(scope, index, asked, ask_directly)
+    grown = round((held[-1] / held[0] - 1) * 100, 1)
+    behind = quantile(met["first"], 0.5) - quantile(direct, 0.5)
     what = f"{CLIENTS} clients and a writer for {seconds:g} s"
     return [
         absolute(
             f"{what}: requests that failed",
             0,
             "",
-            ragkit=len(failed),
-            asks=len(first),
-            failures=failed[:3],
+            ragkit=len(met["failed"]),
+            asks=len(met["first"]),
+            failures=met["failed"][:3],
         ),
-        absolute(f"{what}: growth of memory", 10, "%", ragkit=grown, mb=round(at_end, 1)),
+        absolute(f"{what}: growth of memory", 10, "%", ragkit=grown, mb=round(held[-1], 1)),
         absolute(
             f"{what}: first word behind {CLIENTS} threads of the library, p50",
             10,
             "ms",
             ragkit=round(behind, 2),
             floor=quantile(direct, 0.5),
+            served=quantile(met["first"], 0.5),
+            asks_directly=len(direct),
         ),
     ]
 
 
 def _beside_a_writer(
-    scope: Scope,
-    index: Path,
-    asked: Sequence[str],
-    ask: Callable[[int], None],
-    *,
-    clients: int,
-    seconds: float,
+    scope: Scope, index: Path, asked: Sequence[str], ask: Callable[[], None]
 ) -> None:
-    """Let so many clients ask while `ragkit index` takes in one changed file after another."""
+    """Let clients ask while `ragkit index` takes in one changed file after another."""
     folder = scope.work / "written-beside"
     folder.mkdir(exist_ok=True)
-    end = time.monotonic() + seconds
+    ended = threading.Event()
 
     def write() -> None:
         turn = 0
-        while time.monotonic() < end:
+        while not ended.is_set():
             note = folder / f"{turn % 50}.md"
             note.write_text(f"# Note {turn}\n\n{asked[turn % len(asked)]}\n")
             ragkit("index", folder, "--index", index)
             turn += 1
 
-    at_once(clients + 1, lambda number: write() if number == clients else ask(number))
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        ask()
+    finally:
+        ended.set()
+        writing.join()
 
 
-def measure(scope: Scope) -> list[Row]:
-    """The rows of this question."""
-    corpus = scope.corpus(SMALL if scope.quick else LARGE)
-    index = scope.work / "index-serve"
-    ragkit("index", corpus, "--index", index, "--embedder", "none")
-    asked = questions(corpus, 200)
-    rows = start_rows(scope, index)
-    rows += search_rows(scope, index, asked)
-    embedded = embedded_row(scope, asked)
-    rows += [embedded] if embedded else []
-    rows.append(stream_row(scope, index, asked))
-    rows.append(ask_row(scope, index, asked))
-    return rows + long_rows(scope, index, asked)
+def measure(scope: Scope, parts: Sequence[str], seconds: float) -> list[Row]:
+    """The rows of some parts of this question, in the order of `PARTS`."""
+    corpora = {files: scope.corpus(files) for files in (SMALL, SMALL if scope.quick else LARGE)}
+    indexes: dict[int, Path] = {}
+    for files, corpus in corpora.items():
+        indexes[files] = scope.work / f"of-{files}" / "index-serve"
+        ragkit("index", corpus, "--index", indexes[files], "--embedder", "none")
+    asked = {files: questions(corpus, 200) for files, corpus in corpora.items()}
+    small, large = (indexes[SMALL], asked[SMALL]), (indexes[max(indexes)], asked[max(asked)])
+
+    def embedded() -> list[Row]:
+        row = embedded_row(scope, large[1])
+        return [row] if row else []
+
+    rows_of: dict[str, Callable[[], list[Row]]] = {
+        "start": lambda: start_rows(scope, large[0]),
+        "search": lambda: search_rows(scope, *small),
+        "embedded": embedded,
+        "stream": lambda: [stream_row(scope, *large)],
+        "ask": lambda: [ask_row(scope, *large)],
+        "long": lambda: long_rows(scope, *large, seconds),
+    }
+    return [row for part in PARTS if part in parts for row in rows_of[part]()]
 
 
 def write(where: dict[str, Any], rows: list[dict[str, Any]]) -> None:
@@ -379,13 +385,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", type=Path, help="folder for corpora and indexes, kept")
     parser.add_argument("--quick", action="store_true", help="once, and on 200 files only")
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="these alone")
+    parser.add_argument("--seconds", type=float, help="of the long run; 600, or 10 if quick")
     given = parser.parse_args()
     where = machine() | {"command": "python benchmarks/serve.py"}
+    is_whole = set(given.part) == set(PARTS) and not given.quick and given.seconds is None
     with tempfile.TemporaryDirectory(prefix="ragkit-bench-") as temporary:
-        found = measure(Scope(given.work or Path(temporary), given.quick))
+        scope = Scope(given.work or Path(temporary), given.quick)
+        seconds = given.seconds or (10.0 if given.quick else 600.0)
+        found = measure(scope, given.part, seconds)
     rows = [asdict(row) | {"met": row.is_met} for row in found]
     print(table(rows))
-    if not given.quick:
+    if is_whole:
         write(where, rows)
     return 0 if all(row["met"] for row in rows) else 1
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ragkit.pipeline import Pipeline
 from ragkit.records import NO_FILTER, Answer
+from ragkit.store.locate import url_scheme
 from ragkit.system import DaemonPool, StoppedError, check_stop, stopping_by
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from ragkit.query.answer import AnswerEvent
     from ragkit.query.conversation import Conversation
-    from ragkit.records import Filter
+    from ragkit.records import Filter, Hit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,12 +137,14 @@ class AsyncPipeline:
 
     Args:
         pipeline: Closed with this one.
-        threads: How many calls may run at the same time; others wait.
+        threads: How many calls may run at the same time; others wait. Searches by words in an
+            index of this machine run one at a time, in their order.
     """
 
     def __init__(self, pipeline: Pipeline, *, threads: int = _THREADS) -> None:
         self.pipeline = pipeline
         self._threads = CallThreads(threads)
+        self._by_words = CallThreads(1)
 
     def __repr__(self) -> str:
         """As its pipeline's."""
@@ -158,7 +161,6 @@ class AsyncPipeline:
     move = _awaited(Pipeline.move)
     compact = _stoppable(Pipeline.compact)
     backup = _stoppable(Pipeline.backup)
-    search = _awaited(Pipeline.search)
     ask = _awaited(Pipeline.ask)
     why_not = _awaited(Pipeline.why_not)
     verify = _awaited(Pipeline.verify)
@@ -172,6 +174,31 @@ class AsyncPipeline:
         other = copy(self)
         other.pipeline = self.pipeline.with_settings(values)
         return other
+
+    async def search(
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        restrict: Filter = NO_FILTER,
+        as_of: int | datetime | None = None,
+    ) -> list[Hit]:
+        """Find the chunks that speak about a question; see `Pipeline.search`."""
+        verb = partial(self.pipeline.search, question, k=k, restrict=restrict, as_of=as_of)
+        threads = self._by_words if self._only_reads_words() else self._threads
+        return await threads.run(verb)
+
+    def _only_reads_words(self) -> bool:
+        """Whether a search waits for no model and no cluster.
+
+        An index in a folder does one search after another. A single thread does them in the order
+        in which they came and for the least processor time: several would wait for each other, and
+        some for much longer than others.
+        """
+        settings, models = self.pipeline.config.search, self.pipeline.models
+        is_reranked = settings.rerank or models.given_reranker is not None
+        is_local = not url_scheme(self.pipeline.location)
+        return settings.mode == "keyword" and is_local and not is_reranked
 
     async def run(self, function: Callable[[Pipeline], R]) -> R:
         """Call a function with the pipeline in one of its threads."""
@@ -214,7 +241,7 @@ class AsyncPipeline:
 
     async def close(self) -> None:
         """Stop what runs, wait for its end, and release the index's files."""
-        await self._threads.close()
+        await asyncio.gather(self._threads.close(), self._by_words.close())
         self.pipeline.close()
 
     async def __aenter__(self) -> Self:

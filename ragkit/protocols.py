@@ -627,6 +627,28 @@ class VectorStore(Protocol):
             UnsupportedByStoreError: The store is backed up by other means.
         """
 
+    def sentence_vectors(self, keys: Sequence[bytes]) -> Mapping[bytes, Vectors]:
+        """The vectors that `keep_sentence_vectors` kept under these keys, as far as it still does.
+
+        They are as they were given: float32, unit length.
+        """
+
+    def keep_sentence_vectors(
+        self, vectors: Mapping[bytes, Vectors], sources: Mapping[str, str]
+    ) -> None:
+        """Keep vectors of sentences, so that they need not be made again; a store may decline.
+
+        They are no part of the index. A compaction or `erase` takes out what was made from texts
+        that it takes out, and nothing is kept of a text that is gone already. Nothing is raised
+        where the store cannot be written.
+
+        Args:
+            vectors: By key, 32 bytes that name the model and the text; of the dimension that the
+                index's vectors have.
+            sources: The documents that the sentences stand in, by id, and the hash of the file of
+                the version that was read.
+        """
+
     def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
         """The JSON value that was kept under a name, None if there is none.
 

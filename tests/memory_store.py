@@ -388,6 +388,14 @@ class MemoryStore:
         msg = f"{self.location} is nowhere but in memory: there is nothing to back up to {file}"
         raise UnsupportedByStoreError(msg, self.location)
 
+    def sentence_vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:  # noqa: ARG002 -- none are kept
+        return {}
+
+    def keep_sentence_vectors(
+        self, vectors: Mapping[bytes, Vectors], sources: Mapping[str, str]
+    ) -> None:
+        """They are made again."""
+
     def note(self, name: str) -> Any:
         return json.loads(self._open.notes.get(name, "null"))
 

@@ -27,7 +27,10 @@ def test_a_hint_names_the_packages_of_the_extra_for_this_platform(extra: str) ->
     assert "ragkit" not in names
 
 
-@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize(
+    "extra",
+    [e if e == "embedded" else pytest.param(e, marks=pytest.mark.long) for e in EXTRAS],
+)
 def test_pip_can_do_what_a_hint_says(extra: str) -> None:
     command = install_command(extra).replace("'", "").split()[1:]
     done = subprocess.run(

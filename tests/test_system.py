@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from functools import partial
 
 import pytest
@@ -50,9 +53,9 @@ def test_a_future_that_was_cancelled_in_time_is_not_worked_on() -> None:
 
 
 def test_a_closed_pool_says_so_and_ends_its_threads() -> None:
-    pool = DaemonPool(2)
-    pool.map(str, [1, 2])
-    threads = list(pool._threads)
+    pool, together = DaemonPool(2), threading.Barrier(2)
+    pool.map(lambda _: together.wait(timeout=5), [1, 2])
+    threads = list(pool._crew.threads)
     assert [thread.is_alive() for thread in threads] == [True, True]
     pool.close()
     _expect_end(threads)
@@ -64,9 +67,48 @@ def test_a_closed_pool_says_so_and_ends_its_threads() -> None:
 def test_a_pool_that_is_forgotten_ends_its_threads() -> None:
     pool = DaemonPool(2)
     assert pool.map(str, [1, 2]) == ["1", "2"]
-    threads = list(pool._threads)
+    threads = list(pool._crew.threads)
     del pool
     _expect_end(threads)
+
+
+def test_a_thread_that_waits_is_used_before_another_is_started() -> None:
+    pool, used = DaemonPool(50), set[int]()
+    for _ in range(20):
+        used.add(pool.submit(threading.get_ident).result(timeout=5))
+        _expect_idle(pool, 1)  # a result is there a moment before its thread waits again
+    assert used == {thread.ident for thread in pool._crew.threads}
+    assert len(used) == 1
+
+
+def test_what_waits_is_done_in_the_order_in_which_it_came() -> None:
+    pool, go, done = DaemonPool(1), threading.Event(), list[int]()
+    pool.submit(partial(go.wait, 5))
+    futures = [pool.submit(partial(done.append, number)) for number in range(20)]
+    go.set()
+    for future in futures:
+        future.result(timeout=5)
+    assert done == list(range(20))
+
+
+def test_a_thread_that_waits_keeps_nothing_of_what_it_did() -> None:
+    class Result:
+        pass
+
+    pool = DaemonPool(1)
+    result = pool.submit(Result).result(timeout=5)
+    _expect_idle(pool, 1)
+    kept = weakref.ref(result)
+    del result
+    assert kept() is None
+
+
+def _expect_idle(pool: DaemonPool, count: int) -> None:
+    for _ in range(500):
+        if len(pool._crew._idle) >= count:
+            return
+        time.sleep(0.01)
+    pytest.fail("its threads do not come to rest")
 
 
 def _expect_end(threads: list[threading.Thread]) -> None:
@@ -82,6 +124,36 @@ def test_a_program_does_not_wait_for_the_threads_at_its_end() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=20)
     assert done.returncode == 0
+
+
+ARENAS = """
+import ctypes, sys, threading
+from ragkit.system import share_allocator
+if sys.argv[1] == "shared":
+    share_allocator()
+together = threading.Barrier(4)
+def work():
+    together.wait()
+    kept = bytes(50_000)
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have one pool")
+def test_threads_allocate_from_one_pool() -> None:
+    def count(how: str) -> int:
+        environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
+        told = subprocess.check_output([sys.executable, "-c", ARENAS, how], env=environment)
+        return told.count(b"<heap nr=")
+
+    assert count("apart") > 1
+    assert count("shared") == 1
 
 
 def _interrupted(done: list[str]) -> None:

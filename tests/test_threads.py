@@ -28,10 +28,11 @@ from ragkit.query.remembering import RememberingEmbedder
 from ragkit.records import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ragkit.protocols import ChatRequest
+    from ragkit.records import Hit
 
 WORDS = Config().with_values({"models.embedder": "none", "models.chat": "none"})
 FILES = {f"{n}.txt": f"Matter {n} costs {n} dollars a day.\n" for n in range(20)}
@@ -179,6 +180,51 @@ def test_async_verbs_do_what_the_pipeline_does(tmp_path: Path) -> None:
         assert isinstance(streamed[-1], Answer)
         assert len(talk.conversation.turns) == 2
         assert deleted == ("t",)
+
+    asyncio.run(main())
+
+
+def test_searches_by_words_are_done_in_their_order_by_one_thread(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    used, done = set[int](), list[int]()
+    config = WORDS.with_values({"search.mode": "keyword"})
+
+    async def main() -> None:
+        pipeline = Pipeline(
+            tmp_path / "index", config, on_event=lambda _: used.add(threading.get_ident())
+        )
+        async with AsyncPipeline(pipeline) as rag:
+            await rag.index(docs)
+            used.clear()
+
+            async def search(number: int) -> None:
+                hits = await rag.search(f"matter {number}", k=1)
+                assert hits[0].path == f"{number}.txt"
+                done.append(number)
+
+            await asyncio.gather(*map(search, range(20)))
+
+    asyncio.run(main())
+    assert done == list(range(20))
+    assert len(used) == 1
+
+
+def test_a_search_that_waits_for_a_model_holds_no_other_up(tmp_path: Path) -> None:
+    docs = write_files(tmp_path / "docs", FILES)
+    together = threading.Barrier(2)  # broken unless two are at work at once
+
+    class Patient:
+        def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:  # noqa: ARG002 -- a reranker's
+            together.wait(timeout=5)
+            return list(hits)
+
+    async def main() -> None:
+        config = WORDS.with_values({"search.mode": "keyword"})
+        pipeline = Pipeline(tmp_path / "index", config, reranker=Patient())
+        async with AsyncPipeline(pipeline) as rag:
+            await rag.index(docs)
+            found = await asyncio.gather(*(rag.search(f"matter {n}", k=1) for n in (3, 4)))
+            assert [hits[0].path for hits in found] == ["3.txt", "4.txt"]
 
     asyncio.run(main())
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ragkit.cli.confirm import confirm_deletion
-from ragkit.cli.options import Json, Settings, complete_index, configured
+from ragkit.cli.options import AnIndex, Json, Settings, complete_index, configured
 from ragkit.cli.output import counted, padded, print_json, say
 from ragkit.errors import RagkitError
 
@@ -65,12 +65,7 @@ def use(
 
 
 def delete(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="INDEX", help="Its name, path or URL.", autocompletion=complete_index
-        ),
-    ],
+    name: AnIndex,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

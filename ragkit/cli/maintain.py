@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from ragkit.cli.options import (
+    AnIndex,
     IndexName,
     Json,
     Quiet,
     Settings,
-    complete_index,
     configured,
     open_pipeline,
 )
@@ -46,12 +46,7 @@ def compact(
 
 
 def backup(
-    index: Annotated[
-        str,
-        typer.Argument(
-            metavar="INDEX", help="The index: its name, or its path.", autocompletion=complete_index
-        ),
-    ],
+    index: AnIndex,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, e.g. ix.tar.")],
     quiet: Quiet = False,
     json: Json = False,
@@ -73,12 +68,7 @@ def backup(
 
 
 def copy(
-    index: Annotated[
-        str,
-        typer.Argument(
-            metavar="INDEX", help="Its name, path or URL.", autocompletion=complete_index
-        ),
-    ],
+    index: AnIndex,
     to: Annotated[str, typer.Argument(metavar="TO", help="Name, path or URL of the new index.")],
     quiet: Quiet = False,
     json: Json = False,

@@ -9,30 +9,30 @@ from typing import Annotated
 
 import typer
 
-from ragkit.cli.options import Chat, Settings, complete_index, configured
+from ragkit.cli.options import Chat, ServedIndexes, Settings, configured
 from ragkit.cli.output import INTERRUPTED, say
 from ragkit.errors import ConfigError
 from ragkit.extras import install_command
 
 
 def mcp(
-    index: Annotated[
-        list[str],
+    index: ServedIndexes = [],  # noqa: B006 -- typer copies it
+    allow_index: Annotated[
+        bool,
         typer.Option(
-            "--index",
-            "-i",
-            metavar="NAME|PATH|URL",
-            help="An index to serve; repeatable. None: all in the folder of indexes.",
-            autocompletion=complete_index,
+            "--allow-index",
+            help="Let clients bring indexes up to date, and add folders below serve.roots.",
         ),
-    ] = [],  # noqa: B006 -- typer copies it
+    ] = False,
     chat: Chat = None,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
     """Serve indexes to a client of MCP, such as an assistant or an editor, over stdin and stdout.
 
-    Its tools search, ask, read, list and verify; none of them changes an index. The client starts
-    this command and ends it. `ragkit serve --mcp` serves clients that ask an address instead.
+    Its tools search, ask, read, list and verify; with --allow-index another one indexes.
+
+    The client starts this command and ends it. `ragkit serve --mcp` serves clients that ask an
+    address instead.
     """
     need_mcp()
     config, _ = configured(settings, models__chat=chat)
@@ -45,11 +45,11 @@ def mcp(
     indexes = IndexRegistry(config, index)
     if sys.stdin.isatty():
         say("ragkit waits for a client of MCP on stdin; docs/mcp.md says how one starts ragkit")
-    asyncio.run(serve_stdio(Serving(indexes, config.serve), _end))
+    asyncio.run(serve_stdio(Serving(indexes, config.serve, allow_index=allow_index), _end))
 
 
 def _end() -> None:
-    """End at once after Ctrl-C; nothing is lost, since nothing is written."""
+    """End at once after Ctrl-C; what was indexed is committed."""
     say("ragkit: interrupted")
     sys.stderr.flush()
     os._exit(INTERRUPTED)

@@ -88,6 +88,22 @@ IndexName = Annotated[
         autocompletion=complete_index,
     ),
 ]
+AnIndex = Annotated[
+    str,
+    typer.Argument(
+        metavar="INDEX", help="The index: its name, path or URL.", autocompletion=complete_index
+    ),
+]
+ServedIndexes = Annotated[
+    list[str],
+    typer.Option(
+        "--index",
+        "-i",
+        metavar="NAME|PATH|URL",
+        help="An index to serve; repeatable. None: all in the folder of indexes.",
+        autocompletion=complete_index,
+    ),
+]
 NewEmbedder = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.mcp import need_mcp
-from ragkit.cli.options import Chat, Settings, complete_index, configured
+from ragkit.cli.options import Chat, ServedIndexes, Settings, configured
 from ragkit.cli.output import say
 from ragkit.errors import ConfigError
 from ragkit.extras import install_command
@@ -19,50 +19,45 @@ if TYPE_CHECKING:
     from ragkit.serve.registry import IndexRegistry
 
 
+Host = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Serve on another address; it then needs a token."),
+]
+Port = Annotated[int | None, typer.Option(metavar="N", help="Serve on another port than 11435.")]
+TokenFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="A file with the token that requests must carry."),
+]
+Mcp = Annotated[bool, typer.Option("--mcp", help="Serve clients of MCP as well, at /mcp.")]
+AllowIndex = Annotated[
+    bool,
+    typer.Option(
+        "--allow-index",
+        help="Let clients send files, and add folders that lie below `serve.roots`.",
+    ),
+]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Keep the indexes up to date with their folders meanwhile.")
+]
+PassThrough = Annotated[
+    bool | None,
+    typer.Option(
+        "--pass-through",
+        help="Show the models of the Ollama server beside the indexes, and pass on what is asked "
+        "of them.",
+    ),
+]
+
+
 def serve(
-    index: Annotated[
-        list[str],
-        typer.Option(
-            "--index",
-            "-i",
-            metavar="NAME|PATH|URL",
-            help="An index to serve; repeatable. None: all in the folder of indexes.",
-            autocompletion=complete_index,
-        ),
-    ] = [],  # noqa: B006 -- typer copies it
-    host: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Serve on another address; it then needs a token."),
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(metavar="N", help="Serve on another port than 11435.")
-    ] = None,
-    token_file: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="A file with the token that requests must carry."),
-    ] = None,
-    mcp: Annotated[
-        bool, typer.Option("--mcp", help="Serve clients of MCP as well, at /mcp.")
-    ] = False,
-    allow_index: Annotated[
-        bool,
-        typer.Option(
-            "--allow-index",
-            help="Let clients send files, and add folders that lie below `serve.roots`.",
-        ),
-    ] = False,
-    watch: Annotated[
-        bool,
-        typer.Option("--watch", help="Keep the indexes up to date with their folders meanwhile."),
-    ] = False,
-    pass_through: Annotated[
-        bool | None,
-        typer.Option(
-            "--pass-through",
-            help="Show the models of the Ollama server beside the indexes, and pass on what is "
-            "asked of them.",
-        ),
-    ] = None,
+    index: ServedIndexes = [],  # noqa: B006 -- typer copies it
+    host: Host = None,
+    port: Port = None,
+    token_file: TokenFile = None,
+    mcp: Mcp = False,
+    allow_index: AllowIndex = False,
+    watch: Watch = False,
+    pass_through: PassThrough = None,
     chat: Chat = None,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:

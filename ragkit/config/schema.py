@@ -241,7 +241,8 @@ class AnswerSettings:
     think: bool = setting(False, "Let a reasoning model think first.")  # noqa: FBT003 -- a default
     min_evidence: float = setting(
         -1.0,
-        "Evidence in [0, 1] below which no answer is given; -1: calibrated on the index.",
+        "Evidence in [0, 1] below which no answer is given; -1: 0.4. What counts as near is "
+        "calibrated on the index.",
         least=-1,
         most=1,
     )

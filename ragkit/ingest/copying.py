@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import IndexExistsError, StoreError
-from ragkit.ingest.embed import cache_keys
 from ragkit.ingest.prepare import own_title
 from ragkit.ingest.split import embedding_text
+from ragkit.store.embedding_keys import cache_keys
 from ragkit.store.open import create_store, index_exists, open_store
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import deque
 from concurrent.futures import wait
@@ -37,23 +35,6 @@ def embedder_record(embedder: Embedder) -> dict[str, Any]:
         "dim": embedder.dim,
         "options": dict(embedder.options),
     }
-
-
-def cache_keys(record: Mapping[str, Any], texts: Sequence[str]) -> list[bytes]:
-    """The cache key of each text, 32 bytes: what it hashes decides the vector and nothing else.
-
-    Args:
-        record: As `embedder_record` gives it; its digest and options count.
-        texts: The texts exactly as they will be embedded.
-    """
-    model = json.dumps([record["digest"], record["options"]], sort_keys=True).encode()
-    prefix = hashlib.sha256(hashlib.sha256(model).digest())
-    keys = []
-    for text in texts:
-        key = prefix.copy()
-        key.update(text.encode("utf-8", "surrogatepass"))
-        keys.append(key.digest())
-    return keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ragkit.errors import ModelError
-from ragkit.ingest.embed import EmbeddingQueue, cache_keys
+from ragkit.ingest.embed import EmbeddingQueue
+from ragkit.store.embedding_keys import cache_keys
 from ragkit.system import defer_interrupt
 
 if TYPE_CHECKING:

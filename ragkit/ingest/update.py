@@ -28,6 +28,7 @@ from ragkit.ingest.moved import absolute, find_moves, follow_moves
 from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
 from ragkit.store.calibration import keep_calibration
+from ragkit.store.embedding_keys import cache_keys
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def match_embedder(store: VectorStore, models: Models) -> None:
         models.check_weights(store)
         return
     if not store.embedder:
-        from ragkit.ingest.embed import cache_keys, embedder_record
+        from ragkit.ingest.embed import embedder_record
         from ragkit.ingest.prepare import own_title
         from ragkit.ingest.split import embedding_text
 

@@ -68,7 +68,8 @@ def ask(
 
     started = time.perf_counter()
     if model is None:
-        yield from _ending(quote(answer, searched, context, engine.remembering), started)
+        embedder = engine.remembering(context.passages)
+        yield from _ending(quote(answer, searched, context, embedder), started)
         return
     with traced(engine.on_event, "chat") as counts:
         reply, context = yield from stream_fitted(

@@ -10,10 +10,13 @@ from ragkit.records import NO_FILTER, Filter
 from ragkit.store.calibration import read_calibration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ragkit.config import Config, SearchSettings
     from ragkit.models.choose import Models
     from ragkit.protocols import ChatModel, Embedder, VectorStore
     from ragkit.query.tracing import OnEvent
+    from ragkit.records import Passage
     from ragkit.store.calibration import Calibration
 
 
@@ -31,14 +34,20 @@ class QueryEngine:
         """The index's embedder, None if it has no vectors; errors: `Models.embedder_of`."""
         return self.models.embedder_of(self.store)
 
-    @property
-    def remembering(self) -> Embedder | None:
-        """The index's embedder, which pays for each question and sentence once; as `embedder`."""
-        from ragkit.query.remembering import RememberingEmbedder  # with NumPy
+    def remembering(self, passages: Sequence[Passage] = ()) -> Embedder | None:
+        """The index's embedder, which pays for each question and sentence once; as `embedder`.
+
+        Args:
+            passages: In which the sentences stand; their vectors are kept with the index. None:
+                nothing is kept.
+        """
+        from ragkit.query.remembering import KeptSentences, RememberingEmbedder  # with NumPy
 
         embedder = self.embedder
-        memory = self.models.remembered_vectors
-        return None if embedder is None else RememberingEmbedder(embedder, memory)
+        if embedder is None:
+            return None
+        kept = KeptSentences(self.store, passages) if passages else None
+        return RememberingEmbedder(embedder, self.models.remembered_vectors, kept)
 
     @property
     def chat(self) -> ChatModel | None:

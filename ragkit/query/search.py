@@ -61,7 +61,7 @@ def _retrieved(
     return retrieve(
         question,
         engine.store,
-        None if settings.mode == "keyword" else engine.remembering,
+        None if settings.mode == "keyword" else engine.remembering(),
         settings,
         record=record,
         restrict=scope.restrict,

@@ -54,10 +54,10 @@ def make_application(
         watch: Keeps the indexes up to date meanwhile; None: nothing does.
         mcp: Whether clients of MCP are served too; needs the extra ``mcp``.
     """
-    jobs, pictures = IndexJobs(), PagePictures(serving.indexes.config.load)
+    jobs, pictures = IndexJobs(serving), PagePictures(serving.indexes.config.load)
     serving.at_stop(jobs.cancel_all)
     others = PassThrough(serving.indexes, _relay(serving))
-    mcp_route = _mcp_route(serving) if mcp else None
+    mcp_route = _mcp_route(serving, jobs) if mcp else None
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -144,10 +144,10 @@ async def nobody_reads(_request: Request, _exc: Exception) -> Response:
     return Response(status_code=400)
 
 
-def _mcp_route(serving: Serving) -> McpRoute:
+def _mcp_route(serving: Serving, jobs: IndexJobs) -> McpRoute:
     from ragkit.serve.mcp_server import McpRoute  # the SDK takes most of a second to load
 
-    return McpRoute(serving)
+    return McpRoute(serving, jobs)
 
 
 async def health(_request: Request) -> Response:

@@ -42,14 +42,15 @@ _CSP = (
 _ALLOWED_HEADERS = (
     "authorization, content-type, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name"
 )
-_HEADERS = {
-    "content-security-policy": _CSP,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
+_HEADERS = (  # as servers send them: every reply has them
+    (b"content-security-policy", _CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
 _LATER = "too many wrong tokens came from this address; wait {} seconds"
 _LOGIN = """<!doctype html><html lang="en"><meta charset="utf-8"><title>ragkit</title>
 <meta name="viewport" content="width=device-width"><h1>ragkit</h1>{said}
@@ -326,11 +327,11 @@ def _with_headers(send: Send, origin: str) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault("cache-control", "no-store")
+            given = message["headers"] = list(message.get("headers", ()))
+            names = {name for name, _ in given}
+            given += [header for header in _HEADERS if header[0] not in names]
             if origin:
+                headers = MutableHeaders(raw=given)
                 headers["access-control-allow-origin"] = origin
                 headers["vary"] = "Origin"
                 headers["cross-origin-resource-policy"] = "cross-origin"

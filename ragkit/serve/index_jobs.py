@@ -8,22 +8,24 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from starlette.exceptions import HTTPException
 
 from ragkit.async_pipeline import AsyncPipeline
-from ragkit.errors import IndexLockedError
+from ragkit.errors import IndexLockedError, InputError
 from ragkit.records import IndexReport, copy_fields
+from ragkit.serve.client_names import folder_below
 from ragkit.serve.failures import told
 from ragkit.serve.own_replies import ToldError
+from ragkit.serve.uploads import uploads_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncGenerator, Sequence
 
     from ragkit.ingest.run import Progress
-    from ragkit.pipeline import Pipeline
+    from ragkit.serve.serving import Serving
 
 JobState: TypeAlias = Literal["running", "cancelling", "done", "failed", "cancelled"]
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
@@ -154,9 +156,14 @@ class IndexJob:
 
 
 class IndexJobs:
-    """The jobs of a server; used in the thread of its event loop."""
+    """The jobs of a server; used in the thread of its event loop.
 
-    def __init__(self) -> None:
+    Args:
+        serving: The indexes, and the folders that may be added.
+    """
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
         self._jobs: OrderedDict[str, IndexJob] = OrderedDict()
 
     def all(self) -> list[IndexJob]:
@@ -174,34 +181,46 @@ class IndexJobs:
             raise HTTPException(404, f"no job {job_id!r:.80}; it may have been long ago")
         return job
 
-    def start(
-        self,
-        index: str,
-        folders: Sequence[str],
-        sources: Sequence[Path],
-        make: Callable[[], Pipeline],
-    ) -> IndexJob:
-        """Begin to bring an index up to date.
+    async def start(self, index: str, folders: Sequence[str]) -> IndexJob:
+        """Begin to bring an index up to date, or to make it.
 
         Args:
-            index: Its name.
-            folders: That a client asked to add.
-            sources: What is indexed; none: what the index was made of.
-            make: Opens the index, or names the one that is made; closed with the job.
+            index: Its name; "" is the only one.
+            folders: To be added, each below one of ``serve.roots``; none: what it was made of, and
+                files that were sent to it.
 
         Raises:
-            HTTPException: A job for this index is running; 409.
+            InputError: A folder may not be added, or there is nothing to make the index of.
+            HTTPException: The server is being stopped, 503; a job for this index is running, 409.
         """
-        for running in self._jobs.values():
-            if running.index == index and running.state not in ENDED:
-                msg = f"the index {index!r} is being brought up to date by the job {running.id}"
-                raise HTTPException(409, msg)
-        job = IndexJob(index, folders)
+        from ragkit.ingest.update import indexed_sources  # most servers only read
+
+        if self._serving.is_stopping:
+            raise HTTPException(503, "the server is being stopped")
+        indexes = self._serving.indexes
+        name, place = indexes.place_for(index)
+        added = [folder_below(path, self._serving.settings.roots) for path in folders]
+        known = []
+        if indexes.has(name):
+            async with indexes.using(name) as rag:
+                known = await rag.run(lambda pipeline: indexed_sources(pipeline.store))
+        sources = _sources(added, known, uploads_folder(name, place))
+        if not sources and not known:
+            msg = f"there is nothing to make the index {name!r} of: name a folder, or send a file"
+            raise InputError(msg)
+        self._require_idle(name)
+        rag = AsyncPipeline(indexes.open_apart(place), threads=1)
+        job = IndexJob(name, folders)
         self._jobs[job.id] = job
         self._forget()
-        rag = AsyncPipeline(make(), threads=1)
         job.task = asyncio.get_running_loop().create_task(_run(job, rag, sources))
         return job
+
+    def _require_idle(self, index: str) -> None:
+        for job in self._jobs.values():
+            if job.index == index and job.state not in ENDED:
+                msg = f"the index {index!r} is being brought up to date by the job {job.id}"
+                raise HTTPException(409, msg)
 
     def cancel(self, job: IndexJob) -> None:
         """Ask a job to stop; it does after its next file, and what was read is kept."""
@@ -225,6 +244,14 @@ class IndexJobs:
         over = [job.id for job in self._jobs.values() if job.state in ENDED]
         for job_id in over[: max(0, len(self._jobs) - _KEPT)]:
             del self._jobs[job_id]
+
+
+def _sources(folders: list[Path], known: list[str], uploads: Path) -> list[Path]:
+    """What a job reads; none: all that the index was made of."""
+    is_new = uploads.is_dir() and str(uploads) not in known
+    if not is_new:
+        return folders
+    return [*(folders or map(Path, known)), uploads]
 
 
 async def _run(job: IndexJob, rag: AsyncPipeline, sources: Sequence[Path]) -> None:

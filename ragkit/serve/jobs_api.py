@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
-from ragkit.errors import InputError
 from ragkit.serve.bodies import query_flag, read_body
-from ragkit.serve.client_names import checked_file_name, folder_below
+from ragkit.serve.client_names import checked_file_name
 from ragkit.serve.failures import json_reply
 from ragkit.serve.index_jobs import IndexJobs, JobReply, JobsReply
 from ragkit.serve.operations import BYTES, Operation, Parameter
@@ -121,26 +119,8 @@ class JobsAPI:
     async def start_job(self, request: Request) -> Response:
         """Begin a job."""
         self._require_leave()
-        from ragkit.ingest.update import indexed_sources  # most servers only read
-
         asked = await read_body(request, JobBody)
-        if self._serving.is_stopping:
-            raise HTTPException(503, "the server is being stopped")
-        name, place = self._serving.indexes.place_for(asked.index)
-        folders = [folder_below(path, self._serving.settings.roots) for path in asked.folders]
-        uploads = uploads_folder(name, place)
-        if self._serving.indexes.has(name):
-            async with self._serving.indexes.using(name) as rag:
-                known = await rag.run(lambda pipeline: indexed_sources(pipeline.store))
-        else:
-            known = []
-        sources = _sources(folders, known, uploads)
-        if not sources and not known:
-            msg = f"there is nothing to make the index {name!r} of: name a folder, or send a file"
-            raise InputError(msg)
-        job = self._jobs.start(
-            name, asked.folders, sources, lambda: self._serving.indexes.open_apart(place)
-        )
+        job = await self._jobs.start(asked.index, asked.folders)
         return json_reply(job.reply(), 202)
 
     async def list_jobs(self, _request: Request) -> Response:
@@ -184,14 +164,6 @@ class JobsAPI:
     def _require_leave(self) -> None:
         if not self._serving.allow_index:
             raise HTTPException(403, _CLOSED)
-
-
-def _sources(folders: list[Path], known: list[str], uploads: Path) -> list[Path]:
-    """What a job reads; none: all that the index was made of."""
-    is_new = uploads.is_dir() and str(uploads) not in known
-    if not is_new:
-        return folders
-    return [*(folders or map(Path, known)), uploads]
 
 
 async def _events(job: IndexJob) -> AsyncGenerator[bytes, None]:

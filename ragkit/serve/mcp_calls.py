@@ -19,6 +19,7 @@ MOST_READ, READ = 20_000, 8_000
 """Characters of a document that one call reads: at most, and if not said."""
 
 MOST_LISTED = 100
+MOST_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,15 @@ class VerifyCall:
     index: str = ""
 
 
-ToolCall: TypeAlias = SearchCall | AskCall | ReadCall | ListCall | VerifyCall
+@dataclass(frozen=True, slots=True)
+class IndexCall:
+    """What `index` is called with."""
+
+    index: str = ""
+    folders: tuple[str, ...] = ()
+
+
+ToolCall: TypeAlias = SearchCall | AskCall | ReadCall | ListCall | VerifyCall | IndexCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,7 @@ class ToolKind:
         call: The record of its arguments.
         takes: The JSON Schema of its arguments.
         gives: The JSON Schema of its structured output.
+        writes: Whether it changes an index; such a tool is there only if the owner allows it.
     """
 
     title: str
@@ -102,6 +112,7 @@ class ToolKind:
     call: type[ToolCall]
     takes: Schema
     gives: Schema
+    writes: bool = False
 
 
 def read_call(name: str, arguments: Mapping[str, Any] | None) -> ToolCall:
@@ -184,6 +195,7 @@ _LISTED_DOCUMENT = _object(
     state={"type": "string", "enum": ["indexed", "stale", "without_text"]},
     uri=_STRING,
 )
+_FAILED = _object("*", path=_STRING, reason=_STRING)
 _CITED = _object(
     "number doc_id start end",
     number=_count("The number in [n].", 1),
@@ -298,5 +310,37 @@ TOOLS = {
             citations=_list(_CHECKED),
         ),
     ),
+    "index": ToolKind(
+        "Bring an index up to date",
+        "Read the files of an index that are new or changed, so that they are found, or make an "
+        "index of folders. What the server's owner allows: folders below those named for it. "
+        "Waits until it is done; what was read before a cancelled call is kept.",
+        IndexCall,
+        _object(
+            "",
+            index=_text("The index's name; one that is not there is made."),
+            folders=_list(
+                {"type": "string"},
+                "Folders on the server to add; may be left out: then those it was made of.",
+            ),
+        ),
+        _object(
+            "*",
+            index=_STRING,
+            added=_NUMBER,
+            changed=_NUMBER,
+            moved=_NUMBER,
+            removed=_NUMBER,
+            unchanged=_NUMBER,
+            passages=_NUMBER,
+            failed=_list(_FAILED, f"The first {MOST_FAILURES}."),
+        ),
+        writes=True,
+    ),
 }
-"""By name. All of them only read."""
+"""By name. All but `index` only read."""
+
+
+def offered(*, allow_index: bool) -> dict[str, ToolKind]:
+    """The tools of a server, by name."""
+    return {name: kind for name, kind in TOOLS.items() if allow_index or not kind.writes}

@@ -33,7 +33,7 @@ from starlette.routing import Route
 from ragkit._version import __version__
 from ragkit.errors import RagkitError
 from ragkit.serve.failures import told
-from ragkit.serve.mcp_calls import TOOLS
+from ragkit.serve.index_jobs import IndexJobs
 from ragkit.serve.mcp_tools import SCHEME, McpTools
 from ragkit.serve.serving import Attended
 
@@ -58,6 +58,7 @@ PATH = "/mcp"
 _TELL_S = 5.0
 """So often a client that asks to hear of progress is told that its call is at work."""
 
+_CLOSE_S = 5.0
 _PLAIN, _STREAM = "text/plain", "text/event-stream"
 _MOST_DIGITS = 9
 _INSTRUCTIONS = (
@@ -66,13 +67,14 @@ _INSTRUCTIONS = (
 )
 
 
-def make_mcp_server(serving: Serving) -> Server[Any]:
-    """A server of the Model Context Protocol whose tools only read.
+def make_mcp_server(serving: Serving, jobs: IndexJobs) -> Server[Any]:
+    """A server of the Model Context Protocol.
 
     Args:
-        serving: The indexes; not closed with it.
+        serving: The indexes, and whether a tool may change them; not closed with it.
+        jobs: That such a tool begins; not closed with it.
     """
-    handlers = _Handlers(McpTools(serving))
+    handlers = _Handlers(McpTools(serving, jobs))
     server: Server[Any] = Server(
         "ragkit",
         version=__version__,
@@ -96,19 +98,28 @@ async def serve_stdio(serving: Serving, on_interrupt: Callable[[], object]) -> N
         on_interrupt: Called after Ctrl-C, and must end the process: the SDK reads stdin in a thread
             that nothing wakes, and would wait for it.
     """
-    interrupted = asyncio.Event()
+    interrupted, jobs = asyncio.Event(), IndexJobs(serving)
     with suppress(NotImplementedError):  # Windows, where Ctrl-C ends a read
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupted.set)
-    work = asyncio.ensure_future(_serve_pipes(make_mcp_server(serving)))
+    work = asyncio.ensure_future(_serve_pipes(make_mcp_server(serving, jobs)))
     heard = asyncio.ensure_future(interrupted.wait())
     try:
         await asyncio.wait({work, heard}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
+            await _closed(jobs)
             on_interrupt()
         await work
     finally:
         heard.cancel()
+        await _closed(jobs)
         await serving.indexes.close()
+
+
+async def _closed(jobs: IndexJobs) -> None:
+    """Stop what is being indexed; a file that takes too long for that is left out."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await jobs.close()
 
 
 async def _serve_pipes(server: Server[Any]) -> None:
@@ -121,12 +132,13 @@ class McpRoute:
 
     Args:
         serving: The indexes.
+        jobs: The server's.
     """
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, jobs: IndexJobs) -> None:
         self._brief, self._telling = (
             StreamableHTTPSessionManager(
-                make_mcp_server(serving),
+                make_mcp_server(serving, jobs),
                 stateless=True,
                 json_response=is_brief,
                 max_request_body_size=max(1, int(serving.settings.max_body_mb * 1e6)),
@@ -180,7 +192,7 @@ class _Handlers:
     async def list_tools(
         self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None
     ) -> ListToolsResult:
-        """All tools."""
+        """The tools that may be called."""
         return ListToolsResult(
             tools=[
                 Tool(
@@ -191,13 +203,13 @@ class _Handlers:
                     output_schema=kind.gives,
                     annotations=ToolAnnotations(
                         title=kind.title,
-                        read_only_hint=True,
+                        read_only_hint=not kind.writes,
                         destructive_hint=False,
                         idempotent_hint=True,
                         open_world_hint=False,
                     ),
                 )
-                for name, kind in TOOLS.items()
+                for name, kind in self._tools.offered().items()
             ]
         )
 
@@ -205,8 +217,8 @@ class _Handlers:
         self, context: ServerRequestContext[Any], params: CallToolRequestParams
     ) -> CallToolResult:
         """A tool's reply; what cannot be done is told to the model, which may mend it."""
-        if params.name not in TOOLS:
-            msg = f"no tool {params.name!r:.80}; there are: {', '.join(TOOLS)}"
+        if params.name not in (offered := self._tools.offered()):
+            msg = f"no tool {params.name!r:.80}; there are: {', '.join(offered)}"
             raise MCPError(INVALID_PARAMS, msg)
         try:
             async with _telling(context.session):

@@ -1,7 +1,8 @@
-"""What the tools of the MCP server do: search, ask, read, list and verify."""
+"""What the tools of the MCP server do: search, ask, read, list, verify and, if allowed, index."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -13,15 +14,18 @@ from ragkit.query.proof.marks import find_marks
 from ragkit.query.proof.support import answer_sentences
 from ragkit.records import Answer, Citation, Filter, Receipt, Sentence
 from ragkit.serve.mcp_calls import (
+    MOST_FAILURES,
     MOST_FOUND,
     MOST_LISTED,
     MOST_READ,
     READ,
     AskCall,
+    IndexCall,
     ListCall,
     ReadCall,
     SearchCall,
     VerifyCall,
+    offered,
     read_call,
 )
 from ragkit.serve.serving import ServedQuestion
@@ -31,7 +35,9 @@ if TYPE_CHECKING:
 
     from ragkit.async_pipeline import AsyncPipeline
     from ragkit.pipeline import Pipeline
-    from ragkit.records import Chunk, Document, DocumentInfo, Hit
+    from ragkit.records import Chunk, Document, DocumentInfo, Hit, IndexReport
+    from ragkit.serve.index_jobs import IndexJobs
+    from ragkit.serve.mcp_calls import ToolKind
     from ragkit.serve.serving import Serving
     from ragkit.verify.answers import Verification
 
@@ -58,25 +64,32 @@ class DocumentResource:
 
 
 class McpTools:
-    """Calls the verbs of the served indexes as tools. None of them changes anything.
+    """Calls the verbs of the served indexes as tools. All but `index` only read.
 
     Args:
         serving: The indexes, and their limits.
+        jobs: What `index` begins.
     """
 
-    def __init__(self, serving: Serving) -> None:
-        self._serving = serving
+    def __init__(self, serving: Serving, jobs: IndexJobs) -> None:
+        self._serving, self._jobs = serving, jobs
+
+    def offered(self) -> dict[str, ToolKind]:
+        """The tools that may be called, by name."""
+        return offered(allow_index=self._serving.allow_index)
 
     async def call(self, name: str, arguments: Mapping[str, Any] | None) -> ToolReply:
-        """Call a tool of `TOOLS`.
+        """Call one of the tools that are offered.
 
         Raises:
             RagkitError: What was asked cannot be done.
-            HTTPException: Too many questions are being answered.
+            HTTPException: Too many questions are being answered, or the index is being changed.
         """
         asked = read_call(name, arguments)
         if isinstance(asked, ListCall):
             return await self._list(asked)
+        if isinstance(asked, IndexCall):
+            return await self._update(asked)
         index = self._serving.indexes.find(asked.index)
         if isinstance(asked, AskCall):
             return await self._ask(index, asked)
@@ -133,6 +146,19 @@ class McpTools:
             msg = "the answer did not come to its end"
             raise RagkitError(msg)
         return _answered(index, last)
+
+    async def _update(self, asked: IndexCall) -> ToolReply:
+        """Bring an index up to date; cancelled with the call."""
+        job = await self._jobs.start(asked.index, asked.folders)
+        try:
+            async for _ in job.states():
+                pass
+        except asyncio.CancelledError:
+            self._jobs.cancel(job)
+            raise
+        if job.report is None:
+            raise RagkitError(job.error.message if job.error else "it was cancelled")
+        return _updated(job.index, job.report)
 
     async def _list(self, asked: ListCall) -> ToolReply:
         names = self._serving.indexes.names()
@@ -310,6 +336,22 @@ def _answered(index: str, answer: Answer) -> ToolReply:
         "citations": citations,
     }
     return ToolReply("\n".join(lines).rstrip(), values)
+
+
+def _updated(index: str, report: IndexReport) -> ToolReply:
+    counts = {
+        "added": len(report.added),
+        "changed": len(report.changed),
+        "moved": len(report.moved),
+        "removed": len(report.removed),
+        "unchanged": len(report.unchanged),
+        "passages": report.chunks,
+    }
+    failed = [{"path": f.path, "reason": f.reason} for f in report.failed[:MOST_FAILURES]]
+    said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    lines = [f"Index {index}: {said or 'nothing to do'}"]
+    lines += [f"failed: {f['path']}: {f['reason']}" for f in failed]
+    return ToolReply("\n".join(lines), {"index": index, **counts, "failed": failed})
 
 
 def _content(pipeline: Pipeline, doc_id: str) -> tuple[Document, Sequence[Chunk]]:

@@ -40,8 +40,8 @@ class OllamaReply:
         """The lines of a stream; what fails after the first is told by the last."""
         try:
             async for event in events:
-                for line in self._lines_of(event):
-                    yield json_bytes(line) + b"\n"
+                if lines := self._lines_of(event):  # sent at once: each sending costs
+                    yield b"".join(json_bytes(line) + b"\n" for line in lines)
         except Exception as exc:  # noqa: BLE001 -- the status is sent: told in the last line
             yield json_bytes({"error": told(exc)[2]}) + b"\n"
         finally:

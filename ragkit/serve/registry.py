@@ -39,9 +39,10 @@ TAG = ":latest"
 
 @dataclass(slots=True)
 class _Opened:
-    """An open index, the file that it is in, and how many requests use it."""
+    """An open index, where it is and in which file, and how many requests use it."""
 
     rag: AsyncPipeline
+    place: str | Path
     file: tuple[int, int] | None
     users: int = 0
     is_retired: bool = False
@@ -93,6 +94,10 @@ class IndexRegistry:
         Raises:
             IndexNotFoundError: There is none.
         """
+        if not name and len(self._fixed) == 1:
+            (name,) = self._fixed
+        if self._kept(name) is not None:  # nothing else is looked for
+            return name
         names = self.names()
         if not name and len(names) == 1:
             return names[0]
@@ -182,7 +187,18 @@ class IndexRegistry:
             }
         return {path.name: path for path in find_indexes(indexes_folder(self.config.indexes))}
 
+    def _kept(self, name: str) -> _Opened | None:
+        """An index that is open already, if it is there still."""
+        opened = self._opened.get(name)
+        if opened is None:
+            return None
+        file = _file_of(opened.place)
+        is_there = file is not None or url_scheme(opened.place)
+        return opened if is_there and opened.file == file else None
+
     def _open(self, name: str) -> _Opened:
+        if (kept := self._kept(name)) is not None:
+            return kept
         place = self._places()[name]
         file = _file_of(place)
         opened = self._opened.get(name)
@@ -192,7 +208,7 @@ class IndexRegistry:
             opened = None
         if opened is None:
             rag = AsyncPipeline(self._make(place, self.config), threads=self._threads)
-            opened = self._opened[name] = _Opened(rag, file)
+            opened = self._opened[name] = _Opened(rag, place, file)
         return opened
 
     def _let_go(self, opened: _Opened) -> None:

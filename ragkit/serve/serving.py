@@ -200,26 +200,25 @@ class Attended:
         """Answer a request, unless its client goes before the end."""
         request = Request(scope, receive)
         await request.body()  # what comes after it is the client's going
-        work = asyncio.ensure_future(self._respond(request, send))
-        gone = asyncio.ensure_future(_until_gone(receive))
+        work, has_gone = asyncio.current_task(), False
+
+        async def watch() -> None:
+            nonlocal has_gone
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            has_gone = True
+            if work is not None:
+                work.cancel()
+
+        watching = asyncio.ensure_future(watch())
         try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            reply = await self._handler(request)
+            await reply(request.scope, request.receive, send)
+        except asyncio.CancelledError:
+            if not has_gone or (work is not None and work.uncancel()):  # somebody else ended it
+                raise
         finally:
-            is_done = work.done()
-            work.cancel()
-            gone.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-        if is_done:
-            work.result()
-
-    async def _respond(self, request: Request, send: Send) -> None:
-        reply = await self._handler(request)
-        await reply(request.scope, request.receive, send)
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+            watching.cancel()
 
 
 async def begun(events: AsyncGenerator[ServedEvent, None]) -> AsyncGenerator[ServedEvent, None]:

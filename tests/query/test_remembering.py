@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hash_embedder import HashEmbedder
 
+from ragkit import Config, Pipeline
 from ragkit.query import remembering
 from ragkit.query.remembering import RememberingEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import pytest
 
@@ -55,3 +57,21 @@ def test_what_was_remembered_first_is_forgotten_first(monkeypatch: pytest.Monkey
     for text in ("one", "two", "three", "two", "one"):
         embedder.embed_documents([text])
     assert plain.asked == ["one", "two", "three", "one"]
+
+
+def test_another_program_does_not_embed_the_same_sentences_again(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("The lease ends in May. The fee is 40 euros.", "utf-8")
+    settings = {"models.chat": "none", "answer.min_evidence": 0.0}
+    asked, texts = [], []
+    for _ in range(2):  # each with its own memory, as in a process of its own
+        embedder = Counting()
+        config = Config().with_values(settings)
+        with Pipeline(tmp_path / "index", config, embedder=embedder) as rag:
+            rag.index(tmp_path / "docs")
+            embedder.asked.clear()
+            texts.append(rag.ask("Wann endet der Mietvertrag?").text)
+            asked.append(embedder.asked)
+    assert asked[0][1:] == ["The lease ends in May.", "The fee is 40 euros."]
+    assert asked[1] == asked[0][:1] == ["? Wann endet der Mietvertrag?"]
+    assert texts[0] == texts[1] != ""

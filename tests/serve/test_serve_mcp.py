@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 import requests
+from commands import write_files
 from fixed_chat import FixedChat
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent, TextResourceContents
-from served import QUESTION, SlowChat, serving
+from served import FILES, QUESTION, SlowChat, serving
 
 from ragkit.serve import mcp_server
 from ragkit.serve.mcp_calls import TOOLS
@@ -277,6 +278,69 @@ def test_a_client_that_asks_hears_that_a_long_call_is_at_work(
     assert len(times) >= 2
     assert times == sorted(set(times))
     assert heard[0][1] == "at work for 0 s"
+
+
+def test_with_leave_a_tool_indexes_folders_below_a_root(tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    write_files(root / "docs", FILES)
+    write_files(outside, FILES)
+    settings: dict[str, Any] = {"models__embedder": "none", "serve__roots": str(root)}
+
+    async def work(client: Client) -> tuple[Any, ...]:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        refused = await client.call_tool("index", {"index": "mine", "folders": [str(outside)]})
+        folder = {"index": "mine", "folders": [str(root / "docs")]}
+        made = await client.call_tool("index", folder)
+        (root / "docs" / "fees.md").write_text("# Fees\n\nThe fee is seven dollars a day.\n")
+        (root / "docs" / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
+        again = await client.call_tool("index", {"index": "mine"})
+        found = await client.call_tool("search", {"question": "seven dollars", "index": "mine"})
+        return tools, refused, made, again, found
+
+    with serving(tmp_path / "indexes", mcp=True, allow_index=True, **settings) as url:
+        tools, refused, made, again, found = talk(url, work)
+
+    assert list(tools) == ["search", "ask", "read", "list", "verify", "index"]
+    assert [name for name, tool in tools.items() if not tool.annotations.read_only_hint] == [
+        "index"
+    ]
+    assert refused.is_error
+    assert "serve.roots" in text_of(refused)
+    first, second = values_of(made, "index"), values_of(again, "index")
+    assert (first["added"], first["changed"], first["failed"]) == (len(FILES), 0, [])
+    assert (second["added"], second["changed"]) == (0, 1)
+    assert [f["path"] for f in second["failed"]] == ["broken.pdf"]
+    assert "failed: broken.pdf: " in text_of(again)
+    assert "seven dollars" in values_of(found, "search")["hits"][0]["text"]
+
+
+def test_without_leave_there_is_no_tool_that_indexes(url: str) -> None:
+    assert "'index'" in refusal(url, lambda client: client.call_tool("index", {"index": "mine"}))
+
+
+def test_a_client_that_gives_up_stops_the_indexing_and_what_was_read_is_kept(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    write_files(root / "docs", {f"{i:04d}.txt": f"Text {i}.\n" for i in range(3000)})
+    settings: dict[str, Any] = {"models__embedder": "none", "serve__roots": str(root)}
+    folder = {"index": "mine", "folders": [str(root / "docs")]}
+
+    async def give_up(client: Client) -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.call_tool("index", folder), 1.0)
+
+    async def wait_for_its_end(client: Client) -> Any:
+        while (told := await client.call_tool("index", {"index": "mine"})).is_error:
+            assert "being brought up to date" in text_of(told) or "nothing to make" in text_of(told)
+            await asyncio.sleep(0.1)
+        return told
+
+    with serving(tmp_path / "indexes", mcp=True, allow_index=True, **settings) as url:
+        talk(url, give_up)
+        again = values_of(talk(url, wait_for_its_end), "index")
+    assert 0 < again["added"] < 3000
+    assert again["added"] + again["unchanged"] == 3000
 
 
 def test_a_server_without_mcp_has_no_such_path(indexes: Path) -> None:

@@ -72,7 +72,7 @@ def reply_schema(told: dict[str, Any], method: str, path: str, status: int = 200
 def test_the_document_names_every_route_and_no_other(told: dict[str, Any], tmp_path: Path) -> None:
     config = Config().with_values({"indexes": tmp_path})
     serving = Serving(IndexRegistry(config), config.serve)
-    operations = own_operations(serving, IndexJobs(), PagePictures(config.load))
+    operations = own_operations(serving, IndexJobs(serving), PagePictures(config.load))
     routes = [operation.route() for operation in operations]
     there = {
         (method.lower(), route.path.replace(":path}", "}"))

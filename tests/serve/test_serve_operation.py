@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,12 @@ def test_a_stop_lets_an_answer_end(indexes: Path) -> None:
     assert got[-1]["done_reason"] == "stop"
     with pytest.raises(requests.ConnectionError):
         requests.get(url + "/health", timeout=5)
+
+
+def test_threads_that_answer_let_the_event_loop_in_quickly(indexes: Path) -> None:
+    with serving(indexes) as url:
+        assert requests.get(url + "/health", timeout=5).status_code == 200
+        assert sys.getswitchinterval() <= 0.001
 
 
 def test_an_answer_that_takes_too_long_is_cut_at_the_stop(indexes: Path) -> None:

@@ -27,12 +27,27 @@ _NEGATION = late_pattern(
     r"(?=((?:(?:[^\w.;:!?]|[.:](?=\w))+(?!(?:but|because|although|though|while|whereas)\b)\w+){0,6}))"
 )
 _NEGATION_HAN = late_pattern(
-    "(?:(?<!不得)(?<!不能)(?<!无)不(?!得不|能不|满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管|错)|没有|没|未(?!来|婚|克)|无(?!关|机|线|限|序|锡|损)|勿|并非|绝非"
-    "|禁止|拒绝|缺乏|(?<!不可)缺少)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)"
+    "(?:(?<!不得)(?<!不能)(?<!无)不(?!得不|能不|满|丹(?!的)|锈钢|动产|幸|妨|愧|朽|良|管|错|列颠|[莱来]梅"
+    "|倒翁|料|惜|禁(?!止)|乏|绝|息|胜|由得|由自主|止(?!住)|时地?|亚于|外乎|计其数|约而同|言而喻|可或缺"
+    r"|可缺|可思议|得已|[等一](?=[，。；、的)）]|\Z))"
+    "|没有|(?<![沉淹出埋吞覆隐湮])没(?![收落药])|(?<![乙丁己辛癸])未(?!来|婚|克|免)"
+    "|(?<![虚南莫])无(?!关|机|线|限|序|锡|损|疑|数|论|非|不|所不|产阶级|花果|尾|政府主义|烟煤|可厚非|独有偶)"
+    "|勿|[并绝而]非|禁止|拒绝|缺乏|(?<!不可)缺少)(?!仅|但|过|同|断|久|论|只|少|来|限于|数|线)"
     r"(?=\s?((?:[^，。；！？,;!?\s」』》）]|(?<![\u4e00-\u9fff])[^\S\n]|[^\S\n](?![\u4e00-\u9fff])){1,8}))"
 )
+_IDLE = late_pattern(
+    r"\b(?:(?:no|without(?: a)?) (?:doubt|question|exception)|no matter|not to mention"
+    r"|(?:whether )?or not(?! to\b)|none other than"
+    r"|can(?:not|['’]t| not) (?:but|help(?= (?:but|\w+ing)\b))"
+    r"|more often than not|last but not least|never[ -]?(?:the[ -]?less|ending)"
+    r"|(?:no|not|n['’]t) (?:\w+ than))\b"
+)
+"""Phrases whose negation denies nothing of what follows: no doubt, at the most five."""
+_COMPARED = late_pattern(r"\b(no |not |\w+n['’]t |never )?(?:any )?(\w+) than\b")
+"""A comparison, and whether it is negated."""
 _DENYING = late_pattern(
-    r"(?:fail|lack|refus|den(?:y|i)|forb|prohibit|unable|fals|without|禁止|拒绝|缺乏|缺少)"
+    r"(?:fail|lack|refus|den(?:y|i)|forb|prohibit|unable|fals|without|avoid|prevent|bann?\b|abolish|reject"
+    r"|stopp?\b|ceas|absen|free\b|exempt|devoid|禁止|拒绝|缺乏|缺少|避免|避开|阻止|废除|取消|停止|放弃|免除)"
 )
 """Words that deny by themselves: behind another negation they do not."""
 _ENDS = late_pattern(
@@ -55,6 +70,11 @@ _WANTING = late_pattern(
     r"\b(?:un|non-?|il(?=l)|ir(?=r))(\w{4,})|\b(\w{3,})(?:less|-free)\b|\b(\w{2,})[ -]deficien\w+"
     r"|([^.,;:\n]{1,80})\b(?:is|are|was|were|be|been)\s(?:forbidden|prohibited|banned|refused|denied)\b"
     r"|([^，。；：\n]{1,40})被(?:禁止|拒绝)"
+    r"|\bim(possib\w+)|\bin(eligib\w+|valid\w*|complet\w+|sufficien\w+|capab\w+|correct\w*|effective\w*)"
+    r"|\bdis(agre\w+|approv\w+|lik\w+|continu\w+)"
+    r"|\b(?:instead of|rather than|(?:absen(?:ce|t)|free|exempt|devoid) (?:of|from)"
+    r"|(?:avoid|bann|abolish|reject|prevent|ceas|stopp)(?:ed|es|ing|s))((?:\s+\w+){1,4})"
+    r"|(?:禁止|拒绝|避免|避开|阻止|废除|取消|停止|放弃|免除|免于)([^，。；：\n]{1,10})"
 )
 """What lacks something without a negation before it: unpaid, sugar-free; entry is refused."""
 _PREFIXED = late_pattern(r"\b(?:un|in|im|ir|il|non-?|dis)(\w{4,})\b")
@@ -96,6 +116,8 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     >>> opposed(denied, AnalysedText("Overtime is never paid."))
     False
     """
+    if _compares_otherwise(sentence, evidence):
+        return True
     denied, refuted = _bound(sentence, _BOUND), _bound(evidence, _BOUND)
     if _FORBID.search(evidence.casefolded):
         denied = [terms for terms in denied if terms[0] not in _ALLOWING]
@@ -103,9 +125,15 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     if _denies([*denied, *ended], [*refuted, *evidence.once(_wanting)]):
         return True
     denied += ended
-    said = sentence.terms - {term for terms in denied for term in terms}
+    negated = {term for terms in denied for term in terms}
+    said = sentence.terms - negated
     # A Chinese term is a pair of characters: the first may be half of a verb (不予支付).
-    firsts = {t for terms in refuted for t in (terms if is_cjk(terms[0][0]) else terms[:1])}
+    firsts: set[str] = set()
+    for terms in evidence.once(find_negations):
+        if not is_cjk(terms[0][0]):
+            firsts.add(terms[0])
+        elif negated.isdisjoint(terms):  # 禁止军队进入 denies that they enter, as does 军队不得进入
+            firsts.update(terms[:_BOUND])
     if any(them <= said for them in _unlike(evidence)) or _meets_condition(
         sentence, said, evidence
     ):
@@ -113,6 +141,16 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     return any(_only_refuted(term, said, evidence) for term in firsts & said) or has_opposite(
         sentence, evidence
     )
+
+
+def _compares_otherwise(sentence: AnalysedText, evidence: AnalysedText) -> bool:
+    """Whether one says more than five and the other no more than five, and never the same."""
+    said, held = sentence.once(_comparisons), evidence.once(_comparisons)
+    return any((not is_negated, word) in held for is_negated, word in said - held)
+
+
+def _comparisons(text: AnalysedText) -> frozenset[tuple[bool, str]]:
+    return frozenset((bool(m[1]), m[2]) for m in _COMPARED.finditer(text.casefolded))
 
 
 def _unlike(evidence: AnalysedText) -> list[frozenset[str]]:
@@ -132,7 +170,7 @@ def _meets_condition(sentence: AnalysedText, said: Set[str], evidence: AnalysedT
 
 def _ended(sentence: AnalysedText) -> list[tuple[str, ...]]:
     """The terms before each negation that ends a sentence: what the others may do, he may not."""
-    folded = sentence.casefolded
+    folded = sentence.once(_telling)
     found = []
     for match in _NEGATION.finditer(folded):
         if not content_terms(match[1]) and _ENDS.search(folded[: match.end()]):
@@ -200,12 +238,17 @@ def find_negations(text: AnalysedText) -> list[tuple[str, ...]]:
     >>> find_negations(AnalysedText("公司不允许。"))
     [('允许',)]
     """
-    folded = text.casefolded
+    folded = text.once(_telling)
     english, chinese = _NEGATION.finditer(folded), _NEGATION_HAN.finditer(folded)
     behind = [tuple(content_terms(m[1])) for m in english if not _is_denied(folded, m)]
     behind += [_behind(m) for m in chinese if not _is_denied(folded, m)]
     # Who did not refuse payment did not negate payment, but the refusal.
     return [terms[:1] if _DENYING.match(terms[0]) else terms for terms in behind if terms]
+
+
+def _telling(text: AnalysedText) -> str:
+    """The text folded, blanks in the place of phrases whose negation denies nothing."""
+    return _IDLE.sub(lambda m: " " * len(m[0]), text.casefolded)
 
 
 def _is_denied(text: str, negation: re.Match[str]) -> bool:

@@ -22,6 +22,7 @@ from ragkit.store.local.catalog import (
 from ragkit.store.local.connections import connect
 from ragkit.store.local.queries import fetch_hits
 from ragkit.store.local.recover import remove_strays
+from ragkit.store.local.sentence_file import empty_sentences
 
 if TYPE_CHECKING:
     import sqlite3
@@ -111,6 +112,7 @@ def drop_builds(path: Path, *, unfinished: bool = False) -> None:
         for (build,) in retired:
             _drop(connection, path, build)
         if retired:
+            empty_sentences(path)
             remove_strays(connection, path)
 
 

@@ -25,6 +25,7 @@ from ragkit.store.local.history import searchable
 from ragkit.store.local.recover import recover_killed, remove_strays
 from ragkit.store.local.rows import ROW_MASK, LiveRows, segment_and_row, vector_id
 from ragkit.store.local.segments import SegmentWriter
+from ragkit.store.local.sentence_file import empty_sentences
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ def compact_index(
     """Compact an index whose writer's lock the caller holds; see `VectorStore.compact`."""
     with closing(connect(path, write=True)) as connection, translated(path):
         dropped = Compactor(connection, path, sizes, on_progress or _no_progress).run()
+        empty_sentences(path)
         end_log(connection)
     return dropped
 

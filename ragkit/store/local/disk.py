@@ -30,7 +30,7 @@ WRITER_WAIT_S = 10.0
 
 # What docs/format.md lists: nothing else in an index's folder is ragkit's to delete.
 _OWN_NAMES = re.compile(
-    r"catalog\.db(\.new)?(-wal|-shm|-journal)?|commits|writer\.lock|\.?learned\.json(\.\w+)?"
+    r"catalog\.db(\.new)?(-wal|-shm|-journal)?|commits|writer\.lock|sentences\.f32|\.?learned\.json(\.\w+)?"
     r"|vectors|vectors/\d{8}\.(f16|rbq|ivf|new)|recognised|recognised/[0-9a-f]{32}(\.new)?"
 )
 VECTOR_SUFFIXES = {".f16", ".rbq", ".ivf", ".new"}
@@ -180,6 +180,20 @@ else:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def locks(fd: int, *, wait_s: float) -> bool:
+    """Lock an open file until it is closed; False if another one held it for so many seconds."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            _try_lock(fd)
+        except (BlockingIOError, PermissionError):  # the latter on Windows
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
 @contextmanager
 def writer_lock(folder: Path, command: str, *, wait_s: float) -> Iterator[None]:
     """Hold ``writer.lock`` of an index folder.
@@ -195,15 +209,8 @@ def writer_lock(folder: Path, command: str, *, wait_s: float) -> Iterator[None]:
     path = folder / "writer.lock"
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                _try_lock(fd)
-                break
-            except (BlockingIOError, PermissionError) as exc:  # the latter on Windows
-                if time.monotonic() >= deadline:
-                    raise IndexLockedError(_busy(path), folder) from exc
-                time.sleep(0.05)
+        if not locks(fd, wait_s=wait_s):
+            raise IndexLockedError(_busy(path), folder)
         _sign(fd, command)
         yield
     finally:

@@ -35,6 +35,7 @@ from ragkit.store.local.history import freeze_counts, with_counts
 from ragkit.store.local.queries import last_generation
 from ragkit.store.local.recover import recover_killed
 from ragkit.store.local.rows import LiveRows
+from ragkit.store.local.sentence_file import empty_sentences
 
 if TYPE_CHECKING:
     import sqlite3
@@ -141,7 +142,8 @@ def finish_erasing(
         on_progress: As for `VectorStore.erase`.
 
     Returns:
-        Whether all is done: a reader that looks at an older state keeps the log from being emptied.
+        Whether all is done: a reader that looks at an older state keeps the log from being emptied,
+        one that keeps a sentence's vector the file of these.
     """
     with closing(connect(path, write=True)) as connection, translated(path):
         segments = read_note(connection, ERASING)
@@ -154,7 +156,7 @@ def finish_erasing(
         compactor.run()
         _cut_tails(connection, path)
         connection.execute("VACUUM")  # what was deleted before lies in the free parts of pages
-        if not end_log(connection, BUSY_MS):
+        if not (empty_sentences(path) and end_log(connection, BUSY_MS)):
             return False
         connection.execute("BEGIN IMMEDIATE")
         write_note(connection, ERASING, None)

@@ -251,6 +251,16 @@ def _joined(chunks: Sequence[Chunk], chars: int) -> str:
     return "".join([*parts, " " * (chars - end)])
 
 
+def are_living(connection: sqlite3.Connection, build: int, versions: Mapping[str, str]) -> bool:
+    """Whether the living version of each document, by its id, is the one with this file hash."""
+    living = (
+        "SELECT 1 FROM documents "
+        "WHERE build = ? AND doc_id = ? AND died IS NULL AND file_sha256 = ?"
+    )
+    found = (connection.execute(living, (build, *version)) for version in versions.items())
+    return all(one.fetchone() is not None for one in found)
+
+
 def stored_documents(
     connection: sqlite3.Connection, path: Path, build: int, *, ever: bool, whole_only: bool
 ) -> list[DocumentInfo]:

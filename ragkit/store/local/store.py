@@ -275,6 +275,25 @@ class LocalStore:
         with self._reading() as connection:
             return cached_vectors(connection, self.path, self._current(connection).dim, keys)
 
+    def sentence_vectors(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """The kept vectors of sentences; see `ragkit.protocols.VectorStore.sentence_vectors`."""
+        from ragkit.store.local.sentence_file import read_sentences
+
+        return read_sentences(self.path, self._living().dim, keys)
+
+    def keep_sentence_vectors(
+        self, vectors: Mapping[bytes, Vectors], sources: Mapping[str, str]
+    ) -> None:
+        """Keep them beside the catalog; see `VectorStore.keep_sentence_vectors`."""
+        from ragkit.store.local.sentence_file import keep_sentences
+
+        def is_current() -> bool:
+            with self._reading() as connection:
+                build = self._current(connection).id
+                return queries.are_living(connection, build, sources)
+
+        keep_sentences(self.path, self._living().dim, vectors, is_current)
+
     def documents(
         self, *, root: str | None = None, ever: bool = False, whole_only: bool = False
     ) -> list[DocumentInfo]:

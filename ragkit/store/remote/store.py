@@ -508,6 +508,13 @@ class RemoteStore:
         )
         raise UnsupportedByStoreError(msg, self.location)
 
+    def sentence_vectors(self, _: Sequence[bytes]) -> dict[bytes, Vectors]:
+        """None: each process embeds a sentence once."""
+        return {}
+
+    def keep_sentence_vectors(self, *_: Mapping[Any, Any]) -> None:
+        """They are not kept."""
+
     def note(self, name: str) -> Any:  # noqa: ANN401 -- any JSON value
         """A note kept beside the manifest, None if there is none."""
         found = self._cluster.get(self._notes_path())
