@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 EXACT_CHUNKS = 10_000
 """Up to so many chunks a search compares all vectors; of more it walks the engine's graph."""
 
-# Further neighbours that are looked for. Of scifact-train 50 more find 0.990 of the ten nearest, 150
-# more 0.998, in the same time.
+# Further neighbours that are looked for. Of scifact-train 50 find 0.990 of the ten nearest, 150
+# find 0.998, in the same time.
 _SPARE = 150
 
 
