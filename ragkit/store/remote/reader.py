@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 EXACT_CHUNKS = 10_000
 """Up to so many chunks a search compares all vectors; of more it walks the engine's graph."""
 
-_SPARE = 50  # further neighbours that are looked for, so that few of the nearest are missed
+# Further neighbours that are looked for. Of scifact-train 50 find 0.990 of the ten nearest, 150
+# find 0.998, in the same time.
+_SPARE = 150
 
 
 def check_request(
