@@ -50,8 +50,9 @@ test: $(VENV)/dev ## Lint, types, docs checks and the test suite, but for what t
 	@$(MAKE) --no-print-directory --jobs=2 lint types docs
 	$(BIN)/python -m pytest --numprocesses auto
 
-test-real: $(VENV)/dev ## The tests that take long: kills at every step, damage of every column
+test-real: $(VENV)/dev ## The tests that take long, and the core of those on real OpenSearch nodes
 	$(BIN)/python -m pytest --numprocesses auto -m "long and not engine"
+	$(BIN)/python -m pytest -m "engine and core" -rs
 
 test-engine: $(VENV)/dev ## The tests on real OpenSearch nodes; they need Java 17 or 21 and Maven
 	$(BIN)/python -m pytest -m engine -rs

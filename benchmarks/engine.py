@@ -11,6 +11,7 @@ Starts real nodes as the tests do, each with 512 MB of heap (tests/engine: Java 
   sample).
 - ``asking``: time of a search of each mode, with a filter that 1 % pass, while another process
   writes, and with a node killed; bytes a chunk.
+- ``sizes``: bytes a chunk of one copy, as written and once merged.
 - ``sets``: question sets with real embeddings, copied from a folder to the nodes: recall against an
   exact search, and nDCG@10 of both. The first run embeds each text and keeps the vectors.
 
@@ -30,7 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine_costs import asking, rates
+from engine_costs import asking, rates, sizes
 from engine_page import page
 from engine_sets import compare_set
 from harness import HERE, REPOSITORY
@@ -63,14 +64,14 @@ def started(count: int) -> Iterator[Nodes]:
 def where(given: argparse.Namespace, nodes: Nodes, beside: str) -> dict[str, Any]:
     """When, with what, and beside what a part was measured."""
     known = machine()
-    kept = ("date", "commit", "cpu", "cores", "system", "load_before", "python", "requests")
+    kept = ("date", "commit", "cpu", "cores", "system", "python", "requests")
     version = nodes.get("/")["version"]["number"]
     command = f"python benchmarks/engine.py {' '.join(sys.argv[1:])}"
     for value, name in ((given.eval, "EVAL"), (given.work, "WORK")):
         command = command.replace(str(value), name) if value else command
     return {name: known[name] for name in kept} | {
         "opensearch": version, "nodes": given.nodes, "heap": HEAP, "seed": 17, "command": command,
-        "beside": beside,
+        "beside": beside, "load_at_the_end": known["load_before"],
     }  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def beside() -> str:
 def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parts = ("rates", "asking", "sets")
+    parts = ("rates", "asking", "sizes", "sets")
     parser.add_argument("--parts", nargs="+", choices=parts, default=["rates", "asking"])
     parser.add_argument("--chunks", type=int, default=20_000)
     parser.add_argument("--naive", type=int, default=500, help="chunks of the naive way")
@@ -130,6 +131,8 @@ def main() -> None:
         with started(given.nodes) as nodes:
             if part == "rates":
                 found = rates(nodes, given.chunks, given.naive)
+            elif part == "sizes":
+                found = sizes(nodes, given.chunks)
             else:
                 found = asking(nodes, given.chunks, given.repeats)
             found["where"] = where(given, nodes, began)

@@ -24,11 +24,11 @@ from store_factory import key_of, make_document, manifest_of, unit, vector_of
 from ragkit.protocols import SearchRequest
 from ragkit.records import NO_FILTER, Chunk, Document, Filter, Mode
 from ragkit.store.open import create_store, open_store
+from ragkit.store.remote.bulks import BULK_BYTES
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import parse_endpoint
 from ragkit.store.remote.layout import chunks_index, make_build
 from ragkit.store.remote.rows import Version, chunk_source, line, to_rows
-from ragkit.store.remote.writer import BULK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +42,7 @@ DIM = 768
 EACH = 20  # chunks a document
 COMMITTED = 2_000  # chunks a commit
 WRITTEN_ON = 500  # chunks of each run while searches are measured
+FORGOTTEN_S = 70  # after which the engine keeps no more of a chunk's source than is asked for
 WARM = 2_000  # chunks that are written before anything is measured
 SEED = 17
 MODES: tuple[Mode, ...] = ("dense", "keyword", "hybrid")
@@ -146,20 +147,24 @@ def rates(nodes: Nodes, chunks: int, naive: int) -> dict[str, Any]:
 
         return run
 
-    warm = given[: WARM // EACH]  # the nodes compile what they run often
-    send_bulks(nodes, floor_bulks(nodes, warm), 1)
-    nodes.clear()
-    told["ragkit"] = spent(nodes, ingest(nodes.url("costs"))).told(chunks)
-    for senders in (1, 2):
-        nodes.clear()
-        bulks = floor_bulks(nodes, given)
-        run = spent(nodes, lambda bulks=bulks, n=senders: send_bulks(nodes, bulks, n))
-        told[f"bulk, {senders} at once"] = run.told(chunks)
-    nodes.clear()
     few = given[: max(1, naive // EACH)]
-    told["naive"] = spent(nodes, lambda: write_naively(nodes, few)).told(len(few) * EACH)
+    warm = floor_bulks(nodes, given[: WARM // EACH])  # the nodes compile what they run often
+    send_bulks(nodes, warm, 1)
+
+    def measured(name: str, run: Callable[[], object], count: int = chunks) -> None:
+        told[name] = spent(nodes, run).told(count)
+        print(name, told[name], file=sys.stderr, flush=True)
+        nodes.clear()
+
+    nodes.clear()
+    measured("ragkit", ingest(nodes.url("costs")))
+    bulks = floor_bulks(nodes, given)
+    measured("bulk, 1 at once", lambda: send_bulks(nodes, bulks, 1))
+    measured("naive", lambda: write_naively(nodes, few), len(few) * EACH)
+    floor_bulks(nodes, [])
+    measured("bulk, 2 at once", lambda: send_bulks(nodes, bulks, 2))
     with tempfile.TemporaryDirectory() as folder:
-        told["folder"] = spent(nodes, ingest(str(Path(folder) / "x"))).told(chunks)
+        measured("folder", ingest(str(Path(folder) / "x")))
     return told
 
 
@@ -177,7 +182,7 @@ def floor_bulks(nodes: Nodes, given: Sequence[Given]) -> list[list[bytes]]:
             source = line(chunk_source(held, chunk, number, key=key, row=row))
             lines += [line({"index": {"_index": index, "_id": str(number)}}), source]
             size += len(source)
-        if size >= BULK_BYTES:
+        if size >= BULK_BYTES // 2:
             bulks.append(lines)
             lines, size = [], 0
     return [*bulks, lines]
@@ -185,7 +190,7 @@ def floor_bulks(nodes: Nodes, given: Sequence[Given]) -> list[list[bytes]]:
 
 def send_bulks(nodes: Nodes, bulks: Sequence[list[bytes]], senders: int) -> None:
     """Send bulk requests, so many at a time, and refresh."""
-    cluster = Cluster(parse_endpoint(nodes.url("floor")))
+    cluster = Cluster(parse_endpoint(nodes.url("floor")), patience_s=600)
     with ThreadPoolExecutor(senders) as pool:
         list(pool.map(cluster.bulk, filter(None, bulks)))
     cluster.send("POST", f"/{chunks_index('floor', 1)}/_refresh")
@@ -231,6 +236,25 @@ def asking(nodes: Nodes, chunks: int, repeats: int) -> dict[str, Any]:
     settle(nodes)
     with closing(open_store(places["cluster"])) as store:
         told["cluster"]["a node killed"] = times_after_kill(nodes, store, repeats)
+    return told
+
+
+def sizes(nodes: Nodes, chunks: int) -> dict[str, Any]:
+    """Bytes a chunk as written, and once the engine has merged what it keeps for lost copies."""
+    told: dict[str, Any] = {"dim": DIM, "chunks": chunks}
+    with closing(create_store(nodes.url("costs"), **manifest_of(DIM))) as store:
+        write(store, made(chunks))
+    settle(nodes)
+    told["as written"] = primary_bytes(nodes, chunks)
+    base, index = nodes.nodes[0].url, chunks_index("costs", 1)
+    requests.post(f"{base}/{index}/_flush", timeout=600).raise_for_status()
+    time.sleep(FORGOTTEN_S)
+    merged = f"{base}/{index}/_forcemerge?max_num_segments=1"
+    requests.post(merged, timeout=3600).raise_for_status()
+    for _ in range(3):  # the files before are deleted once a later commit is known to be safe
+        time.sleep(FORGOTTEN_S / 3)
+        requests.post(f"{base}/{index}/_flush?force=true", timeout=600).raise_for_status()
+    told["merged"] = primary_bytes(nodes, chunks)
     return told
 
 

@@ -23,7 +23,7 @@ def page(told: Mapping[str, Mapping[str, Any]]) -> str:
     shown = [HEAD]
     for name, part in told.items():
         kind, _, of = name.partition(" ")
-        write = {"rates": _rates, "asking": _asking}.get(kind)
+        write = {"rates": _rates, "asking": _asking, "sizes": _sizes}.get(kind)
         if write:
             shown += [*write(f"{int(of):,}", part), *_where(part["where"])]
     sets = {name: part for name, part in told.items() if name.startswith("set ")}
@@ -79,18 +79,32 @@ def _asking(count: str, part: Mapping[str, Any]) -> list[str]:
         ("bytes a chunk, all copies, as written",
          *(f"{part[kind]['bytes_a_chunk']:,}" for kind in ("folder", "cluster")))
     )  # fmt: skip
-    killed, during = part["cluster"]["a node killed"], part["cluster"]["while another writes"]
+    killed = part["cluster"]["a node killed"]
+    during = [part[kind]["while another writes"] for kind in ("folder", "cluster")]
+    beside = ""
+    if all("chunks" in one for one in during):
+        beside = (
+            "; while they were asked, the other process wrote "
+            f"{during[0]['chunks']:,} chunks to the folder and {during[1]['chunks']:,} to the "
+            "cluster, in runs of 500"
+        )
     one = ", ".join(f"{name} {size:,}" for name, size in part["primary_bytes"].items())
     return [
         f"## Asking an index of {count} chunks of {part['dim']} dimensions", "", *_table(rows),
-        f"{part['repeats']} searches of each kind; while they were asked, the other process wrote "
-        f"{part['folder']['while another writes']['chunks']:,} chunks to the folder and "
-        f"{during['chunks']:,} to the cluster, in runs of 500. Bytes a chunk of one copy of "
-        f"each of the cluster's indexes: {one}. The node that was asked first was killed: the "
-        "first search took "
-        f"{killed['first_s']} s, and {killed['same']} of {killed['of']} found what they had found.",
+        f"{part['repeats']} searches of each kind{beside}. Bytes a chunk of one copy of "
+        f"each of the cluster's indexes: {one}. The node that was asked first was killed: "
+        f"the first search took {killed['first_s']} s, and {killed['same']} of {killed['of']} "
+        "found what they had found.",
         "",
     ]  # fmt: skip
+
+
+def _sizes(count: str, part: Mapping[str, Any]) -> list[str]:
+    states = ("as written", "merged")
+    rows: list[Sequence[object]] = [("bytes a chunk, one copy", *states)]
+    rows += [(name, *(f"{part[state][name]:,}" for state in states)) for name in part["merged"]]
+    rows.append(("all", *(f"{sum(part[state].values()):,}" for state in states)))
+    return [f"## Disk for {count} chunks of {part['dim']} dimensions", "", *_table(rows)]
 
 
 def _both(one: Mapping[str, float] | None) -> str:

@@ -295,6 +295,10 @@ class StoreWriter(Protocol):
         """The generation that this run writes, above every earlier one."""
 
     @property
+    def roots(self) -> tuple[str, ...] | None:
+        """The roots to which the run is held, since others may run beside it; None: to none."""
+
+    @property
     def commits(self) -> int:
         """`VectorStore.commits` when the run began: a plan made before another is out of date."""
 
@@ -420,8 +424,8 @@ class StoreDriver(Protocol):
 class VectorStore(Protocol):
     """Holds documents, chunks and vectors, and finds chunks.
 
-    A reader sees the state before or after a commit, never between. One writer at a time;
-    any number of readers, also in other processes.
+    A reader sees the state before or after a commit, never between. One writer at a time, or
+    several of different roots; any number of readers, also in other processes.
     """
 
     @property
@@ -449,11 +453,19 @@ class VectorStore(Protocol):
     def fields(self) -> tuple[str, ...]:
         """The names of all fields of metadata that a `Condition` can ask for, in order."""
 
-    def writing(self, command: str) -> AbstractContextManager[StoreWriter]:
+    def writing(
+        self, command: str, *, roots: Sequence[str] | None = None
+    ) -> AbstractContextManager[StoreWriter]:
         """Begin a run that changes the store; one generation.
 
         Leaving the block commits and closes the generation; leaving it by an exception keeps
         what was committed and closes the generation as interrupted.
+
+        Args:
+            command: What runs, for the list of generations.
+            roots: The run changes documents of these roots, or of folders below them, and no
+                others: a store may let runs of other roots go on meanwhile. None: it may change
+                all, and runs alone.
 
         Raises:
             IndexLockedError: Another process is writing; it names that process.

@@ -1,4 +1,4 @@
-"""Real OpenSearch nodes for the tests that are marked long: a plugin of pytest.
+"""Real OpenSearch nodes for the tests that are marked engine: a plugin of pytest.
 
 `tests/engine` has what they are made of. They need Java 17 and Maven, and once the network for
 52 MB of Maven artifacts; without these the tests are skipped, and say so.
@@ -223,3 +223,11 @@ def one_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """Three nodes, which the tests kill and start again."""
     yield from run_nodes(3, tmp_path_factory.mktemp("three-nodes"))
+
+
+@pytest.fixture(scope="session")
+def a_cluster(request: pytest.FixtureRequest) -> Nodes:
+    """One node; but the three where a run has only tests that need these, or do with any."""
+    asked = request.config.getoption("markexpr")
+    found: Nodes = request.getfixturevalue("three_nodes" if "core" in asked else "one_node")
+    return found

@@ -211,7 +211,10 @@ class MemoryStore:
         return tuple(sorted({MODIFIED}.union(*told)))
 
     @contextmanager
-    def writing(self, command: str) -> Iterator[_MemoryWriter]:
+    def writing(
+        self, command: str, *, roots: Sequence[str] | None = None
+    ) -> Iterator[_MemoryWriter]:
+        del roots  # one run at a time
         shared = self._open
         if not shared.writing.acquire(blocking=False):
             msg = f"{self.location} is being written by another run"
@@ -508,6 +511,8 @@ def _count(words: Counter[str], term: QueryTerm) -> int:
 
 class _MemoryWriter:
     """Satisfies `ragkit.protocols.StoreWriter`; changes a copy, which `commit` publishes."""
+
+    roots = None
 
     def __init__(self, shared: _Shared, command: str) -> None:
         self._shared = shared

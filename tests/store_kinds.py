@@ -90,7 +90,7 @@ class MakeStore(Protocol):
 @pytest.fixture(params=[*KINDS, pytest.param(REMOTE, marks=ON_A_NODE)])
 def kind(request: pytest.FixtureRequest) -> StoreKind:
     if request.param == REMOTE:
-        return _remote_kind(request.getfixturevalue("one_node"))
+        return _remote_kind(request.getfixturevalue("a_cluster"))
     return KINDS[request.param]
 
 

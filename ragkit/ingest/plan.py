@@ -61,7 +61,8 @@ class Plan:
     ``sources`` are the absolute paths of the folders and files that were asked for, now or before.
     ``emptied`` are those of them that lost too many documents to be meant; all of them are kept.
     ``unseen`` are documents below what cannot be read now; they stay. ``keep`` are documents that
-    a rebuild takes over from the older index, their files unread.
+    a rebuild takes over from the older index, their files unread. ``targets`` are the roots to
+    which documents of what was asked for now belong.
     """
 
     sources: list[str] = field(default_factory=list)
@@ -74,6 +75,15 @@ class Plan:
     unseen: list[DocumentInfo] = field(default_factory=list)
     keep: list[DocumentInfo] = field(default_factory=list)
     choices: Choices = NO_CHOICES
+    targets: tuple[str, ...] = ()
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The roots of all documents that carrying it out may change."""
+        loaded = [d for p in self.load for d in (p.previous, *p.members) if d is not None]
+        stale = [d for d in self.unchanged if d.stale is not None]
+        found = {d.root for d in (*loaded, *self.removed, *stale)}
+        return tuple(sorted(found.union(self.targets)))
 
     @property
     def bytes_total(self) -> int:
@@ -134,6 +144,7 @@ def make_plan(
         emptied=emptied,
         unseen=[d for location, d in documents.items() if sight.hides(location)],
         choices=choices,
+        targets=tuple(sorted({target.root for target in targets})),
     )
 
 

@@ -105,7 +105,7 @@ def _add(setup: IngestSetup, given: Sequence[Document]) -> IndexReport:
 
 
 def _write(store: VectorStore, setup: IngestSetup, given: Sequence[Document]) -> IndexReport:
-    with store.writing(_command(given)) as writer:
+    with store.writing(_command(given), roots=(PROGRAM_ROOT,)) as writer:
         report = _ingest(store, setup, given, writer)
     keep_calibration(store, setup.models.embedder_of)
     return report

@@ -26,6 +26,7 @@ from ragkit.records import (
     reading_facts,
     to_json,
 )
+from ragkit.store.relocation import is_below
 from ragkit.system import defer_interrupt
 
 if TYPE_CHECKING:
@@ -374,7 +375,7 @@ class Ingest:
         doubtful: set[str] = set()
         self._account.texts_total = self._store.stats().waiting + self._texts.embedded
         self._account.show()
-        for group in _grouped(self._store.waiting(), GROUP):
+        for group in _grouped(self._waiting_chunks(), GROUP):
             doubtful |= self._send(group)
             self._show()
             self._take()
@@ -386,6 +387,13 @@ class Ingest:
         with defer_interrupt():
             self._commits.commit()
             return self._add_again(doubtful)
+
+    def _waiting_chunks(self) -> Iterator[tuple[bytes, Hit]]:
+        """The chunks that wait for a vector; not those that another run may be at."""
+        roots = self._commits.writer.roots
+        for key, hit in self._store.waiting():
+            if roots is None or any(is_below(hit.root, root) for root in roots):
+                yield key, hit
 
     def _send(self, group: Sequence[tuple[bytes, Hit]]) -> set[str]:
         """Send the texts of chunks that wait.
@@ -408,7 +416,7 @@ class Ingest:
 
     def _add_again(self, doc_ids: set[str]) -> bool:
         """Add those of the documents anew of which chunks wait still; False: there are none."""
-        left = {hit.doc_id for _, hit in self._store.waiting()} & doc_ids if doc_ids else set()
+        left = {hit.doc_id for _, hit in self._waiting_chunks()} & doc_ids if doc_ids else set()
         for doc_id in left:
             if (content := self._store.content(doc_id)) is not None:
                 prepared = Prepared.of(*content)

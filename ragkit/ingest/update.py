@@ -223,12 +223,17 @@ class _Update:
         """Write what was planned when the store had seen so many commits, or a newer plan."""
         self._setup = replace(self._setup, store=store)
         command = " ".join(["index", *(str(p) for p in self._paths)])
-        with store.writing(command) as writer:
-            if writer.commits != seen:  # another run wrote after the plan was made
-                plan = self.plan()
-                if plan.is_current and not store.stats().waiting:
-                    return self.told(plan, dry_run=False)
-            report = _carry_out(plan, store, writer, self._setup)
+        while True:
+            roots = plan.roots if self._paths else None
+            with store.writing(command, roots=roots) as writer:
+                if writer.commits != seen:  # another run wrote after the plan was made
+                    plan = self.plan()
+                    if plan.is_current and not store.stats().waiting:
+                        return self.told(plan, dry_run=False)
+                    if roots is not None and not set(plan.roots) <= set(roots):
+                        continue  # it has to hold other roots
+                report = _carry_out(plan, store, writer, self._setup)
+                break
         keep_calibration(store, self._setup.models.embedder_of)
         return report
 

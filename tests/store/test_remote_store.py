@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ from ragkit.protocols import SearchRequest
 from ragkit.store.open import check_index, create_store, delete_store, index_exists, open_store
 from ragkit.store.remote import compaction
 from ragkit.store.remote.cluster import Cluster
-from ragkit.store.remote.endpoint import CERTIFICATES, parse_endpoint
+from ragkit.store.remote.endpoint import CERTIFICATES, SHARDS, parse_endpoint
+from ragkit.store.remote.manifest import Grant, ManifestFile
 from ragkit.store.remote.store import RemoteStore
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.long, pytest.mark.engine]
 
+NO_ANSWER = StoreUnavailableError("no node answers", "x")
 CHILD = """
 import os, sys
 sys.path[:0] = {paths!r}
@@ -138,16 +141,13 @@ def test_recovering_ends_the_run_of_a_killed_writer(store: RemoteStore, url: str
 
 def test_a_writer_that_lost_its_lease_can_commit_nothing(store: RemoteStore, url: str) -> None:
     ingest(store, {"a.txt": ["a"]})
-    slow = open_store(url)
 
     def write_slowly() -> None:
-        with slow.writing("index") as writer:
+        with open_store(url).writing("index") as writer:
             put(writer, "b.txt", ["slow"])
-            lease = store._cluster.get(f"/{parse_endpoint(url).name}/_doc/lease")
-            assert lease is not None
-            # As if this program had stood still: the lease is another's.
-            with store_of_another(url, lease["_source"]) as other:
-                put(other, "c.txt", ["other"])
+            # As if this program had stood still: its lease is another's.
+            change_grants(store, pid=process_that_ended())
+            ingest(store, {"c.txt": ["other"]})
             writer.remove([doc_id_of("a.txt")])
 
     with pytest.raises(IndexLockedError, match="another writer took over"):
@@ -159,46 +159,120 @@ def test_a_writer_that_lost_its_lease_can_commit_nothing(store: RemoteStore, url
     assert list(store.check()) == []
 
 
-def store_of_another(url: str, lease: dict[str, Any]) -> Any:
-    """A run that takes the lease over from a holder whose process is said to be gone."""
-    cluster = Cluster(parse_endpoint(url))
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("answers_again", [False, True])
+def test_a_commit_whose_answer_got_lost_is_never_taken_back(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch, *, closes: bool, answers_again: bool
+) -> None:
+    """It was carried out: the run fails, and what it committed is there, whatever it cleans up."""
+    ingest(store, {"a.txt": ["a"]})
+    put_manifest, lost = ManifestFile.put, [True]
+
+    def unanswered(self: ManifestFile, *args: Any) -> Any:
+        if lost[0]:
+            placed = put_manifest(self, *args)
+            assert placed is not None
+            lost[0] = not answers_again
+            patched.setattr(ManifestFile, "put", after)
+            raise NO_ANSWER
+        return put_manifest(self, *args)
+
+    def after(self: ManifestFile, *args: Any) -> Any:
+        if lost[0]:
+            raise NO_ANSWER
+        return put_manifest(self, *args)
+
+    def write() -> None:
+        with store.writing("index") as writer:
+            put(writer, "b.txt", ["b"])
+            writer.remove([doc_id_of("a.txt")])
+            patched.setattr(ManifestFile, "put", unanswered)
+            if not closes:
+                writer.commit()
+
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+        write()
+    assert texts(store) == {"b"}
+    ingest(store, {"c.txt": ["c"]})
+    assert texts(store) == {"b", "c"}
+    states = [run["state"] for run in store.runs()]
+    assert states == ["closed", "closed" if closes else "interrupted", "closed"]
+    assert list(store.check(keywords=True)) == []
+
+
+def test_a_run_whose_end_could_not_be_noted_shows_nothing_later(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is given to no other run, whose commit would show what it had sent."""
+    put_manifest, fails = ManifestFile.put, [True, True]
+
+    def away(self: ManifestFile, *args: Any) -> Any:
+        if fails:
+            fails.pop()
+            raise NO_ANSWER
+        return put_manifest(self, *args)
+
+    def write() -> None:
+        with store.writing("index") as writer:
+            put(writer, "a.txt", ["never committed"])
+            patched.setattr(ManifestFile, "put", away)
+            writer.commit()
+
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailableError):
+        write()
+    assert fails == []  # neither the commit nor what takes it back; the lease's end was noted
+    ingest(store, {"b.txt": ["b"]})
+    assert texts(store) == {"b"}
+    assert list(store.check(keywords=True)) == []
+
+
+def process_that_ended() -> int:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    cluster.send("PUT", f"/{cluster.endpoint.name}/_doc/lease", lease | {"pid": gone.pid})
-    return RemoteStore(url).writing("index")
+    return gone.pid
+
+
+def change_grants(store: RemoteStore, **changed: Any) -> None:
+    """Change what the manifest says of the writers."""
+    manifest, place = store._file.read_placed()
+    grants = tuple(replace(grant, **changed) for grant in manifest.grants)
+    assert grants
+    assert store._file.put(replace(manifest, grants=grants), place) is not None
 
 
 def test_a_lease_that_is_renewed_is_respected_and_one_that_is_not_is_taken_over(
     store: RemoteStore, url: str
 ) -> None:
-    other = RemoteStore(url, lease_s=2.0)
-    elsewhere = {"host": "another", "processes": "another", "pid": 1, "user": "ada"}
-    path = f"/{parse_endpoint(url).name}/_doc/lease"
     with store.writing("index") as writer:
         put(writer, "a.txt", ["a"])
         with pytest.raises(IndexLockedError):
-            ingest(other, {"b.txt": ["b"]})
-    held = elsewhere | {"token": "t", "command": "index", "beat": 0, "lease_s": 2.0}
-    store._cluster.send("PUT", path, held)
-    beats = threading.Event()
+            ingest(store, {"b.txt": ["b"]})
+    manifest, place = store._file.read_placed()
+    elsewhere = Grant(
+        "t", manifest.next_moment, manifest.next_generation, None, "index", host="another",
+        user="ada", pid=1, processes="another", lease_s=2.0,
+    )  # fmt: skip
+    store._file.put(manifest.with_grant(elsewhere), place)
+    beats, path = threading.Event(), f"/{parse_endpoint(url).name}/_doc/lease-t"
+    store._cluster.send("PUT", path, {"beat": 0})
 
     def beat() -> None:
         cluster = Cluster(parse_endpoint(url))
         while not beats.wait(0.3):
-            cluster.send("PUT", path, held)
+            cluster.send("PUT", path, {"beat": 1})
         cluster.close()
 
     thread = threading.Thread(target=beat)
     thread.start()
     try:
         with pytest.raises(IndexLockedError, match="of ada on another"):
-            ingest(other, {"b.txt": ["b"]})
+            ingest(store, {"b.txt": ["b"]})
     finally:
         beats.set()
         thread.join()
-    ingest(other, {"b.txt": ["b"]})
+    ingest(store, {"b.txt": ["b"]})
     assert texts(store) == {"a", "b"}
-    other.close()
+    assert store._cluster.get(path) is None
 
 
 def test_a_vector_that_was_cached_before_a_kill_reaches_the_chunks_that_wait(
@@ -319,6 +393,45 @@ def test_above_the_exact_size_the_graph_finds_the_same(
     assert same >= 98  # of 100
 
 
+def test_an_index_of_several_shards_finds_the_same(
+    one_node: Nodes, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the words, whose frequencies are those of all shards; a rebuild changes their number."""
+    documents = {f"{i}.txt": [f"word {i} stands", f"lantern number {i % 7}"] for i in range(40)}
+    query = SearchRequest(k=20, mode="hybrid", text="lantern 3", vector=vector_of("q"))
+    asked = [query, replace(query, mode="keyword", vector=None), replace(query, mode="dense")]
+    found = []
+    for shards in ("1", "3"):
+        monkeypatch.setenv(SHARDS, shards)
+        with closing(RemoteStore.create(f"{url}-{shards}", **manifest_of(DIM))) as store:
+            ingest(store, documents)
+            hits = [store.search(request) for request in asked]
+            found.append([{h.chunk_id: pytest.approx(h.score) for h in each} for each in hits])
+            assert shards_of(one_node, store, "chunks-1") == int(shards)
+            assert list(store.check(keywords=True)) == []
+            if shards == "3":
+                monkeypatch.delenv(SHARDS)
+                rebuild_empty(store)
+                assert shards_of(one_node, store, "chunks-2") == 3
+                monkeypatch.setenv(SHARDS, "2")
+                rebuild_empty(store)
+                assert shards_of(one_node, store, "chunks-3") == 2
+    assert found[1][2] == found[0][2]  # dense ones; the words' scores differ in their lengths
+    assert [len(each) for each in found[1]] == [len(each) for each in found[0]] == [20, 20, 20]
+
+
+def shards_of(nodes: Nodes, store: RemoteStore, index: str) -> int:
+    name = f"{parse_endpoint(store.location).name}-{index}"
+    rows = nodes.get(f"/_cat/shards/{name}", params={"format": "json"})
+    return sum(row["prirep"] == "p" for row in rows)
+
+
+def rebuild_empty(store: RemoteStore) -> None:
+    with store.rebuilding(**manifest_of(DIM)) as fresh, fresh.writing("rebuild") as writer:
+        put(writer, "new.txt", ["new"])
+    assert texts(store) == {"new"}
+
+
 @pytest.mark.parametrize("goes_on", ["erase", "compact"])
 def test_an_erasure_that_was_ended_halfway_is_gone_on_with(
     store: RemoteStore, monkeypatch: pytest.MonkeyPatch, goes_on: str
@@ -333,6 +446,7 @@ def test_an_erasure_that_was_ended_halfway_is_gone_on_with(
         patched.setattr(compaction, "erase_versions", stop)
         with pytest.raises(KeyboardInterrupt):
             store.erase([doc_id_of("a.txt")], "remove --erase")
+    ingest(store, {"c.txt": ["common"]})  # it leaves that as it is
     assert {hit.text for hit in dense(store, vector_of("q"), as_of=1)} == {"secret", "common"}
     if goes_on == "erase":
         assert store.erase([], "remove --erase").versions == 1
@@ -378,12 +492,6 @@ def test_requests_that_arrive_late_change_nothing(
     store: RemoteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a node that hung carries out long after, of writers that ended or were killed."""
-    sent: list[list[bytes]] = []
-    bulk = Cluster.bulk
-
-    def noted(self: Cluster, lines: list[bytes], **fields: Any) -> None:
-        sent.append(list(lines))
-        bulk(self, lines, **fields)
 
     def give_up() -> None:
         with store.writing("index") as writer:
@@ -393,7 +501,7 @@ def test_requests_that_arrive_late_change_nothing(
             raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(Cluster, "bulk", noted)
+        sent = bulks_noted(patched)
         ingest(store, {"a.txt": ["a"], "b.txt": ["b"], "c.txt": ["c"]})
         with store.writing("index") as writer:
             writer.remove([doc_id_of("c.txt")])
@@ -409,6 +517,49 @@ def test_requests_that_arrive_late_change_nothing(
     assert keyword(store, "late") == []
     assert {hit.text for hit in dense(store, vector_of("q"), 99, as_of=1)} == {"a", "b", "c"}
     assert list(store.check(keywords=True)) == []
+
+
+def bulks_noted(patched: pytest.MonkeyPatch) -> list[list[bytes]]:
+    """All bulk requests from now on, to be sent again."""
+    sent: list[list[bytes]] = []
+    bulk = Cluster.bulk
+
+    def noted(self: Cluster, lines: list[bytes], **fields: Any) -> None:
+        sent.append(list(lines))
+        bulk(self, lines, **fields)
+
+    patched.setattr(Cluster, "bulk", noted)
+    return sent
+
+
+@pytest.mark.parametrize("deletes", ["compact", "erase"])
+@pytest.mark.parametrize("sweeps", ["index", "compact"])
+def test_what_arrives_after_its_rows_were_deleted_is_swept(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch, deletes: str, sweeps: str
+) -> None:
+    monkeypatch.setattr(compaction, "_EXPUNGE_S", 0.0)
+    with monkeypatch.context() as patched:
+        sent = bulks_noted(patched)
+        ingest(store, {"a.txt": ["a one", "a two"], "b.txt": ["b"]})
+    if deletes == "erase":
+        store.erase([doc_id_of("a.txt")], "remove --erase")
+    else:
+        with store.writing("index") as writer:
+            writer.remove([doc_id_of("a.txt")])
+            writer.account({})
+            writer.retain(last=1, days=0)
+        assert store.compact().chunks == 2
+    for lines in sent:
+        store._cluster.bulk(lines, conflicts=True)
+    if sweeps == "compact":
+        store.compact()
+    else:
+        ingest(store, {"c.txt": ["c"]})
+    assert texts(store) == {"b"} | ({"c"} if sweeps == "index" else set())
+    assert list(store.check(keywords=True)) == []
+    now = store._snapshot(store._file.read())
+    rows = list(now.scan(now.chunks_index, {"match_all": {}}, "number"))
+    assert {row["_source"]["text"] for row in rows} == texts(store)
 
 
 def test_a_reader_sees_the_index_that_took_the_place_of_another(

@@ -65,6 +65,7 @@ def assert_dense_is_exact(store: VectorStore, texts: list[str], queries: Rows, k
         assert [hit.rank for hit in hits] == list(range(1, len(expected) + 1))
 
 
+@pytest.mark.core
 def test_dense_hits_and_scores_are_those_of_an_exact_search(store: VectorStore) -> None:
     documents = corpus(30, 5)
     ingest(store, documents)
@@ -199,12 +200,14 @@ def test_a_filter_by_path_or_kind_keeps_recall_at_any_selectivity(make_store: Ma
             assert texts_of(hits) == [f"t{i}" for i in expected]
 
 
+@pytest.mark.core
 def test_a_filter_holds_for_keywords_too(store: VectorStore) -> None:
     ingest(store, {f"{i}.txt": ["shared word"] for i in range(30)} | {"x/y.md": ["shared word"]})
     hits = keyword(store, "shared", k=1, filter=Filter(paths=("x/*",)))
     assert [hit.path for hit in hits] == ["x/y.md"]
 
 
+@pytest.mark.core
 def test_an_earlier_generation_gives_identical_dense_hits(store: VectorStore) -> None:
     query = vector_of("q")
     first = ingest(store, corpus(6, 3))
@@ -227,6 +230,7 @@ def test_a_generation_that_is_not_there_cannot_be_searched(store: VectorStore, a
         dense(store, vector_of("a"), as_of=as_of)
 
 
+@pytest.mark.core
 def test_hybrid_order_combines_cosines_with_the_share_of_the_words(store: VectorStore) -> None:
     texts = {
         f"{i}.txt": "lion " * (i % 4 if i % 3 == 0 else 0) + f"filler {i} " * (1 + i % 7)
@@ -277,6 +281,7 @@ def test_at_the_ends_of_the_weight_one_side_alone_decides(
         assert {hit.path for hit in found[:3]} == {hit.path for hit in alone}
 
 
+@pytest.mark.core
 def test_an_open_store_follows_later_commits_of_another(
     kind: StoreKind, store: VectorStore
 ) -> None:
@@ -447,6 +452,7 @@ def test_notes_are_kept_by_name_for_all_who_open_the_store(
         assert again.note("nothing") is None
 
 
+@pytest.mark.core
 def test_rebuilding_puts_a_new_store_in_the_place_or_says_that_it_cannot(
     kind: StoreKind, store: VectorStore
 ) -> None:

@@ -57,6 +57,7 @@ def changing(store: VectorStore, runs: int = 6, last: int = 2) -> None:
             writer.retain(last=last, days=0)
 
 
+@pytest.mark.core
 def test_compacting_changes_nothing_that_can_be_seen(store: VectorStore) -> None:
     changing(store)
     kept = [g.id for g in store.log()]

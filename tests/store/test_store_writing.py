@@ -51,6 +51,7 @@ def test_vectors_of_another_dimension_are_refused_and_nothing_is_kept(store: Vec
     assert list(store.check()) == []
 
 
+@pytest.mark.core
 def test_a_replaced_documents_old_chunks_are_never_found(store: VectorStore) -> None:
     ingest(store, {"a.txt": ["old zebra", "kept"], "b.txt": ["other"]})
     ingest(store, {"a.txt": ["kept", "new"]})
@@ -123,6 +124,7 @@ def test_a_vector_that_was_stored_is_known_ever_after(store: VectorStore) -> Non
         assert writer.known(keys) == set(keys[:2])
 
 
+@pytest.mark.core
 def test_nothing_is_visible_before_the_commit(kind: StoreKind, store: VectorStore) -> None:
     with closing(kind.reopen(store)) as other, store.writing("index") as writer:
         put(writer, "a.txt", ["a"])
@@ -131,6 +133,7 @@ def test_nothing_is_visible_before_the_commit(kind: StoreKind, store: VectorStor
         assert texts_of(dense(other, vector_of("a"))) == ["a"]
 
 
+@pytest.mark.core
 def test_a_run_that_fails_keeps_what_it_committed_and_nothing_else(store: VectorStore) -> None:
     def run() -> None:
         with store.writing("index") as writer:

@@ -98,9 +98,21 @@ function drawParts(parts, state) {
       drawn.push(open.node);
     }
     open.node.append(node);
-    if (state.left.get(part.sentence) === part) drawn.push(statusMark(part.sentence.status));
+    if (state.left.get(part.sentence) === part) putBehind(open.node, node, statusMark(part.sentence.status));
   }
   return drawn;
+}
+
+/** Put the sign of a status behind a sentence, on the line of what the sentence ends with. */
+function putBehind(sentence, last, sign) {
+  const kept = element("span", { class: "kept" });
+  if (last.nodeType === Node.TEXT_NODE) {
+    const end = [...last.data].pop() || "";
+    last.data = last.data.slice(0, last.data.length - end.length);
+    kept.append(end);
+  } else if (last.classList.contains("cite")) kept.append(last);
+  kept.append(sign);
+  sentence.append(kept);
 }
 
 function drawPart(part, { text, link }) {

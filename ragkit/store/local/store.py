@@ -185,7 +185,13 @@ class LocalStore:
             return queries.read_fields(connection)
 
     @contextmanager
-    def writing(self, command: str, *, wait_s: float = disk.WRITER_WAIT_S) -> Iterator[Writer]:
+    def writing(
+        self,
+        command: str,
+        *,
+        roots: Sequence[str] | None = None,  # noqa: ARG002 -- there is one lock for all
+        wait_s: float = disk.WRITER_WAIT_S,
+    ) -> Iterator[Writer]:
         """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""
         from ragkit.store.local.builds import drop_builds
         from ragkit.store.local.segments import SegmentSizes

@@ -73,6 +73,8 @@ class Writer:
         sizes: When to begin a segment and when to make codes.
     """
 
+    roots = None  # it runs alone
+
     def __init__(
         self, path: Path, command: str, *, build: int | None = None, sizes: SegmentSizes
     ) -> None:

@@ -91,7 +91,7 @@ def _check_documents(now: RemoteSnapshot, versions: dict[int, Version]) -> Itera
             yield Violation("document-row", "must", str(exc), _RESTORE)
             continue
         versions[version.version] = version
-        if version.died is None or version.died in now.manifest.lost:
+        if not now.view.has(version.died):
             living[version.document.doc_id] += 1
     for doc_id, count in living.items():
         if count > 1:
@@ -113,7 +113,7 @@ def _check_chunk(
     except IndexCorruptError as exc:
         yield Violation("chunk-row", "must", str(exc), _RESTORE)
     where = f"the vector of chunk {source['number']}, of {owner.document.path},"
-    if "embedded" not in source or source["embedded"] in now.manifest.lost:
+    if not now.view.has(source.get("embedded")):
         if now.build.embedder and not now.build.waits and owner.died is None:
             yield Violation("pending", "must", f"{where} is not there", "`ragkit index` makes it")
         return

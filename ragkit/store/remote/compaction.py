@@ -14,7 +14,7 @@ from ragkit.store.remote.layout import (
 )
 from ragkit.store.remote.rows import line
 from ragkit.store.remote.snapshot import RemoteSnapshot
-from ragkit.store.remote.sweeping import delete_rows, refresh
+from ragkit.store.remote.sweeping import delete_rows, refresh, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -44,14 +44,26 @@ def size_bytes(cluster: Cluster) -> int:
     return int(reply["_all"]["total"].get("store", {}).get("size_in_bytes", 0))
 
 
-def compact_index(
-    cluster: Cluster, manifest: Manifest, on_progress: Progress
-) -> tuple[Manifest, Deleted]:
-    """Delete what no generation sees; returns the manifest to put in place, and what went."""
+def unseen_versions(cluster: Cluster, manifest: Manifest) -> list[int]:
+    """The versions of documents that died and that no generation sees."""
     build = manifest.builds[manifest.build]
-    kept = [*(run.last for run in manifest.closed(build.id)), manifest.moment]
+    kept = [*(manifest.view_of(run) for run in manifest.closed(build.id)), manifest.view()]
+    died = _died(RemoteSnapshot(cluster, manifest, build))
+    return [v for v, born, ended in died if not any(view.shows(born, ended) for view in kept)]
+
+
+def compact_index(
+    cluster: Cluster, manifest: Manifest, unseen: Sequence[int], on_progress: Progress
+) -> tuple[Manifest, Deleted]:
+    """Delete versions that no generation sees, and what else is of no use.
+
+    Returns:
+        The manifest to put in place, and what went.
+    """
+    build = manifest.builds[manifest.build]
     now = RemoteSnapshot(cluster, manifest, build)
-    unseen = [v for v, born, died in _died(now) if not any(born <= k < died for k in kept)]
+    if manifest.lost:
+        sweep(cluster, manifest, manifest.lost)
     gone = delete_versions(now, unseen, on_progress)
     gone.vectors += _forget(cluster, now)
     left = now.count(now.chunks_index, {"match_all": {}})
@@ -140,30 +152,38 @@ def _drop_controls(cluster: Cluster, manifest: Manifest) -> None:
     """Delete reports and lists of stale documents that the manifest names no more."""
     name = control_index(cluster.endpoint.name)
     cluster.send("POST", f"/{name}/_refresh")
-    kept = {run.report for run in manifest.runs} | {manifest.stale, "manifest", "lease", "notes"}
+    kept = {run.report for run in manifest.runs} | {manifest.stale}
+    kept |= {*manifest.gone, *(f"lease-{grant.token}" for grant in manifest.grants)}
     body = {"size": 10_000, "_source": False, "query": {"match_all": {}}}
     _, reply = cluster.send("POST", f"/{name}/_search", body)
     names = [row["_id"] for row in reply["hits"]["hits"]]
     lines = [
         line({"delete": {"_index": name, "_id": i}})
         for i in names
-        if i not in kept and i.startswith(("report-", "stale-"))
+        if i not in kept and i.startswith(("report-", "stale-", "lease-", "gone-"))
     ]
     if lines:
         cluster.bulk(lines)
 
 
+def versions_of(cluster: Cluster, manifest: Manifest, doc_ids: Sequence[str]) -> list[int]:
+    """All versions of documents that are stored."""
+    now = RemoteSnapshot(cluster, manifest, manifest.builds[manifest.build])
+    found: list[int] = []
+    for part in _listed(set(doc_ids)):
+        rows = now.scan(
+            now.documents_index, {"terms": {"doc_id": part}}, "version", source=["version"]
+        )
+        found += [row["_source"]["version"] for row in rows]
+    return found
+
+
 def erase_versions(
-    cluster: Cluster, manifest: Manifest, doc_ids: Sequence[str], on_progress: Progress
+    cluster: Cluster, manifest: Manifest, versions: Sequence[int], on_progress: Progress
 ) -> tuple[Manifest, Deleted]:
-    """Delete all versions of documents, and the cache entries that were theirs alone."""
+    """Delete versions of documents, and the cache entries that were theirs alone."""
     build = manifest.builds[manifest.build]
     now = RemoteSnapshot(cluster, manifest, build)
-    versions: list[int] = []
-    for part in _listed(set(doc_ids)):
-        query = {"terms": {"doc_id": part}}
-        rows = now.scan(now.documents_index, query, "version", source=["version"])
-        versions += [row["_source"]["version"] for row in rows]
     keys = {
         row["_source"]["key"]
         for i in range(0, len(versions), _VERSIONS_A_STEP)

@@ -48,9 +48,12 @@ class RemoteDriver:
         """
         cluster = Cluster(parse_endpoint(location))
         require_ours(cluster)
-        lease = Lease(cluster, "delete")
-        lease.take()
+        file = ManifestFile(cluster)
+        manifest = file.read_or_none()
+        lease = Lease(cluster, file, "delete")
         try:
+            if manifest is not None:
+                lease.take(manifest.id)
             delete_indexes(cluster)
         finally:
             lease.forget()

@@ -16,6 +16,8 @@ SECURE, PLAIN = "opensearch", "opensearch-http"
 
 USER, PASSWORD = "RAGKIT_OPENSEARCH_USER", "RAGKIT_OPENSEARCH_PASSWORD"
 API_KEY, CERTIFICATES = "RAGKIT_OPENSEARCH_API_KEY", "RAGKIT_OPENSEARCH_CA"
+SHARDS = "RAGKIT_OPENSEARCH_SHARDS"
+_MOST_SHARDS = 1024  # of OpenSearch
 _PORT = 9200
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _FORM = f"{SECURE}://HOST[:PORT][,HOST...]/NAME"
@@ -120,3 +122,21 @@ def _is_loopback(node: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def read_shards(usual: int = 1) -> int:
+    """How many primary shards the environment wants for the passages of an index that is made.
+
+    Args:
+        usual: Where it says nothing.
+
+    Raises:
+        InputError: It says no number that OpenSearch takes.
+    """
+    given = os.environ.get(SHARDS, "")
+    if not given:
+        return usual
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= _MOST_SHARDS):
+        msg = f"{SHARDS} is a number from 1 to {_MOST_SHARDS}, not {given!r}"
+        raise InputError(msg)
+    return int(given)

@@ -12,6 +12,7 @@ from ragkit.records import DocumentChange, Generation, make_changes
 from ragkit.store.remote.manifest import no_such_generation
 from ragkit.store.remote.rows import read_version
 from ragkit.store.remote.snapshot import RemoteSnapshot
+from ragkit.store.remote.view import View
 from ragkit.store.retention import as_moment, choose_kept
 
 if TYPE_CHECKING:
@@ -45,38 +46,53 @@ class Changes:
     def __init__(self, cluster: Cluster, manifest: Manifest, build: RemoteBuild) -> None:
         self._now = RemoteSnapshot(cluster, manifest, build)
 
-    def between(self, before: int, after: int) -> list[DocumentChange]:
-        """What became of each document from one commit to a later or earlier one."""
-        low, high = min(before, after), max(before, after)
+    def between(self, before: View, after: View, run: Run | None = None) -> list[DocumentChange]:
+        """What became of each document from one commit to a later or earlier one.
+
+        Args:
+            before: What the one sees.
+            after: What the other sees.
+            run: Look at the documents of its roots alone.
+        """
         old, new = {}, {}
-        for version in self._touched(low, high):
-            if version.born <= low:
+        for version in self._touched(before, after):
+            if run is not None and not run.covers(version.document.root):
+                continue
+            was, now = (view.shows(version.born, version.died) for view in (before, after))
+            if was and not now:
                 old[version.document.doc_id] = version
-            elif version.died is None or version.died > high:
+            elif now and not was:
                 new[version.document.doc_id] = version
-        if before > after:
-            old, new = new, old
         texts = self._texts([old[d] for d in old if d in new] + [new[d] for d in new if d in old])
         return [
             _change(old.get(doc_id), new.get(doc_id), texts) for doc_id in old.keys() | new.keys()
         ]
 
     def counts(self, run: Run) -> dict[str, int]:
-        """What a generation changed, by the names of `Generation`."""
-        made = make_changes(run.id, run.id, self.between(run.first - 1, run.last))
+        """What a generation changed, by the names of `Generation`.
+
+        Other runs that went on meanwhile had other roots.
+        """
+        manifest = self._now.manifest
+        before = View.up_to(run.first - 1, manifest.lost)
+        made = make_changes(run.id, run.id, self.between(before, manifest.view_of(run), run))
         return {name: getattr(made, name) for name in COUNTED}
 
-    def _touched(self, low: int, high: int) -> Iterable[Version]:
-        """The versions that one of two commits has and the other has not."""
-        lost = list(self._now.manifest.lost)
-        given_up = [{"terms": {"born": lost}}]
-        died = {"bool": {"filter": [{"range": {"died": {"gt": low, "lte": high}}}],
-                         "must_not": [{"terms": {"died": lost}}]}}  # fmt: skip
-        born: Query = {"range": {"born": {"gt": low, "lte": high}}}
-        query = {"bool": {"should": [born, died], "must_not": given_up}}
+    def _touched(self, before: View, after: View) -> Iterable[Version]:
+        """The versions that were born or died in a commit that one has and the other has not."""
+        low, high = sorted((before.moment, after.moment))
+        apart = sorted(before.without ^ after.without)
+        should: list[Query] = []
+        for name in ("born", "died"):
+            should.append({"range": {name: {"gt": low, "lte": high}}})
+            if apart:
+                should.append({"terms": {name: apart}})
+        query = {"bool": {"should": should, "must_not": [{"terms": {"born": self._lost()}}]}}
         for row in self._now.scan(self._now.documents_index, query, "version"):
-            version = read_version(row["_source"], self._now.location)
-            yield replace(version, died=None) if version.died in lost else version
+            yield read_version(row["_source"], self._now.location)
+
+    def _lost(self) -> list[int]:
+        return list(self._now.manifest.lost)
 
     def _texts(self, versions: list[Version]) -> dict[int, Counter[str]]:
         texts = {v.version: Counter[str]() for v in versions}
@@ -133,18 +149,22 @@ def read_difference(
 ) -> IndexChanges:
     """See `ragkit.protocols.VectorStore.diff`."""
     before, after = between
-    closed = {run.id: run.last for run in manifest.closed(build.id)}
-    after = max(closed, default=0) if after is None else after
+    closed = {run.id: run for run in manifest.closed(build.id)}
+    if after is None:
+        in_order = sorted(closed.values(), key=lambda run: (run.commit, run.id))
+        after = in_order[-1].id if in_order else 0
     for generation in (before, after):
         if generation not in closed:
             raise no_such_generation(manifest, build.id, generation, cluster.location)
-    changes = Changes(cluster, manifest, build).between(closed[before], closed[after])
+    views = (manifest.view_of(closed[before]), manifest.view_of(closed[after]))
+    changes = Changes(cluster, manifest, build).between(*views)
     return make_changes(before, after, changes)
 
 
 def last_closed_by(manifest: Manifest, build: RemoteBuild, when: datetime, location: str) -> int:
     """See `ragkit.protocols.VectorStore.generation_at`."""
-    closed = [(run, as_moment(run.finished_at or "")) for run in manifest.closed(build.id)]
+    in_order = sorted(manifest.closed(build.id), key=lambda run: (run.commit, run.id))
+    closed = [(run, as_moment(run.finished_at or "")) for run in in_order]
     by_then = [run.id for run, ended in closed if ended <= when]
     if by_then:
         return by_then[-1]
@@ -173,7 +193,10 @@ def let_go(manifest: Manifest, newest: Run, *, last: int, days: int) -> tuple[Ma
     runs = tuple(
         run
         for run in manifest.runs
-        if run.id == newest.id or run.id in kept or (run.id > oldest and run.state != "closed")
+        if run.id == newest.id
+        or run.id in kept
+        or (run.id > oldest and run.state != "closed")
+        or manifest.is_at_work(run)
     )
     return replace(manifest, runs=runs), len(manifest.runs) - len(runs)
 

@@ -26,7 +26,7 @@ _NUMBER = {"type": "long"}
 
 
 def control_index(name: str) -> str:
-    """Holds the manifest, the writer's lease, reports and notes."""
+    """Holds the manifest, the writers' signs of life, reports and notes."""
     return name
 
 
@@ -50,16 +50,22 @@ def make_control(cluster: Cluster) -> bool:
     return _make(cluster, control_index(cluster.endpoint.name), {"dynamic": False}, meta=True)
 
 
-def make_cache(cluster: Cluster) -> None:
-    """Make the embedding cache's index, if it is not there."""
+def make_cache(cluster: Cluster, shards: int = 1) -> None:
+    """Make the embedding cache's index, if it is not there, with so many primary shards."""
     fields = {"row": {"type": "binary"}, "key": _WORD}
-    _make(
-        cluster, vectors_index(cluster.endpoint.name), {"dynamic": "strict", "properties": fields}
-    )
+    mapping = {"dynamic": "strict", "properties": fields}
+    _make(cluster, vectors_index(cluster.endpoint.name), mapping, shards=shards)
 
 
-def make_build(cluster: Cluster, build: int, dim: int) -> None:
-    """Make the indexes of a build, as far as they are not there; `dim` 0: without vectors."""
+def make_build(cluster: Cluster, build: int, dim: int, shards: int = 1) -> None:
+    """Make the indexes of a build, as far as they are not there.
+
+    Args:
+        cluster: The nodes.
+        build: Its number.
+        dim: The length of its vectors; 0: it has none.
+        shards: The primary shards of its chunks; its documents, which are far fewer, have one.
+    """
     name = cluster.endpoint.name
     document = {
         "version": _NUMBER, "born": _NUMBER, "died": _NUMBER, "chunks": _NUMBER,
@@ -81,7 +87,7 @@ def make_build(cluster: Cluster, build: int, dim: int) -> None:
     mapping = {
         "dynamic": "strict", "_source": {"excludes": ["vector", "words"]}, "properties": chunk,
     }  # fmt: skip
-    _make(cluster, chunks_index(name, build), mapping)
+    _make(cluster, chunks_index(name, build), mapping, shards=shards)
 
 
 def add_vector_field(cluster: Cluster, build: int, dim: int) -> None:
@@ -140,8 +146,12 @@ def _vector_field(dim: int) -> dict[str, Any]:
     return {"type": "knn_vector", "dimension": dim, "method": method}
 
 
-def _make(cluster: Cluster, index: str, mapping: dict[str, Any], *, meta: bool = False) -> bool:
-    settings: dict[str, Any] = {"auto_expand_replicas": "0-1", "refresh_interval": "-1"}
+def _make(
+    cluster: Cluster, index: str, mapping: dict[str, Any], *, meta: bool = False, shards: int = 1
+) -> bool:
+    settings: dict[str, Any] = {
+        "auto_expand_replicas": "0-1", "refresh_interval": "-1", "number_of_shards": shards,
+    }  # fmt: skip
     analysis = None
     if "words" in mapping.get("properties", {}):
         settings["knn"] = True

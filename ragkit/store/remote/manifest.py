@@ -6,18 +6,19 @@ number of the commit that brought them, so that what no manifest counts is not t
 
 from __future__ import annotations
 
-import socket
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import IndexChangedError, IndexLockedError, IndexNotFoundError, StoreError
+from ragkit.errors import IndexNotFoundError, StoreError
+from ragkit.store.relocation import is_below
 from ragkit.store.remote.layout import KEYWORDS, control_index
+from ragkit.store.remote.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ragkit.store.remote.cluster import Cluster
 
@@ -27,7 +28,8 @@ class RemoteBuild:
     """One making of the index; see docs/format.md.
 
     ``waits``: some of its chunks may wait for a vector. ``compacted`` goes up when documents that
-    died were deleted. ``state`` is ``making``, ``living`` or ``retired``.
+    died were deleted. ``state`` is ``making``, ``living`` or ``retired``. ``shards`` is how many
+    primary shards its chunks have.
     """
 
     id: int
@@ -37,6 +39,7 @@ class RemoteBuild:
     chunks: int = 0
     waits: bool = False
     compacted: int = 0
+    shards: int = 1
 
     @property
     def dim(self) -> int:
@@ -46,9 +49,13 @@ class RemoteBuild:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A generation: a run that wrote, and the commits from ``first`` to ``last`` that it made.
+    """A generation: a run that wrote.
 
-    ``report`` names the document that holds its account. ``counts`` is set when it has ended.
+    ``first`` is the number of its first commit, ``last`` the highest number of any commit that was
+    seen when it last committed, ``without`` those below that were not, since their writers were at
+    work, and ``commit`` how many commits the index had seen then. ``roots`` are those that it
+    could change; None: all. ``writer`` tells who ran it, and where. ``report`` names the document
+    that holds its account. ``counts`` is set when it has ended.
     """
 
     id: int
@@ -61,6 +68,58 @@ class Run:
     state: str = "open"
     report: str | None = None
     counts: dict[str, int] | None = None
+    without: tuple[int, ...] = ()
+    commit: int = 0
+    roots: tuple[str, ...] | None = None
+    writer: str = ""
+
+    def covers(self, root: str) -> bool:
+        """Whether it could change the documents of a root."""
+        return _is_below_any(root, self.roots)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a writer that holds a lease was given; it can commit while the manifest has it.
+
+    Attributes:
+        token: Names the writer; no other has it.
+        moment: The number that the rows of its next commit carry, and no other writer's.
+        generation: Its run's; no other run's.
+        roots: The roots whose documents it may change; None: all, and all else.
+        command: What runs.
+        host: Its machine's name.
+        user: Who runs it.
+        pid: Its process.
+        processes: Names the space in which process ids mean one process, "": it is not known.
+        lease_s: After so long without a sign of life it counts as gone.
+    """
+
+    token: str
+    moment: int
+    generation: int
+    roots: tuple[str, ...] | None
+    command: str
+    host: str = ""
+    user: str = ""
+    pid: int = 0
+    processes: str = ""
+    lease_s: float = 0.0
+
+    @property
+    def writer(self) -> str:
+        """Who it is, for people."""
+        return f"process {self.pid} of {self.user} on {self.host}"
+
+    def covers(self, place: str) -> bool:
+        """Whether it may change the documents of a root, or what is said of a place."""
+        return _is_below_any(place, self.roots)
+
+    def meets(self, roots: tuple[str, ...] | None) -> bool:
+        """Whether another writer, of some roots or of all, would be in its way."""
+        if self.roots is None or roots is None:
+            return True
+        return any(is_below(a, b) or is_below(b, a) for a in self.roots for b in roots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +129,14 @@ class Manifest:
     Attributes:
         id: Names this index and no other.
         commits: Goes up by one in each commit.
-        moment: The number that the last commit's chunks and documents carry.
-        lost: Numbers above an earlier moment that were given up: what carries one of them is of a
-            writer that ended badly, and may still arrive.
-        next_number: Of the next chunk; older chunks have lower ones.
-        next_version: Of the next version of a document.
+        moment: The highest number that the rows of a commit so far carry.
+        lost: Numbers that were given up: what carries one of them is of a writer that ended badly,
+            and may still arrive.
         build: The living build.
-        token: Of the writer that may commit; another one lost its lease.
+        grants: The writers that may commit; another one lost its lease.
         stale: Names the document that tells which documents are stale, and why; "": none is.
         erasing: The ids of documents that are being erased.
+        gone: Names the documents that tell which versions the last compaction and erasures deleted.
     """
 
     id: str
@@ -88,23 +146,54 @@ class Manifest:
     commits: int = 0
     moment: int = 0
     lost: tuple[int, ...] = ()
-    next_number: int = 1
-    next_version: int = 1
     last_generation: int = 0
-    token: str = ""
+    grants: tuple[Grant, ...] = ()
     runs: tuple[Run, ...] = ()
     sources: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     decisions: dict[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     stale: str = ""
     erasing: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
     ragkit: str = __version__
     keywords: dict[str, int] = field(default_factory=lambda: dict(KEYWORDS))
 
     @property
     def next_moment(self) -> int:
-        """The number that the next commit's chunks carry."""
-        return max(self.moment, *self.lost, 0) + 1
+        """A number for a commit to come that no other has, or had."""
+        return max(self.moment, *self.lost, *(grant.moment for grant in self.grants), 0) + 1
+
+    @property
+    def next_generation(self) -> int:
+        """A generation above all others, also those that writers were given."""
+        return max(self.last_generation, *(grant.generation for grant in self.grants), 0) + 1
+
+    def view(self, own: int | None = None) -> View:
+        """What a reader of this commit sees; a writer also what it sent under its `own` number."""
+        to_come = [grant.moment for grant in self.grants if grant.moment != own]
+        return View.up_to(max(self.moment, own or 0), [*self.lost, *to_come])
+
+    def view_of(self, run: Run) -> View:
+        """What was seen when a generation was closed."""
+        return View.up_to(run.last, [*self.lost, *run.without])
+
+    def is_at_work(self, run: Run) -> bool:
+        """Whether the writer of a generation goes on with it."""
+        return any(grant.generation == run.id for grant in self.grants)
+
+    def granted(self, token: str) -> Grant | None:
+        """What a writer was given; None: it may not commit, or no more."""
+        return next((grant for grant in self.grants if grant.token == token), None)
+
+    def with_grant(self, grant: Grant) -> Manifest:
+        """The same with what one writer was given changed, or added."""
+        others = [other for other in self.grants if other.token != grant.token]
+        return replace(self, grants=(*others, grant))
+
+    def without_grants(self, tokens: Collection[str]) -> Manifest:
+        """The same without some writers."""
+        left = tuple(grant for grant in self.grants if grant.token not in tokens)
+        return replace(self, grants=left)
 
     def closed(self, build: int) -> list[Run]:
         """The generations of a build that can be looked at again, oldest first."""
@@ -120,9 +209,15 @@ class Manifest:
         return replace(self, runs=tuple(sorted((*others, run), key=lambda r: r.id)))
 
 
-def first_manifest(embedder: Mapping[str, Any], splitter: Mapping[str, Any]) -> Manifest:
+def _is_below_any(place: str, roots: tuple[str, ...] | None) -> bool:
+    return roots is None or any(is_below(place, root) for root in roots)
+
+
+def first_manifest(
+    embedder: Mapping[str, Any], splitter: Mapping[str, Any], shards: int = 1
+) -> Manifest:
     """That of an empty index."""
-    build = RemoteBuild(1, dict(embedder), dict(splitter), "living")
+    build = RemoteBuild(1, dict(embedder), dict(splitter), "living", shards=shards)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Manifest(uuid4().hex, now, 1, {1: build})
 
@@ -130,7 +225,7 @@ def first_manifest(embedder: Mapping[str, Any], splitter: Mapping[str, Any]) -> 
 def to_source(manifest: Manifest) -> dict[str, Any]:
     """The document that a manifest is stored as."""
     values = asdict(manifest)
-    return values | {"builds": list(values["builds"].values()), "runs": list(values["runs"])}
+    return values | {"builds": list(values["builds"].values())}
 
 
 def from_source(source: Mapping[str, Any]) -> Manifest:
@@ -138,10 +233,16 @@ def from_source(source: Mapping[str, Any]) -> Manifest:
     values = {f.name: source[f.name] for f in fields(Manifest) if f.name in source}
     builds = [RemoteBuild(**build) for build in values["builds"]]
     values["builds"] = {build.id: build for build in builds}
-    values["runs"] = tuple(Run(**run) for run in values["runs"])
-    for name in ("lost", "fields", "erasing"):
+    values["runs"] = tuple(Run(**_with_tuples(run)) for run in values["runs"])
+    values["grants"] = tuple(Grant(**_with_tuples(grant)) for grant in values.get("grants", ()))
+    for name in ("lost", "fields", "erasing", "gone"):
         values[name] = tuple(values.get(name, ()))
     return Manifest(**values)
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no tuples."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
 
 
 class ManifestFile:
@@ -176,30 +277,14 @@ class ManifestFile:
             raise IndexNotFoundError(msg, self._cluster.location)
         return from_source(found["_source"]), (found["_seq_no"], found["_primary_term"])
 
-    def replace(self, manifest: Manifest, place: tuple[int, int]) -> tuple[int, int]:
+    def put(self, manifest: Manifest, place: tuple[int, int]) -> tuple[int, int] | None:
         """Put a manifest in the place of the one that was read.
 
         Returns:
-            Its own place.
-
-        Raises:
-            IndexLockedError: Another writer has taken over; nothing was written.
-            IndexChangedError: Another index has the place.
+            Its own place; None: another one is there. After an answer that was lost, that may be
+            this very one.
         """
-        placed = self._cluster.put_if(self._path, to_source(manifest), place)
-        if placed is not None:
-            return placed
-        now, there = self.read_placed()
-        if now == manifest:  # it was written, and the answer got lost
-            return there
-        if now.id != manifest.id:
-            msg = f"{self._cluster.location} was replaced by another index; open it again"
-            raise IndexChangedError(msg, self._cluster.location)
-        msg = (
-            f"{self._cluster.location}: another writer took over while this one did not answer for "
-            "too long; what this run committed before stays, the rest was not written. Run it again"
-        )
-        raise IndexLockedError(msg, self._cluster.location)
+        return self._cluster.put_if(self._path, to_source(manifest), place)
 
 
 def no_such_generation(
@@ -215,13 +300,8 @@ def no_such_generation(
     elif 0 < generation <= manifest.last_generation and generation not in known:
         why = (
             f"generation {generation} of {location} is no longer kept (settings history.last and "
-            "history.days)"
+            "history.days), or its run wrote nothing"
         )
     else:
         why = f"{location} has no closed generation {generation} to search"
     return StoreError(f"{why}{oldest}; `ragkit log` lists them", location)
-
-
-def this_host() -> str:
-    """The name of this machine."""
-    return socket.gethostname()

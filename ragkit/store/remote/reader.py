@@ -18,17 +18,20 @@ if TYPE_CHECKING:
     from ragkit.records import Hit
     from ragkit.store.remote.manifest import Manifest, RemoteBuild
     from ragkit.store.remote.snapshot import Query, RemoteSnapshot
+    from ragkit.store.remote.view import View
 
 EXACT_CHUNKS = 10_000
 """Up to so many chunks a search compares all vectors; of more it walks the engine's graph."""
 
-_SPARE = 50  # further neighbours that are looked for, so that few of the nearest are missed
+# Further neighbours that are looked for. Of scifact-train 50 find 0.990 of the ten nearest, 150
+# find 0.998, in the same time.
+_SPARE = 150
 
 
 def check_request(
     request: SearchRequest, manifest: Manifest, build: RemoteBuild, location: str
-) -> int:
-    """See that a request fits; returns the commit that it looks at.
+) -> View:
+    """See that a request fits; returns which commits it looks at.
 
     Raises:
         IndexChangedError: The index has another embedder than the request's.
@@ -47,11 +50,11 @@ def check_request(
             )
             raise IndexMismatchError(msg, location, stored=str(build.dim), given=given)
     if request.as_of is None:
-        return manifest.moment
-    closed = {run.id: run.last for run in manifest.closed(build.id)}
+        return manifest.view()
+    closed = {run.id: run for run in manifest.closed(build.id)}
     if request.as_of not in closed:
         raise no_such_generation(manifest, build.id, request.as_of, location)
-    return closed[request.as_of]
+    return manifest.view_of(closed[request.as_of])
 
 
 class RemoteCandidates:

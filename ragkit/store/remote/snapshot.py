@@ -12,6 +12,7 @@ from ragkit.errors import StoreError
 from ragkit.records import MODIFIED, modified_text
 from ragkit.store.remote.layout import chunks_index, control_index, documents_index
 from ragkit.store.remote.rows import damaged, fact_prefix, fact_value, read_version
+from ragkit.store.remote.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,15 +45,17 @@ class Kept:
     """What readers of one index keep from one commit to the next; threads share it.
 
     ``died`` has the versions of documents of one build that died, with the commit in which they
-    did. It grows with the commits; a compaction begins it anew. ``known`` has versions that were
-    read, by their ids. Both begin anew where another index has taken the place.
+    did, of all commits that ``seen`` has. It grows with the commits; a compaction begins it anew.
+    ``known`` has versions that were read, by their ids. Both begin anew where another index has
+    taken the place.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     index: str = ""
     build: int = 0
     compacted: int = 0
-    until: int = 0
+    commits: int = 0
+    seen: View = View(0)  # noqa: RUF009 -- it is frozen
     died: dict[int, int] = field(default_factory=dict)
     known: dict[str, Version] = field(default_factory=dict)
 
@@ -67,7 +70,8 @@ class Kept:
             self.index, self.build = manifest.id, 0
             self.known.clear()
         if (self.build, self.compacted) != (build.id, build.compacted):
-            self.build, self.compacted, self.until, self.died = build.id, build.compacted, 0, {}
+            self.build, self.compacted = build.id, build.compacted
+            self.commits, self.seen, self.died = 0, View(0), {}
 
 
 class RemoteSnapshot:
@@ -77,7 +81,7 @@ class RemoteSnapshot:
         cluster: The nodes.
         manifest: The commit.
         build: Which build.
-        moment: Look at it as an earlier commit left it; None: as this one.
+        view: Look at it as an earlier commit left it, or a writer; None: as this one.
         kept: From one commit to the next.
     """
 
@@ -87,12 +91,12 @@ class RemoteSnapshot:
         manifest: Manifest,
         build: RemoteBuild,
         *,
-        moment: int | None = None,
+        view: View | None = None,
         kept: Kept | None = None,
     ) -> None:
         name = cluster.endpoint.name
         self.cluster, self.manifest, self.build = cluster, manifest, build
-        self.moment = manifest.moment if moment is None else moment
+        self.view = manifest.view() if view is None else view
         self.documents_index = documents_index(name, build.id)
         self.chunks_index = chunks_index(name, build.id)
         self._kept = Kept() if kept is None else kept
@@ -172,11 +176,7 @@ class RemoteSnapshot:
 
     def brought(self, name: str = "born") -> Query:
         """What a commit up to this one brought, by a field with the number of a commit."""
-        given_up = [lost for lost in self.manifest.lost if lost <= self.moment]
-        query: Query = {"filter": [{"range": {name: {"lte": self.moment}}}]}
-        if given_up:
-            query["must_not"] = [{"terms": {name: given_up}}]
-        return {"bool": query}
+        return self.view.query(name)
 
     def alive_chunks(self, clauses: Iterable[Query] = ()) -> Query:
         """The chunks that live, and meet all of some clauses."""
@@ -190,19 +190,23 @@ class RemoteSnapshot:
 
     def dead(self) -> list[int]:
         """The versions that died, and whose chunks may still be stored."""
-        kept, now = self._kept, self.manifest.moment
+        kept, now = self._kept, self.manifest
         with kept.lock:
-            kept.begin(self.manifest, self.build)
-            if kept.until < now:
-                kept.died.update(self._died_after(kept.until))
-                kept.until = now
-            return sorted(version for version, died in kept.died.items() if died <= self.moment)
+            kept.begin(now, self.build)
+            if kept.commits < now.commits:
+                kept.died.update(self._died_since(kept.seen, now.view()))
+                kept.commits, kept.seen = now.commits, now.view()
+            return sorted(v for v, died in kept.died.items() if self.view.has(died))
 
-    def _died_after(self, moment: int) -> dict[int, int]:
-        lost = list(self.manifest.lost)
+    def _died_since(self, seen: View, now: View) -> dict[int, int]:
+        """The versions that died in commits that one view has and an earlier one has not."""
+        came: list[Query] = [{"range": {"died": {"gt": seen.moment, "lte": now.moment}}}]
+        if seen.without:
+            came.append({"terms": {"died": sorted(seen.without)}})
+        without = sorted(now.without)
         query = {"bool": {
-            "filter": [{"range": {"died": {"gt": moment, "lte": self.manifest.moment}}}],
-            "must_not": [{"terms": {"died": lost}}, {"terms": {"born": lost}}],
+            "filter": [{"bool": {"should": came}}],
+            "must_not": [{"terms": {"died": without}}, {"terms": {"born": without}}],
         }}  # fmt: skip
         rows = self.scan(self.documents_index, query, "version", source=["version", "died"])
         return {row["_source"]["version"]: row["_source"]["died"] for row in rows}

@@ -7,9 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ragkit.errors import (
-    IndexChangedError,
     IndexExistsError,
-    IndexLockedError,
     IndexMismatchError,
     StoreError,
     UnsupportedByStoreError,
@@ -20,8 +18,8 @@ from ragkit.store.ranking import ranked_hits
 from ragkit.store.remote import compaction, history, layout
 from ragkit.store.remote.check import check_health, check_rows
 from ragkit.store.remote.cluster import Cluster
-from ragkit.store.remote.endpoint import parse_endpoint
-from ragkit.store.remote.lease import LEASE_S, Lease
+from ragkit.store.remote.endpoint import parse_endpoint, read_shards
+from ragkit.store.remote.lease import LEASE_S, Lease, forget_beats, is_gone, relieve
 from ragkit.store.remote.manifest import ManifestFile, RemoteBuild, first_manifest
 from ragkit.store.remote.reader import RemoteCandidates, check_request, make_hits
 from ragkit.store.remote.rows import (
@@ -35,7 +33,7 @@ from ragkit.store.remote.rows import (
     with_words,
 )
 from ragkit.store.remote.snapshot import PAGE, Kept, MissingIndexError, RemoteSnapshot
-from ragkit.store.remote.sweeping import refresh, sweep
+from ragkit.store.remote.sweeping import note_gone, refresh, sweep, sweep_gone
 from ragkit.store.remote.writer import RemoteWriter, cached_rows, waiting_query
 
 if TYPE_CHECKING:
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
         IndexChanges,
     )
     from ragkit.store.remote.manifest import Manifest
+    from ragkit.store.remote.view import View
 
 T = TypeVar("T")
 
@@ -73,7 +72,8 @@ class RemoteStore:
 
     Args:
         location: Its URL; `ragkit.store.remote.endpoint` has the form and the variables of access.
-        build: The build to look at and to write to, by one who holds the lease; None: the living.
+        rebuilding: The build to look at and to write to, and the lease that is held for that;
+            None: the living one.
         lease_s: After how long without a sign of life a writer counts as gone.
 
     Raises:
@@ -83,10 +83,14 @@ class RemoteStore:
     """
 
     def __init__(
-        self, location: str, *, build: int | None = None, lease_s: float = LEASE_S
+        self,
+        location: str,
+        *,
+        rebuilding: tuple[int, Lease] | None = None,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._cluster = Cluster(parse_endpoint(location))
-        self._build, self._lease_s = build, lease_s
+        self._rebuilding, self._lease_s = rebuilding, lease_s
         self._file = ManifestFile(self._cluster)
         self._kept = Kept()
         self._is_closed = False
@@ -102,15 +106,17 @@ class RemoteStore:
 
         Raises:
             IndexExistsError: There is one already.
+            InputError: The environment wants an impossible number of shards.
             StoreError: The name is another program's, or refused, or no node answers.
         """
+        shards = read_shards()
         cluster = Cluster(parse_endpoint(location))
         if not layout.make_control(cluster):
             layout.require_ours(cluster)
-        layout.make_cache(cluster)
-        manifest = first_manifest(embedder, splitter)
+        layout.make_cache(cluster, shards)
+        manifest = first_manifest(embedder, splitter, shards)
         if ManifestFile(cluster).read_or_none() is None:
-            layout.make_build(cluster, 1, manifest.builds[1].dim)
+            layout.make_build(cluster, 1, manifest.builds[1].dim, shards)
             if ManifestFile(cluster).create(manifest):
                 return cls(location, lease_s=lease_s)
         msg = f"there is an index at {location} already"
@@ -148,17 +154,23 @@ class RemoteStore:
     # Writing -----------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, command: str) -> Iterator[RemoteWriter]:
-        """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`."""
+    def writing(
+        self, command: str, *, roots: Sequence[str] | None = None
+    ) -> Iterator[RemoteWriter]:
+        """Begin a run that changes the index; see `ragkit.protocols.VectorStore.writing`.
+
+        Runs of other `roots` may go on meanwhile, from any machine.
+        """
         with ExitStack() as held:
-            if self._build is None:
-                placed = held.enter_context(self._leased(command))
+            if self._rebuilding is None:
+                lease = held.enter_context(self._leased(command, roots=roots))
+                build = lease.manifest.build
             else:
-                placed = self._file.read_placed()
+                build, lease = self._rebuilding
+            is_last = self._rebuilding is None
             writer = RemoteWriter(
-                self._cluster, self._file, placed, command=command,
-                build=self._current(placed[0]).id, is_last=self._build is None,
-            )  # fmt: skip
+                self._cluster, lease, command=command, build=build, is_last=is_last
+            )
             try:
                 yield writer
             except BaseException:
@@ -167,35 +179,19 @@ class RemoteStore:
             writer.close(failed=False)
 
     @contextmanager
-    def _leased(
-        self, command: str, *, waits: bool = True
-    ) -> Iterator[tuple[Manifest, tuple[int, int]]]:
-        """Hold the lease, with the index as it was left put right."""
+    def _leased(self, command: str, *, roots: Sequence[str] | None = None) -> Iterator[Lease]:
+        """Hold a lease, with the index as it was left put right."""
         self._refuse_if_closed()
-        lease = Lease(self._cluster, command, lease_s=self._lease_s)
-        lease.take(waits=waits)
+        lease = Lease(self._cluster, self._file, command, roots=roots, lease_s=self._lease_s)
+        lease.take(self._id)
         try:
-            yield self._take_over(lease)
+            if lease.given_up:
+                sweep(self._cluster, lease.manifest, lease.given_up)
+                lease.commit(self._counted(lease.manifest))
+            sweep_gone(self._cluster, lease.manifest)
+            yield lease
         finally:
             lease.release()
-
-    def _take_over(self, lease: Lease) -> tuple[Manifest, tuple[int, int]]:
-        """Put the lease's token into the manifest; from then on no earlier writer can commit."""
-        manifest, place = self._file.read_placed()
-        if manifest.id != self._id:
-            msg = f"{self.location} was replaced by another index; open it again"
-            raise IndexChangedError(msg, self.location)
-        lost = [manifest.next_moment] if manifest.token else []
-        taken = _taken(manifest, lease.token, lost)
-        try:
-            place = self._file.replace(taken, place)
-        except IndexLockedError:  # the earlier writer has just committed
-            return self._take_over(lease)
-        if lost:
-            sweep(self._cluster, taken, lost)
-            taken = self._counted(taken)
-            place = self._file.replace(taken, place)
-        return taken, place
 
     def _counted(self, manifest: Manifest) -> Manifest:
         """The manifest with what each ended generation changed."""
@@ -208,24 +204,22 @@ class RemoteStore:
 
     def give_embedder(self, embedder: Mapping[str, Any], key_of: Callable[[Hit], bytes]) -> None:
         """Let chunks wait for vectors; see `ragkit.protocols.VectorStore.give_embedder`."""
-        with self._leased("index") as (manifest, place):
-            build = self._current(manifest)
-            given = manifest
+        with self._leased("index") as lease:
+            build = self._current(lease.manifest)
             if build.embedder and build.embedder != dict(embedder):
                 msg = (
                     f"{self.location} has vectors of {build.embedder['name']}, not of "
                     f"{embedder['name']}"
                 )
-                self._file.replace(replace(manifest, token=""), place)
                 raise IndexMismatchError(
                     msg, self.location, stored=build.embedder["name"], given=embedder["name"]
                 )
-            if not build.embedder:
-                layout.add_vector_field(self._cluster, build.id, embedder["dim"])
-                waits = self._set_keys(self._snapshot(manifest), key_of)
-                changed = replace(build, embedder=dict(embedder), waits=waits)
-                given = replace(manifest.with_build(changed), commits=manifest.commits + 1)
-            self._file.replace(replace(given, token=""), place)
+            if build.embedder:
+                return
+            layout.add_vector_field(self._cluster, build.id, embedder["dim"])
+            waits = self._set_keys(self._snapshot(lease.manifest), key_of)
+            given = lease.manifest.with_build(replace(build, embedder=dict(embedder), waits=waits))
+            lease.commit(replace(given, commits=given.commits + 1), ends=True)
 
     def _set_keys(self, now: RemoteSnapshot, key_of: Callable[[Hit], bytes]) -> bool:
         """Note with each living chunk the key of its vector; returns whether there are any."""
@@ -250,7 +244,7 @@ class RemoteStore:
             key = key_of(hits[row["_id"]])
             source = row["_source"] | {"key": key.hex()}
             if key in cached:
-                source = with_vector(source, cached[key], now.moment)
+                source = with_vector(source, cached[key], now.manifest.moment)
             else:
                 source = with_words(source)
             action = {"index": {"_index": now.chunks_index, "_id": row["_id"]}}
@@ -265,9 +259,9 @@ class RemoteStore:
 
         def find(manifest: Manifest) -> list[Hit]:
             build = self._current(manifest)
-            moment = check_request(request, manifest, build, self.location)
+            view = check_request(request, manifest, build, self.location)
             request.filter.require_fields(tuple(sorted({MODIFIED, *manifest.fields})))
-            return ranked_hits(request, RemoteCandidates(request, self._snapshot(manifest, moment)))
+            return ranked_hits(request, RemoteCandidates(request, self._snapshot(manifest, view)))
 
         return self._read(find)
 
@@ -386,14 +380,17 @@ class RemoteStore:
         return dict(sorted(self._manifest().decisions.items()))  # type: ignore[arg-type]
 
     def runs(self) -> list[dict[str, Any]]:
-        """The generations, newest first; see `ragkit.protocols.VectorStore.runs`."""
+        """The generations, newest first; see `ragkit.protocols.VectorStore.runs`.
+
+        ``writer`` tells which process of whom on which machine each was.
+        """
         manifest = self._manifest()
         now = self._snapshot(manifest)
         return [
             {
                 "id": run.id, "build": run.build, "command": run.command,
                 "started_at": run.started_at, "finished_at": run.finished_at, "state": run.state,
-                "report": history.report_of(now.control(run.report)),
+                "report": history.report_of(now.control(run.report)), "writer": run.writer,
             }
             for run in reversed(manifest.runs)
         ]  # fmt: skip
@@ -446,15 +443,17 @@ class RemoteStore:
 
     def compact(self, on_progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Give space back; see `ragkit.protocols.VectorStore.compact`."""
-        with self._leased("compact") as (manifest, place):
+        with self._leased("compact") as lease:
             before = compaction.size_bytes(self._cluster)
-            manifest = self._counted(manifest)
-            if manifest.erasing:  # an erasure was ended halfway
-                manifest, _ = compaction.erase_versions(
-                    self._cluster, manifest, manifest.erasing, None
-                )
-            made, gone = compaction.compact_index(self._cluster, manifest, on_progress)
-            self._file.replace(replace(made, token="", erasing=()), place)
+            erasing = compaction.versions_of(self._cluster, lease.manifest, lease.manifest.erasing)
+            unseen = compaction.unseen_versions(self._cluster, lease.manifest)
+            earlier = lease.manifest.gone if lease.manifest.erasing else ()
+            self._note_gone(lease, [*erasing, *unseen], before=earlier)
+            made = self._counted(lease.manifest)
+            if erasing:  # an erasure was ended halfway
+                made, _ = compaction.erase_versions(self._cluster, made, erasing, None)
+            made, gone = compaction.compact_index(self._cluster, made, unseen, on_progress)
+            lease.commit(replace(made, erasing=()), ends=True)
             params = {"only_expunge_deletes": "true"}
             index = layout.chunks_index(self._cluster.endpoint.name, made.build)
             if gone.chunks:
@@ -476,11 +475,13 @@ class RemoteStore:
         with self.writing(command) as writer:
             writer.remove(doc_ids)
             writer.account({})
-        with self._leased(command) as (manifest, place):
+        with self._leased(command) as lease:
+            versions = compaction.versions_of(self._cluster, lease.manifest, doc_ids)
+            self._note_gone(lease, versions, before=lease.manifest.gone)
             made, gone = compaction.erase_versions(
-                self._cluster, self._counted(manifest), doc_ids, on_progress
+                self._cluster, self._counted(lease.manifest), versions, on_progress
             )
-            self._file.replace(replace(made, token="", erasing=()), place)
+            lease.commit(replace(made, erasing=()), ends=True)
             self._kept.forget()
             is_complete = compaction.expunge(self._cluster, made.build) if gone.documents else True
         return Erasure(paths, gone.documents, gone.chunks, is_complete=is_complete)
@@ -491,14 +492,20 @@ class RemoteStore:
         Returns:
             The documents, with those that an erasure which was ended halfway had left.
         """
-        with self._leased("remove --erase") as (manifest, place):
+        with self._leased("remove --erase") as lease:
+            manifest = lease.manifest
             wanted = sorted({*manifest.erasing, *doc_ids})
             left = {n: b for n, b in manifest.builds.items() if b.state == "living"}
-            noted = replace(manifest, erasing=tuple(wanted), builds=left, token="")
-            self._file.replace(noted, place)
+            lease.commit(replace(manifest, erasing=tuple(wanted), builds=left), ends=True)
             for build in manifest.builds.keys() - left.keys():
                 layout.drop_build(self._cluster, build)
         return wanted
+
+    def _note_gone(self, lease: Lease, versions: Sequence[int], *, before: tuple[str, ...]) -> None:
+        """Write down what is about to be deleted, after what else was, so that it stays away."""
+        names = note_gone(self._cluster, lease.grant.moment, versions)
+        if names or before != lease.manifest.gone:
+            lease.commit(replace(lease.manifest, gone=(*before, *names)))
 
     def backup(self, file: Path, _: Callable[[int, int], None] | None = None) -> int:
         """Not done by ragkit: a cluster is backed up by its own snapshots."""
@@ -537,11 +544,17 @@ class RemoteStore:
 
     def recover(self) -> None:
         """Put right what a killed run left, unless a run goes on; see `VectorStore.recover`."""
-        if not self._manifest().token:
-            return
-        with suppress(IndexLockedError), self._leased("recover", waits=False) as placed:
-            manifest, place = placed
-            self._file.replace(replace(manifest, token=""), place)
+        self._refuse_if_closed()
+        while True:
+            manifest, place = self._file.read_placed()
+            dead = [grant for grant in manifest.grants if is_gone(grant)]
+            if not dead:
+                return
+            left = relieve(manifest, dead)
+            if self._file.put(left, place) is not None:
+                break
+        forget_beats(self._cluster, dead)
+        sweep(self._cluster, left, [grant.moment for grant in dead])
 
     def check(self, *, quick: bool = False, keywords: bool = False) -> Iterator[Violation]:
         """Verify the index; see `ragkit.protocols.VectorStore.check`."""
@@ -569,48 +582,36 @@ class RemoteStore:
 
         One that was left unfinished with the same embedder and splitter is taken up again.
         """
-        with self._leased("rebuild") as (manifest, place):
-            build = self._begin_build(manifest, place, dict(embedder), dict(splitter))
-            made = RemoteStore(self.location, build=build, lease_s=self._lease_s)
+        with self._leased("rebuild") as lease:
+            build = self._begin_build(lease, dict(embedder), dict(splitter))
+            made = RemoteStore(self.location, rebuilding=(build, lease), lease_s=self._lease_s)
             try:
                 yield made
-            except BaseException:
-                with suppress(StoreError):
-                    self._end_token()
-                raise
             finally:
                 made.close()
-            manifest, place = self._file.read_placed()
+            manifest = lease.manifest
             living = replace(manifest.builds[build], state="living")
-            builds = {build: living}
             switched = replace(
-                manifest, build=build, builds=builds, commits=manifest.commits + 1, token=""
+                manifest, build=build, builds={build: living}, commits=manifest.commits + 1
             )
-            self._file.replace(switched, place)
+            lease.commit(switched, ends=True)
             for other in manifest.builds:
                 if other != build:
                     layout.drop_build(self._cluster, other)
 
-    def _begin_build(
-        self,
-        manifest: Manifest,
-        place: tuple[int, int],
-        embedder: dict[str, Any],
-        splitter: dict[str, Any],
-    ) -> int:
+    def _begin_build(self, lease: Lease, embedder: dict[str, Any], splitter: dict[str, Any]) -> int:
+        manifest = lease.manifest
+        shards = read_shards(self._current(manifest).shards)
         for build in manifest.builds.values():
-            if build.state == "making" and (build.embedder, build.splitter) == (embedder, splitter):
+            made_alike = (build.embedder, build.splitter, build.shards)
+            if build.state == "making" and made_alike == (embedder, splitter, shards):
                 return build.id
         used = [*manifest.builds, *(run.build for run in manifest.runs)]
-        build = RemoteBuild(max(used) + 1, embedder, splitter, "making")
+        build = RemoteBuild(max(used) + 1, embedder, splitter, "making", shards=shards)
         layout.drop_build(self._cluster, build.id)  # of an attempt that was killed here
-        layout.make_build(self._cluster, build.id, build.dim)
-        self._file.replace(manifest.with_build(build), place)
+        layout.make_build(self._cluster, build.id, build.dim, shards)
+        lease.commit(manifest.with_build(build))
         return build.id
-
-    def _end_token(self) -> None:
-        manifest, place = self._file.read_placed()
-        self._file.replace(replace(manifest, token=""), place)
 
     def close(self) -> None:
         """Let go of connections; calling it again does nothing."""
@@ -627,11 +628,12 @@ class RemoteStore:
         return self._file.read()
 
     def _current(self, manifest: Manifest) -> RemoteBuild:
-        return manifest.builds[manifest.build if self._build is None else self._build]
+        build = manifest.build if self._rebuilding is None else self._rebuilding[0]
+        return manifest.builds[build]
 
-    def _snapshot(self, manifest: Manifest, moment: int | None = None) -> RemoteSnapshot:
+    def _snapshot(self, manifest: Manifest, view: View | None = None) -> RemoteSnapshot:
         return RemoteSnapshot(
-            self._cluster, manifest, self._current(manifest), moment=moment, kept=self._kept
+            self._cluster, manifest, self._current(manifest), view=view, kept=self._kept
         )
 
     def _read(self, find: Callable[[Manifest], T]) -> T:
@@ -640,12 +642,3 @@ class RemoteStore:
             return find(self._manifest())
         except MissingIndexError:
             return find(self._manifest())
-
-
-def _taken(manifest: Manifest, token: str, lost: Sequence[int]) -> Manifest:
-    """The manifest of a writer that takes over; what the one before left open is interrupted."""
-    taken = replace(manifest, token=token, lost=(*manifest.lost, *lost))
-    for run in manifest.runs if lost else ():
-        if run.state == "open":
-            taken = taken.with_run(replace(run, state="interrupted"))
-    return taken

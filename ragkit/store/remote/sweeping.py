@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ragkit.store.remote.layout import chunks_index, documents_index
-from ragkit.store.remote.snapshot import RemoteSnapshot
+from ragkit.store.remote.layout import chunks_index, control_index, documents_index
+from ragkit.store.remote.snapshot import MOST_TERMS, RemoteSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,3 +64,42 @@ def sweep(cluster: Cluster, manifest: Manifest, lost: Sequence[int]) -> None:
         born = {"terms": {"born": list(lost)}}
         for index in (now.chunks_index, now.documents_index):
             delete_rows(cluster, index, born)
+
+
+def note_gone(cluster: Cluster, number: int, versions: Sequence[int]) -> tuple[str, ...]:
+    """Write down which versions of documents are about to be deleted, for `sweep_gone`.
+
+    Args:
+        cluster: The nodes.
+        number: No earlier list has it.
+        versions: They.
+
+    Returns:
+        The names of the documents that tell it, for `Manifest.gone`.
+    """
+    names = []
+    for i in range(0, len(versions), MOST_TERMS):
+        name = f"gone-{number}-{i}"
+        source = {"gone": list(versions[i : i + MOST_TERMS])}
+        cluster.send("PUT", f"/{control_index(cluster.endpoint.name)}/_doc/{name}", source)
+        names.append(name)
+    return tuple(names)
+
+
+def sweep_gone(cluster: Cluster, manifest: Manifest) -> None:
+    """Delete again what was deleted, as far as it has come back.
+
+    A node that hung may carry out what once created a row long after the row was deleted. An
+    erasure that was ended halfway is left: whoever goes on with it needs the rows that are left.
+    """
+    if manifest.erasing:
+        return
+    now = RemoteSnapshot(cluster, manifest, manifest.builds[manifest.build])
+    if manifest.gone:
+        refresh(cluster, now.build.id)
+    for name in manifest.gone:
+        noted = now.control(name) or {"gone": []}
+        query = {"terms": {"version": noted["gone"]}}
+        for index in (now.chunks_index, now.documents_index):
+            if now.count(index, query):
+                delete_rows(cluster, index, query)

@@ -1,8 +1,9 @@
-"""The one writer of an index on a cluster: what changes, and in which order.
+"""A writer of an index on a cluster: what changes, and in which order.
 
 Rows are sent as a run goes on, with the number of the commit to come, and no reader sees them. A
 commit refreshes the indexes and then puts a new manifest in the old one's place; that alone makes
-the rows visible, all at once. docs/opensearch.md tells why a kill at any point does no harm.
+the rows visible, all at once. Other writers may do the same with other roots.
+docs/opensearch.md tells why a kill at any point does no harm.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ragkit.errors import IndexMismatchError, StoreError
 from ragkit.records import NO_RULES, make_chunk_id, make_doc_id
 from ragkit.store.relocation import is_below, moved_location, moved_place
+from ragkit.store.remote.bulks import BulkSender
 from ragkit.store.remote.history import Changes, let_go, now_text
 from ragkit.store.remote.layout import control_index, vectors_index
 from ragkit.store.remote.manifest import Run
@@ -24,7 +26,6 @@ from ragkit.store.remote.rows import (
     chunk_source,
     decode_row,
     encode_row,
-    line,
     read_chunk,
     row_id,
     scalars,
@@ -36,12 +37,13 @@ from ragkit.store.remote.snapshot import PAGE, RemoteSnapshot
 from ragkit.store.remote.sweeping import refresh, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ragkit.protocols import Vectors
     from ragkit.records import Chunk, Decision, Document, SourceRules
     from ragkit.store.remote.cluster import Cluster
-    from ragkit.store.remote.manifest import Manifest, ManifestFile, RemoteBuild
+    from ragkit.store.remote.lease import Lease
+    from ragkit.store.remote.manifest import Manifest, RemoteBuild
 
 _Given: TypeAlias = "tuple[Document, int, Sequence[Chunk], Sequence[bytes]]"
 """A document as a run adds it: without text, with the text's length, its chunks and their keys."""
@@ -51,15 +53,11 @@ _log = logging.getLogger(__name__)
 FLUSHED_CHUNKS = 500
 """Chunks that are gathered before they are sent."""
 
-BULK_BYTES = 8_000_000
-_DIES = """
-if (ctx._source.died == null || ctx._source.died < params.died) {
-  ctx._source.died = params.died
-} else {
-  ctx.op = "none"
-}
-"""
+MOST_SENT = 4 * FLUSHED_CHUNKS
+"""Vectors that are kept until it is known that the cluster has them."""
+
 _KEYS_A_REQUEST = 1_000
+_NUMBERS = 2**28  # for the chunks of one commit, and for the versions of documents
 
 
 @dataclass(slots=True)
@@ -81,60 +79,78 @@ class _Gathered:
 
 @dataclass(slots=True)
 class _Seen:
-    """What a run did to documents: ``born`` by it and alive; ``gone`` is what lived before."""
+    """What a run did to documents: ``born`` by it and alive; ``gone`` is what lived before.
+
+    ``was_stale`` are those that were stale, once that was read; ``stale`` those that it noted as
+    stale, with the reason, or as no longer so.
+    """
 
     born: dict[str, Version] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    was_stale: dict[str, str] | None = None
+    stale: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What was sent for the next commit, whose number is `moment`.
+
+    ``vectors`` are those that the cluster may not have yet.
+    """
+
+    moment: int
+    versions: int = 0
+    chunks: int = 0
+    anything: bool = False
+    vectors: dict[bytes, bytes] = field(default_factory=dict)
 
 
 class RemoteWriter:
     """A run that changes an index; satisfies `ragkit.protocols.StoreWriter`.
 
-    The caller holds the lease, and has put its token into the manifest.
-
     Args:
         cluster: The nodes.
-        file: The manifest's place.
-        placed: The manifest, and its place.
+        lease: Held by the caller.
         command: What runs, for the list of generations.
         build: The build to write to.
-        is_last: Whether the token is given back with the last commit.
+        is_last: Whether the lease ends with the last commit.
     """
 
     def __init__(
-        self,
-        cluster: Cluster,
-        file: ManifestFile,
-        placed: tuple[Manifest, tuple[int, int]],
-        *,
-        command: str,
-        build: int,
-        is_last: bool = True,
+        self, cluster: Cluster, lease: Lease, *, command: str, build: int, is_last: bool = True
     ) -> None:
-        self._cluster, self._file = cluster, file
-        self._done, self._place = placed
-        self._next = self._done
+        self._cluster, self._lease = cluster, lease
+        self._next = lease.manifest
         self._command, self._build, self._is_last = command, build, is_last
-        self.generation = self._done.last_generation + 1
-        self.commits = self._done.commits
-        self._begun = RemoteSnapshot(cluster, self._done, self._done.builds[build])
+        known = {run.id for run in self._next.runs}
+        is_new = lease.grant.generation not in known  # else of an earlier run of the same lease
+        self.generation = lease.grant.generation if is_new else self._next.next_generation
+        self.commits = self._next.commits
+        self._begun = RemoteSnapshot(cluster, self._next, self._next.builds[build])
         self._gathered, self._seen = _Gathered(), _Seen()
+        self._sent = _Sent(lease.grant.moment)
+        self._sender = BulkSender(cluster)
         self._started_at = now_text()
         self._report: dict[str, Any] | None = None
-        self._stale: dict[str, str] | None = None
-        self._is_broken = self._is_changed = self._was_sent = False
+        self._retention: dict[str, int] | None = None
+        self._is_broken = self._is_changed = False
+
+    @property
+    def roots(self) -> tuple[str, ...] | None:
+        """The roots whose documents it may change; None: all."""
+        return self._lease.grant.roots
 
     # Vectors -----------------------------------------------------------------------------------
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """The cache keys whose vector is stored already, this run's own included."""
-        own = self._gathered
-        asked = [key for key in keys if key not in own.vectors and key not in own.fetched]
-        fetched = cached_rows(self._cluster, asked)
+        own, sent = self._gathered, self._sent.vectors
+        ours = {key for key in keys if key in own.vectors or key in own.fetched or key in sent}
+        fetched = cached_rows(self._cluster, [key for key in keys if key not in ours])
         own.fetched.update(fetched)
         if fetched and self._current.waits:
             self._bring_known(fetched)
-        return {key for key in keys if key in own.vectors or key in own.fetched}
+        return ours | fetched.keys()
 
     def _bring_known(self, rows: Mapping[bytes, bytes]) -> None:
         """Give vectors to chunks that wait for them since a run was killed before its commit."""
@@ -143,7 +159,7 @@ class RemoteWriter:
         query["bool"]["filter"].append({"terms": {"key": [key.hex() for key in rows]}})
         if now.count(now.chunks_index, query):
             with self._changing():
-                self._was_sent = True
+                self._sent.anything = True
                 self._bring(rows)
 
     def add_vectors(self, keys: Sequence[bytes], vectors: Vectors) -> None:
@@ -168,9 +184,16 @@ class RemoteWriter:
     def add(self, document: Document, chunks: Sequence[Chunk], keys: Sequence[bytes]) -> None:
         """Replace a document and its chunks; one whose key is not known has no vector yet."""
         with self._changing():
+            self._require_ours(document.root)
             if self._current.embedder:
                 list(zip(chunks, keys, strict=True))
             self._add(document, len(document.text), chunks, keys)
+
+    def _require_ours(self, root: str) -> None:
+        """Refuse what another writer may be changing."""
+        if not self._lease.grant.covers(root):
+            msg = f"{self._cluster.location}: this run is not of {root}"
+            raise StoreError(msg, self._cluster.location)
 
     def _add(
         self, document: Document, chars: int, chunks: Sequence[Chunk], keys: Sequence[bytes]
@@ -206,6 +229,7 @@ class RemoteWriter:
 
     def _retire(self, versions: Mapping[str, Version]) -> None:
         for doc_id, version in versions.items():
+            self._require_ours(version.document.root)
             self._seen.born.pop(doc_id, None)
             self._seen.gone.add(doc_id)
             self._gathered.dying.append(version.id)
@@ -216,7 +240,7 @@ class RemoteWriter:
         if self._is_changed:
             with self._changing():
                 self._flush()
-                refresh(self._cluster, self._build)
+                self._settle()
         now = self._unfinished()
         rows = list(now.scan(now.documents_index, now.alive_versions(), "version"))
         living = [now.versions([row["_id"]])[row["_id"]] for row in rows]
@@ -281,18 +305,13 @@ class RemoteWriter:
                 self._set_stale(doc_id, reason)
 
     def _set_stale(self, doc_id: str, reason: str | None) -> None:
-        reasons = dict(self._stale_reasons())
-        before = reasons.pop(doc_id, None)
-        if reason is not None:
-            reasons[doc_id] = reason
-        if before != reason:
-            self._stale = reasons
-            self._next = replace(self._next, stale="changed" if reasons else "")
+        if self._stale_reasons().get(doc_id) != reason:
+            self._seen.stale[doc_id] = reason
 
     def _stale_reasons(self) -> dict[str, str]:
-        if self._stale is None:
-            self._stale = self._begun.stale()
-        return self._stale
+        if self._seen.was_stale is None:
+            self._seen.was_stale = self._begun.stale()
+        return _with_changes(self._seen.was_stale, self._seen.stale)
 
     # What stands beside the documents -----------------------------------------------------------
 
@@ -328,8 +347,9 @@ class RemoteWriter:
         if not self._has_generation:
             return 0
         with self._changing():
-            self._next, gone = let_go(self._next, self._run(), last=last, days=days)
-            return gone
+            self._retention = {"last": last, "days": days}
+            manifest = self._lease.manifest
+            return let_go(manifest, self._run(manifest), last=last, days=days)[1]
 
     # Commits -----------------------------------------------------------------------------------
 
@@ -338,25 +358,30 @@ class RemoteWriter:
         self._refuse_if_broken()
         if self._is_changed:
             with self._changing():
-                self._commit(self._run())
+                self._commit()
 
     def close(self, *, failed: bool) -> None:
         """End the run: commit and close the generation, or take back what was not committed."""
-        if failed or self._is_broken:
-            self._take_back()
-            if not failed:
-                raise StoreError(self._broken_message(), self._cluster.location)
-            return
-        had = self._has_generation  # before this step counts as one
-        with self._changing():
-            if had:
-                self._commit(replace(self._run(), state="closed", finished_at=now_text()))
-            elif self._is_last:
-                self._replace(replace(self._done, token=""))
+        try:
+            if failed or self._is_broken:
+                self._take_back()
+                if not failed:
+                    raise StoreError(self._broken_message(), self._cluster.location)
+                return
+            had = self._has_generation  # before this step counts as one
+            with self._changing():
+                if had:
+                    self._commit(closes=True)
+                elif self._is_last:
+                    self._lease.commit(self._next, ends=True)
+        finally:
+            self._sender.close()
 
     @property
     def _has_generation(self) -> bool:
-        return self._is_changed or any(run.id == self.generation for run in self._done.runs)
+        return self._is_changed or any(
+            run.id == self.generation for run in self._lease.manifest.runs
+        )
 
     @property
     def _current(self) -> RemoteBuild:
@@ -383,49 +408,69 @@ class RemoteWriter:
             "was committed before stays"
         )
 
-    def _run(self) -> Run:
-        """This run's generation as the next commit has it."""
-        moment = self._next.next_moment
-        for run in self._next.runs:
-            if run.id == self.generation:
-                return replace(run, last=moment)
-        return Run(
-            self.generation, self._build, self._command, self._started_at,
-            first=self._done.next_moment, last=moment,
-        )  # fmt: skip
+    def _run(self, manifest: Manifest) -> Run:
+        """This run's generation as a commit on top of a manifest has it."""
+        seen = manifest.view(self._sent.moment)
+        run = next((run for run in manifest.runs if run.id == self.generation), None)
+        if run is None:
+            run = Run(
+                self.generation, self._build, self._command, self._started_at,
+                first=self._sent.moment, last=0, roots=self.roots,
+                writer=self._lease.grant.writer,
+            )  # fmt: skip
+        without = tuple(sorted(seen.without - set(manifest.lost)))
+        return replace(run, last=seen.moment, without=without, commit=manifest.commits + 1)
 
-    def _commit(self, run: Run) -> None:
+    def _commit(self, *, closes: bool = False) -> None:
         self._flush()
-        refresh(self._cluster, self._build)
-        moment = self._next.next_moment
-        self._write_beside(moment)
-        report = run.report
-        if self._report is not None:
-            report = f"report-{self.generation}-{moment}"
-            self._write_control(report, {"report": self._report})
-            self._report = None
-        run = replace(run, report=report)
-        made = replace(
-            self._next, commits=self._next.commits + 1, moment=moment,
-            last_generation=max(self._next.last_generation, self.generation),
-        )  # fmt: skip
-        if run.state == "closed":
-            made = self._without_waiting(made)
-            made = replace(made, token="" if self._is_last else made.token)
-            run = replace(run, counts=Changes(self._cluster, made, self._current).counts(run))
-        self._replace(made.with_run(run))
+        self._settle()
+        counts: dict[str, int] = {}
 
-    def _write_beside(self, moment: int) -> None:
-        if self._next.stale == "changed":
-            name = f"stale-{moment}"
-            self._write_control(name, {"reasons": self._stale_reasons()})
-            self._next = replace(self._next, stale=name)
+        def finish(manifest: Manifest) -> Manifest:
+            run = replace(self._run(manifest), report=self._kept_report(manifest))
+            made = replace(
+                manifest, commits=run.commit, moment=run.last, stale=self._kept_stale(manifest),
+                last_generation=max(manifest.last_generation, self.generation),
+            )  # fmt: skip
+            if closes:
+                made = self._without_waiting(made)
+                run = replace(run, state="closed", finished_at=now_text())
+                counts.update(counts or Changes(self._cluster, made, self._current).counts(run))
+                run = replace(run, counts=counts)
+            made = made.with_run(run)
+            return let_go(made, run, **self._retention)[0] if self._retention else made
+
+        self._put(finish, ends=closes and self._is_last)
+        self._report = None
+
+    def _kept_report(self, manifest: Manifest) -> str | None:
+        """Write the run's account, if there is a new one; returns the name of what has it."""
+        if self._report is None:
+            return self._run(manifest).report
+        name = f"report-{self.generation}-{self._sent.moment}"
+        self._write_control(name, {"report": self._report})
+        return name
+
+    def _kept_stale(self, manifest: Manifest) -> str:
+        """Write the list of stale documents, if it changed; returns the name of what has it."""
+        if not self._seen.stale:
+            return manifest.stale
+        before = RemoteSnapshot(self._cluster, manifest, self._current).stale()
+        reasons = _with_changes(before, self._seen.stale)
+        if reasons == before:
+            return manifest.stale
+        if not reasons:
+            return ""
+        name = f"stale-{self._sent.moment}-{manifest.commits}"
+        self._write_control(name, {"reasons": reasons})
+        return name
 
     def _without_waiting(self, made: Manifest) -> Manifest:
-        """The manifest, with it noted if no chunk waits any more."""
+        """The manifest, with it noted if no chunk waits any more; other writers may add some."""
         build = made.builds[self._build]
-        if build.waits:
-            now = RemoteSnapshot(self._cluster, made, build)
+        if build.waits and {grant.token for grant in made.grants} <= {self._lease.token}:
+            view = made.view(self._sent.moment)
+            now = RemoteSnapshot(self._cluster, made, build, view=view)
             waits = bool(now.count(now.chunks_index, waiting_query(now)))
             made = made.with_build(replace(build, waits=waits))
         return made
@@ -434,26 +479,42 @@ class RemoteWriter:
         path = f"/{control_index(self._cluster.endpoint.name)}/_doc/{name}"
         self._cluster.send("PUT", path, source)
 
-    def _replace(self, manifest: Manifest) -> None:
-        self._place = self._file.replace(manifest, self._place)
-        self._done = self._next = manifest
-        self._is_changed = self._was_sent = False
+    def _put(
+        self,
+        finish: Callable[[Manifest], Manifest],
+        *,
+        ends: bool,
+        gives_up: bool = False,
+    ) -> None:
+        """Put the manifest in place, and begin the next commit."""
+        self._lease.commit(self._next, gives_up=gives_up, ends=ends, finish=finish)
+        self._next = self._lease.manifest
+        self._sent = _Sent(self._lease.grant.moment)
+        self._is_changed = False
 
     def _take_back(self) -> None:
         """Leave what was committed, and nothing else."""
-        done, lost = self._done, []
-        if self._was_sent:
-            lost = [done.next_moment]
-            done = replace(done, lost=(*done.lost, *lost))
-        own = [run for run in done.runs if run.id == self.generation]
-        try:
-            for run in own:
-                counts = Changes(self._cluster, done, done.builds[self._build]).counts(run)
+        self._sender.close()
+        given_up = self._sent.moment
+        was_sent = self._sent.anything
+        self._next = self._lease.manifest
+
+        def finish(manifest: Manifest) -> Manifest:
+            lost = (*manifest.lost, given_up) if was_sent else manifest.lost
+            seen = replace(manifest, lost=lost)
+            for run in (run for run in manifest.runs if run.id == self.generation):
+                counts = Changes(self._cluster, seen, seen.builds[self._build]).counts(run)
                 ended = replace(run, state="interrupted", finished_at=now_text(), counts=counts)
-                done = replace(done.with_run(ended), commits=done.commits + 1)
-            self._replace(replace(done, token="" if self._is_last else done.token))
-            if lost:
-                sweep(self._cluster, self._done, lost)
+                manifest = replace(manifest.with_run(ended), commits=manifest.commits + 1)
+            return manifest
+
+        try:
+            self._put(finish, gives_up=was_sent, ends=self._is_last)
+            if was_sent and given_up in self._next.lost:
+                sweep(self._cluster, self._next, [given_up])
+            elif was_sent and self._lease.is_held:  # its commit was carried out, unanswered
+                was_sent = False
+                self._put(finish, ends=self._is_last)
         except StoreError as exc:  # the next writer does it; the run's own error is what counts
             _log.warning("%s: nothing was taken back: %s", self._cluster.location, exc)
 
@@ -461,113 +522,105 @@ class RemoteWriter:
 
     def _unfinished(self) -> RemoteSnapshot:
         """The index with what was sent for the next commit."""
-        return RemoteSnapshot(
-            self._cluster, self._next, self._current, moment=self._next.next_moment
-        )
+        view = self._next.view(self._sent.moment)
+        return RemoteSnapshot(self._cluster, self._next, self._current, view=view)
+
+    def _settle(self) -> None:
+        """Let searches see all that was sent."""
+        self._drain()
+        refresh(self._cluster, self._build)
+
+    def _drain(self) -> None:
+        self._sender.drain()
+        self._sent.vectors.clear()
 
     def _flush(self) -> None:
         """Send what was gathered."""
         own, self._gathered = self._gathered, _Gathered()
         if not (own.vectors or own.documents or own.dying):
             return
-        self._was_sent = True
+        self._sent.anything = True
         self._gathered.dying = own.dying
-        stored = self._stored(own.documents)
-        self._retire(stored)
-        bulk = _Bulk(self._cluster)
+        self._retire(self._stored(own.documents))
         cache = vectors_index(self._cluster.endpoint.name)
         for key, row in own.vectors.items():
-            bulk.index(cache, key.hex(), {"key": key.hex(), "row": encode_row(row)})
-        bulk.send()
+            self._sender.index(cache, key.hex(), {"key": key.hex(), "row": encode_row(row)})
         if self._current.waits and own.vectors:
             self._bring(own.vectors)
-        rows = own.fetched | own.vectors
-        wanted = {key for _, _, _, keys in own.documents.values() for key in keys if key}
-        rows |= cached_rows(self._cluster, [key for key in wanted if key not in rows])
+        rows = self._rows_of(own)
         for document in own.documents.values():
-            self._send_document(bulk, document, rows)
-        moment, index = self._next.next_moment, self._begun.documents_index
-        for version in self._gathered.dying:
-            bulk.let_die(index, version, moment)
-        self._gathered.dying = []
-        bulk.send()
+            self._send_document(document, rows)
+        self._send_deaths()
+        self._sender.send()
+        self._sent.vectors.update(own.vectors)
+        if len(self._sent.vectors) > MOST_SENT:
+            self._drain()
 
-    def _send_document(self, bulk: _Bulk, given: _Given, rows: Mapping[bytes, bytes]) -> None:
+    def _rows_of(self, own: _Gathered) -> dict[bytes, bytes]:
+        """The vectors of what was gathered, as far as they were made."""
+        rows = self._sent.vectors | own.fetched | own.vectors
+        wanted = {key for _, _, _, keys in own.documents.values() for key in keys if key}
+        return rows | cached_rows(self._cluster, [key for key in wanted if key not in rows])
+
+    def _send_deaths(self) -> None:
+        moment, index = self._sent.moment, self._begun.documents_index
+        dying, self._gathered.dying = self._gathered.dying, []
+        if any(version.startswith(f"{moment}.") for version in dying):
+            self._drain()  # what was created just now must be there to be changed
+        for version in dying:
+            self._sender.let_die(index, version, moment)
+
+    def _send_document(self, given: _Given, rows: Mapping[bytes, bytes]) -> None:
         document, chars, chunks, keys = given
-        state, moment = self._next, self._next.next_moment
+        moment, sent = self._sent.moment, self._sent
+        if max(sent.versions + 1, sent.chunks + len(chunks)) >= _NUMBERS:
+            msg = f"{self._cluster.location}: a commit takes up to {_NUMBERS - 1} passages"
+            raise StoreError(msg, self._cluster.location)
+        number = moment * _NUMBERS + sent.chunks
         version = Version(
-            state.next_version, moment, len(chunks), chars, replace(document, text="")
-        )
-        build = state.builds[self._build]
+            moment * _NUMBERS + sent.versions, moment, len(chunks), chars,
+            replace(document, text=""),
+        )  # fmt: skip
+        build = self._next.builds[self._build]
         owned = list(keys) if build.embedder else [None] * len(chunks)
-        for number, (chunk, key) in enumerate(zip(chunks, owned, strict=True), state.next_number):
+        for chunk, key in zip(chunks, owned, strict=True):
             row = None if key is None else rows.get(key)
             build = replace(build, waits=build.waits or (key is not None and row is None))
             source = chunk_source(version, chunk, number, key=key, row=row)
-            bulk.create(self._begun.chunks_index, row_id(moment, number), source)
-        bulk.create(self._begun.documents_index, version.id, version_source(version))
+            self._sender.create(self._begun.chunks_index, row_id(moment, number), source)
+            number += 1
+        self._sender.create(self._begun.documents_index, version.id, version_source(version))
         self._seen.born[document.doc_id] = version
-        self._next = replace(
-            state, next_version=state.next_version + 1,
-            next_number=state.next_number + len(chunks),
-        ).with_build(replace(build, chunks=build.chunks + len(chunks)))  # fmt: skip
+        sent.versions, sent.chunks = sent.versions + 1, sent.chunks + len(chunks)
+        self._next = self._next.with_build(replace(build, chunks=build.chunks + len(chunks)))
 
     def _bring(self, vectors: Mapping[bytes, bytes]) -> None:
-        """Give vectors to the chunks that wait for them."""
-        refresh(self._cluster, self._build)
-        now, bulk = self._unfinished(), _Bulk(self._cluster)
+        """Give vectors to the chunks of this run's roots that wait for them."""
+        self._settle()
+        now = self._unfinished()
         keys = list(vectors)
         for i in range(0, len(keys), _KEYS_A_REQUEST):
             part = [key.hex() for key in keys[i : i + _KEYS_A_REQUEST]]
             query = {"bool": {
                 "filter": [now.brought(), {"terms": {"key": part}}], "must_not": [now.embedded()],
             }}  # fmt: skip
-            for row in now.scan(now.chunks_index, query, "number", places=True):
+            for row in self._ours(now, now.scan(now.chunks_index, query, "number", places=True)):
                 source = row["_source"]
-                changed = with_vector(source, vectors[bytes.fromhex(source["key"])], now.moment)
+                vector = vectors[bytes.fromhex(source["key"])]
+                changed = with_vector(source, vector, self._sent.moment)
                 place = (row["_seq_no"], row["_primary_term"])
-                bulk.index(now.chunks_index, row["_id"], changed, place=place)
-        bulk.send()
+                self._sender.index(now.chunks_index, row["_id"], changed, place=place)
 
-
-class _Bulk:
-    """Gathers operations and sends many at once."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._lines: list[bytes] = []
-        self._bytes = 0
-
-    def index(
-        self, index: str, name: str, source: Mapping[str, Any],
-        *, place: tuple[int, int] | None = None,
-    ) -> None:  # fmt: skip
-        """Write a row, if `place` is given only where it is as it was read."""
-        action: dict[str, Any] = {"_index": index, "_id": name}
-        if place is not None:
-            action |= {"if_seq_no": place[0], "if_primary_term": place[1]}
-        self._add(line({"index": action}), line(source))
-
-    def create(self, index: str, name: str, source: Mapping[str, Any]) -> None:
-        """Write a row unless it is there: it was sent before, and may have been changed since."""
-        self._add(line({"create": {"_index": index, "_id": name}}), line(source))
-
-    def let_die(self, index: str, name: str, moment: int) -> None:
-        """Note when a version died, unless a later commit did: this may arrive long after it."""
-        script = {"source": _DIES, "params": {"died": moment}}
-        self._add(line({"update": {"_index": index, "_id": name}}), line({"script": script}))
-
-    def _add(self, *lines: bytes) -> None:
-        self._lines += lines
-        self._bytes += sum(map(len, lines))
-        if self._bytes >= BULK_BYTES:
-            self.send()
-
-    def send(self) -> None:
-        """Send what was gathered."""
-        if self._lines:
-            self._cluster.bulk(self._lines, conflicts=True)
-        self._lines, self._bytes = [], 0
+    def _ours(
+        self, now: RemoteSnapshot, rows: Iterable[dict[str, Any]]
+    ) -> Iterable[dict[str, Any]]:
+        """Those of rows of chunks that are of this run's roots."""
+        if self.roots is None:
+            return rows
+        rows = list(rows)
+        owners = now.versions(row["_source"]["document"] for row in rows)
+        covers = self._lease.grant.covers
+        return [row for row in rows if covers(owners[row["_source"]["document"]].document.root)]
 
 
 def cached_rows(cluster: Cluster, keys: Sequence[bytes]) -> dict[bytes, bytes]:
@@ -594,3 +647,8 @@ def waiting_query(now: RemoteSnapshot) -> dict[str, Any]:
 
 def _rules_json(rules: SourceRules) -> dict[str, list[str]]:
     return {name: list(globs) for name, globs in asdict(rules).items()}
+
+
+def _with_changes(reasons: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Why documents are stale, after changes, of which None takes a document out."""
+    return {k: v for k, v in {**reasons, **changes}.items() if v is not None}
