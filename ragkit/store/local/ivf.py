@@ -231,18 +231,21 @@ def build(
         lists: How many lists to make, at most `MOST_LISTS` and `rows`.
         like: Another segment's, which is taken if it has as many lists and fits these rows too.
     """
-    made = None
+    made, scanned = None, np.inf
     if like is not None and len(like.centres) == lists:
-        made = _parted(read, rows, like.centres)
-        if _scanned(made) <= min(WORSE * like.scanned, POOR * rows):
+        made, scanned = _parted(read, rows, like.centres)
+        if _scanned(made) <= WORSE * like.scanned and scanned <= POOR * rows:
             return made
     random = np.random.Generator(np.random.PCG64(rows))
     sample = _sample(read, rows, max(lists * SAMPLE, lists), random)
-    own = _parted(read, rows, _centres(sample, lists))
-    return own if made is None or _scanned(made) > WORSE * _scanned(own) else made
+    own, scanned_of_own = _parted(read, rows, _centres(sample, lists))
+    return own if made is None or scanned > WORSE * scanned_of_own else made
 
 
-def _parted(read: Callable[[int, int], Rows], rows: int, centres: Vectors) -> InvertedLists:
+def _parted(
+    read: Callable[[int, int], Rows], rows: int, centres: Vectors
+) -> tuple[InvertedLists, float]:
+    """The lists of given centres, and how many codes the rows that ask scan on average."""
     encoder = CodeEncoder(centres)
     # Others than those that the centres were made of.
     asked = _sample(read, rows, ASKED, np.random.Generator(np.random.PCG64(rows + 1)))
@@ -260,9 +263,13 @@ def _parted(read: Callable[[int, int], Rows], rows: int, centres: Vectors) -> In
 
     for first in range(0, rows, BLOCK_ROWS):
         part(first)
-    probes = _probes(asked @ centres.T - half_squares(centres), members[neighbours.rows])
+    nearness = asked @ centres.T - half_squares(centres)
+    probes = _probes(nearness, members[neighbours.rows])
+    lengths = np.bincount(members, minlength=len(centres))
+    scanned = lengths[np.argsort(-nearness, axis=1)[:, :probes]].sum(axis=1).mean()
     order = np.argsort(members, kind="stable")
-    return InvertedLists(centres.astype("<f2"), members, codes[order], probes, ROTATION)
+    lists = InvertedLists(centres.astype("<f2"), members, codes[order], probes, ROTATION)
+    return lists, float(scanned)
 
 
 def _scanned(lists: InvertedLists | ListsFile) -> float:
