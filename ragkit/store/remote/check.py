@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _RESTORE = "restore a snapshot of the cluster, or make the index anew with `ragkit rebuild`"
 _UNIT = 2e-3
 _SAMPLE = 20
+_COPIES_S = 10
 
 
 def check_health(now: RemoteSnapshot) -> Iterator[Violation]:
@@ -41,7 +42,9 @@ def check_health(now: RemoteSnapshot) -> Iterator[Violation]:
 
 
 def _check_shards(now: RemoteSnapshot, index: str) -> Iterator[Violation]:
-    _, health = now.cluster.send("GET", f"/_cluster/health/{index}", accept=(404, 408))
+    # Copies of what was written or made a moment ago are still being made.
+    path = f"/_cluster/health/{index}?wait_for_status=green&timeout={_COPIES_S}s"
+    _, health = now.cluster.send("GET", path, accept=(404, 408))
     if health.get("status") == "red":
         yield Violation(
             "shards", "must", f"a shard of {index} is on no node",
