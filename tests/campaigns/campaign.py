@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from campaigns import shim
 from campaigns.known import number_of
 from campaigns.processes import SETTINGS, Outcome, fork, load_everything, vector_server
-from campaigns.report import write_results
+from campaigns.report import commit, write_results
 from campaigns.scenes import CASES, Case, Scene
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def options(name: str, description: str, count: int) -> Options:
 
 
 def _place() -> str:
-    """A mark of this checkout: two may run the same campaign at the same time."""
-    return f"{zlib.crc32(str(shim.HERE).encode()):08x}"
+    """A mark of this checkout and its commit: what another one did is not gone on with."""
+    return f"{zlib.crc32(f'{shim.HERE} {commit()}'.encode()):08x}"
 
 
 @dataclass
