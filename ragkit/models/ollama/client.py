@@ -21,7 +21,7 @@ from ragkit.models.ollama.replies import (
     Metrics,
     RunningModel,
 )
-from ragkit.models.vectors import flaws
+from ragkit.models.vectors import flaws, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -430,9 +430,7 @@ class OllamaClient:
     ) -> list[Vectors]:
         try:
             given = reply["embeddings"] if endpoint == _MANY else [reply["embedding"]]
-            # A value beyond float32 becomes infinite, and is found as such; null becomes NaN.
-            with np.errstate(over="ignore"):
-                rows: list[Vectors] = [np.array(row, np.float32) for row in given]
+            rows = [to_row(row) for row in given]
         except (ValueError, TypeError, KeyError) as exc:
             shown = orjson.dumps(dict(reply))[:80]
             msg = f"{model} at {self.address} answered with {shown!r}, not with vectors"
