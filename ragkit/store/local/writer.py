@@ -93,6 +93,7 @@ class Writer:
         self._generation_committed = False
         self._broken = False
         self._next_chunk = 0
+        self._has_pending = True  # whether chunks may wait for vectors
         self._new: dict[bytes, int] = {}  # vectors of this transaction by their keys
         self._taken: set[int] = set()  # vectors that chunks of this transaction own
         self._moved: dict[bytes, int] = {}  # cached vectors that lay in another build
@@ -147,6 +148,7 @@ class Writer:
             for chunk, (key, vector) in enumerate(zip(keys, vectors, strict=True), first):
                 if vector is None:
                     self._bulk.pending.add(chunk, key)
+                    self._has_pending = True
 
     def _replace(
         self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[int | None]
@@ -208,6 +210,7 @@ class Writer:
             self._insert_chunk(made, moved.document, chunk, copied)
             if copied is None and key is not None:
                 self._bulk.pending.add(self._next_chunk - 1, key)
+                self._has_pending = True
         if moved.stale is not None:
             (row_hash,) = self._connection.execute(
                 "SELECT row_hash FROM documents WHERE id = ?", (made,)
@@ -304,6 +307,11 @@ class Writer:
             point_cache(self._connection, self._moved.items())
             self._write_chunks()
             self._live.flush()
+            if self._history.documents:
+                self._connection.execute(
+                    "UPDATE builds SET documents = documents + ? WHERE id = ?",
+                    (self._history.documents, self.build.id),
+                )
             self._commit()
         self._generation_committed = True
         with translated(self._path):
@@ -386,6 +394,10 @@ class Writer:
             waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1
+        self._history.documents = 0
+        (self._has_pending,) = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM pending)"
+        ).fetchone()
         if not self._generation_committed:
             self._connection.execute(
                 "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL, x'')",
@@ -411,17 +423,12 @@ class Writer:
             self._live.set(vector, alive=False)
         died = self.generation
         self._set_life(document, row_hash, stale=stale, died=died)
-        self._count_documents(-1)
+        self._history.documents -= 1
         self._connection.execute(
             "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
         )
         self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
-
-    def _count_documents(self, change: int) -> None:
-        self._connection.execute(
-            "UPDATE builds SET documents = documents + ? WHERE id = ?", (change, self.build.id)
-        )
 
     def _insert_document(self, document: Document, chunks: int, *, chars: int) -> int:
         d = document
@@ -441,7 +448,7 @@ class Writer:
             tuple(values.values()),
         )
         row_id = cursor.lastrowid or 0
-        self._count_documents(1)
+        self._history.documents += 1
         pages = [(row_id, p.number, p.start, p.end) for p in d.pages]
         fields = [(name, value, row_id) for name, value in scalars(d.metadata)]
         if pages:
@@ -473,6 +480,8 @@ class Writer:
 
     def _bring_vectors(self, keys: Sequence[bytes]) -> None:
         """Give the chunks that waited for these keys their vectors."""
+        if not self._has_pending:
+            return
         self._bulk.pending.write()
         waiting = find_pending(self._connection, keys)
         if not waiting:
