@@ -259,6 +259,7 @@ def _unpacked(packed: Any, file: Path) -> Prepared | LoadError:  # noqa: ANN401 
 def main() -> None:
     """Prepare the files that standard input names; ends when nobody reads any more."""
     gc.set_threshold(_COLLECT_AFTER)
+    gc.freeze()  # what was loaded is no garbage, at the end neither
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the parser is ended too
     replies: IO[bytes] = os.fdopen(os.dup(1), "wb")

@@ -45,7 +45,9 @@ class LiveRows:
         """Set or clear one row's bit."""
         segment, row = segment_and_row(vector)
         byte, mask = row >> 3, 1 << (row & 7)
-        bits = self._bits(segment, byte + 1)
+        bits = self._changed.get(segment)
+        if bits is None or byte >= len(bits):
+            bits = self._bits(segment, byte + 1)
         bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
 
     def set_all(self, vectors: Sequence[int], *, alive: bool) -> None:

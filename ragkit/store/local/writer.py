@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOVED_CHUNKS = 20_000  # a commit
+_json = json.JSONEncoder(ensure_ascii=False).encode  # `dumps` makes an encoder at each call
 
 
 class Writer:
@@ -283,7 +284,7 @@ class Writer:
                 self._history.report = dict(report)
                 self._connection.execute(
                     "UPDATE generations SET report = ? WHERE id = ?",
-                    (json.dumps(report, ensure_ascii=False), self.generation),
+                    (_json(report), self.generation),
                 )
                 seal_generation(self._connection, self.generation)
 
@@ -300,7 +301,7 @@ class Writer:
             return
         with self._changing():
             self._segments.flush()
-            for key, vector in self._new.items():
+            for key, vector in sorted(self._new.items()):  # neighbours share a page
                 if key not in self._moved:
                     self._bulk.cache.add(key, vector, cache_checksum(key, vector))
             self._bulk.cache.write()
@@ -438,7 +439,7 @@ class Writer:
             "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": chars,
             "first_chunk": self._next_chunk, "chunks": chunks, "pages": len(d.pages),
             "pages_without_text": json.dumps(d.pages_without_text),
-            "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": d.origin,
+            "metadata": _json(d.metadata), "origin": d.origin,
             "born": self.generation,
         }  # fmt: skip
         row_hash = make_doc_hash([values[name] for name in HASHED])
@@ -527,12 +528,12 @@ class Writer:
 
 
 def _list_json(globs: Sequence[str]) -> str:
-    return json.dumps(list(globs), ensure_ascii=False)
+    return _json(list(globs))
 
 
 @lru_cache
 def _heading_json(heading: tuple[str, ...]) -> str:
-    return json.dumps(heading, ensure_ascii=False)
+    return _json(heading)
 
 
 @lru_cache
