@@ -16,8 +16,8 @@ from commands import REPOSITORY, is_gone, wait_until
 
 from ragkit.config import LoadSettings, SplitSettings
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
-from ragkit.ingest.child import reader_ahead
-from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
+from ragkit.ingest.child import APART_BYTES, reader_ahead
+from ragkit.ingest.prepare import Prepared, Preparer
 
 if TYPE_CHECKING:
     pass
