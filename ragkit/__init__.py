@@ -193,10 +193,18 @@ __all__ = [  # noqa: RUF022 -- grouped by stage
     "FilterError",
 ]
 
-# Where the names live, light modules first: the pipeline is loaded for nothing else.
+# What most programs begin with, looked for nowhere else.
+_FIRST = {"Pipeline": "pipeline", "AsyncPipeline": "async_pipeline", "Config": "config"}
+# Where the other names live, light modules first: the pipeline is loaded for nothing else.
 _HOMES = (
     "errors",
-    "records",
+    "records.sources",
+    "records.filters",
+    "records.hits",
+    "records.answered",
+    "records.documents",
+    "records.reports",
+    "records.fields",
     "config",
     "protocols",
     "decoding",
@@ -214,7 +222,7 @@ _HOMES = (
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any public name
     """Load a public name when it is first asked for (PEP 562)."""
     if name in __all__:
-        for home in _HOMES:
+        for home in (_FIRST[name],) if name in _FIRST else _HOMES:
             module = import_module(f"ragkit.{home}")
             if name in vars(module):
                 globals()[name] = value = vars(module)[name]

@@ -15,7 +15,7 @@ from ragkit.models.choose import Models
 from ragkit.query.scope import QueryEngine, Scope
 from ragkit.query.search import search
 from ragkit.query.tracing import traced
-from ragkit.records import NO_FILTER, Answer, Filter, IndexReport
+from ragkit.records import NO_FILTER, Answer, Filter
 from ragkit.store.locate import index_location, url_scheme
 from ragkit.store.open import find_driver, index_exists, open_store, restore_store
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Generation,
         Hit,
         IndexChanges,
+        IndexReport,
         SourceRules,
         TraceEvent,
     )

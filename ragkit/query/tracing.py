@@ -6,10 +6,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
-from ragkit.records import TraceEvent
+from ragkit import records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from ragkit.records import TraceEvent
 
     OnEvent: TypeAlias = "Callable[[TraceEvent], None] | None"
 
@@ -36,4 +38,4 @@ def traced(on_event: OnEvent, stage: str) -> Iterator[dict[str, int]]:
         error = type(exc).__name__
         raise
     finally:
-        on_event(TraceEvent(stage, time.perf_counter() - started, counts, error))
+        on_event(records.TraceEvent(stage, time.perf_counter() - started, counts, error))

@@ -22,6 +22,8 @@ from ragkit.errors import IndexCorruptError
 from ragkit.protocols import SearchRequest
 from ragkit.records import Filter
 from ragkit.store.local import ivf
+from ragkit.store.local.coded import CodedSegments, Segment
+from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import RowFile, SegmentFiles
 from ragkit.store.local.ivf import build, open_lists
 from ragkit.store.local.rotation import ROTATION, rotated
@@ -123,7 +125,8 @@ def test_codes_of_uneven_vectors_need_the_rotation(rows: Any) -> None:
     def found(rotation: int | None) -> float:
         encoder = RowEncoder(centre_of(halves), rotation)
         scan = CodeScan(encoder.centres)
-        scan.add(0, (np.arange(ROWS), encoder.encode(halves)))
+        numbers, codes = scan.add(0, ROWS)
+        numbers[:], codes[:] = np.arange(ROWS), encoder.encode(halves)
         hits = 0
         for query in queries:
             turned = rotated(query[None], rotation)[0]
@@ -340,6 +343,29 @@ def test_lists_are_derived(store: LocalStore, rows: Any, caplog: pytest.LogCaptu
         put(writer, "newer.txt", ["newer"], vectors=-rows[1:2])
     assert (first.read_bytes(), second.read_bytes()) == kept
     assert check_index(store.path) == []
+
+
+def test_a_list_that_could_not_be_read_is_read_whole_the_next_time(
+    store: LocalStore, rows: Any
+) -> None:
+    files = SegmentFiles(store.path / "vectors", DIM)
+    file, vectors = files.lists_path(1), store.path / "vectors" / "00000001.f16"
+    sound = file.read_bytes(), vectors.read_bytes()
+    every = {1: np.full(SIZES.rows // 8, 255, np.uint8)}
+    coded = CodedSegments(files)
+    coded.follow(
+        [Segment(1, SIZES.rows, rows[0], ROTATION, None)], {1: files.open_rows(1, SIZES.rows)}
+    )
+    # The codes of the last list are to be made again from rows, and these are not all there.
+    file.write_bytes(sound[0][:-1] + bytes([sound[0][-1] ^ 1]))
+    vectors.write_bytes(b"")
+    with pytest.raises(MissingRowsError):
+        [list(coded.nearest(row, 10, every)) for row in rows[:40]]
+    file.write_bytes(sound[0])
+    vectors.write_bytes(sound[1])
+    for row in rows[:40]:
+        ((found, _),) = coded.nearest(row, SIZES.rows, every)
+        assert len(found) == len(set(found.tolist()))
 
 
 def test_what_a_kill_leaves_beside_lists_goes_with_the_next_write(

@@ -132,18 +132,22 @@ class _Listed:
         """float32, shape (lists, dim); not kept: the scan has them."""
         return self._lists.centres
 
-    def read(self, place: int, centre: Vectors) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """The rows of one list, of which the centre is given, and their codes."""
-        codes = self._lists.codes(place)
-        if codes is None:
-            if not self._is_told:
-                path = self._lists.path
-                _log.warning(
-                    DAMAGED, path.parent.parent, self.segment.id, f"{path.name} was changed"
-                )
-            self._is_told = True
-            codes = self._lists.encoded(place, self._rows, centre)
-        return self._lists.numbers(place), codes
+    def length(self, place: int) -> int:
+        """How many rows a list has."""
+        return len(self._lists.numbers(place))
+
+    def read(
+        self, place: int, centre: Vectors, numbers: NDArray[np.int64], codes: NDArray[np.uint8]
+    ) -> None:
+        """Fill in the rows of one list, of which the centre is given, and their codes."""
+        numbers[:] = self._lists.numbers(place)
+        if self._lists.codes(place, codes) is not None:
+            return
+        if not self._is_told:
+            path = self._lists.path
+            _log.warning(DAMAGED, path.parent.parent, self.segment.id, f"{path.name} was changed")
+        self._is_told = True
+        codes[:] = self._lists.encoded(place, self._rows, centre)
 
 
 class _Open:
@@ -160,8 +164,8 @@ class _Open:
         self._done = 0
         self._crc = 0
 
-    def read(self, segment: Segment) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.uint8]]]:
-        """The rows that are new, as pieces: its number, the rows, and their codes."""
+    def read(self, segment: Segment) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+        """The rows that are new, as pieces: its number, its first row, its codes."""
         if segment.rows == self._done:
             return
         fresh = range(self._done, segment.rows)
@@ -174,7 +178,7 @@ class _Open:
             piece = min(start // PIECE_ROWS, last)
             end = fresh.stop if piece == last else min((piece + 1) * PIECE_ROWS, fresh.stop)
             part = slice(start - fresh.start, end - fresh.start)
-            yield piece, np.arange(start, end), codes[part]
+            yield piece, start, codes[part]
             start = end
         self._done = segment.rows
 
@@ -221,8 +225,10 @@ class _Group:
             slot = grid.slots[0]
             part = self._parts[slot]
             if isinstance(part, _Open) and part.segment.id == segment.id:
-                for piece, numbers, codes in part.read(segment):
-                    self._scan.add(grid.first + piece, (self._firsts[slot] + numbers, codes))
+                for piece, first, codes in part.read(segment):
+                    new_numbers, new_codes = self._scan.add(grid.first + piece, len(codes))
+                    new_numbers[:] = np.arange(len(codes)) + (self._firsts[slot] + first)
+                    new_codes[:] = codes
         self._rows = max(self._rows, self._scan.rows)
 
     def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
@@ -239,13 +245,22 @@ class _Group:
     def _read(self, place: int) -> None:
         """Give the scan a list of all segments that have it."""
         grid = next(grid for grid in reversed(self._grids) if grid.first <= place)
-        pieces = []
-        for slot in grid.slots:
-            part = self._parts[slot]
-            if isinstance(part, _Listed):
-                numbers, codes = part.read(place - grid.first, self._scan.centre(place))
-                pieces.append((self._firsts[slot] + numbers, codes))
-        self._scan.add(place, *pieces)
+        own = place - grid.first
+        parts = [
+            (slot, part) for slot in grid.slots if isinstance(part := self._parts[slot], _Listed)
+        ]
+        lengths = [part.length(own) for _, part in parts]
+        numbers, codes = self._scan.add(place, sum(lengths))
+        centre, end = self._scan.centre(place), 0
+        try:
+            for (slot, part), length in zip(parts, lengths, strict=True):
+                here = slice(end, end + length)
+                part.read(own, centre, numbers[here], codes[here])
+                numbers[here] += self._firsts[slot]
+                end += length
+        except BaseException:  # or half of a list would pass for all of it
+            self._scan.drop(place)
+            raise
         self._unread[place] = False
 
     def _chosen(self, query: Vectors, bits: NDArray[np.uint8]) -> NDArray[np.int64]:

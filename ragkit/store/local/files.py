@@ -205,13 +205,22 @@ class RowFile:
 
 _READ_BYTES = 1 << 24  # at a time; Linux gives no more than 2 GB
 
-if hasattr(os, "pread"):
+if hasattr(os, "preadv"):
     _pread = os.pread
+
+    def _fill(fd: int, into: memoryview, offset: int) -> int:
+        return os.preadv(fd, [into], offset)
+
 else:  # Windows
 
     def _pread(fd: int, size: int, offset: int, /) -> bytes:
         os.lseek(fd, offset, os.SEEK_SET)
         return os.read(fd, size)
+
+    def _fill(fd: int, into: memoryview, offset: int) -> int:
+        part = _pread(fd, len(into), offset)
+        into[: len(part)] = part
+        return len(part)
 
 
 def open_for_reading(path: Path) -> int:
@@ -222,14 +231,25 @@ def open_for_reading(path: Path) -> int:
 def read_at(fd: int, size: int, offset: int) -> NDArray[np.uint8]:
     """Read bytes at a place in a file; fewer where it ends before."""
     data = np.empty(size, np.uint8)
+    return data[: read_into(fd, data, offset)]
+
+
+def read_into(fd: int, data: NDArray[np.uint8], offset: int) -> int:
+    """Fill an array with what stands at a place in a file; returns how many bytes there were.
+
+    Args:
+        fd: Of the file.
+        data: uint8, contiguous.
+        offset: In bytes.
+    """
+    into = data.reshape(-1).data
     done = 0
-    while done < size:
-        part = _pread(fd, min(size - done, _READ_BYTES), offset + done)
-        if not part:
-            return data[:done]
-        data[done : done + len(part)] = np.frombuffer(part, np.uint8)
-        done += len(part)
-    return data
+    while done < len(into):
+        count = _fill(fd, into[done : done + _READ_BYTES], offset + done)
+        if not count:
+            break
+        done += count
+    return done
 
 
 def encode_rows(vectors: Vectors) -> tuple[bytes, list[int]]:

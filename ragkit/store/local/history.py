@@ -7,8 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ragkit import records
 from ragkit.errors import StoreError
-from ragkit.records import DocumentChange, Generation, make_changes
 from ragkit.store.local.catalog import broken, parsed, seal_generation
 from ragkit.store.local.hashes import GENERATION, make_generation_hash
 from ragkit.store.retention import as_moment, choose_kept
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from ragkit.records import IndexChanges
+    from ragkit.records import DocumentChange, Generation, IndexChanges
 
 COUNTS = "counts"  # the key of `generations.report` that is no part of an ingest's account
 
@@ -72,10 +72,10 @@ def count_changes(
     documents, chunks = connection.execute(_SUM_BORN, born).fetchone()
     # Only those that replace another are read one by one: a first run has many.
     come = _versions(connection.execute(_REPLACING, (*born, json.dumps(list(gone)))))
-    made = make_changes(generation, generation, _changes(connection, gone, come))
+    made = records.make_changes(generation, generation, _changes(connection, gone, come))
     counts = {
         name: getattr(made, name)
-        for name in Generation.__dataclass_fields__
+        for name in records.Generation.__dataclass_fields__
         if name.startswith(("documents_", "chunks_"))
     }
     counts["documents_added"] += documents - len(come)
@@ -88,15 +88,17 @@ def _changes(
 ) -> Iterable[DocumentChange]:
     for doc_id, version in old.items():
         if doc_id not in new:
-            yield DocumentChange(version.root, version.path, "removed", 0, version.chunks)
+            yield records.DocumentChange(version.root, version.path, "removed", 0, version.chunks)
     for doc_id, version in new.items():
         if doc_id not in old:
-            yield DocumentChange(version.root, version.path, "added", version.chunks, 0)
+            yield records.DocumentChange(version.root, version.path, "added", version.chunks, 0)
         elif old[doc_id].row_id != version.row_id:
             before, after = _texts(connection, old[doc_id]), _texts(connection, version)
             added, removed = (after - before).total(), (before - after).total()
             kept = after.total() - added
-            yield DocumentChange(version.root, version.path, "changed", added, removed, kept)
+            yield records.DocumentChange(
+                version.root, version.path, "changed", added, removed, kept
+            )
 
 
 def _texts(connection: sqlite3.Connection, version: _Version) -> Counter[str]:
@@ -148,7 +150,7 @@ def read_generations(
         counts = _stored(text, path).get(COUNTS)
         if not isinstance(counts, dict):  # made by an older ragkit, or not closed yet
             counts = count_changes(connection, row["build"], row["id"])
-        found.append(Generation(*values, **counts))
+        found.append(records.Generation(*values, **counts))
     return found
 
 
@@ -231,7 +233,7 @@ def read_difference(
     old, new = (
         _versions(connection.execute(_AT, (build, generation))) for generation in (before, after)
     )
-    return make_changes(before, after, _changes(connection, old, new))
+    return records.make_changes(before, after, _changes(connection, old, new))
 
 
 def last_closed_by(connection: sqlite3.Connection, path: Path, build: int, when: datetime) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.local.files import open_for_reading, read_at
+from ragkit.store.local.files import open_for_reading, read_at, read_into
 from ragkit.store.local.rotation import ROTATION, rotated
 from ragkit.store.local.scan import CodeEncoder, code_bytes, half_squares
 
@@ -169,25 +169,29 @@ class ListsFile:
         """What other segments can be parted by."""
         return Grid(self.centres, _scanned(self))
 
-    def numbers(self, place: int) -> NDArray[np.int64]:
+    def numbers(self, place: int) -> NDArray[np.unsignedinteger]:
         """The rows of a list, in order."""
-        return self._order[self._span(place)].astype(np.int64)
+        return self._order[self._span(place)]
 
     def _span(self, place: int) -> slice:
         return slice(int(self._firsts[place]), int(self._firsts[place + 1]))
 
-    def codes(self, place: int) -> NDArray[np.uint8] | None:
-        """The codes of a list's rows, uint8 (n, code bytes); None: they are damaged."""
-        size = code_bytes(self.dim)
-        span = self._span(place)
-        count = span.stop - span.start
+    def codes(self, place: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+        """The codes of a list's rows, uint8 (n, code bytes); None: they are damaged.
+
+        Args:
+            place: The list.
+            into: Where to read them to; None: to an array of their own.
+        """
+        size, span = code_bytes(self.dim), self._span(place)
+        codes = np.empty((span.stop - span.start, size), np.uint8) if into is None else into
         try:
-            data = read_at(self._fd, count * size, self._offset + span.start * size)
+            read = read_into(self._fd, codes, self._offset + span.start * size)
         except OSError as exc:
             _log.info("%s: %s", self.path, exc)
             return None
-        is_whole = len(data) == count * size and zlib.crc32(data.data) == self._checksums[place]
-        return data.reshape(-1, size) if is_whole else None
+        is_whole = read == codes.size and zlib.crc32(codes.data) == self._checksums[place]
+        return codes if is_whole else None
 
     def encoded(self, place: int, rows: RowFile, centre: Vectors) -> NDArray[np.uint8]:
         """The codes of a list's rows, made anew.

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from ragkit import records
 from ragkit.records import (
     MODIFIED,
     PROGRAM_ROOT,
     READING_FACTS,
-    Chunk,
-    Document,
-    DocumentInfo,
     Hit,
     Page,
     SourceRules,
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from ragkit.records import Decision
+    from ragkit.records import Chunk, Decision, Document, DocumentInfo
 
 _HITS = """
 SELECT c.id, c.char_start, c.char_end, c.page, c.heading, c.text, c.row_hash,
@@ -52,9 +51,6 @@ FROM json_each(?) j JOIN chunks c ON c.id = j.value
 """
 
 DOCUMENT_COLUMNS = ("id", *HASHED, "row_hash", "stale", "died", "life_hash")
-_INFO = {f.name for f in fields(DocumentInfo)} & {*DOCUMENT_COLUMNS} - {
-    "metadata", "pages_without_text",
-}  # fmt: skip
 _ALIKE = ("root", "kind", "encoding", "origin")
 _DOCUMENTS = f"SELECT {', '.join(DOCUMENT_COLUMNS)} FROM documents"  # noqa: S608 -- names of columns
 _SERVED = f"{_DOCUMENTS} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 -- as above
@@ -220,15 +216,15 @@ def document_content(
         raise broken(path, "document-row", f"chunks of {d['path']} are not there")
     hits = fetch_hits(connection, path, [chunk for chunk, *_ in places])
     chunks = [
-        copy_fields(hits[chunk], Chunk, ordinal=ordinal, tokens=tokens)
+        copy_fields(hits[chunk], records.Chunk, ordinal=ordinal, tokens=tokens)
         for chunk, ordinal, tokens in places
     ]
     rows = connection.execute(
         "SELECT number, char_start, char_end FROM pages WHERE document = ? ORDER BY number", row
     )
     pages = tuple(Page(*place) for place in rows)
-    given = {f.name for f in fields(Document)} & d.keys()
-    document = Document(
+    given = {f.name for f in fields(records.Document)} & d.keys()
+    document = records.Document(
         text=_joined(chunks, d["chars"]),
         pages=pages,
         metadata=parsed(d["metadata"], dict, path, "documents.metadata"),
@@ -294,6 +290,14 @@ def _whole_documents(rows: Iterable[Sequence[Any]], path: Path) -> Iterator[dict
             raise damaged(path, where, "it was changed, and no file has this text")
 
 
+@cache
+def _info_columns() -> frozenset[str]:
+    """The columns that a `DocumentInfo` has as they are."""
+    made = {"metadata", "pages_without_text"}
+    own = {f.name for f in fields(records.DocumentInfo)} & {*DOCUMENT_COLUMNS}
+    return frozenset(own - made)
+
+
 def _info(d: dict[str, Any], path: Path, once: dict[Any, Any]) -> DocumentInfo:
     """A document by its columns.
 
@@ -305,10 +309,10 @@ def _info(d: dict[str, Any], path: Path, once: dict[Any, Any]) -> DocumentInfo:
     metadata = parsed(d["metadata"], dict, path, "documents.metadata")
     blank = parsed(d["pages_without_text"], list, path, "documents.pages_without_text")
     told = told_metadata(metadata, d["origin"])
-    shared = {name: d[name] for name in _INFO}
+    shared = {name: d[name] for name in _info_columns()}
     for name in _ALIKE:
         shared[name] = once.setdefault(d[name], d[name])
-    return DocumentInfo(
+    return records.DocumentInfo(
         **shared,
         **_reading_facts(metadata, d["origin"]),
         pages_without_text=tuple(blank),

@@ -129,18 +129,28 @@ class CodeScan:
         centre: Vectors = self._centres.reconstruct(place)
         return centre
 
-    def add(self, place: int, *pieces: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> None:
-        """Append rows to a list: of each piece the numbers and the codes, (n, code bytes)."""
+    def add(self, place: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Append rows to a list; the caller fills in what comes back.
+
+        Nothing is copied: codes are most of what a search holds in memory.
+
+        Returns:
+            Their numbers, int64 (count,), and codes, uint8 (count, code bytes).
+        """
         lists = self._index.invlists
         size = lists.list_size(place)
-        count = sum(len(numbers) for numbers, _ in pieces)
         lists.resize(place, size + count)  # at once: it keeps no room that it does not need
         self._index.ntotal += count
-        for numbers, codes in pieces:
-            numbers, codes = np.ascontiguousarray(numbers, np.int64), np.ascontiguousarray(codes)
-            at = faiss.swig_ptr(numbers), faiss.swig_ptr(codes)
-            lists.update_entries(place, size, len(numbers), *at)
-            size += len(numbers)
+        width, whole = self._index.code_size, size + count
+        numbers = faiss.rev_swig_ptr(lists.get_ids(place), whole)
+        codes = faiss.rev_swig_ptr(lists.get_codes(place), whole * width).reshape(whole, width)
+        return numbers[size:], codes[size:]
+
+    def drop(self, place: int) -> None:
+        """Take the rows of a list away."""
+        lists = self._index.invlists
+        self._index.ntotal -= lists.list_size(place)
+        lists.resize(place, 0)
 
     def nearness(self, query: Vectors) -> Vectors:
         """How near the lists' centres are to a query, the nearest greatest: float32 (lists,).

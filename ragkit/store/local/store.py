@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from ragkit import records
 from ragkit._version import __version__
 from ragkit.errors import (
     ForeignFilesError,
@@ -19,7 +20,6 @@ from ragkit.errors import (
     IndexLockedError,
 )
 from ragkit.protocols import StoreStats
-from ragkit.records import Compaction
 from ragkit.store.local import disk, history, queries
 from ragkit.store.local.catalog import (
     ANALYSIS,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ragkit.protocols import SearchRequest, Vectors, Violation
     from ragkit.records import (
         Chunk,
+        Compaction,
         Decision,
         Document,
         DocumentInfo,
@@ -376,7 +377,9 @@ class LocalStore:
             dropped = compact_index(self.path, sizes, on_progress)
             finish_erasing(self.path, sizes)
             after = _size_bytes(self.path)
-        return Compaction(**asdict(dropped), size_bytes_before=before, size_bytes_after=after)
+        return records.Compaction(
+            **asdict(dropped), size_bytes_before=before, size_bytes_after=after
+        )
 
     def erase(
         self,
