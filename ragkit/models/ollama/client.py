@@ -16,7 +16,6 @@ from ragkit.models.ollama.connection import Connection
 from ragkit.models.ollama.names import is_remote, normalise_name, same_name
 from ragkit.models.ollama.replies import (
     Embedded,
-    Generated,
     InstalledModel,
     Metrics,
     RunningModel,
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from ragkit.config import ModelSettings
-    from ragkit.models.ollama.calls import ChatCall, GenerateCall
+    from ragkit.models.ollama.calls import ChatCall
+    from ragkit.models.ollama.generation import GenerateCall, Generated
     from ragkit.models.ollama.messages import ChatReply
     from ragkit.models.ollama.shown import ShownModel
     from ragkit.protocols import Vectors
@@ -217,6 +217,8 @@ class OllamaClient:
             ModelUnavailableError: Also if the model broke off.
             ConfigError: The model runs elsewhere, and ``models.allow_remote`` is off.
         """
+        from ragkit.models.ollama.generation import Generated
+
         return self._whole(_GENERATE, call, Generated)
 
     def generate_stream(self, call: GenerateCall) -> Generator[Generated, None, None]:
@@ -228,6 +230,8 @@ class OllamaClient:
         Returns:
             Pieces as they come; the last and only the last has ``done``.
         """
+        from ragkit.models.ollama.generation import Generated
+
         return self._streamed(_GENERATE, call, Generated)
 
     def chat(self, call: ChatCall) -> ChatReply:
