@@ -22,6 +22,7 @@ import argparse
 import http.client
 import json
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -325,7 +326,7 @@ def long_rows(
         held.append(memory_mb(process))
     _beside_a_writer(scope, index, asked, ask_directly)
     grown = round((held[-1] / held[0] - 1) * 100, 1)
-    behind = quantile(met["first"], 0.5) - quantile(direct, 0.5)
+    behind = statistics.median(met["first"]) - statistics.median(direct)  # to less than 1 ms
     what = f"{CLIENTS} clients and a writer for {seconds:g} s, {SPEAKS[kind]}"
     return [
         absolute(
