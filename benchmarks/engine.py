@@ -7,8 +7,8 @@
 Starts real nodes as the tests do, each with 512 MB of heap (tests/engine: Java 17 or 21 and Maven).
 
 - ``rates``: writing through ragkit, against the engine's bulk API with the same rows made
-  beforehand, and against the naive way (one document a request, its vector as a JSON list, on a
-  sample).
+  beforehand, and against the naive way (one document a request, its vector as a JSON list, into an
+  index of the same settings and graph).
 - ``asking``: time of a search of each mode, with a filter that 1 % pass, while another process
   writes, and with a node killed; bytes a chunk.
 - ``sizes``: bytes a chunk of one copy, as written and once merged.
@@ -89,7 +89,7 @@ def arguments() -> argparse.Namespace:
     parts = ("rates", "asking", "sizes", "sets")
     parser.add_argument("--parts", nargs="+", choices=parts, default=["rates", "asking"])
     parser.add_argument("--chunks", type=int, default=20_000)
-    parser.add_argument("--naive", type=int, default=500, help="chunks of the naive way")
+    parser.add_argument("--naive", type=int, help="chunks of the naive way; else as many")
     parser.add_argument("--repeats", type=int, default=100, help="searches of each kind")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--eval", type=Path, default=os.environ.get("RAGKIT_EVAL"))
@@ -130,7 +130,7 @@ def main() -> None:
         began = beside()
         with started(given.nodes) as nodes:
             if part == "rates":
-                found = rates(nodes, given.chunks, given.naive)
+                found = rates(nodes, given.chunks, given.naive or given.chunks)
             elif part == "sizes":
                 found = sizes(nodes, given.chunks)
             else:

@@ -27,7 +27,7 @@ from ragkit.store.open import create_store, open_store
 from ragkit.store.remote.bulks import BULK_BYTES
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import parse_endpoint
-from ragkit.store.remote.layout import chunks_index, make_build
+from ragkit.store.remote.layout import SETTINGS, chunks_index, make_build, vector_field
 from ragkit.store.remote.rows import Version, chunk_source, line, to_rows
 
 if TYPE_CHECKING:
@@ -198,14 +198,15 @@ def send_bulks(nodes: Nodes, bulks: Sequence[list[bytes]], senders: int) -> None
 
 
 def write_naively(nodes: Nodes, given: Sequence[Given]) -> None:
-    """What a first program does: a request for each chunk over one connection, with a list."""
+    """What a first program does: a request for each chunk over one connection, with a list.
+
+    The index has the settings and the graph of ragkit's.
+    """
     base = nodes.nodes[0].url + "/naive"
-    method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}
     fields = {
-        "text": {"type": "text"}, "path": {"type": "keyword"},
-        "vector": {"type": "knn_vector", "dimension": DIM, "method": method},
+        "text": {"type": "text"}, "path": {"type": "keyword"}, "vector": vector_field(DIM),
     }  # fmt: skip
-    body = {"settings": {"index": {"knn": True}}, "mappings": {"properties": fields}}
+    body = {"settings": {"index": {**SETTINGS, "knn": True}}, "mappings": {"properties": fields}}
     with requests.Session() as session:
         session.put(base, json=body, timeout=60).raise_for_status()
         for one in given:

@@ -45,6 +45,15 @@ class Node:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def setting(self, name: str) -> str:
+        """A setting that it is started with."""
+        return next(a.partition("=")[2] for a in self.command if a.startswith(f"{name}="))
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting, for the next start."""
+        kept = [word for word in self.command if not word.startswith(f"{name}=")]
+        self.command = [*kept, f"{name}={value}"]
+
     def start(self) -> None:
         assert self.process is None
         with (self.folder / "node.log").open("ab") as log:
@@ -191,6 +200,7 @@ def run_nodes(count: int, folder: Path) -> Iterator[Nodes]:
             "transport.port": str(ports[count + i]),
             "discovery.seed_hosts": seeds,
             "cluster.initial_cluster_manager_nodes": ",".join(names),
+            "cluster.no_cluster_manager_block": "all",
             "cluster.routing.allocation.disk.threshold_enabled": "false",
             "cluster.fault_detection.follower_check.timeout": "4s",
             "cluster.fault_detection.leader_check.timeout": "4s",

@@ -28,6 +28,13 @@ PATIENCE_S, FIRST_S = 60.0, 10.0
 
 _BUSY = frozenset({429, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
+_APART = frozenset({
+    "node_not_connected_exception", "node_disconnected_exception", "node_closed_exception",
+    "connect_transport_exception", "receive_timeout_transport_exception",
+    "no_shard_available_action_exception",
+})  # fmt: skip
+"""What a node tells that does not reach another one, be it with HTTP 500."""
+
 _CONFLICT, _MISSING, _BAD = 409, 404, 400
 _LONGEST_PAUSE_S = 2.0
 _READS = ("_search", "_msearch", "_mget")
@@ -90,31 +97,25 @@ class Cluster:
             StoreUnavailableError: No node answered for the time that there is patience.
             StoreError: One refused.
         """
-        data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
-        kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
-        began, pause, accepted = time.monotonic(), 0.05, frozenset(accept)
+        accepted = frozenset(accept)
         silent_s = silent_s or (READ_S if method == "GET" or path.endswith(_READS) else WRITE_S)
+        kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+        request = {
+            "method": method, "params": params, "headers": {"Content-Type": kind},
+            "data": body if isinstance(body, bytes) or body is None else orjson.dumps(body),
+            "timeout": (CONNECT_S, silent_s),
+        }  # fmt: skip
+        began, pause = time.monotonic(), 0.05
         for tried in count(1):
-            node = self._nodes[self._turn % len(self._nodes)]
-            try:
-                reply = self._session().request(
-                    method, node + path, data=data, params=params,
-                    headers={"Content-Type": kind}, timeout=(CONNECT_S, silent_s),
-                    allow_redirects=False,
-                )  # fmt: skip
-                problem = self._problem(node, reply, accepted)
-            except requests.exceptions.SSLError as exc:
-                raise self._bad_certificate(node, exc) from exc
-            except requests.RequestException as exc:
-                problem = f"{node} does not answer ({first_cause(exc)})"
-            if not problem:
+            reply = self._ask(self._nodes[self._turn % len(self._nodes)], path, request, accepted)
+            if not isinstance(reply, str):
                 self._has_answered = True
                 return reply.status_code, orjson.loads(reply.content or b"{}")
             self._turn += 1
             patience_s = self._patience_s if self._has_answered else min(FIRST_S, self._patience_s)
             is_over = time.monotonic() + pause > began + patience_s
             if is_over and tried >= len(self._nodes):
-                raise StoreUnavailableError(self._unreachable(problem, patience_s), self.location)
+                raise StoreUnavailableError(self._unreachable(reply, patience_s), self.location)
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 -- no secret
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         raise AssertionError  # the loop has no end of its own
@@ -123,6 +124,34 @@ class Cluster:
         """A document, None if there is none, or no index for it."""
         status, reply = self.send("GET", path, accept=(_MISSING,))
         return None if status == _MISSING else reply
+
+    def get_many(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """Documents by their ids, None if there is no index for them.
+
+        Args:
+            path: ``/INDEX/_mget``.
+            body: The request.
+
+        Raises:
+            StoreUnavailableError: The node that has one was not reached for the time that there
+                is patience.
+        """
+        until, pause = time.monotonic() + self._patience_s, 0.05
+        while True:
+            status, reply = self.send("POST", path, body, accept=(_MISSING,))
+            if status == _MISSING:
+                return None
+            docs: list[dict[str, Any]] = reply["docs"]
+            apart = next((doc["error"] for doc in docs if _is_apart(doc.get("error"))), None)
+            if apart is None:
+                return docs
+            if time.monotonic() > until:
+                problem = f"a node does not reach another one ({apart.get('reason')})"
+                raise StoreUnavailableError(
+                    self._unreachable(problem, self._patience_s), self.location
+                )
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def put_if(
         self,
@@ -178,7 +207,8 @@ class Cluster:
                 if status == _MISSING and "error" not in result:  # deleted already
                     continue
                 problem = str(result["error"])
-                if status not in _BUSY or time.monotonic() > until:
+                is_passing = status in _BUSY or _is_apart(result["error"])
+                if not is_passing or time.monotonic() > until:
                     msg = f"refused what was written: {problem[:400]}"
                     raise self.failure(msg)
                 again.append(action)
@@ -211,6 +241,22 @@ class Cluster:
                 session.verify = self._access.certificates
         return session
 
+    def _ask(
+        self, node: str, path: str, request: dict[str, Any], accepted: frozenset[int]
+    ) -> requests.Response | str:
+        """A node's reply, or why another try is worth it.
+
+        Raises:
+            StoreError: None is.
+        """
+        try:
+            reply = self._session().request(url=node + path, allow_redirects=False, **request)
+        except requests.exceptions.SSLError as exc:
+            raise self._bad_certificate(node, exc) from exc
+        except requests.RequestException as exc:
+            return f"{node} does not answer ({first_cause(exc)})"
+        return self._problem(node, reply, accepted) or reply
+
     def _problem(self, node: str, reply: requests.Response, accepted: frozenset[int]) -> str:
         """Why a reply is worth another try, "" if it is good.
 
@@ -228,6 +274,8 @@ class Cluster:
             raise StoreError(msg, self.location)
         if status in _BUSY:
             return f"{node} is busy or has lost its cluster (HTTP {status}: {_reason(reply)})"
+        if _is_apart(_error(reply)):
+            return f"{node} does not reach a node that it needs ({_reason(reply)})"
         msg_0 = f"refused a request (HTTP {status} of {node}): {_reason(reply)}"
         raise self.failure(msg_0)
 
@@ -263,9 +311,23 @@ def _flat(actions: Iterable[tuple[bytes, ...]]) -> Iterable[bytes]:
     return (line for action in actions for line in action)
 
 
-def _reason(reply: requests.Response) -> str:
+def _error(reply: requests.Response) -> Any:  # noqa: ANN401 -- what the node says it is
     try:
-        error = orjson.loads(reply.content)["error"]
-        return str(error["reason"] if isinstance(error, dict) else error)[:400]
+        return orjson.loads(reply.content)["error"]
     except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_apart(error: Any) -> bool:  # noqa: ANN401 -- as above
+    """Whether a node failed since it did not reach another one, which will pass."""
+    if not isinstance(error, dict):
+        return False
+    causes = [error, error.get("caused_by"), *(error.get("root_cause") or [])]
+    return any(isinstance(cause, dict) and cause.get("type") in _APART for cause in causes)
+
+
+def _reason(reply: requests.Response) -> str:
+    error = _error(reply)
+    if error is None:
         return reply.text[:200]
+    return str(error.get("reason") if isinstance(error, dict) else error)[:400]

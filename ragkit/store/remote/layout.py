@@ -19,6 +19,12 @@ FORMAT = 1
 KEYWORDS = {"analysis": 3}
 """By which rules texts were prepared for the keywords; see docs/format.md."""
 
+SETTINGS = {"auto_expand_replicas": "0-1", "refresh_interval": "-1"}
+"""Of every index: a copy where there is a second node; searches see what is refreshed."""
+
+EF_CONSTRUCTION = 50
+"""Among how many of the nearest a vector's neighbours in the graph are chosen."""
+
 MOST_PATH = 8191
 _STORED = {"type": "keyword", "index": False, "doc_values": False}
 _WORD = {"type": "keyword", "ignore_above": MOST_PATH}
@@ -83,7 +89,7 @@ def make_build(cluster: Cluster, build: int, dim: int, shards: int = 1) -> None:
         "rest": _STORED, "hash": _STORED,
     }  # fmt: skip
     if dim:
-        chunk["vector"] = _vector_field(dim)
+        chunk["vector"] = vector_field(dim)
     mapping = {
         "dynamic": "strict", "_source": {"excludes": ["vector", "words"]}, "properties": chunk,
     }  # fmt: skip
@@ -93,7 +99,7 @@ def make_build(cluster: Cluster, build: int, dim: int, shards: int = 1) -> None:
 def add_vector_field(cluster: Cluster, build: int, dim: int) -> None:
     """Let the chunks of a build without vectors have some."""
     path = f"/{chunks_index(cluster.endpoint.name, build)}/_mapping"
-    cluster.send("PUT", path, {"properties": {"vector": _vector_field(dim)}})
+    cluster.send("PUT", path, {"properties": {"vector": vector_field(dim)}})
 
 
 def drop_build(cluster: Cluster, build: int) -> None:
@@ -141,17 +147,24 @@ def require_ours(cluster: Cluster) -> None:
         raise FormatVersionError(msg, cluster.location)
 
 
-def _vector_field(dim: int) -> dict[str, Any]:
-    method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}
-    return {"type": "knn_vector", "dimension": dim, "method": method}
+def vector_field(dim: int) -> dict[str, Any]:
+    """How the engine keeps vectors of that length: once, and in a graph.
+
+    Of a graph's making most of what writing takes is spent; docs/opensearch.md tells how its
+    parameters were chosen. Scores read the vectors that the graph has, so that values of a
+    document's fields would be a second copy.
+    """
+    method = {
+        "name": "hnsw", "engine": "lucene", "space_type": "innerproduct",
+        "parameters": {"m": 16, "ef_construction": EF_CONSTRUCTION},
+    }  # fmt: skip
+    return {"type": "knn_vector", "dimension": dim, "doc_values": False, "method": method}
 
 
 def _make(
     cluster: Cluster, index: str, mapping: dict[str, Any], *, meta: bool = False, shards: int = 1
 ) -> bool:
-    settings: dict[str, Any] = {
-        "auto_expand_replicas": "0-1", "refresh_interval": "-1", "number_of_shards": shards,
-    }  # fmt: skip
+    settings: dict[str, Any] = {**SETTINGS, "number_of_shards": shards}
     analysis = None
     if "words" in mapping.get("properties", {}):
         settings["knn"] = True

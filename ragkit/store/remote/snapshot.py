@@ -256,12 +256,12 @@ class RemoteSnapshot:
         if not ids:
             return {}
         body = {"docs": [{"_id": i, "_source": source} for i in ids]}
-        status, reply = self.cluster.send("POST", f"/{index}/_mget", body, accept=(404,))
-        if status == 404:
+        docs = self.cluster.get_many(f"/{index}/_mget", body)
+        if docs is None:
             raise self._missing(index)
-        found = {d["_id"]: d["_source"] for d in reply["docs"] if d.get("found")}
+        found = {d["_id"]: d["_source"] for d in docs if d.get("found")}
         if len(found) < len(set(ids)):
-            if any("error" in d for d in reply["docs"]):
+            if any("error" in d for d in docs):
                 raise self._missing(index)
             gone = next(i for i in ids if i not in found)
             raise damaged(self.location, "document-row", f"row {gone} of {index} is not there")

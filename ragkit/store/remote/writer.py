@@ -630,8 +630,11 @@ def cached_rows(cluster: Cluster, keys: Sequence[bytes]) -> dict[bytes, bytes]:
     distinct = list(dict.fromkeys(keys))
     for i in range(0, len(distinct), _KEYS_A_REQUEST):
         part = [key.hex() for key in distinct[i : i + _KEYS_A_REQUEST]]
-        _, reply = cluster.send("POST", path, {"ids": part})
-        for row in reply["docs"]:
+        rows = cluster.get_many(path, {"ids": part})
+        if rows is None:
+            msg = "has no index of cached vectors, which belongs to it; restore a snapshot of it"
+            raise cluster.failure(msg)
+        for row in rows:
             stored = decode_row(row["_source"]["row"]) if row.get("found") else None
             if stored is not None:
                 found[bytes.fromhex(row["_id"])] = stored

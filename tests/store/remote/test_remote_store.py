@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import ssl
 import subprocess
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from oracle import decode, exact_search
 from store_factory import (
     DIM,
     dense,
@@ -41,7 +41,7 @@ from ragkit.errors import (
 )
 from ragkit.protocols import SearchRequest
 from ragkit.store.open import check_index, create_store, delete_store, index_exists, open_store
-from ragkit.store.remote import compaction
+from ragkit.store.remote import compaction, layout
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.endpoint import CERTIFICATES, SHARDS, parse_endpoint
 from ragkit.store.remote.manifest import Grant, ManifestFile
@@ -72,18 +72,6 @@ with store.writing("index") as writer:
 """
 
 
-@pytest.fixture
-def url(one_node: Nodes, request: pytest.FixtureRequest) -> str:
-    one_node.clear()
-    return one_node.url(re.sub(r"\W+", "-", request.node.name.lower())[:60].strip("-"))
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[RemoteStore]:
-    with closing(RemoteStore.create(url, **manifest_of(DIM), lease_s=2.0)) as made:
-        yield made
-
-
 def texts(store: Any) -> set[str]:
     return {hit.text for hit in dense(store, vector_of("q"), 99)}
 
@@ -91,7 +79,7 @@ def texts(store: Any) -> set[str]:
 @contextmanager
 def another_writer(url: str, gone: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """A writer in another process that committed once, sent more, and waits; killed at the end."""
-    tests = Path(__file__).parent.parent
+    tests = Path(__file__).parent.parent.parent
     code = CHILD.format(paths=[str(tests), str(tests.parent)], gone=gone)
     child = subprocess.Popen(
         [sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -391,6 +379,30 @@ def test_above_the_exact_size_the_graph_finds_the_same(
     graph = [[h.text for h in dense(store, q, 10)] for q in queries]
     same = sum(len({*a} & {*b}) for a, b in zip(exact, graph, strict=True))
     assert same >= 98  # of 100
+
+
+def test_an_index_that_keeps_vectors_as_they_once_were_is_used_on(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, and in the graph that the engine makes unless it is told."""
+    once = {
+        "type": "knn_vector", "dimension": DIM,
+        "method": {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"},
+    }  # fmt: skip
+    with monkeypatch.context() as patched:
+        patched.setattr(layout, "vector_field", lambda _: once)
+        RemoteStore.create(url, **manifest_of(DIM)).close()
+    words = [f"text {i}" for i in range(60)]
+    for limit in (10_000, 0):  # by comparing all, and by the graph
+        monkeypatch.setattr("ragkit.store.remote.reader.EXACT_CHUNKS", limit)
+        with closing(open_store(url)) as store:
+            ingest(store, {"a.txt": words[:30]})
+            ingest(store, {"b.txt": words[30:]})
+            query = vector_of("q")
+            found = [hit.text for hit in dense(store, query, 10)]
+            rows = decode(vectors_of(words))
+            assert found == [words[i] for i, _ in exact_search(rows, query, 10)]
+            assert list(store.check(keywords=True)) == []
 
 
 def test_an_index_of_several_shards_finds_the_same(

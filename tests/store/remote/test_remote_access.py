@@ -91,6 +91,29 @@ def test_a_busy_node_is_asked_again_and_a_redirect_is_not_followed() -> None:
         assert len(seen) == 1
 
 
+def test_a_node_that_does_not_reach_another_one_is_asked_again() -> None:
+    """It says so with HTTP 500, which else is an error for good."""
+    apart = {"type": "node_not_connected_exception", "reason": "[b] Node not connected"}
+    phases = {"type": "search_phase_execution_exception", "reason": "", "root_cause": [apart]}
+    with node((500, {"error": apart}), (500, {"error": phases}), (200, {})) as (cluster, seen):
+        assert cluster.send("POST", "/", {})[0] == 200
+        assert len(seen) == 3
+    items = [{"index": {"status": 201}}, {"index": {"status": 500, "error": apart}}]
+    done = {"errors": False, "items": []}
+    with node((200, {"errors": True, "items": items}), (200, done)) as (cluster, seen):
+        cluster.bulk([b'{"index":{}}', b"{}", b'{"index":{}}', b"{}"])
+        assert len(seen) == 2
+    found = [{"_id": "1", "found": True, "_source": {}}]
+    with node((200, {"docs": [{"error": apart}]}), (200, {"docs": found})) as (cluster, seen):
+        assert cluster.get_many("/x/_mget", {}) == found
+        assert len(seen) == 2
+    broken = {"type": "null_pointer_exception", "reason": "a fault of its own"}
+    with node((500, {"error": broken})) as (cluster, seen):
+        with pytest.raises(StoreError, match=r"HTTP 500 .*a fault of its own"):
+            cluster.send("POST", "/", {})
+        assert len(seen) == 1
+
+
 def test_of_a_bulk_what_was_refused_for_lack_of_room_is_sent_again() -> None:
     full = {"error": {"reason": "rejected"}, "status": 429}
     mixed = {"errors": True, "items": [{"index": {"status": 201}}, {"index": full}]}

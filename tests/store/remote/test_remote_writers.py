@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from commands import write_files
 from served import NO_MODELS
-from store_factory import DIM, dense, doc_id_of, keyword, manifest_of, put, vector_of
+from store_factory import dense, doc_id_of, keyword, put, vector_of
 
 from ragkit.config import Config
 from ragkit.errors import IndexLockedError, StoreError
@@ -26,7 +25,6 @@ from ragkit.store.remote.store import RemoteStore
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from engine_nodes import Nodes
 
 pytestmark = [pytest.mark.long, pytest.mark.engine]
 
@@ -70,22 +68,10 @@ print("ended", flush=True)
 """
 
 
-@pytest.fixture
-def url(a_cluster: Nodes, request: pytest.FixtureRequest) -> str:
-    a_cluster.clear()
-    return a_cluster.url(re.sub(r"\W+", "-", request.node.name.lower())[:60].strip("-"))
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[RemoteStore]:
-    with closing(RemoteStore.create(url, **manifest_of(DIM), lease_s=2.0)) as made:
-        yield made
-
-
 @contextmanager
 def child(code: str, *words: str) -> Iterator[subprocess.Popen[str]]:
     """Another process, which is killed at the end."""
-    tests = Path(__file__).parent.parent
+    tests = Path(__file__).parent.parent.parent
     code = code.format(paths=[str(tests), str(tests.parent)])
     made = subprocess.Popen(
         [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
