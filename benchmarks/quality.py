@@ -6,7 +6,8 @@
 
 EVAL (or ``RAGKIT_EVAL``) holds one question set a folder; docs/evaluate.md tells their forms. The
 first run embeds every passage, about 5 a second on two cores; later ones take the vectors from the
-work folder. Results go to ``benchmarks/results/quality-DATE.json`` and ``benchmarks/QUALITY.md``.
+work folder. Results go to ``benchmarks/results/quality-DATE.json`` and ``benchmarks/QUALITY.md``;
+sets that are not measured stay there as they were, with the commit that they were measured at.
 """
 
 from __future__ import annotations
@@ -99,6 +100,13 @@ def reranked() -> dict[str, Any] | None:
     return json.loads(files[-1].read_text("utf-8")) if files else None
 
 
+def last_rows() -> list[dict[str, Any]]:
+    """The rows of the last results; none if there are none."""
+    files = sorted((HERE / "results").glob("quality-*.json"))
+    rows: list[dict[str, Any]] = json.loads(files[-1].read_text("utf-8"))["rows"] if files else []
+    return rows
+
+
 def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -114,15 +122,13 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Measure the sets; the page is written after each, and sets of the same day stay on it."""
+    """Measure the sets; the page is written after each, and other sets stay on it."""
     given = arguments()
     options = ["--answers"] if given.answers else []
     options += ["--sets", *given.sets] if given.sets else []
     where = where_measured(" ".join(["python benchmarks/quality.py EVAL", *options]))
     file = HERE / "results" / f"quality-{where['date'][:10]}.json"
-    rows: list[dict[str, Any]] = (
-        json.loads(file.read_text("utf-8"))["rows"] if file.exists() else []
-    )
+    rows = last_rows()
     for source in sets_in(Path(given.folder)):
         if given.sets and source.name not in given.sets:
             continue

@@ -68,8 +68,18 @@ def page(
         'In brackets: the 95 % interval over the questions. "Answer in top 5" says little where '
         "the references are not in the documents' words: stard-a, dureader-search-a and the sets "
         "across languages.\n\n"
-        f"{shown}\n{where_section(where)}{_where_reranked(reranked)}"
+        f"{shown}\n{where_section(where)}{_measured_at(rows)}{_where_reranked(reranked)}"
     )
+
+
+def _measured_at(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which sets were measured at which commit: a page may hold those of several."""
+    sets: dict[str, list[str]] = {}
+    for row in rows:
+        named = sets.setdefault(row["commit"], [])
+        if row["set"] not in named:
+            named.append(row["set"])
+    return "".join(f"- sets at {commit}: {', '.join(named)}\n" for commit, named in sets.items())
 
 
 def where_section(where: Mapping[str, Any]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import string
+import sys
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from ragkit.evaluate.intervals import need_extra
+from ragkit.query.context import build_context
 from ragkit.query.proof.marks import without_marks
 from ragkit.query.proof.quotation import fold
 from ragkit.text.scripts import script_class
@@ -102,14 +104,14 @@ def _on_page(span: GoldPassage, hit: Hit) -> bool:
 
 
 def answer_values(
-    question: Question, answer: Answer, hits: Iterable[Hit]
+    question: Question, answer: Answer, hits: Sequence[Hit]
 ) -> Iterator[tuple[str, float]]:
     """Measure an answer against the reference answers and the evidence, if they are known.
 
     Args:
         question: A refusal of an answerable one counts as an empty answer.
         answer: To that question.
-        hits: The passages that it was given from.
+        hits: What it was given from, in the order of their ranks.
 
     Yields:
         Names, as docs/evaluate.md explains them, with values.
@@ -168,9 +170,12 @@ def outcome(question: Question, answer: Answer, hits: Iterable[Hit]) -> str:
     return "other sentence" if found else "not found"
 
 
-def _verbatim_share(answer: Answer, hits: Iterable[Hit]) -> float:
-    """The share of the answer's characters in sentences that stand in a passage word for word."""
-    given = [hit.text for hit in hits]
+def _verbatim_share(answer: Answer, hits: Sequence[Hit]) -> float:
+    """The share of the answer's characters in sentences that stand in a passage word for word.
+
+    A passage may be several neighbouring hits, as an answer is given from them.
+    """
+    given = [p.text for p in build_context(hits, budget_tokens=sys.maxsize).passages]
     said = [without_marks(answer.text[s.start : s.end]).strip() for s in answer.sentences]
     found = sum(len(s) for s in said if any(s in text for text in given))
     return found / max(1, sum(map(len, said)))

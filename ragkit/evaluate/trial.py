@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ragkit.evaluate.measures import DEPTH, answer_values, outcome, passage_values
+from ragkit.query.context import with_neighbours
 from ragkit.query.evidence import evidence, has_evidence
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.scope import fitting_settings
@@ -86,10 +87,11 @@ def ask(question: Question, rag: Pipeline, *, documents: int, answers: bool) -> 
     if not answers:
         return trial
     answer = rag.ask(question.text)
+    given = with_neighbours(hits, rag.store, rag.config.search.neighbours)
     return replace(
         trial,
         refused=answer.refused,
-        values=trial.values | dict(answer_values(question, answer, hits)),
+        values=trial.values | dict(answer_values(question, answer, given)),
         answer=answer.text,
         outcome=outcome(question, answer, hits),
         answer_s=answer.seconds if answer.chat_model else None,

@@ -145,6 +145,18 @@ def test_an_answer_is_judged_against_the_reference_and_its_passages() -> None:
     assert dict(answer_values(question, said, []))["verbatim share"] == 0.0
 
 
+def test_a_quotation_over_neighbouring_hits_is_verbatim() -> None:
+    question = Question("q", "q", answers=("three months",))
+    texts = {11: "is three ", 0: "The period ", 20: "months. Or so."}
+    hits = [
+        replace(hit("a", start, start + len(text), text), rank=rank)
+        for rank, (start, text) in enumerate(texts.items(), start=1)
+    ]
+    said = answered("The period is three months. [1]")
+    assert dict(answer_values(question, said, hits))["verbatim share"] == 1.0
+    assert dict(answer_values(question, said, hits[:2]))["verbatim share"] == 0.0
+
+
 def test_refusing_a_question_that_has_an_answer_counts_as_an_empty_answer() -> None:
     told = dict(answer_values(Question("q", "q", answers=("three months",)), answered(""), []))
     assert set(told.values()) == {0.0}

@@ -122,7 +122,8 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     if _FORBID.search(evidence.casefolded):
         denied = [terms for terms in denied if terms[0] not in _ALLOWING]
     ended = _ended(sentence)
-    if _denies([*denied, *ended], [*refuted, *evidence.once(_wanting)]):
+    alike = _denied_alike(sentence, evidence)
+    if _denies([*denied, *ended], [*refuted, *evidence.once(_wanting), *alike]):
         return True
     denied += ended
     negated = {term for terms in denied for term in terms}
@@ -141,6 +142,23 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     return any(_only_refuted(term, said, evidence) for term in firsts & said) or has_opposite(
         sentence, evidence
     )
+
+
+def _denied_alike(sentence: AnalysedText, evidence: AnalysedText) -> list[tuple[str, ...]]:
+    """The terms that a word binds which denies by itself, where the same ends a clause there.
+
+    Who failed to land is the one who tried to land, but failed.
+    """
+    held = evidence.casefolded
+    return [
+        tuple(content_terms(negation[1])[:_BOUND])
+        for negation in _NEGATION.finditer(sentence.once(_telling))
+        if (word := _DENYING.match(negation[0]))
+        and any(
+            not _NEGATES.search(held[max(0, same.start() - _NEAR) : same.start()])
+            for same in re.finditer(rf"\b{re.escape(word[0])}\w*(?=[.,;:!?]|\Z)", held)
+        )
+    ]
 
 
 def _compares_otherwise(sentence: AnalysedText, evidence: AnalysedText) -> bool:
