@@ -1,12 +1,13 @@
 """Clients that ask a server without a pause, each by a kept connection, in a process of their own.
 
-    python benchmarks/serve_load.py PORT PATH CLIENTS REQUESTS SECONDS < bodies
+    python benchmarks/serve_load.py PORT PATH CLIENTS REQUESTS SECONDS BEGIN_SECONDS < bodies
 
-A line of standard input is the body of a request; each client goes on where its last one was. It
-ends after so many REQUESTS in all, or SECONDS, whichever is first, and prints as JSON how many
-milliseconds each reply took to its first byte behind the head (``first``) and to its end
-(``whole``), what failed, the seconds of all, and its own processor time. One thread waits for all
-connections and parses no more than the head of a reply: what is measured is the server.
+A line of standard input is the body of a request; each client goes on where its last one was. They
+begin one after another within BEGIN_SECONDS. It ends after so many REQUESTS in all, or SECONDS,
+whichever is first, and prints as JSON how many milliseconds each reply took to its first byte
+behind the head (``first``) and to its end (``whole``), what failed, the seconds of all, and its own
+processor time. One thread waits for all connections and parses no more than the head of a reply:
+what is measured is the server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import selectors
 import socket
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 HEAD_END = b"\r\n\r\n"
@@ -97,20 +99,26 @@ class Load:
         self.whole: list[float] = []
         self.failed: list[str] = []
 
-    def run(self, clients: int, requests: int, seconds: float) -> None:
-        """Ask, so many clients at once, until there were so many requests or seconds."""
-        end = time.monotonic() + seconds
-        begun = min(clients, requests)
-        waiting = begun
-        for number in range(begun):
-            self._begin(number)
-        while waiting:
-            for key, _ in self._selector.select():
+    def run(self, clients: int, requests: int, seconds: float, spread_s: float = 0.0) -> None:
+        """Ask, so many clients at once, until there were so many requests or seconds.
+
+        The clients begin one after another within `spread_s`.
+        """
+        start = time.monotonic()
+        end = start + seconds
+        starts = deque((start + spread_s * n / clients, n) for n in range(min(clients, requests)))
+        left, waiting = requests - len(starts), 0
+        while waiting or starts:
+            wait_s = max(0.0, starts[0][0] - time.monotonic()) if starts else None
+            if wait_s == 0:
+                self._begin(starts.popleft()[1])
+                waiting += 1
+            for key, _ in self._selector.select(wait_s):
                 client: Client = key.data
                 if not self._goes_on(client):
                     continue
-                if begun < requests and time.monotonic() < end:
-                    begun += 1
+                if left and time.monotonic() < end:
+                    left -= 1
                     client.turn += clients
                     client.send(self._requests[client.turn % len(self._requests)])
                 else:
@@ -159,10 +167,10 @@ class Load:
 
 def main() -> None:
     """Ask as the command line says."""
-    port, path, clients, requests, seconds = sys.argv[1:6]
+    port, path, clients, requests, seconds, spread_s = sys.argv[1:7]
     load = Load(int(port), path, sys.stdin.buffer.read().splitlines())
     began = time.perf_counter()
-    load.run(int(clients), int(requests), float(seconds))
+    load.run(int(clients), int(requests), float(seconds), float(spread_s))
     told = {
         "first": load.first,
         "whole": load.whole,

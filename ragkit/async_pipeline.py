@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from concurrent.futures import CancelledError
 from contextlib import aclosing, asynccontextmanager, closing
 from copy import copy
@@ -34,7 +35,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _THREADS = 8
-_LAST = object()
 
 
 def _awaited(
@@ -278,17 +278,29 @@ class AsyncConversation:
 async def streamed(
     threads: CallThreads, begin: Callable[[], Generator[R, None, None]]
 ) -> AsyncGenerator[R, None]:
-    """The events of a stream that runs in a thread; closing it stops the model."""
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
+    """The events of a stream that runs in a thread; closing it stops the model.
+
+    Each waking of the event loop costs it several turns at Python's lock, where other threads
+    compute. So one waking brings all events that are there, and an `Answer` comes with the end.
+    """
+    loop, has_come = asyncio.get_running_loop(), asyncio.Event()
+    made: deque[R] = deque()
 
     def work() -> None:
         with closing(begin()) as events:
             for event in events:
                 check_stop()
-                loop.call_soon_threadsafe(queue.put_nowait, event)
+                made.append(event)
+                if len(made) == 1 and not isinstance(event, Answer):
+                    loop.call_soon_threadsafe(has_come.set)
 
     async with threads.calling(work) as future:
-        future.add_done_callback(lambda _: queue.put_nowait(_LAST))
-        while (event := await queue.get()) is not _LAST:
-            yield event
+        future.add_done_callback(lambda _: has_come.set())
+        is_over = False
+        while not is_over:
+            await has_come.wait()
+            has_come.clear()
+            is_over = future.done()
+            while made:
+                yield made.popleft()
         future.result()  # raises what ended the work

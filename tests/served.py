@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from fixed_chat import FixedChat
@@ -34,6 +36,8 @@ FILES = {
 }
 NO_MODELS = {"models.embedder": "none", "models.chat": "none"}
 QUESTION = "What is the fee a day?"
+UPLOADS = "/ragkit/v1/uploads/"
+BYTES = {"Content-Type": "application/octet-stream"}
 
 
 class SlowChat(FixedChat):
@@ -167,3 +171,29 @@ def user(text: str) -> list[dict[str, str]]:
 def contents(answered: Sequence[dict[str, Any]]) -> str:
     """The text of the lines of a chat."""
     return "".join(line["message"]["content"] for line in answered)
+
+
+def send_file(url: str, name: str, content: Any, **parameters: str) -> requests.Response:
+    """Send a file of an index, ``INDEX/NAME``; an iterable is sent without its length."""
+    address = url + UPLOADS + name
+    return requests.put(address, data=content, headers=BYTES, params=parameters, timeout=30)
+
+
+@contextmanager
+def half_sent(url: str, name: str, size: int = 50) -> Iterator[socket.socket]:
+    """A file whose sender pauses in the middle, and goes at the end of the block."""
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=20) as sock:
+        sock.sendall(
+            f"PUT {UPLOADS}{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n"
+            "Content-Type: application/octet-stream\r\n\r\nhalf".encode()
+        )
+        yield sock
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

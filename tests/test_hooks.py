@@ -15,7 +15,7 @@ from memory_store import MemoryStore
 
 from ragkit.config import Config
 from ragkit.errors import IndexNotFoundError, InputError, StoreError
-from ragkit.ingest.prepare import APART_BYTES
+from ragkit.ingest.child import APART_BYTES
 from ragkit.pipeline import Pipeline
 
 if TYPE_CHECKING:

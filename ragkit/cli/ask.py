@@ -32,7 +32,7 @@ from ragkit.cli.progress import shown_until
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ragkit.records import FileOutcome
+    from ragkit.records import Answer, FileOutcome
 
 
 def ask(
@@ -78,10 +78,7 @@ def ask(
     if json:
         print_json(answer)
     else:
-        print_answer(answer, explain=explain)
-        if answer.receipt.done_reason == "length":
-            tokens = answer.receipt.reserve_tokens
-            say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
+        _print_whole(answer, explain=explain)
     if reason:
         say(f"({reason})")
     if unread:
@@ -89,6 +86,14 @@ def ask(
         say(f"(not read in these folders: {kinds}; `ragkit index --files` names them)")
     if stats is not None:
         say_waiting(stats)
+
+
+def _print_whole(answer: Answer, *, explain: bool) -> None:
+    """Print what stands below an answer's text, and whether that was cut."""
+    print_answer(answer, explain=explain)
+    if answer.receipt.done_reason == "length":
+        tokens = answer.receipt.reserve_tokens
+        say(f"ragkit: the answer was cut at answer.reserve_tokens ({tokens})")
 
 
 def unread_files(runs: Sequence[Mapping[str, Any]]) -> list[FileOutcome]:

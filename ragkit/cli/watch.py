@@ -37,29 +37,33 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 
+Sources = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[PATH]...",
+        help="Folders or files; none: the folders indexed before.",
+        readable=False,
+    ),
+]
+Poll = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", min=0.1, help="Look every so many seconds; do not wait for events."
+    ),
+]
+Sweep = Annotated[
+    float,
+    typer.Option(metavar="MINUTES", min=0.01, help="How often to look at everything anyway."),
+]
+
 
 def watch(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[PATH]...",
-            help="Folders or files; none: the folders indexed before.",
-            readable=False,
-        ),
-    ] = None,
+    paths: Sources = None,
     index: IndexName = "",
     embedder: NewEmbedder = None,
     backend: Backend = None,
-    poll: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", min=0.1, help="Look every so many seconds; do not wait for events."
-        ),
-    ] = None,
-    sweep: Annotated[
-        float,
-        typer.Option(metavar="MINUTES", min=0.01, help="How often to look at everything anyway."),
-    ] = 10.0,
+    poll: Poll = None,
+    sweep: Sweep = 10.0,
     password_file: PasswordFile = None,
     quiet: Quiet = False,
     json: Json = False,

@@ -6,10 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import ragkit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Of files that are to be read: less is split in the time that a process takes to start, 0.1 s.
+APART_BYTES = 1_000_000
+END_S = 5.0  # for a process to end its own child
+PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
 
 
 def start_child(module: str, *arguments: str, pipe_bytes: int = -1) -> subprocess.Popen[bytes]:
@@ -43,6 +52,44 @@ def start_child(module: str, *arguments: str, pipe_bytes: int = -1) -> subproces
         if pipe_bytes < 0:
             raise
         return start(-1)  # the user has no more memory for pipes: smaller ones serve too
+
+
+def start_reader() -> subprocess.Popen[bytes]:
+    """Start the process that reads and splits files, see `ragkit.ingest.prepare`.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    return start_child("ragkit.ingest.prepare", pipe_bytes=PIPE_BYTES)
+
+
+@contextmanager
+def reader_ahead() -> Iterator[subprocess.Popen[bytes] | None]:
+    """Have `start_reader` done while something else is; the process ends with the block.
+
+    Yields:
+        The process; None if it cannot be started, which is told where it is needed.
+    """
+    try:
+        child = start_reader()
+    except OSError:
+        yield None
+        return
+    try:
+        yield child
+    finally:
+        close_pipes(child)
+        end_child(child)
+
+
+def end_child(child: subprocess.Popen[bytes]) -> None:
+    """End a process; first it is asked to, so that it can end its own."""
+    child.terminate()
+    try:
+        child.wait(END_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def pipes(child: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

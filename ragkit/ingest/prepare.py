@@ -16,12 +16,19 @@ import subprocess
 import sys
 import traceback
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
-from ragkit.ingest.child import close_pipes, ending, pipes, start_child
+from ragkit.ingest.child import (
+    APART_BYTES,
+    close_pipes,
+    end_child,
+    ending,
+    pipes,
+    start_reader,
+)
 from ragkit.ingest.load import Formats, Parser, load_file
 from ragkit.ingest.load.ocr import PageAtWork
 from ragkit.ingest.split import embedding_text, split
@@ -40,12 +47,8 @@ if TYPE_CHECKING:
     OnPage: TypeAlias = Callable[[PageAtWork], None]
     Results: TypeAlias = "Generator[Prepared | LoadError, None, None]"
 
-# Smaller amounts are split in the time that a process takes to start, 0.1 s.
-APART_BYTES = 1_000_000
-END_S = 5.0  # for a process to end its parser
 # Objects made and not let go of before Python looks for cycles, of which splitting leaves none.
 _COLLECT_AFTER = 50_000
-PIPE_BYTES = 1 << 20  # the most that Linux grants everybody; other systems keep their own size
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +96,7 @@ class Preparer:
         formats: Which formats there are.
         splitter: A program's own, instead of ragkit's: itself, or named for `find_splitter`.
         recognised: The folder that keeps what is read in pictures; "" if none does.
+        started: A process of `reader_ahead` for the first files that are prepared apart.
     """
 
     load: LoadSettings
@@ -101,6 +105,7 @@ class Preparer:
     formats: Formats = field(default_factory=Formats)
     splitter: Splitter | str | None = None
     recognised: str = ""
+    started: subprocess.Popen[bytes] | None = None
 
     def prepare(
         self, sources: Sequence[Source], *, size_bytes: int, on_page: OnPage = lambda _: None
@@ -155,6 +160,10 @@ class Preparer:
         chunks = list(split(document, self.split, max_tokens=self.max_tokens, structure=structure))
         return Prepared.of(document, chunks)
 
+    def _reader(self) -> subprocess.Popen[bytes]:
+        started = self.started
+        return start_reader() if started is None or started.poll() is not None else started
+
     def _apart(
         self, sources: Sequence[Source], on_page: OnPage
     ) -> Generator[Prepared | LoadError, None, tuple[int, bool]]:
@@ -164,14 +173,14 @@ class Preparer:
             How many it came to, and whether another one may go on after it.
         """
         try:
-            child = start_child("ragkit.ingest.prepare", pipe_bytes=PIPE_BYTES)
+            child = self._reader()
         except OSError as exc:
             _log.warning("no process could be started to read files: %s", exc)
             return 0, False
         requests, replies = pipes(child)
         done, is_ready = 0, False
         try:
-            pickle.dump((self, sources), requests)
+            pickle.dump((replace(self, started=None), sources), requests)
             requests.flush()
             is_ready = pickle.load(replies)  # noqa: S301 -- of our own process, as below
             for file, _ in sources:
@@ -188,7 +197,7 @@ class Preparer:
             return done, True
         finally:
             close_pipes(child)
-            _end(child)
+            end_child(child)
         _log.warning("the process that reads files ended too early (%s)", ending(child))
         if is_ready and not done:
             yield _deadly(Path(sources[0][0]), child)
@@ -208,16 +217,6 @@ def _deadly(file: Path, child: subprocess.Popen[bytes]) -> LoadError:
         "it may need more memory than there is"
     )
     return LoadError(msg, file)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process; first it is asked to, since a parser that hangs is its own child."""
-    child.terminate()
-    try:
-        child.wait(END_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def own_title(document: Document | Hit) -> str:
@@ -260,6 +259,7 @@ def _unpacked(packed: Any, file: Path) -> Prepared | LoadError:  # noqa: ANN401 
 def main() -> None:
     """Prepare the files that standard input names; ends when nobody reads any more."""
     gc.set_threshold(_COLLECT_AFTER)
+    gc.freeze()  # what was loaded is no garbage, at the end neither
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the parser is ended too
     replies: IO[bytes] = os.fdopen(os.dup(1), "wb")

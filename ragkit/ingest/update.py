@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -20,6 +20,7 @@ from ragkit.errors import (
     ModelUnavailableError,
 )
 from ragkit.ingest.account import planned_report
+from ragkit.ingest.child import APART_BYTES, reader_ahead
 from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
 from ragkit.ingest.load.members import container_of
@@ -32,7 +33,8 @@ from ragkit.store.embedding_keys import cache_keys
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Set
+    from collections.abc import Callable, Iterator, Sequence, Set
+    from subprocess import Popen
 
     from ragkit.config import Config, HistorySettings
     from ragkit.ingest.prepare import Preparer
@@ -62,6 +64,7 @@ class IngestSetup:
         rules: Which files count below the paths that are indexed; None: those kept with them.
         forgets_removed: Take in again what was removed by hand.
         splitter: A program's own: itself, or its name.
+        reader: The process that is to read files, if one was started.
     """
 
     location: str | Path
@@ -73,6 +76,7 @@ class IngestSetup:
     rules: SourceRules | None = None
     forgets_removed: bool = False
     splitter: Splitter | str | None = None
+    reader: Popen[bytes] | None = None
 
 
 def update_index(
@@ -100,15 +104,16 @@ def update_index(
         store.recover()
     if dry_run or not has_work:
         return update.told(plan, dry_run=dry_run)  # nothing to index makes no index either
-    if store is not None:
-        return update.carry_out(store, plan, seen=seen)
-    try:
-        made = new_index(setup)
-    except IndexExistsError:  # another run has made it meanwhile
-        with closing(open_store(setup.location)) as theirs:
-            return update_index(replace(setup, store=theirs), paths, prune=prune)
-    with closing(made):
-        return update.carry_out(made, plan, seen=made.commits())
+    with update.reading_ahead(plan):
+        if store is not None:
+            return update.carry_out(store, plan, seen=seen)
+        try:
+            made = new_index(setup)
+        except IndexExistsError:  # another run has made it meanwhile
+            with closing(open_store(setup.location)) as theirs:
+                return update_index(replace(setup, store=theirs), paths, prune=prune)
+        with closing(made):
+            return update.carry_out(made, plan, seen=made.commits())
 
 
 def new_index(setup: IngestSetup) -> VectorStore:
@@ -196,6 +201,18 @@ class _Update:
             rules |= dict.fromkeys(named or rules, setup.rules)
         removed = set() if setup.forgets_removed else kept.removed - named
         return kept._replace(rules=rules, removed=removed)
+
+    @contextmanager
+    def reading_ahead(self, plan: Plan) -> Iterator[None]:
+        """Start the process that reads much, so that it is there when the model server is found."""
+        setup = self._setup
+        is_importable = setup.formats.are_importable and not callable(setup.splitter)
+        if plan.bytes_total < APART_BYTES or not is_importable:
+            yield
+            return
+        with reader_ahead() as reader:
+            self._setup = replace(setup, reader=reader)
+            yield
 
     def told(self, plan: Plan, *, dry_run: bool) -> IndexReport:
         """The report of a run that writes nothing."""
@@ -306,7 +323,15 @@ def make_preparer(store: VectorStore, setup: IngestSetup, max_tokens: int) -> Pr
     split = {f"split.{name}": value for name, value in store.splitter.items()}
     config = setup.config.with_values(split, "the index")
     kept = kept_folder(store.location)
-    return Preparer(config.load, config.split, max_tokens, setup.formats, setup.splitter, kept)
+    return Preparer(
+        config.load,
+        config.split,
+        max_tokens,
+        setup.formats,
+        setup.splitter,
+        recognised=kept,
+        started=setup.reader,
+    )
 
 
 def forget_recognised(store: VectorStore, *, without: Set[str] = frozenset()) -> int:

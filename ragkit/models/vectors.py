@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +49,22 @@ def flaws(vectors: Vectors) -> dict[int, str]:
     found = dict.fromkeys(_rows(~vectors.any(axis=1)), "the model gave a zero vector")
     infinite = _rows(~np.isfinite(vectors).all(axis=1))
     return found | dict.fromkeys(infinite, "the model gave a vector that is not finite")
+
+
+def to_row(values: Any) -> Vectors:  # noqa: ANN401 -- what a server sent
+    """Turn the numbers of a reply into a vector, float32.
+
+    A value beyond float32 becomes infinite, and is found by `flaws`; None becomes NaN. What is no
+    list of numbers gives another shape.
+
+    Raises:
+        ValueError, TypeError: It can be no vector.
+    """
+    try:  # a third of NumPy's time, which looks at each number twice
+        return np.frombuffer(struct.pack(f"{len(values)}f", *values), np.float32)
+    except (struct.error, OverflowError, TypeError):
+        with np.errstate(over="ignore"):
+            return np.array(values, np.float32)
 
 
 def unit_rows(vectors: Vectors) -> Vectors:

@@ -11,7 +11,6 @@ from ragkit.protocols import QuotedDelta, TextDelta
 from ragkit.query.answer import Provenance, prove, refuse
 from ragkit.query.context import fill_window
 from ragkit.query.evidence import has_evidence
-from ragkit.query.extract import quote
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.refit import stream_fitted
 from ragkit.query.scope import WHOLE_INDEX, QueryEngine, Scope
@@ -43,7 +42,6 @@ def ask(
     """
     require_question(question)
     searched = AnalysedText(turns.searched or question)
-    settings = engine.config.answer
     if (talk := small_talk(question)) is not None:
         answer = _refusal(engine, question, (), as_of=scope.as_of, searched="")
         yield from _ending(_talked(answer, talk_reply(talk, question, engine.store.documents())))
@@ -52,7 +50,7 @@ def ask(
     hits = search(engine, searched.text, scope)
     answer = _refusal(engine, question, hits, as_of=scope.as_of, searched=turns.searched)
 
-    least = settings.min_evidence
+    least = engine.config.answer.min_evidence
     if not has_evidence(searched, hits, calibration=engine.calibration, minimum=least):
         yield from _ending(answer)
         return
@@ -66,19 +64,42 @@ def ask(
         yield from _ending(answer)
         return
 
-    started = time.perf_counter()
-    if model is None:
-        embedder = engine.remembering(context.passages)
-        yield from _ending(quote(answer, searched, context, embedder), started)
+    if model is not None:
+        yield from _written(engine, answer, hits, fitted=(context, turns), model=model)
         return
+    from ragkit.query.extract import quote  # a chat model's answer needs none of it
+
+    started = time.perf_counter()
+    embedder = engine.remembering(context.passages)
+    yield from _ending(quote(answer, searched, context, embedder), started)
+
+
+def _written(
+    engine: QueryEngine,
+    answer: Answer,
+    hits: Sequence[Hit],
+    *,
+    fitted: tuple[Context, ChatTurns],
+    model: ChatModel,
+) -> Generator[AnswerEvent, None, None]:
+    """Have a chat model write an answer, and prove it.
+
+    Args:
+        engine: The index, the models, the settings.
+        answer: The refusal that stands until something is said.
+        hits: What the context may be made of.
+        fitted: The context and the turns that fit the model's window, by the estimate.
+        model: The chat model.
+    """
+    started, question = time.perf_counter(), answer.question
     with traced(engine.on_event, "chat") as counts:
         reply, context = yield from stream_fitted(
-            engine, question, hits, fitted=(context, turns), model=model
+            engine, question, hits, fitted=fitted, model=model
         )
         counts |= _tokens_of(reply)
     answer = _given(answer, context, model)
     with traced(engine.on_event, "prove") as counts:
-        answer = prove(answer, reply, context, strict=settings.strict)
+        answer = prove(answer, reply, context, strict=engine.config.answer.strict)
         counts |= {"sentences": len(answer.sentences), "citations": len(answer.citations)}
     learn_tokens(engine.store, model, reply.messages, answer.receipt)
     yield from _ending(answer, started, shown=reply.shown)

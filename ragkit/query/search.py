@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ragkit.config import SearchSettings
-    from ragkit.protocols import Embedder, Reranker, VectorStore
+    from ragkit.protocols import Embedder, Reranker, Vectors, VectorStore
     from ragkit.query.scope import QueryEngine, Scope
     from ragkit.query.tracing import OnEvent
-    from ragkit.records import Filter, Hit
+    from ragkit.records import Filter, Hit, Mode
 
 _log = logging.getLogger(__name__)
 
@@ -136,20 +136,10 @@ def retrieve(
         IndexChangedError: The store was rebuilt with another embedder than `record`.
     """
     require_question(question)
-    vector = None
-    if settings.mode != "keyword":
-        if embedder is None:
-            msg = (
-                f"mode {settings.mode!r} needs vectors, and the index has none: search.mode=keyword"
-            )
-            raise InputError(msg)
-        with traced(on_event, "embed") as counts:
-            counts["texts"] = 1
-            vector = embedder.embed_query(question)
     request = SearchRequest(
         k=settings.k,
         mode=settings.mode,
-        vector=vector,
+        vector=_question_vector(question, embedder, settings.mode, on_event),
         embedder=record,
         text=question,
         filter=restrict,
@@ -162,6 +152,20 @@ def retrieve(
         hits = store.search(request)
         counts["hits"] = len(hits)
     return hits
+
+
+def _question_vector(
+    question: str, embedder: Embedder | None, mode: Mode, on_event: OnEvent
+) -> Vectors | None:
+    """A question's vector, None in mode ``keyword``; errors as `retrieve`."""
+    if mode == "keyword":
+        return None
+    if embedder is None:
+        msg = f"mode {mode!r} needs vectors, and the index has none: search.mode=keyword"
+        raise InputError(msg)
+    with traced(on_event, "embed") as counts:
+        counts["texts"] = 1
+        return embedder.embed_query(question)
 
 
 def require_question(question: object) -> None:

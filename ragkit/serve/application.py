@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from ragkit.config import ServeSettings
     from ragkit.models.ollama.relay import ModelRelay
     from ragkit.serve.guard import GuardRules
     from ragkit.serve.index_watch import IndexWatch
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from ragkit.serve.serving import Handler, Serving
 
 _CLOSE_S = 5.0
+_OFTEN = ("/ragkit/v1/search", "/api/chat", "/v1/chat/completions", "/ragkit/v1/ask")
+"""Routes are tried one after another: these come first."""
 
 
 def make_application(
@@ -72,30 +75,29 @@ def make_application(
                 await running.enter_async_context(mcp_route.running())
             yield
 
-    own = own_operations(serving, jobs, pictures)
+    routes = [
+        Route("/health", health),
+        Route("/ready", _readiness(serving)),
+        *page_routes(),
+        *OllamaAPI(serving, others).routes(),
+        *OpenAIAPI(serving, others).routes(),
+        *(operation.route() for operation in own_operations(serving, jobs, pictures)),
+    ]
+    routes.sort(key=lambda route: route.path not in _OFTEN)
     app = Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/ready", _readiness(serving)),
-            *page_routes(),
-            *OllamaAPI(serving, others).routes(),
-            *OpenAIAPI(serving, others).routes(),
-            *(operation.route() for operation in own),
-            *([mcp_route.route()] if mcp_route else ()),
-        ],
-        exception_handlers={
-            HTTPException: reply_to_failure,
-            ClientDisconnect: nobody_reads,
-            RagkitError: reply_to_failure,
-            Exception: reply_to_failure,
-        },
+        routes=[*routes, *([mcp_route.route()] if mcp_route else ())],
+        exception_handlers=dict.fromkeys((HTTPException, RagkitError, Exception), reply_to_failure)
+        | {ClientDisconnect: nobody_reads},
         lifespan=lifespan,
     )
-    guarded = Guard(app, rules)
-    settings = serving.settings
+    return _logged(Guard(app, rules), serving.settings)
+
+
+def _logged(app: ASGIApp, settings: ServeSettings) -> ASGIApp:
+    """The application with its access log, if one is set."""
     if not settings.access_log:
-        return guarded
-    return AccessLog(guarded, settings.access_log, has_questions=settings.log_questions)
+        return app
+    return AccessLog(app, settings.access_log, has_questions=settings.log_questions)
 
 
 async def _closed(close: Callable[[], Awaitable[None]]) -> None:

@@ -58,6 +58,9 @@ class JobsAPI:
 
     def operations(self) -> list[Operation]:
         """What is done with jobs and files."""
+        return [*self._job_operations(), self._upload_operation()]
+
+    def _job_operations(self) -> list[Operation]:
         return [
             Operation(
                 "POST",
@@ -98,23 +101,25 @@ class JobsAPI:
                 statuses=(404,),
                 success=202,
             ),
-            Operation(
-                "PUT",
-                "/uploads/{index}/{name:path}",
-                self.upload,
-                "Send a file; the next job of its index reads it.",
-                reply=UploadReply,
-                parameters=(
-                    Parameter("index", "The index, made or not.", is_required=True, where="path"),
-                    Parameter(
-                        "name", "The file's name, in folders if so.", is_required=True, where="path"
-                    ),
-                    Parameter("replace", "Take the place of another file of that name.", "bool"),
-                ),
-                takes=BYTES,
-                statuses=(404, 408, 409, 429, 507),
-            ),
         ]
+
+    def _upload_operation(self) -> Operation:
+        return Operation(
+            "PUT",
+            "/uploads/{index}/{name:path}",
+            self.upload,
+            "Send a file; the next job of its index reads it.",
+            reply=UploadReply,
+            parameters=(
+                Parameter("index", "The index, made or not.", is_required=True, where="path"),
+                Parameter(
+                    "name", "The file's name, in folders if so.", is_required=True, where="path"
+                ),
+                Parameter("replace", "Take the place of another file of that name.", "bool"),
+            ),
+            takes=BYTES,
+            statuses=(404, 408, 409, 429, 507),
+        )
 
     async def start_job(self, request: Request) -> Response:
         """Begin a job."""

@@ -63,12 +63,10 @@ class OwnAPI:
 
     def operations(self) -> list[Operation]:
         """What is done below ``/ragkit/v1`` with whole indexes and answers."""
-        answering: dict[str, Any] = {
-            "reply": Answer,
-            "events": ANSWER_EVENTS,
-            "statuses": (404, 429, 502, 503),
-            "is_attended": True,
-        }
+        return [*self._looking(), *self._answering()]
+
+    def _looking(self) -> list[Operation]:
+        """What tells what there is."""
         return [
             Operation(
                 "GET", "/info", self.info, "What this server is and allows.", reply=InfoReply
@@ -80,6 +78,26 @@ class OwnAPI:
                 "The indexes with size and state.",
                 reply=IndexesReply,
             ),
+            Operation(
+                "GET",
+                "/documents",
+                self.documents,
+                "The documents of an index, and the files that are none with the reasons.",
+                reply=DocumentsReply,
+                parameters=(INDEX,),
+                statuses=(404,),
+            ),
+        ]
+
+    def _answering(self) -> list[Operation]:
+        """What takes a question, or an answer."""
+        answering: dict[str, Any] = {
+            "reply": Answer,
+            "events": ANSWER_EVENTS,
+            "statuses": (404, 429, 502, 503),
+            "is_attended": True,
+        }
+        return [
             Operation(
                 "POST",
                 "/search",
@@ -118,15 +136,6 @@ class OwnAPI:
                 body=WhyNotBody,
                 statuses=(404, 429, 502, 503),
                 is_attended=True,
-            ),
-            Operation(
-                "GET",
-                "/documents",
-                self.documents,
-                "The documents of an index, and the files that are none with the reasons.",
-                reply=DocumentsReply,
-                parameters=(INDEX,),
-                statuses=(404,),
             ),
         ]
 

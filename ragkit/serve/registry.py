@@ -160,7 +160,7 @@ class IndexRegistry:
         Raises:
             IndexNotFoundError: There is none of that name.
         """
-        opened = self._open(self.find(name))
+        opened = self._kept(name) or self._open(self.find(name))
         opened.users += 1
         try:
             if url_scheme(opened.rag.pipeline.location):  # a cluster may be silent: in a thread
@@ -248,7 +248,7 @@ def _file_of(place: str | Path) -> tuple[int, int] | None:
     if url_scheme(place):
         return None
     try:
-        found = os.stat(Path(place) / "catalog.db")  # noqa: PTH116 -- half the time of Path.stat
+        found = os.stat(f"{place}/catalog.db")  # noqa: PTH116 -- a third of the time of Path.stat
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -94,13 +94,17 @@ def bind(settings: ServeSettings) -> socket.socket:
     host = settings.host.strip("[]")
     try:
         family = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, settings.port), family=family, backlog=_BACKLOG)
+        bound = socket.create_server((host, settings.port), family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as exc:
         msg = (
             f"cannot serve on {settings.host} port {settings.port}: {exc}; another port is chosen "
             "with --port"
         )
         raise ConfigError(msg) from exc
+    # Connections inherit it. asyncio sets it for sockets of a named protocol alone, and without it
+    # each word of an answer waits in the system until the client has acknowledged the one before.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 class _Server(uvicorn.Server):

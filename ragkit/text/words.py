@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Literal
 
@@ -133,6 +133,7 @@ _SUFFIXES = ("ings", "ing", "ies", "ied", "ed", "es", "s", "ly", "e")
 _SHORTEST_STEM = 3
 
 
+@lru_cache(1 << 13)
 def stem(word: str) -> str:
     """Cut one common English ending off a casefolded word of at least three letters more.
 

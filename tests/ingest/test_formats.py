@@ -13,9 +13,10 @@ from hash_embedder import HashEmbedder, contents, dense
 
 from ragkit.config import Config, LoadSettings, SplitSettings
 from ragkit.errors import LoadError, UnsupportedFormatError
+from ragkit.ingest.child import APART_BYTES
 from ragkit.ingest.load import Format, Formats, Parsed, Parser, load_document, walk_files
 from ragkit.ingest.load.formats import FORMATS
-from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
+from ragkit.ingest.prepare import Prepared, Preparer
 from ragkit.pipeline import Pipeline
 from ragkit.records import Page
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from commands import REPOSITORY, is_gone, wait_until
 
 from ragkit.config import LoadSettings, SplitSettings
 from ragkit.errors import ConfigError, LoadError, UnsupportedFormatError
-from ragkit.ingest.prepare import APART_BYTES, Prepared, Preparer
+from ragkit.ingest.child import APART_BYTES, reader_ahead
+from ragkit.ingest.prepare import Prepared, Preparer
 
 if TYPE_CHECKING:
     pass
@@ -90,6 +92,40 @@ def test_what_a_process_that_died_did_not_reach_is_prepared_here(
     os.kill(child, signal.SIGKILL)
     found += results
     assert [shown(result) for result in found] == [shown(r) for r in PREPARER.here(sources)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_process_started_ahead_is_used_once_if_it_lives(
+    tmp_path: Path, *, is_killed: bool
+) -> None:
+    (tmp_path / "a.md").write_text("# A\n\nThe term is three months.\n")
+    sources = [(tmp_path / "a.md", tmp_path)]
+    before = set(children())
+    with reader_ahead() as reader:
+        assert reader is not None
+        if is_killed:
+            reader.kill()
+            reader.wait()
+        preparer = replace(PREPARER, started=reader)
+        for may_be_ahead in (True, False):
+            results = preparer.prepare(sources, size_bytes=APART_BYTES)
+            found = [next(results)]
+            working = set(children()) - before
+            assert (working == {reader.pid}) == (may_be_ahead and not is_killed)
+            assert len(working) == 1
+            assert [shown(r) for r in (*found, *results)] == [shown(*PREPARER.here(sources))]
+    assert set(children()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the process in /proc")
+def test_a_process_started_ahead_in_vain_is_ended() -> None:
+    before, failure = set(children()), LoadError("no model", Path("a.md"))
+    with pytest.raises(LoadError), reader_ahead() as reader:
+        raise failure
+    assert reader is not None
+    assert reader.returncode is not None
+    assert set(children()) == before
 
 
 def kill_when_large(known: set[int], size_bytes: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragkit.models.vectors import cosine_similarity
+from ragkit.models.vectors import cosine_similarity, to_row
 
 vectors = st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3).filter(
     lambda v: math.hypot(*v) > 1e-3
@@ -80,3 +80,10 @@ def test_it_is_symmetric_bounded_and_blind_to_length(a: Any, b: Any, factor: flo
     assert got == float(cosine_similarity(b, a))
     assert -1 <= got <= 1
     assert got == pytest.approx(float(cosine_similarity([x * factor for x in a], b)), abs=1e-6)
+
+
+@given(st.lists(st.one_of(st.floats(), st.integers(-(2**60), 2**60), st.none()), max_size=8))
+def test_a_reply_becomes_the_row_that_numpy_makes_of_it(values: list[float | None]) -> None:
+    with np.errstate(over="ignore"):
+        expected = np.array(values, np.float32)
+    np.testing.assert_array_equal(to_row(values), expected)

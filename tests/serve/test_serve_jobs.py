@@ -17,7 +17,18 @@ import pytest
 import requests
 from commands import write_files
 from hash_embedder import HashEmbedder
-from served import FILES, QUESTION, SlowEmbedder, make_index, post, server_sent, serving
+from served import (
+    FILES,
+    QUESTION,
+    SlowEmbedder,
+    half_sent,
+    make_index,
+    post,
+    send_file,
+    server_sent,
+    serving,
+    until,
+)
 
 from ragkit.config import Config
 from ragkit.pipeline import Pipeline
@@ -27,14 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OWN = "/ragkit/v1"
-TYPE = {"Content-Type": "application/octet-stream"}
-
-
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's data folder."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    return tmp_path / "data/ragkit"
 
 
 @contextmanager
@@ -43,11 +46,6 @@ def open_server(folder: Path, *named: str, **values: Any) -> Iterator[str]:
     settings = {"models__embedder": "none", **values}
     with serving(folder, *named, allow_index=True, **settings) as url:
         yield url
-
-
-def send(url: str, name: str, content: bytes, **parameters: Any) -> requests.Response:
-    address = f"{url}{OWN}/uploads/{name}"
-    return requests.put(address, data=content, headers=TYPE, params=parameters, timeout=30)
 
 
 def run_job(url: str, **body: Any) -> dict[str, Any]:
@@ -67,7 +65,7 @@ def paths(url: str, index: str, question: str = "dollars a day") -> list[str]:
 def test_files_that_are_sent_become_an_index_and_stay(data: Path) -> None:
     with open_server(data / "indexes") as url:
         for name, content in FILES.items():
-            sent = send(url, f"mine/in/{name}", content.encode())
+            sent = send_file(url, f"mine/in/{name}", content.encode())
             assert (sent.status_code, sent.json()["state"]) == (200, "stored")
         job = run_job(url, index="mine")
 
@@ -83,7 +81,7 @@ def test_files_that_are_sent_become_an_index_and_stay(data: Path) -> None:
             answer = rag.with_settings({"models.chat": "none"}).ask(QUESTION)
             assert rag.verify(answer).proved
 
-        send(url, "mine/more.md", b"The sauna costs seven dollars.")
+        send_file(url, "mine/more.md", b"The sauna costs seven dollars.")
         again = run_job(url, index="mine")
         assert again["report"]["added"] == ["more.md"]
         assert list((data / "uploads/.incoming").iterdir()) == []
@@ -92,7 +90,7 @@ def test_files_that_are_sent_become_an_index_and_stay(data: Path) -> None:
 def test_without_leave_nothing_is_done(indexes: Path, data: Path) -> None:
     with serving(indexes) as url:
         replies = [
-            send(url, "library/a.md", b"x"),
+            send_file(url, "library/a.md", b"x"),
             post(url, OWN + "/jobs", {"index": "library"}),
             requests.get(url + OWN + "/jobs", timeout=5),
             requests.get(url + OWN + "/jobs/x", timeout=5),
@@ -109,13 +107,13 @@ def test_without_leave_nothing_is_done(indexes: Path, data: Path) -> None:
 
 def test_a_second_file_of_a_name_does_not_take_the_firsts_place(data: Path) -> None:
     with open_server(data / "indexes") as url:
-        first = send(url, "mine/a.md", b"one")
-        same = send(url, "mine/a.md", b"one")
-        other = send(url, "mine/a.md", b"two")
+        first = send_file(url, "mine/a.md", b"one")
+        same = send_file(url, "mine/a.md", b"one")
+        other = send_file(url, "mine/a.md", b"two")
         file = data / "uploads/mine/a.md"
         kept = file.read_bytes()
-        replaced = send(url, "mine/a.md", b"two", replace="true")
-        folder = send(url, "mine/a.md/b.md", b"x")
+        replaced = send_file(url, "mine/a.md", b"two", replace="true")
+        folder = send_file(url, "mine/a.md/b.md", b"x")
 
     assert [r.status_code for r in (first, same, other, replaced)] == [200, 200, 409, 200]
     assert [r.json()["state"] for r in (first, same, replaced)] == [
@@ -137,11 +135,7 @@ def test_two_files_of_one_name_at_the_same_time_are_one_and_a_refusal(data: Path
                     time.sleep(0.01)
                     yield content
 
-            replies.append(
-                requests.put(
-                    f"{url}{OWN}/uploads/mine/a.md", data=pieces(), headers=TYPE, timeout=30
-                )
-            )
+            replies.append(send_file(url, "mine/a.md", pieces()))
 
         threads = [threading.Thread(target=slowly, args=(c,)) for c in (b"1", b"2")]
         for thread in threads:
@@ -194,9 +188,9 @@ def test_a_link_among_the_files_leads_nowhere_else(data: Path, tmp_path: Path) -
     outside = tmp_path / "outside"
     outside.mkdir()
     with open_server(data / "indexes") as url:
-        send(url, "mine/a.md", b"x")
+        send_file(url, "mine/a.md", b"x")
         (data / "uploads/mine/out").symlink_to(outside)
-        reply = send(url, "mine/out/b.md", b"x")
+        reply = send_file(url, "mine/out/b.md", b"x")
 
     assert reply.status_code == 403
     assert list(outside.iterdir()) == []
@@ -207,7 +201,7 @@ def test_a_file_over_the_limit_leaves_nothing(data: Path, *, is_told: bool) -> N
     content = b"x" * 20_000
     with open_server(data / "indexes", serve__max_upload_mb=0.01) as url:
         body: Any = content if is_told else iter([content[:8000], content[8000:]])
-        reply = requests.put(f"{url}{OWN}/uploads/mine/a.md", data=body, headers=TYPE, timeout=30)
+        reply = send_file(url, "mine/a.md", body)
         wrong = requests.put(
             f"{url}{OWN}/uploads/mine/a.md", data=b"x", headers={"Content-Type": "text/plain"},
             timeout=30,
@@ -219,24 +213,12 @@ def test_a_file_over_the_limit_leaves_nothing(data: Path, *, is_told: bool) -> N
 
 def test_a_client_that_goes_in_the_middle_leaves_nothing(data: Path) -> None:
     with open_server(data / "indexes") as url:
-        send(url, "mine/first.md", b"x")
-        place = urlsplit(url)
-        with socket.create_connection((place.hostname, place.port), timeout=5) as sock:
-            sock.sendall(
-                f"PUT {OWN}/uploads/mine/a.md HTTP/1.1\r\nHost: localhost\r\n"
-                "Content-Type: application/octet-stream\r\nContent-Length: 50\r\n\r\nhalf".encode()
-            )
+        send_file(url, "mine/first.md", b"x")
+        with half_sent(url, "mine/a.md"):
             until(lambda: any((data / "uploads/.incoming").iterdir()))
         until(lambda: not any((data / "uploads/.incoming").iterdir()))
 
     assert [p.name for p in (data / "uploads/mine").iterdir()] == ["first.md"]
-
-
-def until(condition: Any, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a tmpfs")
@@ -249,17 +231,14 @@ def test_a_full_disk_loses_nothing(data: Path, *, is_told: bool) -> None:
         pytest.skip("needs the right to mount")
     try:
         with open_server(data / "indexes") as url:
-            assert send(url, "mine/a.md", b"one").status_code == 200
+            assert send_file(url, "mine/a.md", b"one").status_code == 200
             much = b"x" * 400_000
             body: Any = much if is_told else iter([much])
-            address = f"{url}{OWN}/uploads/mine/a.md"
-            full = requests.put(
-                address, data=body, headers=TYPE, params={"replace": "true"}, timeout=30
-            )
+            full = send_file(url, "mine/a.md", body, replace="true")
             assert (full.status_code, full.json()["error"]["type"]) == (507, "StorageFullError")
             assert (small / "mine/a.md").read_bytes() == b"one"
             assert list((small / ".incoming").iterdir()) == []
-            assert send(url, "mine/b.md", b"two").status_code == 200
+            assert send_file(url, "mine/b.md", b"two").status_code == 200
     finally:
         subprocess.run(["umount", "-l", str(small)], check=False)
 
@@ -350,7 +329,7 @@ def test_what_cannot_be_done_is_told(data: Path, tmp_path: Path) -> None:
     make_index(folder / "notes").close()
     with open_server(folder, "notes") as url:
         other = post(url, OWN + "/jobs", {"index": "other"})
-        sent = send(url, "other/a.md", b"x")
+        sent = send_file(url, "other/a.md", b"x")
 
     assert [r.status_code for r in (nothing, unnamed, unknown, other, sent)] == [
         400,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from commands import write_files
-from served import QUESTION, SlowChat, lines, make_index, post, server_sent, serving, user
+from served import QUESTION, SlowChat, lines, make_index, post, server_sent, serving, until, user
 
 from ragkit import Answer, Config, from_json
 from ragkit.errors import ConfigError
@@ -19,9 +20,9 @@ from ragkit.ingest.watch import WatchTimes
 from ragkit.pipeline import Pipeline
 from ragkit.serve.access_log import AccessLog
 from ragkit.serve.index_watch import IndexWatch
+from ragkit.serve.server import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ragkit.records import IndexReport
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
 
 OWN = "/ragkit/v1"
 TOKEN = "a-token-of-some-length"  # noqa: S105 -- of this test
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def logged(file: Path) -> list[dict[str, Any]]:
@@ -115,6 +109,16 @@ def test_threads_that_answer_let_the_event_loop_in_quickly(indexes: Path) -> Non
     with serving(indexes) as url:
         assert requests.get(url + "/health", timeout=5).status_code == 200
         assert sys.getswitchinterval() <= 0.001
+
+
+def test_a_word_is_sent_before_the_one_before_it_was_acknowledged() -> None:
+    settings = Config().with_values({"serve.port": 0}).serve
+    with (
+        bind(settings) as bound,
+        socket.create_connection(bound.getsockname()),
+        bound.accept()[0] as taken,
+    ):
+        assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_an_answer_that_takes_too_long_is_cut_at_the_stop(indexes: Path) -> None:

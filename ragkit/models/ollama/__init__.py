@@ -19,21 +19,22 @@ if TYPE_CHECKING:
     from ragkit.models.http.address import parse_host, parse_hosts
     from ragkit.models.ollama.admin import (
         Blob,
+        CreateCall,
         LayerProgress,
         ModelProgress,
         OllamaAdmin,
         file_digest,
     )
-    from ragkit.models.ollama.calls import ChatCall, CreateCall, GenerateCall
+    from ragkit.models.ollama.calls import ChatCall
     from ragkit.models.ollama.chat import OllamaChat
     from ragkit.models.ollama.client import OllamaClient
     from ragkit.models.ollama.embedder import OllamaEmbedder
+    from ragkit.models.ollama.generation import GenerateCall, Generated
     from ragkit.models.ollama.messages import ChatReply, Message, ToolCall
     from ragkit.models.ollama.names import is_remote, normalise_name
     from ragkit.models.ollama.replies import (
         Details,
         Embedded,
-        Generated,
         InstalledModel,
         Metrics,
         RunningModel,
@@ -85,6 +86,7 @@ _HOMES = (
     "ollama.messages",
     "ollama.replies",
     "ollama.shown",
+    "ollama.generation",
     "ollama.admin",
 )
 

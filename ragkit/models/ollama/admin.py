@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -14,11 +14,11 @@ from ragkit.models.http.transport import Request
 from ragkit.text.patterns import late_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
-    from ragkit.models.ollama.calls import CreateCall
     from ragkit.models.ollama.client import OllamaClient
+    from ragkit.models.ollama.messages import Message
 
 _SUCCESS = "success"
 # Each of these comes when every layer is where it should be.
@@ -26,6 +26,54 @@ _ALL_DONE = ("verifying", "writing manifest", "pushing manifest", "removing unus
 _DIGEST = late_pattern(r"sha256[:-][0-9a-fA-F]{64}")
 _NOT_FOUND = 404
 _CUT_OFF = frozenset({"broken", "unreachable"})
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCall:
+    """One request of ``/api/create``: a model made from another one, or from files.
+
+    Attributes:
+        model: The new name.
+        base: The model to start from; fetched first if it is not installed.
+        files: In place of ``base``: relative path to the digest of its uploaded blob.
+        adapters: LoRA adapters, likewise.
+        template, system: As the new model's own.
+        parameters: Options that hold where a request does not say otherwise; a list for ``stop``.
+        messages: A conversation that the model comes with.
+        license: One text or several.
+        quantize: ``q8_0``, ``q4_K_M`` or ``q4_K_S``.
+        extra: Further fields of the endpoint (``renderer``, ``parser``, ``requires``, ``info``,
+            ``draft_files``...), passed on as they are.
+    """
+
+    model: str
+    base: str = ""
+    _: KW_ONLY
+    files: Mapping[str, str] = field(default_factory=dict)
+    adapters: Mapping[str, str] = field(default_factory=dict)
+    template: str = ""
+    system: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    messages: Sequence[Message] = ()
+    license: Sequence[str] = ()
+    quantize: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object that goes over the wire."""
+        optional: dict[str, Any] = {
+            "from": self.base,
+            "files": dict(self.files),
+            "adapters": dict(self.adapters),
+            "template": self.template,
+            "system": self.system,
+            "parameters": dict(self.parameters),
+            "messages": [message.body() for message in self.messages],
+            "license": list(self.license),
+            "quantize": self.quantize,
+        }
+        given = {name: value for name, value in optional.items() if value}
+        return {"model": self.model} | given | dict(self.extra)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What can be asked of ``/api/generate``, ``/api/chat`` and ``/api/create``.
+"""What can be asked of ``/api/chat``, and what of it holds for ``/api/generate`` too.
 
 A field that is left at its default is not sent, so that the server's and the model's own hold.
 """
@@ -8,17 +8,17 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ragkit.models.ollama.messages import Message, encoded
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from ragkit.models.ollama.messages import Message
 
 Think: TypeAlias = "bool | Literal['low', 'medium', 'high', 'max']"
 Format: TypeAlias = "Mapping[str, Any] | Literal['json']"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
+class Call:
     """What generate and chat have in common.
 
     Attributes:
@@ -62,47 +62,7 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerateCall(_Call):
-    """One request of ``/api/generate``: a text to go on from.
-
-    Attributes:
-        model: Its name; the tag may be left out.
-        prompt: Empty: the model is only loaded.
-        suffix: What is to come after the reply, for models that fill in between.
-        system: In place of the model's own system text.
-        template: In place of the model's own template.
-        context: Tokens of an earlier reply to go on from.
-        images: Bytes of image files, for a model with the capability ``vision``.
-        raw: The prompt is sent to the model as it is, without its template; goes without
-            ``system``, ``template`` and ``context``.
-    """
-
-    model: str
-    prompt: str = ""
-    _: KW_ONLY
-    suffix: str = ""
-    system: str = ""
-    template: str = ""
-    context: Sequence[int] = ()
-    images: Sequence[bytes] = field(default=(), repr=False)
-    raw: bool = False
-
-    def body(self, *, stream: bool) -> dict[str, Any]:
-        """The JSON object that goes over the wire, without ``keep_alive``."""
-        optional: dict[str, Any] = {
-            "suffix": self.suffix,
-            "system": self.system,
-            "template": self.template,
-            "context": list(self.context),
-            "images": encoded(self.images),
-            "raw": self.raw,
-        }
-        given = {name: value for name, value in optional.items() if value}
-        return {"model": self.model, "prompt": self.prompt} | given | self._common(stream=stream)
-
-
-@dataclass(frozen=True, slots=True)
-class ChatCall(_Call):
+class ChatCall(Call):
     """One request of ``/api/chat``: a conversation to go on with.
 
     Attributes:
@@ -123,51 +83,3 @@ class ChatCall(_Call):
         messages = [message.body() for message in self.messages]
         tools = {"tools": [dict(tool) for tool in self.tools]} if self.tools else {}
         return {"model": self.model, "messages": messages} | tools | self._common(stream=stream)
-
-
-@dataclass(frozen=True, slots=True)
-class CreateCall:
-    """One request of ``/api/create``: a model made from another one, or from files.
-
-    Attributes:
-        model: The new name.
-        base: The model to start from; fetched first if it is not installed.
-        files: In place of ``base``: relative path to the digest of its uploaded blob.
-        adapters: LoRA adapters, likewise.
-        template, system: As the new model's own.
-        parameters: Options that hold where a request does not say otherwise; a list for ``stop``.
-        messages: A conversation that the model comes with.
-        license: One text or several.
-        quantize: ``q8_0``, ``q4_K_M`` or ``q4_K_S``.
-        extra: Further fields of the endpoint (``renderer``, ``parser``, ``requires``, ``info``,
-            ``draft_files``...), passed on as they are.
-    """
-
-    model: str
-    base: str = ""
-    _: KW_ONLY
-    files: Mapping[str, str] = field(default_factory=dict)
-    adapters: Mapping[str, str] = field(default_factory=dict)
-    template: str = ""
-    system: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    messages: Sequence[Message] = ()
-    license: Sequence[str] = ()
-    quantize: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def body(self) -> dict[str, Any]:
-        """The JSON object that goes over the wire."""
-        optional: dict[str, Any] = {
-            "from": self.base,
-            "files": dict(self.files),
-            "adapters": dict(self.adapters),
-            "template": self.template,
-            "system": self.system,
-            "parameters": dict(self.parameters),
-            "messages": [message.body() for message in self.messages],
-            "license": list(self.license),
-            "quantize": self.quantize,
-        }
-        given = {name: value for name, value in optional.items() if value}
-        return {"model": self.model} | given | dict(self.extra)

@@ -16,18 +16,18 @@ from ragkit.models.ollama.connection import Connection
 from ragkit.models.ollama.names import is_remote, normalise_name, same_name
 from ragkit.models.ollama.replies import (
     Embedded,
-    Generated,
     InstalledModel,
     Metrics,
     RunningModel,
 )
-from ragkit.models.vectors import flaws
+from ragkit.models.vectors import flaws, to_row
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from ragkit.config import ModelSettings
-    from ragkit.models.ollama.calls import ChatCall, GenerateCall
+    from ragkit.models.ollama.calls import ChatCall
+    from ragkit.models.ollama.generation import GenerateCall, Generated
     from ragkit.models.ollama.messages import ChatReply
     from ragkit.models.ollama.shown import ShownModel
     from ragkit.protocols import Vectors
@@ -217,6 +217,8 @@ class OllamaClient:
             ModelUnavailableError: Also if the model broke off.
             ConfigError: The model runs elsewhere, and ``models.allow_remote`` is off.
         """
+        from ragkit.models.ollama.generation import Generated
+
         return self._whole(_GENERATE, call, Generated)
 
     def generate_stream(self, call: GenerateCall) -> Generator[Generated, None, None]:
@@ -228,6 +230,8 @@ class OllamaClient:
         Returns:
             Pieces as they come; the last and only the last has ``done``.
         """
+        from ragkit.models.ollama.generation import Generated
+
         return self._streamed(_GENERATE, call, Generated)
 
     def chat(self, call: ChatCall) -> ChatReply:
@@ -430,9 +434,7 @@ class OllamaClient:
     ) -> list[Vectors]:
         try:
             given = reply["embeddings"] if endpoint == _MANY else [reply["embedding"]]
-            # A value beyond float32 becomes infinite, and is found as such; null becomes NaN.
-            with np.errstate(over="ignore"):
-                rows: list[Vectors] = [np.array(row, np.float32) for row in given]
+            rows = [to_row(row) for row in given]
         except (ValueError, TypeError, KeyError) as exc:
             shown = orjson.dumps(dict(reply))[:80]
             msg = f"{model} at {self.address} answered with {shown!r}, not with vectors"

@@ -71,32 +71,6 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """A reply of ``/api/generate``, or one piece of it in a stream.
-
-    Attributes:
-        model: As it was asked for.
-        text: The reply, or its next piece.
-        thinking: Reasoning, or its next piece.
-        done: True for a whole reply and for the last piece.
-        done_reason: ``stop``, ``length``, ``load``, ``unload``, or empty.
-        context: Tokens to continue from, in the last piece; the server is giving this up.
-        logprobs: One a token, where they were asked for.
-        metrics: Empty before the last piece.
-    """
-
-    model: str
-    text: str = field(metadata=wire("response"))
-    thinking: str = ""
-    done: bool = False
-    done_reason: str = ""
-    created_at: datetime | None = None
-    context: tuple[int, ...] = ()
-    logprobs: tuple[TokenLogprob, ...] = ()
-    metrics: Metrics = field(default=Metrics(), metadata=wire(""))
-
-
-@dataclass(frozen=True, slots=True)
 class Embedded:
     """A reply of ``/api/embed``.
 

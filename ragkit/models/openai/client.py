@@ -21,6 +21,7 @@ from ragkit.models.http.problem import TEXT_KINDS, Problem
 from ragkit.models.http.repeats import RepeatWatch
 from ragkit.models.http.transport import Request, Transport, split_lines, to_problem
 from ragkit.models.openai.problems import IN_STREAM, classify, to_error
+from ragkit.models.vectors import to_row
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -239,7 +240,7 @@ def _words(chunk: dict[str, Any]) -> str:
 def _vector(value: Any) -> Vectors:  # noqa: ANN401 -- JSON
     if isinstance(value, str):  # base64, little-endian float32, though floats were asked for
         return np.frombuffer(b64decode(value, validate=True), "<f4").astype(np.float32)
-    return np.array([np.nan if x is None else x for x in value], np.float32)
+    return to_row(list(value))
 
 
 def _listed(entry: dict[str, Any]) -> ListedModel:

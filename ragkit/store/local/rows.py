@@ -45,7 +45,9 @@ class LiveRows:
         """Set or clear one row's bit."""
         segment, row = segment_and_row(vector)
         byte, mask = row >> 3, 1 << (row & 7)
-        bits = self._bits(segment, byte + 1)
+        bits = self._changed.get(segment)
+        if bits is None or byte >= len(bits):
+            bits = self._bits(segment, byte + 1)
         bits[byte] = bits[byte] | mask if alive else bits[byte] & ~mask
 
     def set_all(self, vectors: Sequence[int], *, alive: bool) -> None:
@@ -82,17 +84,17 @@ _KEYS_A_QUERY = 500  # SQLite takes 999 parameters, and more since 3.32
 
 
 def find_cached(
-    connection: sqlite3.Connection, keys: Sequence[bytes]
+    connection: sqlite3.Connection, keys: Sequence[bytes], *, has_checksums: bool = True
 ) -> dict[bytes, tuple[int, int, int | None]]:
     """The vector id of each cache key that is known, its checksum, and the chunk that owns it.
 
-    An entry that is damaged counts as not known.
+    An entry that is damaged counts as not known. Whoever may write has given all of them checksums.
 
     Many keys a statement: SQLite lets other threads run at each, and getting Python's lock back
     from one that parses a reply took longer than the look-up.
     """
     found: dict[bytes, tuple[int, int, int | None]] = {}
-    stored = "c.crc32" if has_cache_checksums(connection) else "NULL"
+    stored = "c.crc32" if has_checksums else "NULL"
     for start in range(0, len(keys), _KEYS_A_QUERY):
         part = keys[start : start + _KEYS_A_QUERY]
         rows = connection.execute(
@@ -129,7 +131,8 @@ def cached_vectors(
     """
     files = SegmentFiles(path / "vectors", dim)
     vectors = {}
-    for key, (vector, crc, _) in find_cached(connection, keys).items():
+    found = find_cached(connection, keys, has_checksums=has_cache_checksums(connection))
+    for key, (vector, crc, _) in found.items():
         row = files.read_row(*segment_and_row(vector))
         if zlib.crc32(row) == crc:
             vectors[key] = np.frombuffer(row, ROW_DTYPE).astype(np.float32)

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOVED_CHUNKS = 20_000  # a commit
+_json = json.JSONEncoder(ensure_ascii=False).encode  # `dumps` makes an encoder at each call
 
 
 class Writer:
@@ -93,6 +94,7 @@ class Writer:
         self._generation_committed = False
         self._broken = False
         self._next_chunk = 0
+        self._has_pending = True  # whether chunks may wait for vectors
         self._new: dict[bytes, int] = {}  # vectors of this transaction by their keys
         self._taken: set[int] = set()  # vectors that chunks of this transaction own
         self._moved: dict[bytes, int] = {}  # cached vectors that lay in another build
@@ -147,6 +149,7 @@ class Writer:
             for chunk, (key, vector) in enumerate(zip(keys, vectors, strict=True), first):
                 if vector is None:
                     self._bulk.pending.add(chunk, key)
+                    self._has_pending = True
 
     def _replace(
         self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[int | None]
@@ -208,6 +211,7 @@ class Writer:
             self._insert_chunk(made, moved.document, chunk, copied)
             if copied is None and key is not None:
                 self._bulk.pending.add(self._next_chunk - 1, key)
+                self._has_pending = True
         if moved.stale is not None:
             (row_hash,) = self._connection.execute(
                 "SELECT row_hash FROM documents WHERE id = ?", (made,)
@@ -280,7 +284,7 @@ class Writer:
                 self._history.report = dict(report)
                 self._connection.execute(
                     "UPDATE generations SET report = ? WHERE id = ?",
-                    (json.dumps(report, ensure_ascii=False), self.generation),
+                    (_json(report), self.generation),
                 )
                 seal_generation(self._connection, self.generation)
 
@@ -297,13 +301,18 @@ class Writer:
             return
         with self._changing():
             self._segments.flush()
-            for key, vector in self._new.items():
+            for key, vector in sorted(self._new.items()):  # neighbours share a page
                 if key not in self._moved:
                     self._bulk.cache.add(key, vector, cache_checksum(key, vector))
             self._bulk.cache.write()
             point_cache(self._connection, self._moved.items())
             self._write_chunks()
             self._live.flush()
+            if self._history.documents:
+                self._connection.execute(
+                    "UPDATE builds SET documents = documents + ? WHERE id = ?",
+                    (self._history.documents, self.build.id),
+                )
             self._commit()
         self._generation_committed = True
         with translated(self._path):
@@ -386,6 +395,10 @@ class Writer:
             waiting.clear()
         (last,) = self._connection.execute("SELECT max(id) FROM chunks").fetchone()
         self._next_chunk = (last or 0) + 1
+        self._history.documents = 0
+        (self._has_pending,) = self._connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM pending)"
+        ).fetchone()
         if not self._generation_committed:
             self._connection.execute(
                 "INSERT INTO generations VALUES (?, ?, ?, ?, NULL, 'open', NULL, x'')",
@@ -411,17 +424,12 @@ class Writer:
             self._live.set(vector, alive=False)
         died = self.generation
         self._set_life(document, row_hash, stale=stale, died=died)
-        self._count_documents(-1)
+        self._history.documents -= 1
         self._connection.execute(
             "UPDATE chunks SET died = ? WHERE id >= ? AND id < ?", (died, *chunks)
         )
         self._connection.execute("DELETE FROM pending WHERE chunk >= ? AND chunk < ?", chunks)
         return 1
-
-    def _count_documents(self, change: int) -> None:
-        self._connection.execute(
-            "UPDATE builds SET documents = documents + ? WHERE id = ?", (change, self.build.id)
-        )
 
     def _insert_document(self, document: Document, chunks: int, *, chars: int) -> int:
         d = document
@@ -431,7 +439,7 @@ class Writer:
             "mtime_ns": d.mtime_ns, "file_sha256": d.file_sha256, "chars": chars,
             "first_chunk": self._next_chunk, "chunks": chunks, "pages": len(d.pages),
             "pages_without_text": json.dumps(d.pages_without_text),
-            "metadata": json.dumps(d.metadata, ensure_ascii=False), "origin": d.origin,
+            "metadata": _json(d.metadata), "origin": d.origin,
             "born": self.generation,
         }  # fmt: skip
         row_hash = make_doc_hash([values[name] for name in HASHED])
@@ -441,7 +449,7 @@ class Writer:
             tuple(values.values()),
         )
         row_id = cursor.lastrowid or 0
-        self._count_documents(1)
+        self._history.documents += 1
         pages = [(row_id, p.number, p.start, p.end) for p in d.pages]
         fields = [(name, value, row_id) for name, value in scalars(d.metadata)]
         if pages:
@@ -473,6 +481,8 @@ class Writer:
 
     def _bring_vectors(self, keys: Sequence[bytes]) -> None:
         """Give the chunks that waited for these keys their vectors."""
+        if not self._has_pending:
+            return
         self._bulk.pending.write()
         waiting = find_pending(self._connection, keys)
         if not waiting:
@@ -518,12 +528,12 @@ class Writer:
 
 
 def _list_json(globs: Sequence[str]) -> str:
-    return json.dumps(list(globs), ensure_ascii=False)
+    return _json(list(globs))
 
 
 @lru_cache
 def _heading_json(heading: tuple[str, ...]) -> str:
-    return json.dumps(heading, ensure_ascii=False)
+    return _json(heading)
 
 
 @lru_cache
