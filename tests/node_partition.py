@@ -103,6 +103,7 @@ def wired(nodes: Nodes) -> Iterator[Wiring]:
         try:
             for node in nodes.nodes:
                 node.set("discovery.seed_hosts", seeds)
+                node.set("indices.replication.retry_timeout", "5s")  # 60 if it is not set
                 node.set("transport.publish_port", str(wires[node.name].port))
             restart(nodes)
             yield Wiring(wires)
