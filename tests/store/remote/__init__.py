@@ -1,1 +1,1 @@
-"""Tests of ragkit.serve; a package, so that its conftest.py has a name of its own."""
+"""Tests of ragkit.store.remote; a package, so that its conftest.py has a name of its own."""
