@@ -1,0 +1,1 @@
+"""Tests of an index on a cluster."""
