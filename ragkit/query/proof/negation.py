@@ -53,6 +53,13 @@ _DENYING = late_pattern(
 _ENDS = late_pattern(
     r"(?<!\bor )\b(?:not|never|cannot|\w+n['’]t|forbidden|prohibited|refused|denied)\Z"
 )
+_TRIED = late_pattern(
+    r"\b(?:tr(?:y|ies|ied)|attempt(?:s|ed)?|sought|seeks?|want(?:s|ed)?|hope[sd]?|plan(?:s|ned)?"
+    r"|intend(?:s|ed)?|ask(?:s|ed)?|told|order(?:s|ed)?|urge[sd]?|request(?:s|ed)?|invite[sd]?)\b"
+    r"[^.,;:!?\n]{0,40}?\sto\s([^.,;:!?\n]{1,120}?),?\s(?:but|and|yet)\s"
+    r"(?:(?:he|she|it|they|ha[sd]|have|\w+ly)\s){0,2}(\w+)(?=[.,;:!?]|\Z)"
+)
+"""What was to be done, and the word behind it that ends the clause: tried to land, but failed."""
 _SENTENCE_END = late_pattern(r"[.;:!?。；！？\n](?=\s|\Z)|[。；！？]")
 _LIGHT_HAN = late_pattern(r"(?:得到|受到|进行|开展|加以|予以|可以|能够|应该|应当)+")
 """Words before a verb that say nothing: 没有得到证实 negates 证实."""
@@ -145,19 +152,20 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
 
 
 def _denied_alike(sentence: AnalysedText, evidence: AnalysedText) -> list[tuple[str, ...]]:
-    """The terms that a word binds which denies by itself, where the same ends a clause there.
+    """The terms that a denying word binds, where the evidence says that who was to do it so denied.
 
-    Who failed to land is the one who tried to land, but failed.
+    Who failed to land is the one who tried to land, but failed. One that landed and then failed, or
+    of which another one failed, is not.
     """
-    held = evidence.casefolded
+    tried = [(m[2], content_terms(m[1])[:1]) for m in _TRIED.finditer(evidence.casefolded)]
+    if not tried:
+        return []
     return [
-        tuple(content_terms(negation[1])[:_BOUND])
+        terms
         for negation in _NEGATION.finditer(sentence.once(_telling))
         if (word := _DENYING.match(negation[0]))
-        and any(
-            not _NEGATES.search(held[max(0, same.start() - _NEAR) : same.start()])
-            for same in re.finditer(rf"\b{re.escape(word[0])}\w*(?=[.,;:!?]|\Z)", held)
-        )
+        and (terms := tuple(content_terms(negation[1])[:_BOUND]))
+        and any(end.startswith(word[0]) and [terms[0]] == first for end, first in tried)
     ]
 
 
