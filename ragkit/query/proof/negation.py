@@ -53,6 +53,13 @@ _DENYING = late_pattern(
 _ENDS = late_pattern(
     r"(?<!\bor )\b(?:not|never|cannot|\w+n['’]t|forbidden|prohibited|refused|denied)\Z"
 )
+_TRIED = late_pattern(
+    r"\b(?:tr(?:y|ies|ied)|attempt(?:s|ed)?|sought|seeks?|want(?:s|ed)?|hope[sd]?"
+    r"|plan(?:s|ned)?|intend(?:s|ed)?|(?:was|were) (?:asked|told|ordered|urged|requested|invited))"
+    r"(?: again| hard| \w+ly)? to ([^.,;:!?\n]{1,120}?),? (?:but|and|yet) "
+    r"(?:(?:ha[sd]|have|\w+ly) )?(\w+)(?=[.,;:!?]|\Z)"
+)
+"""What was to be done, and the word behind it that ends the clause: tried to land, but failed."""
 _SENTENCE_END = late_pattern(r"[.;:!?。；！？\n](?=\s|\Z)|[。；！？]")
 _LIGHT_HAN = late_pattern(r"(?:得到|受到|进行|开展|加以|予以|可以|能够|应该|应当)+")
 """Words before a verb that say nothing: 没有得到证实 negates 证实."""
@@ -145,20 +152,33 @@ def opposed(sentence: AnalysedText, evidence: AnalysedText) -> bool:
 
 
 def _denied_alike(sentence: AnalysedText, evidence: AnalysedText) -> list[tuple[str, ...]]:
-    """The terms that a word binds which denies by itself, where the same ends a clause there.
+    """The terms that a denying word binds, where the evidence says that who was to do it so denied.
 
-    Who failed to land is the one who tried to land, but failed.
+    Who failed to land is the one who tried to land, but failed. One that landed and then failed, or
+    beside whom another one failed, is not.
     """
     held = evidence.casefolded
-    return [
-        tuple(content_terms(negation[1])[:_BOUND])
-        for negation in _NEGATION.finditer(sentence.once(_telling))
-        if (word := _DENYING.match(negation[0]))
-        and any(
-            not _NEGATES.search(held[max(0, same.start() - _NEAR) : same.start()])
-            for same in re.finditer(rf"\b{re.escape(word[0])}\w*(?=[.,;:!?]|\Z)", held)
-        )
+    tried = [
+        (_terms_before(held[max(0, m.start() - _SUBJECT) : m.start()]), m[1], m[2])
+        for m in _TRIED.finditer(held)
     ]
+    if not tried:
+        return []
+    folded, found = sentence.once(_telling), []
+    for negation in _NEGATION.finditer(folded):
+        terms = tuple(content_terms(negation[1])[:_BOUND])
+        word = _DENYING.match(negation[0])
+        who = _terms_before(folded[: negation.start()])
+        if terms and word:
+            found += [
+                terms
+                for they, task, end in tried
+                if end.startswith(word[0])
+                and content_terms(task)[:1] == [terms[0]]
+                # Who is told of by a pronoun is anybody.
+                and (who <= they or they <= who)
+            ]
+    return found
 
 
 def _compares_otherwise(sentence: AnalysedText, evidence: AnalysedText) -> bool:
@@ -199,6 +219,11 @@ def _ended(sentence: AnalysedText) -> list[tuple[str, ...]]:
             before = _SENTENCE_END.split(folded[: match.start()])[-1]
             found.append(tuple(content_terms(before)))
     return [terms for terms in found if terms]
+
+
+def _terms_before(text: str) -> set[str]:
+    """The terms of the last sentence of a text, or of what there is of it."""
+    return set(content_terms(_SENTENCE_END.split(text)[-1]))
 
 
 def _wanting(evidence: AnalysedText) -> list[tuple[str, ...]]:
@@ -340,6 +365,8 @@ def _are_opposed(said: Sequence[_Use], held: Sequence[_Use]) -> bool:
     )
 
 
+_SUBJECT = 200
+"""Characters before a verb in which its subject is looked for."""
 _NEAR = 40
 """Characters on either side of a word in which its neighbours are looked for."""
 

@@ -205,17 +205,21 @@ class RowFile:
 
 _READ_BYTES = 1 << 24  # at a time; Linux gives no more than 2 GB
 
-if hasattr(os, "preadv"):
+if hasattr(os, "pread"):
     _pread = os.pread
-
-    def _fill(fd: int, into: memoryview, offset: int) -> int:
-        return os.preadv(fd, [into], offset)
-
 else:  # Windows
 
     def _pread(fd: int, size: int, offset: int, /) -> bytes:
         os.lseek(fd, offset, os.SEEK_SET)
         return os.read(fd, size)
+
+
+if hasattr(os, "preadv"):
+
+    def _fill(fd: int, into: memoryview, offset: int) -> int:
+        return os.preadv(fd, [into], offset)
+
+else:  # Windows, and a Python that was built for macOS before 11
 
     def _fill(fd: int, into: memoryview, offset: int) -> int:
         part = _pread(fd, len(into), offset)

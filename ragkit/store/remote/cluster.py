@@ -150,6 +150,7 @@ class Cluster:
                 raise StoreUnavailableError(
                     self._unreachable(problem, self._patience_s), self.location
                 )
+            self._turn += 1  # another node may reach it
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
@@ -214,6 +215,7 @@ class Cluster:
                 again.append(action)
             actions = again
             if again:
+                self._turn += 1  # another node may have room, or reach what this one does not
                 time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 

@@ -114,6 +114,21 @@ def test_a_node_that_does_not_reach_another_one_is_asked_again() -> None:
         assert len(seen) == 1
 
 
+def test_what_a_node_does_not_reach_is_asked_of_another_one() -> None:
+    error = {"type": "node_disconnected_exception", "reason": "[b] disconnected"}
+    failed = {"errors": True, "items": [{"index": {"status": 500, "error": error}}]}
+    docs, done = [{"_id": "1", "found": True, "_source": {}}], {"errors": False, "items": []}
+    apart = node((200, {"docs": [{"error": error}]}), (200, failed))
+    with apart as (first, asked), node((200, {"docs": docs}), (200, done)) as (second, others):
+        hosts = [cluster.endpoint.nodes[0].partition("//")[2] for cluster in (first, second)]
+        endpoint = parse_endpoint(f"opensearch-http://{','.join(hosts)}/x")
+        with closing(Cluster(endpoint, patience_s=5.0)) as both:
+            assert both.get_many("/x/_mget", {}) == docs
+        with closing(Cluster(endpoint, patience_s=5.0)) as both:
+            both.bulk([b'{"index":{}}', b"{}"])
+        assert (len(asked), len(others)) == (2, 2)
+
+
 def test_of_a_bulk_what_was_refused_for_lack_of_room_is_sent_again() -> None:
     full = {"error": {"reason": "rejected"}, "status": 429}
     mixed = {"errors": True, "items": [{"index": {"status": 201}}, {"index": full}]}
