@@ -120,6 +120,7 @@ def test_what_the_passage_does_not_say_is_unsupported(sentence: str, evidence: s
         ("The roof's repair cost more than the repair of the door.", REPAIRS),
         ("Unless a lorry weighs more than 12 tonnes, use of the bridge is free.", TOLL),
         ("该市一般在夏季举行音乐节。", ZH_CITY),
+        ("超过百分之七十的客人会取消，即百分之七十以上。", "70%以上的客人会取消。"),
         ("They sell pears, plums and apples.", "They sell apples, pears, and plums."),
         ("It is unclear who paid.", "It is not clear who paid for the roof."),
         ("因为道路关闭，所以生产停止了。", "由于道路关闭，生产停止。"),

@@ -39,11 +39,11 @@ _LEAST_BEFORE = late_pattern(
 )
 _MOST_BEHIND = late_pattern(
     r"[\s%-]{0,2}(?:[^\W\d]+\s){0,2}?(?:or|and) (?:less|fewer|under|below|younger|shorter)\b"
-    r"|[^\W\d]{0,4}?(?:及|或)?(?:以下|以内|之内)"
+    r"|[%‰]?[^\W\d]{0,4}?(?:及|或)?(?:以下|以内|之内)"
 )
 _LEAST_BEHIND = late_pattern(
     r"[\s%-]{0,2}(?:[^\W\d]+\s){0,2}?(?:or|and) (?:more|over|above|older|longer|higher)\b|\+"
-    r"|[^\W\d]{0,4}?(?:及|或)?以上|[多余]"
+    r"|[%‰]?[^\W\d]{0,4}?(?:及|或)?以上|[多余]"
 )
 _RANGE_BEHIND = late_pattern(r"[^\W\d]{0,3}\s?(?:-|–|—|~|～|至|到|\sto\b|\sand\b)\s?[$€£]?\d")
 _RANGE_BEFORE = late_pattern(r"\d[^\W\d]{0,3}\s?(?:-|–|—|~|～|至|到|to|and)\s?[$€£]?\Z")

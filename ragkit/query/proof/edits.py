@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _BESIDE = 2
 """Words or ideographs on either side that must be the same; the ends of a sentence are enough."""
-_ALIKE = 0.6
+_ALIKE = 0.7
 """Share of the sentence's words that must stand in such stretches, in order, in one sentence."""
 _LONGEST = 8
 """Words or ideographs of a gap: what is longer was told anew."""
@@ -88,7 +88,6 @@ _SMALL = {
     "before": r"\b(?:before|prior to|until|previously|formerly|earlier)\b|之前|以前|前",
     "during": r"\b(?:during|while|throughout)\b|期间",
     "past": r"\b(?:was|were|had|did)\b|已经|已|曾经|曾",
-    "present": r"\b(?:is|are|has|have|does|do)\b",
     "former": r"\b(?:used to|formerly|no longer)\b|曾经|不再",
     "future": r"\b(?:will|is going to|are going to)\b|即将|将会|将要|将|尚未",
 }
@@ -102,7 +101,6 @@ _EXCLUSIVE = (
     frozenset(("if", "unless", "although", "cause")),
     frozenset(("after", "before", "during")),
     frozenset(("past", "future")),
-    frozenset(("past", "present")),
 )
 """Of these one is not said by another."""
 _NOT_ADDED = frozenset(("not", "only", "best", "all", "former"))

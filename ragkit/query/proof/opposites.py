@@ -60,10 +60,12 @@ def excludes(sentence: AnalysedText, evidence: AnalysedText) -> bool:
     """True if both speak of one thing with words that exclude each other.
 
     >>> from ragkit.query.proof.analysed import AnalysedText
-    >>> sale = AnalysedText("The seller bears the costs of delivery, if complete.")
-    >>> excludes(AnalysedText("The buyer bears the costs of delivery."), sale)
+    >>> rent = AnalysedText("The rent rose in May, and the deposit was paid.")
+    >>> excludes(AnalysedText("The rent fell."), rent)
     True
-    >>> excludes(AnalysedText("The costs of an incomplete delivery."), sale)
+    >>> excludes(AnalysedText("The deposit was unpaid."), rent)
+    True
+    >>> excludes(AnalysedText("The deposit was not unpaid."), rent)
     False
     """
     said, held = sentence.once(_uses), evidence.once(_uses)
