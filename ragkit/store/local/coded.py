@@ -206,12 +206,12 @@ class _Allowed(NamedTuple):
     Args:
         parts: A segment at a time; nobody changes these arrays.
         bits: All of them.
-        count: How many are set.
+        rows: How many are set.
     """
 
     parts: list[NDArray[np.uint8]]
     bits: NDArray[np.uint8]
-    count: int
+    rows: int
 
 
 class _Group:
@@ -287,7 +287,7 @@ class _Group:
             bits = np.concatenate(parts)
             count = int.from_bytes(bits.tobytes()).bit_count()
             known = self._allowed = _Allowed(parts, bits, count)
-        return known.bits, known.count
+        return known.bits, known.rows
 
     def _chosen(self, query: Vectors, count: int) -> NDArray[np.int64]:
         """The lists to scan, where so many rows may be found.
