@@ -151,11 +151,16 @@ class ListsFile:
         return f"{self.path} is damaged: {what}"
 
     @property
-    def centres(self) -> Vectors:
-        """float32, shape (lists, dim); read anew each time, since whoever scans keeps them."""
+    def stored_centres(self) -> Rows:
+        """float16, shape (lists, dim); read anew each time, since whoever scans keeps them."""
         lists = len(self._checksums)
         data = read_at(self._fd, 2 * lists * self.dim, _HEAD.size)
-        return data.view("<f2").reshape(lists, self.dim).astype(np.float32)
+        return data.view("<f2").reshape(lists, self.dim)
+
+    @property
+    def centres(self) -> Vectors:
+        """float32, shape (lists, dim)."""
+        return self.stored_centres.astype(np.float32)
 
     @cached_property
     def _order(self) -> NDArray[np.unsignedinteger]:
