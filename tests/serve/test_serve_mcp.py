@@ -156,6 +156,7 @@ def test_an_answer_comes_with_its_proof(url: str) -> None:
     assert [s["status"] for s in values["sentences"]] == ["quoted", "unsupported"]
     assert values["citations"][0]["quote"] == "The fee is five dollars a day"
     assert "Not shown to be in the documents: The moon is cheese [1]." in text_of(result)
+    assert "Closest passages" not in text_of(result)
 
 
 def test_indexes_and_documents_are_listed(url: str) -> None:
@@ -365,6 +366,7 @@ def test_a_client_starts_ragkit_and_speaks_over_pipes(indexes: Path, tmp_path: P
     assert values_of(found, "search")["hits"][0]["path"] == "fees.md"
     assert values_of(answer, "ask")["chat_model"] is None
     assert "The fee is five dollars a day." in text_of(answer)
+    assert text_of(answer).startswith("Closest passages (no chat model was asked")
 
 
 def test_ctrl_c_ends_it_though_its_client_holds_the_pipe(indexes: Path, tmp_path: Path) -> None:
