@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
-from ragkit.cli.output import print_json, say_waiting
+from ragkit.cli.output import local_time, print_json, run_state, say_waiting
 
 if TYPE_CHECKING:
     from ragkit.records import DocumentInfo
@@ -91,8 +91,8 @@ def info(
     for location, decision in decisions.items():
         typer.echo(f"{decision:<11}{location}")
     for run in runs[:5]:
-        typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
-                   f"{run['command']}")  # fmt: skip
+        ended, state = local_time(run["finished_at"] or run["started_at"]), run_state(run["state"])
+        typer.echo(f"{'run ' + str(run['id']):<11}{ended}  {state:<11}  {run['command']}")
 
 
 def check(
