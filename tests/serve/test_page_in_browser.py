@@ -245,6 +245,18 @@ def test_each_new_question_is_shown_from_its_top_and_the_window_stays(
     at.check()
 
 
+def test_a_refusal_is_said_once(browse: Callable[..., Browsing], tmp_path: Path) -> None:
+    make_index(tmp_path / "a/indexes/library").close()
+    with serving(tmp_path / "a/indexes") as url:
+        at = browse(url)
+        at.page.fill("#question", "Which zebra won the cup?")
+        at.page.keyboard.press("Enter")
+        at.page.wait_for_selector(".turn .actions")
+        assert at.page.locator(".reply .notice").all_inner_texts() == ["The documents do not say."]
+        assert at.page.inner_text(".reply").count("documents do not") == 1
+        at.check()
+
+
 def test_a_file_is_added_and_answers(browse: Callable[..., Browsing], tmp_path: Path) -> None:
     make_index(tmp_path / "a/indexes/library").close()
     new = {"name": "new.md", "mimeType": "text/plain", "buffer": b"# New\n\nThe pool fee is two.\n"}
