@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,12 +29,14 @@ def list_documents(
     if json:
         print_json(documents)
         return
+    paths = Counter(document.path for document in documents)
     for document in documents:
-        typer.echo(_line(document))
+        typer.echo(_line(document, is_alone=paths[document.path] == 1))
     say_waiting(stats)
 
 
-def _line(document: DocumentInfo) -> str:
+def _line(document: DocumentInfo, *, is_alone: bool) -> str:
+    """A document for people; with its folder's path where another folder has one of its name."""
     notes = []
     if document.pages:
         notes.append(f"{document.pages} pages")
@@ -43,7 +47,8 @@ def _line(document: DocumentInfo) -> str:
         notes.append(f"stale: {document.stale}")
     note = f"  ({', '.join(notes)})" if notes else ""
     noun = "passage " if document.chunks == 1 else "passages"
-    return f"{document.chunks:>6} {noun}  {document.kind:<9} {document.path}{note}"
+    path = document.path if is_alone else str(Path(document.root) / document.path)
+    return f"{document.chunks:>6} {noun}  {document.kind:<9} {path}{note}"
 
 
 def info(
