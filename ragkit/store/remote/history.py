@@ -169,13 +169,13 @@ def last_closed_by(manifest: Manifest, build: RemoteBuild, when: datetime, locat
     if by_then:
         return by_then[-1]
     if not closed:
-        msg = f"{location} has no closed generation to search"
+        msg = f"{location} has no finished run to search"
         raise StoreError(msg, location)
     oldest, ended = closed[0]
     asked, there = when.astimezone(), ended.astimezone()
     msg = (
-        f"no generation of {location} that is kept is as old as {asked:%Y-%m-%d %H:%M:%S}; the "
-        f"oldest is {oldest.id}, closed {there:%Y-%m-%d %H:%M:%S}"
+        f"no run of {location} that is kept is as old as {asked:%Y-%m-%d %H:%M:%S}; the "
+        f"oldest is {oldest.id}, finished {there:%Y-%m-%d %H:%M:%S}"
     )
     raise StoreError(msg, location)
 
