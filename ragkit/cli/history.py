@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Moment, Settings, configured, moment, open_pipeline
-from ragkit.cli.output import print_json, print_table, say
+from ragkit.cli.output import on_one_line, print_json, print_table, say
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _row(generation: Generation) -> tuple[str, ...]:
     chunks = _counts(g.chunks_added, 0, g.chunks_removed)
     ended = datetime.fromisoformat(g.finished_at or g.started_at).astimezone()
     date = f"{ended:%Y-%m-%d %H:%M:%S}"
-    return (str(g.id), date, documents, chunks, str(g.build), g.state, visible(g.command))
+    command = on_one_line(visible(g.command))
+    return (str(g.id), date, documents, chunks, str(g.build), g.state, command)
 
 
 def _counts(added: int, changed: int, removed: int) -> str:
@@ -90,7 +91,7 @@ def diff(
 
 def _line(document: DocumentChange) -> str:
     counts = _counts(document.chunks_added, 0, document.chunks_removed)
-    return f"{_MARKS[document.change]} {document.path}  ({counts} passages)"
+    return on_one_line(f"{_MARKS[document.change]} {document.path}  ({counts} passages)")
 
 
 def _sum(difference: IndexChanges) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
-from ragkit.cli.output import print_json, say_waiting
+from ragkit.cli.output import on_one_line, print_json, say_waiting
 
 if TYPE_CHECKING:
     from ragkit.records import DocumentInfo
@@ -43,7 +43,7 @@ def _line(document: DocumentInfo) -> str:
         notes.append(f"stale: {document.stale}")
     note = f"  ({', '.join(notes)})" if notes else ""
     noun = "passage " if document.chunks == 1 else "passages"
-    return f"{document.chunks:>6} {noun}  {document.kind:<9} {document.path}{note}"
+    return on_one_line(f"{document.chunks:>6} {noun}  {document.kind:<9} {document.path}{note}")
 
 
 def info(
