@@ -1,19 +1,21 @@
 """What a server costs over the library: `ragkit serve` asked over sockets of this machine.
 
     python benchmarks/serve.py --quick
-    python benchmarks/serve.py                    # 25 minutes at most, ten of them one run
+    python benchmarks/serve.py                    # half an hour, ten minutes of it one run
     python benchmarks/serve.py --part search ask  # of start, search, embedded, stream, ask, long
     python benchmarks/serve.py --part long --seconds 120
 
-By itself, not by `run.py`: its figures want a quiet machine with two cores or more. The whole run
-writes SERVE.md. Searches are made in an index of 200 files, 4,262 passages; all else in one of
-2,000 files, 40,537 passages. The clients are one process of one thread, `serve_load.py`, which
-takes a few hundredths of the server's processor time.
+By itself, not by `run.py`: its figures want a quiet machine with two cores or more. It writes what
+it measured into SERVE.md, unless it was quick or for seconds of your own. Searches are made in an
+index of 200 files, 4,262 passages; all else in one of 2,000 files, 40,537 passages. The clients are
+one process of one thread, `serve_load.py`, which takes a few hundredths of the server's processor
+time.
 
-The long run is made twice. Once the chat model speaks at the pace of a recorded reply of Ollama
-0.33.0-rc2 (SmolLM2-135M-Instruct, one thread of a CPU; `serve_child.recorded_paces` reads it from
-`tests/ollama_double/replies.jsonl`): its first token comes after 4.7 s, and 40 to 200 follow at 21
-to 39 a second. And once, for a fifth of the time, the model takes no time at all.
+The long run is made twice, each time in turn with the library. Once the chat model speaks at the
+pace of a recorded reply of Ollama 0.33.0-rc2 (SmolLM2-135M-Instruct, one thread of a CPU;
+`serve_child.recorded_paces` reads it from `tests/ollama_double/replies.jsonl`): its first token
+comes after 4.7 s, and 40 to 200 follow at 21 to 39 a second. And once, for a fifth of the time, the
+model takes no time at all.
 """
 
 from __future__ import annotations
@@ -56,17 +58,19 @@ SPEAKS = {
     "fixed": "a model that takes no time",
 }
 WARM_S = 60.0  # then memory is looked at for the first time
+ROUNDS = 6  # of the long run, in each of which the library is asked for half as long as the server
 SETTLED_S = 0.1  # the threads of a matrix product stay awake for a while, on the other's core
 
 HEAD = """# Serve
 
 Written by `python benchmarks/serve.py`, whose head says what is measured.
 
-Twenty clients are measured with two chat models. One speaks at the pace of a recorded reply of
-Ollama 0.33.0-rc2, and tells how much later a person sees the first word, whose time here includes
-the model's own. The other answers in no time, which no model does: twenty clients who wait for
-nothing keep the only interpreter busy, so that each millisecond that a request costs is waited for
-twenty times. It tells what the server takes when it has more to do than it can.
+Twenty clients, in turn with twenty threads that ask the library, are measured with two chat models.
+One speaks at the pace of a recorded reply of Ollama 0.33.0-rc2, and tells how much later a person
+sees the first word, whose time here includes the model's own. The other answers in no time, which
+no model does: twenty clients who wait for nothing keep the only interpreter busy, so that each
+millisecond that a request costs is waited for twenty times. It tells what the server takes when it
+has more to do than it can.
 """
 
 
@@ -293,14 +297,18 @@ def long_rows(
 ) -> list[Row]:
     """Twenty clients that ask without a pause, while another process indexes.
 
-    The library itself is asked by twenty threads for a sixth of the time, half of that before the
-    server and half after it: a machine has better and worse minutes.
+    In turn with twenty threads that ask the library itself: the machine's minutes differ by more
+    than what is looked for.
     """
+    met: dict[str, list[Any]] = {"first": [], "failed": []}
     direct: list[float] = []
+    held: list[float] = []
     spread_s = BEGIN_S if kind == "paced" else 0.0
+    slice_s, port = seconds / ROUNDS, free_port()
+    bodies = list(map(ask_body, asked))
 
     def ask_directly() -> None:
-        command = [sys.executable, HERE / "serve_child.py", "direct", index, seconds / 12, CLIENTS]
+        command = [sys.executable, HERE / "serve_child.py", "direct", index, slice_s / 2, CLIENTS]
         done = subprocess.run(
             [*map(str, command), kind],
             input="\n".join(asked),
@@ -310,21 +318,20 @@ def long_rows(
         )
         direct.extend(json.loads(done.stdout))
 
-    _beside_a_writer(scope, index, asked, ask_directly)
-    met: dict[str, Any] = {}
-    held: list[float] = []
-    port = free_port()
-    with server(child(index, port, kind)) as (process, _):
-
-        def ask() -> None:
-            bodies = list(map(ask_body, asked))
-            warm_s = min(WARM_S, seconds / 2)
+    def ask() -> None:
+        if not held:
+            warm_s = min(WARM_S, slice_s / 2)
             threading.Timer(warm_s, lambda: held.append(memory_mb(process))).start()
-            met.update(load(port, ASK, bodies, CLIENTS, MOST_REQUESTS, seconds, spread_s))
+        told = load(port, ASK, bodies, CLIENTS, MOST_REQUESTS, slice_s, spread_s)
+        for name, values in met.items():
+            values += told[name]
 
-        _beside_a_writer(scope, index, asked, ask)
+    with server(child(index, port, kind)) as (process, _):
+        for _ in range(ROUNDS):
+            _beside_a_writer(scope, index, asked, ask_directly)
+            _beside_a_writer(scope, index, asked, ask)
         held.append(memory_mb(process))
-    _beside_a_writer(scope, index, asked, ask_directly)
+        _beside_a_writer(scope, index, asked, ask_directly)
     grown = round((held[-1] / held[0] - 1) * 100, 1)
     behind = statistics.median(met["first"]) - statistics.median(direct)  # to less than 1 ms
     what = f"{CLIENTS} clients and a writer for {seconds:g} s, {SPEAKS[kind]}"
@@ -375,8 +382,8 @@ def _beside_a_writer(
         writing.join()
 
 
-def measure(scope: Scope, parts: Sequence[str], seconds: float) -> list[Row]:
-    """The rows of some parts of this question, in the order of `PARTS`."""
+def measure(scope: Scope, parts: Sequence[str], seconds: float) -> dict[str, list[Row]]:
+    """The rows of some parts, in the order of `PARTS`."""
     corpora = {files: scope.corpus(files) for files in (SMALL, SMALL if scope.quick else LARGE)}
     indexes: dict[int, Path] = {}
     for files, corpus in corpora.items():
@@ -400,16 +407,26 @@ def measure(scope: Scope, parts: Sequence[str], seconds: float) -> list[Row]:
             *long_rows(scope, *large, seconds / 5, kind="fixed"),
         ],
     }
-    return [row for part in PARTS if part in parts for row in rows_of[part]()]
+    return {part: rows_of[part]() for part in PARTS if part in parts}
 
 
-def write(where: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """Write the results, and the page."""
+def write(where: dict[str, Any], found: dict[str, list[dict[str, Any]]]) -> None:
+    """Write the results of some parts, and the page; of the others those of before stay."""
     file = HERE / "results" / "serve.json"
-    text = json.dumps({"machine": where, "rows": rows}, indent=2, ensure_ascii=False)
+    kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    kept |= {part: {"machine": where, "rows": rows} for part, rows in found.items()}
+    text = json.dumps({part: kept[part] for part in PARTS if part in kept}, indent=2)
     file.write_text(text + "\n", encoding="utf-8")
-    facts = "\n".join(f"- {name}: {value}" for name, value in where.items())
-    (HERE / "SERVE.md").write_text(f"{HEAD}\n{table(rows)}\n{facts}\n", encoding="utf-8")
+    runs: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+    for part in json.loads(text).values():
+        if not runs or runs[-1][0] != part["machine"]:
+            runs.append((part["machine"], []))
+        runs[-1][1].extend(part["rows"])
+    page = HEAD
+    for machine_of, rows in runs:
+        facts = "\n".join(f"- {name}: {value}" for name, value in machine_of.items())
+        page += f"\n{table(rows)}\n{facts}\n"
+    (HERE / "SERVE.md").write_text(page, encoding="utf-8")
 
 
 def main() -> int:
@@ -420,16 +437,19 @@ def main() -> int:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="these alone")
     parser.add_argument("--seconds", type=float, help="of the long run; 600, or 20 if quick")
     given = parser.parse_args()
-    where = machine() | {"command": "python benchmarks/serve.py"}
-    is_whole = set(given.part) == set(PARTS) and not given.quick and given.seconds is None
+    flags = "" if set(given.part) == set(PARTS) else f" --part {' '.join(given.part)}"
+    where = machine() | {"command": f"python benchmarks/serve.py{flags}"}
     with tempfile.TemporaryDirectory(prefix="ragkit-bench-") as temporary:
         scope = Scope(given.work or Path(temporary), given.quick)
         seconds = given.seconds or (20.0 if given.quick else 600.0)
         found = measure(scope, given.part, seconds)
-    rows = [asdict(row) | {"met": row.is_met} for row in found]
+    told = {
+        part: [asdict(row) | {"met": row.is_met} for row in rows] for part, rows in found.items()
+    }
+    rows = [row for part in told.values() for row in part]
     print(table(rows))
-    if is_whole:
-        write(where, rows)
+    if not given.quick and given.seconds is None:
+        write(where, told)
     return 0 if all(row["met"] for row in rows) else 1
 
 

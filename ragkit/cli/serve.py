@@ -66,7 +66,7 @@ def serve(
     Each index is a model. Only this machine can ask, unless a token is set: by `--token-file`, or
     in the variable `RAGKIT_TOKEN`.
     """
-    if not (find_spec("starlette") and find_spec("uvicorn")):
+    if not all(map(find_spec, ("starlette", "uvicorn", "httptools"))):
         msg = f"`ragkit serve` needs the extra `serve`; try: {install_command('serve')}"
         raise ConfigError(msg)
     if mcp:

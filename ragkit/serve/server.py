@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ragkit.errors import ConfigError
 from ragkit.serve.guard import GuardRules, is_loopback
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "RAGKIT_TOKEN"  # noqa: S105 -- the variable's name, not a token
 SHORTEST_TOKEN = 16
 _BACKLOG = 512
+_MOST_HEAD = 65_536
+"""Bytes of a request's line and headers, or of what follows its body. The parser has no limit."""
 _SWITCH_S = 0.0005
 """How long a thread that computes keeps others waiting for Python's lock.
 
@@ -107,6 +110,29 @@ def bind(settings: ServeSettings) -> socket.socket:
     return bound
 
 
+class _Protocol(HttpToolsProtocol):
+    """Reads requests, and does not keep what has no end."""
+
+    _head = 0  # bytes since the last that belonged to a body
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and end the connection if it is too much for a head."""
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > _MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response(f"The head of a request has more than {_MOST_HEAD:,} bytes.")
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        self._head = 0
+        super().on_message_complete()
+
+
 class _Server(uvicorn.Server):
     """Ends as any command does when its user has it stop: the signal is not raised again.
 
@@ -156,6 +182,7 @@ def make_server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http=_Protocol,
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=max(1, round(stop_s)),

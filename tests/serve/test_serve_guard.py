@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -59,6 +60,38 @@ def test_an_empty_host_and_two_hosts_are_refused(url: str, head: str) -> None:
 
 def test_no_host_at_all_is_refused(url: str) -> None:
     assert raw(url, "GET /api/tags HTTP/1.0") in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        ("GET /", "a"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\nX: ", "a"),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n", "X: a\r\n"),
+        (
+            "POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "1\r\na\r\n0\r\n",
+            "X: a\r\n",
+        ),
+    ],
+    ids=["line", "header", "headers", "trailers"],
+)
+def test_a_head_without_end_is_not_read_on(url: str, head: str, piece: str) -> None:
+    place = urlsplit(url)
+    block, sent = piece.encode() * (1000 // len(piece)), 0
+    with socket.create_connection((place.hostname, place.port), timeout=5) as sock:
+        sock.sendall(head.encode())
+        with suppress(ConnectionError):
+            while sent < 10_000_000:
+                sock.sendall(block)
+                sent += len(block)
+    assert 60_000 < sent < 10_000_000
+    assert requests.get(url + "/health", timeout=5).status_code == 200
+
+
+def test_a_long_head_that_ends_is_read(url: str) -> None:
+    head = f"GET /api/tags HTTP/1.1\nHost: localhost\nX: {'a' * 60_000}"
+    assert raw(url, head) == 200
 
 
 @pytest.mark.parametrize(
