@@ -162,5 +162,5 @@ def test_a_name_that_no_system_takes_is_told_as_that(shell: Shell) -> None:
 
     for words in (("index", name), ("index", name, "-i", "docs"), ("restore", name)):
         assert "File name too long" in last(shell(*words, code=1).err)
-    for words in (("search", "key", "-i", name), ("delete", name, "--yes")):
-        assert "no index at" in last(shell(*words, code=10).err)
+    for asked in (("search", "key", "-i", name), ("delete", name, "--yes")):
+        assert "no index at" in last(shell(*asked, code=10).err)

@@ -22,11 +22,10 @@ from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import IndexExistsError, StoreError
+from ragkit.errors import IndexCorruptError, IndexExistsError, StoreError
 from ragkit.store.local import disk
 from ragkit.store.local.catalog import (
     FORMAT_VERSION,
-    broken,
     make_durable,
     reading,
     translated,
@@ -92,7 +91,10 @@ def write_archive(path: Path, file: Path, on_progress: Progress | None = None) -
             _remove(copy)
             with ExitStack() as opened:
                 copy.touch(exist_ok=False)  # a full disk is told better than by SQLite
-                sources = _snapshot(path, copy, opened)
+                try:
+                    sources = _snapshot(path, copy, opened)
+                except IndexCorruptError:  # or a compaction took a file away in between
+                    sources = _snapshot(path, copy, opened)
                 written = _write_members(path, target, sources, on_progress or _no_progress)
                 target.flush()
                 disk.sync(target.fileno())
@@ -168,10 +170,7 @@ def _snapshot(path: Path, copy: Path, opened: ExitStack) -> list[tuple[str, IO[b
             files = SegmentFiles(path / "vectors", dim)
             if rows:
                 size = rows * files.row_bytes
-                stream = opened.enter_context(files.rows_path(segment).open("rb"))
-                if os.fstat(stream.fileno()).st_size < size:
-                    what = f"segment {segment} does not hold the rows that the catalog names"
-                    raise broken(path, "rows-exist", what)
+                stream = opened.enter_context(_opened_rows(files, segment, size))
                 sources.append((_name(segment, "f16"), stream, size))
             for derived in ("rbq", "ivf"):
                 with suppress(FileNotFoundError):
@@ -186,6 +185,23 @@ def _snapshot(path: Path, copy: Path, opened: ExitStack) -> list[tuple[str, IO[b
                 raise StoreError(msg, path)
     stream = opened.enter_context(copy.open("rb"))
     return [(_CATALOG, stream, copy.stat().st_size), *sources]
+
+
+def _opened_rows(files: SegmentFiles, segment: int, size: int) -> IO[bytes]:
+    """Open a file of so many bytes of rows.
+
+    Raises:
+        MissingRowsError: There are fewer.
+    """
+    what = f"segment {segment} does not hold the rows that the catalog names"
+    try:
+        stream = files.rows_path(segment).open("rb")
+    except disk.ABSENT as exc:
+        raise disk.MissingRowsError(what) from exc
+    if os.fstat(stream.fileno()).st_size < size:
+        stream.close()
+        raise disk.MissingRowsError(what)
+    return stream
 
 
 def _name(segment: int, ending: str) -> str:

@@ -264,5 +264,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What opening a file meets where none is: nothing, or a folder in its place or a file above it."""
+
+
 class MissingRowsError(Exception):
     """A segment's file lacks committed rows: it was compacted away, or it is damaged."""
