@@ -152,6 +152,7 @@ def written(index: Path, family: str, chunks: int, truth: Truth | None) -> Repor
     """Write documents through the store's interface, most in one run and the last in another."""
     store = open_store(index)
     costs: list[float] = []
+    ends: list[float] = []
     batches = documents(family, chunks, DOCUMENTS_A_COMMIT)
     for wanted in (early_documents(chunks, DOCUMENTS_A_COMMIT), chunks):
         with store.writing("index") as writer:
@@ -168,15 +169,19 @@ def written(index: Path, family: str, chunks: int, truth: Truth | None) -> Repor
                 costs.append(1e6 * (time.process_time() - started) / len(keys))
                 if batch.last >= wanted:
                     break
+            started = time.process_time()
+        ends.append(1e6 * (time.process_time() - started) / chunks)
     store.close()
     part_chunks = window(chunks)
-    tenth = max(1, part_chunks * len(costs) // chunks)
+    # Rounded up: the commit that fills a segment makes its lists.
+    tenth = -(-part_chunks * len(costs) // chunks)
     return {
         "part_chunks": part_chunks,
         "cpu_us_a_chunk": median(costs),
         "mean_cpu_us_a_chunk": round(statistics.mean(costs), 1),
         "start_cpu_us": round(statistics.mean(costs[:tenth]), 1),
         "end_cpu_us": round(statistics.mean(costs[-tenth:]), 1),
+        "ends_of_runs_cpu_us": round(sum(ends), 1),
         "peak_mb": peak_mb(),
     }
 

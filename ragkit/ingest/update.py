@@ -255,6 +255,7 @@ class _Update:
                         continue  # it has to hold other roots
                 report = _carry_out(plan, store, writer, self._setup)
                 break
+        plan.load.clear()  # a record a file, which would stay while the index is measured
         keep_calibration(store, self._setup.models.embedder_of)
         return report
 

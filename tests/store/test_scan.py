@@ -284,12 +284,13 @@ def test_lists_are_made_in_little_memory() -> None:
 
     tracemalloc.start()
     try:
-        build(lambda first, end: many[first:end].astype(np.float16), len(many), 32)
+        build(lambda first, end: many[first:end].astype(np.float16), len(many), ivf.MOST_LISTS)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert peak < 3 * 2048 * many.shape[1] * 4 + 8e6  # three blocks, and what ranks neighbours
+    # Three blocks, and what ranks neighbours and lists.
+    assert peak < 3 * 2048 * many.shape[1] * 4 + 8e6
 
 
 def test_a_flipped_bit_in_lists_is_seen_wherever_it_is(lists_file: Path) -> None:
@@ -366,6 +367,18 @@ def test_a_list_that_could_not_be_read_is_read_whole_the_next_time(
     for row in rows[:40]:
         ((found, _),) = coded.nearest(row, SIZES.rows, every)
         assert len(found) == len(set(found.tolist()))
+
+
+def test_rows_that_may_be_found_are_those_of_each_search(store: LocalStore, rows: Any) -> None:
+    files = SegmentFiles(store.path / "vectors", DIM)
+    coded = CodedSegments(files)
+    coded.follow(
+        [Segment(1, SIZES.rows, rows[0], ROTATION, None)], {1: files.open_rows(1, SIZES.rows)}
+    )
+    every, even = (np.full(SIZES.rows // 8, bits, np.uint8) for bits in (0b11111111, 0b01010101))
+    for allowed, left in ((every, {0, 1}), (even, {0}), (every, {0, 1}), (~even, {1}), (even, {0})):
+        ((found, _),) = coded.nearest(rows[0], SIZES.rows, {1: allowed})
+        assert {number % 2 for number in found.tolist()} == left
 
 
 def test_what_a_kill_leaves_beside_lists_goes_with_the_next_write(

@@ -10,7 +10,8 @@ import logging
 import math
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import is_not
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -128,9 +129,9 @@ class _Listed:
         self._is_told = False
 
     @property
-    def centres(self) -> Vectors:
-        """float32, shape (lists, dim); not kept: the scan has them."""
-        return self._lists.centres
+    def centres(self) -> NDArray[np.float16]:
+        """Shape (lists, dim), as they are stored; not kept: the scan has them."""
+        return self._lists.stored_centres
 
     def length(self, place: int) -> int:
         """How many rows a list has."""
@@ -199,6 +200,20 @@ class _Open:
         return None
 
 
+class _Allowed(NamedTuple):
+    """The rows of a group that may be found.
+
+    Args:
+        parts: A segment at a time; nobody changes these arrays.
+        bits: All of them.
+        rows: How many are set.
+    """
+
+    parts: list[NDArray[np.uint8]]
+    bits: NDArray[np.uint8]
+    rows: int
+
+
 class _Group:
     """Segments of one rotation, which one search scans. It numbers their rows in one row.
 
@@ -217,6 +232,7 @@ class _Group:
         self._scan = CodeScan(np.concatenate(centres))
         listed = [grid.probes > 0 for grid in self._grids]
         self._unread = np.repeat(listed, [grid.lists for grid in self._grids])
+        self._allowed = _Allowed([], np.empty(0, np.uint8), 0)
 
     def grow(self, segment: Segment) -> None:
         """Add the rows of a segment without inverted lists that are new."""
@@ -234,8 +250,8 @@ class _Group:
     def nearest(self, query: Vectors, k: int, allowed: Bits) -> Found:
         """See `CodedSegments.nearest`."""
         query = rotated(query[None], self._rotation)[0]
-        bits = np.concatenate([allowed[segment] for segment in self._segments.tolist()])
-        lists = self._chosen(query, bits)
+        bits, count = self._bits_of(allowed)
+        lists = self._chosen(query, count)
         for place in lists[self._unread[lists]].tolist():
             self._read(place)
         found, scores = self._scan.nearest(query, k, bits, lists)
@@ -263,16 +279,25 @@ class _Group:
             raise
         self._unread[place] = False
 
-    def _chosen(self, query: Vectors, bits: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The lists to scan.
+    def _bits_of(self, allowed: Bits) -> tuple[NDArray[np.uint8], int]:
+        """The rows that may be found, as bits, and how many they are; known while they stay."""
+        parts = [allowed[segment] for segment in self._segments.tolist()]
+        known = self._allowed
+        if len(parts) != len(known.parts) or any(map(is_not, parts, known.parts)):
+            bits = np.concatenate(parts)
+            count = int.from_bytes(bits.tobytes()).bit_count()
+            known = self._allowed = _Allowed(parts, bits, count)
+        return known.bits, known.rows
+
+    def _chosen(self, query: Vectors, count: int) -> NDArray[np.int64]:
+        """The lists to scan, where so many rows may be found.
 
         The fewer rows may be found, the further from the question the nearest of them are, and
         the more lists hold them; and the less it costs to scan a list. Each grid has its share:
         the many near lists of one would crowd out those of another that hold as near rows.
         """
         nearness = self._scan.nearness(query)
-        found = max(1, int.from_bytes(bits.tobytes()).bit_count())
-        wider = max(1.0, self._rows / found) ** 0.5
+        wider = max(1.0, self._rows / max(1, count)) ** 0.5
         chosen = []
         for grid in self._grids:
             near = np.argsort(-nearness[grid.first : grid.first + grid.lists])
@@ -311,21 +336,24 @@ class _Grid:
 def _grids(parts: Sequence[_Listed | _Open]) -> tuple[list[_Grid], list[Vectors]]:
     """The lists of segments, and the centres of each grid, float32, shape (lists, dim)."""
     grids: list[_Grid] = []
-    centres: list[Vectors] = []
+    centres: list[NDArray[Any]] = []
+    stored: list[bytes] = []
     places = 0
     for slot, part in enumerate(parts):
         own, probes = part.centres, part.probes if isinstance(part, _Listed) else 0
+        data = own.tobytes()
         alike = (
             grid
-            for grid, known in zip(grids, centres, strict=True)
-            if probes and grid.needed[0] and np.array_equal(known, own)
+            for grid, known in zip(grids, stored, strict=True)
+            if probes and grid.needed[0] and known == data
         )
         grid = next(alike, None)
         if grid is None:
             grid = _Grid(places, len(own), [], [])
             grids.append(grid)
             centres.append(own)
+            stored.append(data)
             places += len(own)
         grid.slots.append(slot)
         grid.needed.append(probes)
-    return grids, centres
+    return grids, [own.astype(np.float32) for own in centres]

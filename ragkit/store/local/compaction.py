@@ -22,6 +22,7 @@ from ragkit.store.local.connections import connect
 from ragkit.store.local.disk import MissingRowsError
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.history import searchable
+from ragkit.store.local.keyword_parts import MERGED_PAGES, merge_some
 from ragkit.store.local.recover import recover_killed, remove_strays
 from ragkit.store.local.rows import ROW_MASK, LiveRows, segment_and_row, vector_id
 from ragkit.store.local.segments import SegmentWriter
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 DROPPED_CHUNKS = 10_000
 MOVED_ROWS = 8_192
 _CACHE_ENTRIES = 20_000
-_MERGED_PAGES = 2_000
 WASTE = 0.05  # a segment with a larger share of rows that nobody needs is written anew
 MERGING = "merging"  # in `manifest` while keywords of dropped chunks may lie in the index yet
 
@@ -265,21 +265,16 @@ class Compactor:
         """Merge the parts of the keyword index into one, which has nothing of dropped chunks."""
         if not read_note(self.connection, MERGING):
             return
-        pages = -_MERGED_PAGES  # negative: all parts, and not only those that are due
+        pages = -MERGED_PAGES
         while True:
             self.connection.execute("BEGIN IMMEDIATE")
-            before = self.connection.total_changes
-            self.connection.execute(
-                f"INSERT INTO {build.keywords} ({build.keywords}, rank) VALUES ('merge', ?)",  # noqa: S608 -- ours
-                (pages,),
-            )
-            is_done = self.connection.total_changes - before < 2
+            is_done = not merge_some(self.connection, build.keywords, pages)
             if is_done:
                 write_note(self.connection, MERGING, None)
             commit(self.connection, self.path)
             if is_done:
                 return
-            pages = _MERGED_PAGES
+            pages = MERGED_PAGES
             self._advance(0)
 
 

@@ -23,7 +23,7 @@ from ragkit.store.local.rotation import ROTATION, rotated
 from ragkit.store.local.scan import CodeEncoder, code_bytes, half_squares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -49,7 +49,6 @@ NEIGHBOURS = 10
 COVERED = 0.995  # of those neighbours, within the lists that are scanned
 WORSE = 1.5  # times as many codes to scan: then another segment's centres do not fit
 POOR = 0.5  # of a segment's codes to scan: then centres of its own may be much better
-GROUPED = 32  # lists whose rows of the sample are brought together at a time
 TOGETHER = 64  # of those who ask, whose neighbours are ordered at a time
 
 _HEAD = struct.Struct("<8s6I")
@@ -152,11 +151,16 @@ class ListsFile:
         return f"{self.path} is damaged: {what}"
 
     @property
-    def centres(self) -> Vectors:
-        """float32, shape (lists, dim); read anew each time, since whoever scans keeps them."""
+    def stored_centres(self) -> Rows:
+        """float16, shape (lists, dim); read anew each time, since whoever scans keeps them."""
         lists = len(self._checksums)
         data = read_at(self._fd, 2 * lists * self.dim, _HEAD.size)
-        return data.view("<f2").reshape(lists, self.dim).astype(np.float32)
+        return data.view("<f2").reshape(lists, self.dim)
+
+    @property
+    def centres(self) -> Vectors:
+        """float32, shape (lists, dim)."""
+        return self.stored_centres.astype(np.float32)
 
     @cached_property
     def _order(self) -> NDArray[np.unsignedinteger]:
@@ -241,7 +245,7 @@ def build(
         if _scanned(made) <= WORSE * like.scanned and scanned <= POOR * rows:
             return made
     random = np.random.Generator(np.random.PCG64(rows))
-    sample = _sample(read, rows, max(lists * SAMPLE, lists), random)
+    sample = _Sample.of(read, rows, lists * SAMPLE, random)
     own, scanned_of_own = _parted(read, rows, _centres(sample, lists))
     return own if made is None or scanned > WORSE * scanned_of_own else made
 
@@ -252,7 +256,8 @@ def _parted(
     """The lists of given centres, and how many codes the rows that ask scan on average."""
     encoder = CodeEncoder(centres)
     # Others than those that the centres were made of.
-    asked = _sample(read, rows, ASKED, np.random.Generator(np.random.PCG64(rows + 1)))
+    sample = _Sample.of(read, rows, ASKED, np.random.Generator(np.random.PCG64(rows + 1)))
+    asked = rotated(np.concatenate(list(sample.blocks())))
     neighbours = _Neighbours(asked, rows)
     members = np.empty(rows, np.uint8)
     codes = np.empty((rows, encoder.code_bytes), np.uint8)
@@ -282,17 +287,40 @@ def _scanned(lists: InvertedLists | ListsFile) -> float:
     return float(lists.probes * (lengths @ lengths) / lengths.sum())
 
 
-def _sample(
-    read: Callable[[int, int], Rows], rows: int, count: int, random: np.random.Generator
-) -> Vectors:
-    """Up to `count` rotated rows from all over the segment, in runs of a few: a read each."""
-    runs = np.sort(random.permutation(-(-rows // RUN))[: -(-count // RUN)] * RUN).tolist()
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Rows from all over a segment, float32 and not rotated.
 
-    def taken(first: int, end: int) -> Rows:  # `_turned` asks for whole runs
-        some = runs[first // RUN : -(-end // RUN)]
-        return np.concatenate([read(start, min(start + RUN, rows)) for start in some])
+    They are read each time they are asked for: to keep them took more memory than all else here.
 
-    return _turned(taken, 0, sum(min(RUN, rows - start) for start in runs))
+    Args:
+        read: As for `build`.
+        runs: From which number up to which other; the rows of a run stand side by side.
+    """
+
+    read: Callable[[int, int], Rows]
+    runs: list[tuple[int, int]]
+
+    @classmethod
+    def of(
+        cls, read: Callable[[int, int], Rows], rows: int, count: int, random: np.random.Generator
+    ) -> _Sample:
+        """Up to `count` of so many rows, at least 1."""
+        chosen = random.permutation(-(-rows // RUN))[: -(-count // RUN)]
+        return cls(read, [(n, min(n + RUN, rows)) for n in np.sort(chosen * RUN).tolist()])
+
+    def spread(self, count: int) -> Vectors:
+        """So many of the rows, as far apart as can be."""
+        numbers = np.concatenate([np.arange(*run) for run in self.runs])
+        some = numbers[np.linspace(0, len(numbers) - 1, count).astype(int)].tolist()
+        return np.concatenate([self.read(n, n + 1) for n in some]).astype(np.float32)
+
+    def blocks(self) -> Iterator[Vectors]:
+        """All of the rows, some at a time."""
+        size = BLOCK_ROWS // RUN
+        for start in range(0, len(self.runs), size):
+            some = self.runs[start : start + size]
+            yield np.concatenate([self.read(*run) for run in some]).astype(np.float32)
 
 
 def _turned(read: Callable[[int, int], Rows], first: int, end: int) -> Vectors:
@@ -306,26 +334,32 @@ def _turned(read: Callable[[int, int], Rows], first: int, end: int) -> Vectors:
     return turned
 
 
-def _centres(sample: Vectors, lists: int) -> Vectors:
-    """k-means: float32 (lists, dim), rounded to what float16 holds."""
-    centres = sample[np.linspace(0, len(sample) - 1, lists).astype(int)].copy()
+def _centres(sample: _Sample, lists: int) -> Vectors:
+    """k-means: float32 (lists, dim), rotated, rounded to what float16 holds.
+
+    A rotation changes no distance, so that only the centres need be rotated.
+    """
+    centres = sample.spread(lists)
     for _ in range(TURNS):
-        members = _nearest(sample, centres)
-        counts = np.bincount(members, minlength=lists)
-        filled = np.flatnonzero(counts)
-        order = np.argsort(members, kind="stable")
-        firsts = np.cumsum(counts) - counts
-        for some in np.array_split(filled, -(-len(filled) // GROUPED)):  # little memory at a time
-            begin, end = firsts[some[0]], firsts[some[-1]] + counts[some[-1]]
-            sums = np.add.reduceat(sample[order[begin:end]], firsts[some] - begin)
-            centres[some] = sums / counts[some, None]
-    rounded: Vectors = centres.astype(np.float16).astype(np.float32)
+        sums, counts = np.zeros_like(centres), np.zeros(lists, np.int64)
+        for block in sample.blocks():
+            members = _nearest(block, centres)
+            order = np.argsort(members, kind="stable")
+            met, firsts = np.unique(members[order], return_index=True)
+            sums[met] += np.add.reduceat(block[order], firsts)
+            counts += np.bincount(members, minlength=lists)
+            del block  # before the next one is read
+        filled = counts > 0
+        centres[filled] = sums[filled] / counts[filled, None]
+    rounded: Vectors = rotated(centres).astype(np.float16).astype(np.float32)
     return rounded
 
 
 def _nearest(rows: Vectors, centres: Vectors) -> Members:
     """The list of each row, uint8."""
-    members: Members = np.argmax(rows @ centres.T - half_squares(centres), axis=1).astype(np.uint8)
+    nearness = rows @ centres.T
+    nearness -= half_squares(centres)
+    members: Members = np.argmax(nearness, axis=1).astype(np.uint8)
     return members
 
 

@@ -39,11 +39,13 @@ class RunChanges:
 
     Attributes:
         documents: How many more of them there are by the transaction that is open.
+        chunks: How many were written; those of a step that was taken back are no harm.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         (self.since,) = connection.execute("SELECT ifnull(max(id), 0) FROM documents").fetchone()
         self.documents = 0
+        self.chunks = 0
         self.retired: list[int] = []  # those of a step that was taken back are no harm
         self.report: dict[str, Any] | None = None
 

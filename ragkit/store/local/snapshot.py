@@ -37,6 +37,14 @@ SPREAD = 3.5  # standard deviations that an estimate errs by at most
 KEPT_FILTERS = 8  # whose chunks are known until the next commit; a million rows take 125 KB
 
 
+# How many chunks there are, and where those lie that died: one pass through the documents.
+_CHUNKS = """
+SELECT ifnull(sum(chunks), 0),
+       json_group_array(json_array(first_chunk, chunks)) FILTER (WHERE died NOT NULL AND chunks > 0)
+FROM documents WHERE build = ?
+"""
+
+
 class Snapshot:
     """The segments of an index, brought up to date by `refresh` within a read transaction."""
 
@@ -87,16 +95,8 @@ class Snapshot:
                 mean = np.frombuffer(centre, "<f4")
                 coded.append(Segment(segment, rows, mean, rotation, codes_crc))
         self._coded.follow(coded, self._rows)
-        (self.chunks,) = self._connection.execute(
-            "SELECT ifnull(sum(chunks), 0) FROM documents WHERE build = ?", (self.build.id,)
-        ).fetchone()
-        self.dead = Ranges.of(
-            self._connection.execute(
-                "SELECT first_chunk, chunks FROM documents "
-                "WHERE build = ? AND died NOT NULL AND chunks > 0 ORDER BY first_chunk",
-                (self.build.id,),
-            )
-        )
+        self.chunks, dead = self._connection.execute(_CHUNKS, (self.build.id,)).fetchone()
+        self.dead = Ranges.of(sorted(json.loads(dead)))
         self._findable.clear()
         self.frequencies.clear()
         self._commits = commits
@@ -164,8 +164,9 @@ class Snapshot:
         least = np.sort(found.scores)[-count:][0]
         best = np.flatnonzero(found.scores >= least)
         ids = found.ids[best].tolist()
-        named = {vector: (crc, chunk) for vector, crc, chunk in self._connection.execute(
-            "SELECT v.id, v.crc32, v.chunk FROM json_each(?) j JOIN vectors v ON v.id = j.value",
+        named = {vector: names for vector, *names in self._connection.execute(
+            "SELECT v.id, v.crc32, v.chunk, c.vector FROM json_each(?) j "
+            "JOIN vectors v ON v.id = j.value LEFT JOIN chunks c ON c.id = v.chunk",
             (json.dumps(ids),),
         )}  # fmt: skip
         if len(named) != len(ids):
@@ -175,19 +176,13 @@ class Snapshot:
         order = np.lexsort((chunks, -found.scores[best]))[:count]
         best, ids = best[order], [ids[i] for i in order.tolist()]
         for vector, row in zip(ids, found.rows[best], strict=True):
-            self._check(vector, row, named[vector][0])
-        self._check_owners([(vector, named[vector][1]) for vector in ids])
+            checksum, _, owned = named[vector]
+            self._check(vector, row, checksum)
+            if owned != vector:
+                what = "a row belongs to another chunk, or to none"
+                raise broken(self._path, "vector-owner", what)
         scores = np.clip(found.scores[best], -1.0, 1.0).tolist()
         return {named[vector][1]: score for vector, score in zip(ids, scores, strict=True)}
-
-    def _check_owners(self, found: list[tuple[int, int]]) -> None:
-        """See that each chunk is the one whose vector was found, given vector ids and chunks."""
-        own = dict(self._connection.execute(
-            "SELECT c.id, c.vector FROM json_each(?) j JOIN chunks c ON c.id = j.value",
-            (json.dumps([chunk for _, chunk in found]),),
-        ))  # fmt: skip
-        if any(own.get(chunk) != vector for vector, chunk in found):
-            raise broken(self._path, "vector-owner", "a row belongs to another chunk, or to none")
 
     def _score(self, query: Vectors, ids: NDArray[np.int64], found: ScoredRows) -> None:
         rows = self._read(ids)

@@ -33,6 +33,7 @@ from ragkit.store.local.hashes import (
     pages_json,
 )
 from ragkit.store.local.history import let_go
+from ragkit.store.local.keyword_parts import merge_after_run
 from ragkit.store.local.moving import living_below, read_moved
 from ragkit.store.local.queries import (
     check_living,
@@ -333,12 +334,23 @@ class Writer:
                 self._roll_back()
             else:
                 self._end_generation("closed")
+                self._merge_keywords()
             with translated(self._path):
                 end_log(self._connection)
         finally:
             self._connection.close()
         if broken and not failed:
             raise StoreError(_broken(self._path), self._path)
+
+    def _merge_keywords(self) -> None:
+        """Let questions read few parts of the keyword index after a large run."""
+        try:
+            with translated(self._path):
+                merge_after_run(
+                    self._connection, self._path, self.build.keywords, self._history.chunks
+                )
+        except StoreError as exc:  # the run is kept: questions take a little longer
+            _log.warning("%s: the keyword index was not merged: %s", self._path, exc)
 
     @property
     def _has_generation(self) -> bool:
@@ -510,6 +522,7 @@ class Writer:
     ) -> None:
         c, i = chunk, self._next_chunk
         self._next_chunk += 1
+        self._history.chunks += 1
         if vector is not None:
             self._give(i, vector)
         heading = _heading_json(c.heading)
