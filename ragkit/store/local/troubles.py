@@ -82,7 +82,7 @@ def of_system(exc: OSError, path: Path) -> StoreError:
     reason = exc.strerror or str(exc)
     what = exc.filename or path
     if not os.path.exists(path):  # noqa: PTH110 -- Path.exists raises where a folder is closed
-        if exc.errno in _FORBIDDEN and not os.access(path.parent, os.X_OK):
+        if _is_out_of_sight(path):
             return _closed(path, reason)
         return _not_made(path, f"{what}: {reason}") if exc.errno in _IN_THE_WAY else _gone(path)
     if exc.errno == errno.EEXIST and not os.path.isdir(path):  # noqa: PTH112 -- as above
@@ -163,6 +163,17 @@ def _user_name(number: int) -> str:
         return f"the user {pwd.getpwuid(number).pw_name}"
     except KeyError:
         return f"user {number}"
+
+
+def _is_out_of_sight(path: Path) -> bool:
+    """Whether a folder above keeps this user from looking if there is anything at a path."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _closed(path: Path, reason: str) -> StoreError:
