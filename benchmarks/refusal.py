@@ -9,7 +9,7 @@ Writes samples of the question sets, indexes each with an embedder, and asks it
 - ``built``: its own, while their documents are passed over in what is found; what else the same
   article says stays;
 - ``near``: near misses, questions on the right subject about what is not there (squad);
-- ``foreign``: questions of other samples, in English and in Chinese.
+- ``foreign``: questions of other samples, in English and in Chinese, and of `JUDGED`.
 
 A line of ``WORK/rows/EMBEDDER-NAME.jsonl`` has the measures of one question. ``evidence.py`` fits
 the models on them and writes the pages.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from minilm import MiniLM
 from quality import BASE
-from samples import read_asked, write_samples
+from samples import ARTICLES, read_asked, write_samples
 
 from ragkit.config import Config
 from ragkit.evaluate import QuestionSet, opened
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ragkit.records import Hit
     from ragkit.store.calibration import Calibration
 
-SEED, FOREIGN = 11, 25
+SEED, FOREIGN, JUDGED_COUNT = 11, 25, 50
 DEPTH, GIVEN = 30, 10
 SAMPLES = (
     *("xquad-en", "xquad-zh", "en-to-zh", "zh-to-en", "squad", "cmrc", "stard", "scifact"),
@@ -53,7 +53,11 @@ SAMPLES = (
 CROSSED = {"en-to-zh", "zh-to-en"}
 """Samples whose questions are in another language than their documents: none for words alone."""
 ASKERS = {"c": ("cmrc", "stard", "xquad-zh", "dureader"), "a": ("squad", "scifact", "xquad-en")}
-"""Whose questions are asked elsewhere: in Chinese, in English."""
+"""Whose questions are asked elsewhere: in Chinese, in English. Those of scifact are claims."""
+
+JUDGED = {"speech": ("chunk-evidence",), "articles": ("xquad-en", "xquad-zh")}
+"""Whose questions nothing is fitted on: about a speech and about earnings, asked of all samples;
+and of XQuAD on articles that squad lacks, asked of squad."""
 
 ENCYCLOPEDIA = {"xquad-en", "xquad-zh", "en-to-zh", "zh-to-en", "squad"}
 """Samples that share articles."""
@@ -128,14 +132,24 @@ def asked_of(
         if name not in UNGRADED:
             rest = [hit for hit in hits if hit.path not in one.gold]
             yield row | {"what": "built"}, rest[:GIVEN]
+    for row in foreign_to(name, work):
+        yield row | {"what": "foreign"}, rag.search(row["text"], k=GIVEN)
+
+
+def foreign_to(name: str, work: Path) -> Iterator[dict[str, Any]]:
+    """Questions about other subjects than those of a sample, with who asks them."""
     for script, askers in ASKERS.items():
         for asker in askers:
             if asker == name or {asker, name} <= ENCYCLOPEDIA:
                 continue
             texts = [one.text for one in read_asked(work, asker) if one.answerable]
             for text in random.Random(SEED).sample(texts, FOREIGN):  # noqa: S311 -- no secret
-                row = {"text": text, "article": "", "asker": asker, "script": script}
-                yield row | {"what": "foreign"}, rag.search(text, k=GIVEN)
+                yield {"text": text, "article": "", "asker": asker, "script": script}
+    for asker, samples in JUDGED.items():
+        for other in samples if asker != "articles" or name == "squad" else ():
+            asked = [one for one in read_asked(work, other) if one.article not in ARTICLES]
+            for one in random.Random(SEED).sample(asked, JUDGED_COUNT):  # noqa: S311 -- no secret
+                yield {"text": one.text, "article": "", "asker": asker}
 
 
 if __name__ == "__main__":

@@ -30,7 +30,11 @@ PAGE_BYTES = 6000
 
 @dataclass(frozen=True)
 class Asked:
-    """A question of a sample: the paths that answer it, none if it has no answer; its article."""
+    """A question of a sample: the paths that answer it, none if it has no answer; its article.
+
+    The article is that of the set, and the title of the document's for XQuAD, in English for both
+    languages; "" where a set has none.
+    """
 
     text: str
     answerable: bool
@@ -75,6 +79,7 @@ class _Samples:
         self._pages()
         self._manuals()
         self._cmrc(cmrc)
+        self._speech()
         law_set, law_docs, law_asked = laws
         few = self._narrow.sample(law_asked, 70)
         others = self._narrow.sample(law_docs, 30)
@@ -134,6 +139,12 @@ class _Samples:
         others = self._narrow.sample(_files(cmrc.folder), 80)
         self._keep("cmrc", cmrc, sorted(_gold(few[0]) | set(others)), [*few[0], *few[1]])
 
+    def _speech(self) -> None:
+        """Questions alone, to be asked of other samples: about a speech and about earnings."""
+        about = self._read("chunk-evidence")
+        asked = random.Random(3).sample(about.questions, 60)  # noqa: S311 -- no secret
+        self._keep("chunk-evidence", about, [], asked)
+
     def _read(self, name: str) -> QuestionSet:
         return read_questions(self._sets / name, self._work / "sets" / name)
 
@@ -144,11 +155,24 @@ class _Samples:
     def _keep(
         self, name: str, about: QuestionSet, docs: Sequence[str], asked: Sequence[Question]
     ) -> None:
-        rows = [Asked(q.text, q.answerable, list(q.relevant), q.group) for q in asked]
+        titles = self._titles(about) if about.name.startswith("xquad") else {}
+        rows = [
+            Asked(q.text, q.answerable, list(gold), q.group or titles.get(next(iter(gold), ""), ""))
+            for q in asked
+            for gold in [q.relevant]
+        ]
         self._write(name, _folder(about), docs, rows)
+
+    def _titles(self, about: QuestionSet) -> dict[str, str]:
+        """The article of each document of XQuAD, whose Chinese half has no titles."""
+        lines = (self._sets / about.name / "corpus.jsonl").read_text("utf-8").splitlines()
+        names = [json.loads(line)["_id"].partition(":")[2].rpartition("-")[0] for line in lines]
+        files = _files(about.folder)
+        return {p: name.replace("_", " ") for p, name in zip(files, names, strict=True)}
 
     def _write(self, name: str, folder: Path, docs: Sequence[str], asked: Sequence[Asked]) -> None:
         shutil.rmtree(self._work / name, ignore_errors=True)
+        (self._work / name).mkdir(parents=True)
         for path in docs:
             copy = self._work / name / "docs" / path
             copy.parent.mkdir(parents=True, exist_ok=True)

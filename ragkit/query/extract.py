@@ -150,12 +150,15 @@ def _joined(one: Quotable, chosen: Sequence[Quotable]) -> tuple[Quotable, list[Q
 
 
 def _holds(context: Context, shown: Quotable, one: Quotable) -> bool:
-    """Whether a sentence is shown already, as a report may say the same in two sections."""
+    """Whether a sentence is shown already, as a report may say the same in two sections.
+
+    White space does not count: beside an ideograph one page has it and its copy has not.
+    """
     texts = [
         context.passages[q.number - 1].text[start:end]
         for q, (start, end) in ((shown, shown.shown), (one, (one.start, one.end)))
     ]
-    whole, said = (" ".join(text.split()) for text in texts)
+    whole, said = ("".join(text.split()) for text in texts)
     return said in whole
 
 

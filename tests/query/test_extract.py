@@ -563,6 +563,14 @@ def test_what_is_shown_already_is_not_quoted_again_from_another_section() -> Non
     assert found.text.count("5 dollars") == 1
 
 
+def test_a_copy_with_other_spaces_beside_its_ideographs_is_not_quoted_again() -> None:
+    texts = ("小额账户每年收费36元,余额不足一万元时扣收。",)
+    texts += ("小额账户每年收费 36 元, 余额不足一万元时扣收。",)
+    blank = refuse("小额账户每年收费多少？", SOURCE, AnswerSettings())
+    found = quote(blank, AnalysedText(blank.question), context(*texts), None)
+    assert [c.path for c in found.citations] == ["1.md"]
+
+
 def test_quotations_that_come_to_overlap_are_one() -> None:
     said = [f"Rule {n} of the late fee is short." for n in "ABCDEFGH"]
     blank = refuse("What is rule C or rule F or rule D of the late fee?", SOURCE, AnswerSettings())
