@@ -564,8 +564,10 @@ def test_what_is_shown_already_is_not_quoted_again_from_another_section() -> Non
 
 
 def test_a_copy_with_other_spaces_beside_its_ideographs_is_not_quoted_again() -> None:
-    texts = ("小额账户每年收费36元,余额不足一万元时扣收。",)
-    texts += ("小额账户每年收费 36 元, 余额不足一万元时扣收。",)
+    texts = (
+        "小额账户每年收费36元,余额不足一万元时扣收。",
+        "小额账户每年收费 36 元, 余额不足一万元时扣收。",
+    )
     blank = refuse("小额账户每年收费多少？", SOURCE, AnswerSettings())
     found = quote(blank, AnalysedText(blank.question), context(*texts), None)
     assert [c.path for c in found.citations] == ["1.md"]
