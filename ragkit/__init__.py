@@ -6,9 +6,9 @@ The names below are the library's front door; each is loaded when it is first us
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ragkit._late import load_name
 from ragkit._version import __version__
 
 if TYPE_CHECKING:
@@ -221,14 +221,8 @@ _HOMES = (
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any public name
     """Load a public name when it is first asked for (PEP 562)."""
-    if name in __all__:
-        for home in (_FIRST[name],) if name in _FIRST else _HOMES:
-            module = import_module(f"ragkit.{home}")
-            if name in vars(module):
-                globals()[name] = value = vars(module)[name]
-                return value
-    msg = f"module 'ragkit' has no attribute {name!r}"
-    raise AttributeError(msg)
+    homes = (_FIRST[name],) if name in _FIRST else _HOMES
+    return load_name(__name__, name, homes if name in __all__ else ())
 
 
 def __dir__() -> list[str]:

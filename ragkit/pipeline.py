@@ -584,7 +584,12 @@ class Pipeline:
         if not isinstance(as_of, datetime):
             msg = f"a generation is its number, or a datetime, not {as_of!r:.60}"
             raise InputError(msg)
-        return self.store.generation_at(as_of if as_of.tzinfo else as_of.astimezone())
+        try:
+            moment = as_of if as_of.tzinfo else as_of.astimezone()
+        except (ValueError, OverflowError) as exc:
+            msg = f"{as_of} is no moment here: it lies at an end of the calendar"
+            raise InputError(msg) from exc
+        return self.store.generation_at(moment)
 
     def chat(
         self, *, system: str | None = None, k: int | None = None, restrict: Filter = NO_FILTER

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from store_factory import dense, put, vector_of
 
+from ragkit.errors import StoreUnavailableError
 from ragkit.store.remote.cluster import Cluster
 from ragkit.store.remote.manifest import ManifestFile
 from ragkit.store.remote.store import RemoteStore
@@ -95,16 +96,25 @@ def killing(kill: Callable[[], None], step: str) -> Iterator[None]:
 
 
 @contextmanager
-def looking(url: str) -> Iterator[list[int]]:
-    """A reader beside, and how many passages it saw, look after look."""
+def looking(url: str, *, may_be_refused: bool = False) -> Iterator[list[int]]:
+    """A reader beside, and how many passages it saw, look after look.
+
+    Args:
+        url: Of the index.
+        may_be_refused: A look that is refused is not waited for long, and passed over.
+    """
     ended, seen = threading.Event(), list[int]()
+    refused = (StoreUnavailableError,) if may_be_refused else ()
     failed: list[Exception] = []
 
     def look() -> None:
         try:
             with closing(RemoteStore(url)) as reader:
-                while not ended.is_set():
-                    seen.append(len(texts_of(reader)))
+                if may_be_refused:
+                    reader._cluster._patience_s = 0.5
+                while not ended.wait(0.05 if may_be_refused else 0):
+                    with suppress(*refused):
+                        seen.append(len(texts_of(reader)))
         except Exception as exc:  # noqa: BLE001 -- raised where the test is
             failed.append(exc)
 

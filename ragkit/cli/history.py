@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Moment, Settings, configured, moment, open_pipeline
-from ragkit.cli.output import local_time, print_json, print_table, run_state, say
+from ragkit.cli.output import (
+    local_time,
+    on_one_line,
+    print_json,
+    print_table,
+    run_state,
+    say,
+)
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -46,7 +53,8 @@ def _row(generation: Generation) -> tuple[str, ...]:
     documents = _counts(g.documents_added, g.documents_changed, g.documents_removed)
     chunks = _counts(g.chunks_added, 0, g.chunks_removed)
     date, state = local_time(g.finished_at or g.started_at), run_state(g.state)
-    return (str(g.id), date, documents, chunks, str(g.build), state, visible(g.command))
+    command = on_one_line(visible(g.command))
+    return (str(g.id), date, documents, chunks, str(g.build), state, command)
 
 
 def _counts(added: int, changed: int, removed: int) -> str:
@@ -89,7 +97,7 @@ def diff(
 def _line(document: DocumentChange) -> str:
     counts = _counts(document.chunks_added, 0, document.chunks_removed)
     noun = "passage" if counts in {"+1", "-1"} else "passages"
-    return f"{_MARKS[document.change]} {document.path}  ({counts} {noun})"
+    return on_one_line(f"{_MARKS[document.change]} {document.path}  ({counts} {noun})")
 
 
 def _sum(difference: IndexChanges) -> str:

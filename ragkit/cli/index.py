@@ -25,6 +25,7 @@ from ragkit.cli.options import (
 )
 from ragkit.cli.output import (
     counted,
+    on_one_line,
     print_json,
     print_report,
     say,
@@ -271,7 +272,7 @@ def remove(
         print_json({"removed": list(removed), "text_kept": asdict(kept)})
     else:
         for path in removed:
-            typer.echo(path)
+            typer.echo(on_one_line(path))
     if not removed:
         say("ragkit: no document of the index matches; `ragkit list` names them")
         raise typer.Exit(1)
@@ -288,7 +289,7 @@ def _tell_erased(erased: Erasure, *, json: bool) -> None:
         print_json(erased)
     else:
         for path in erased.documents:
-            typer.echo(path)
+            typer.echo(on_one_line(path))
     if not erased.versions and erased.is_complete:
         say("ragkit: no document matches that the index has or had; `ragkit list` names them")
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ import typer
 
 from ragkit.cli.confirm import confirm_deletion
 from ragkit.cli.options import AnIndex, Json, Settings, complete_index, configured
-from ragkit.cli.output import counted, local_time, padded, print_json, say
+from ragkit.cli.output import counted, local_time, on_one_line, padded, print_json, say
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def indexes(
         return
     for row in rows:
         star = "*" if row["name"] == chosen else " "
-        name = padded(row["name"], 20)
+        name = padded(on_one_line(row["name"]), 20)
         if "problem" in row:
-            typer.echo(f"{star} {name} {row['problem']}")
+            typer.echo(f"{star} {name} {on_one_line(row['problem'])}")
             continue
         size = f"{row['size_bytes'] / 1e6:.1f} MB"
         typer.echo(
             f"{star} {name} {counted(row['documents'], 'document'):>16}  {size:>9}  "
-            f"{_last_run(row):<16}  {row['embedder']:<24} {row['path']}"
+            f"{_last_run(row):<16}  {row['embedder']:<24} {on_one_line(row['path'])}"
         )
     if not rows:
         say(f"ragkit: there is no index in {folder}; `ragkit index FOLDER` makes one")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
-from ragkit.cli.output import local_time, print_json, run_state, say_waiting
+from ragkit.cli.output import local_time, on_one_line, print_json, run_state, say_waiting
 
 if TYPE_CHECKING:
     from ragkit.records import DocumentInfo
@@ -48,7 +48,7 @@ def _line(document: DocumentInfo, *, is_alone: bool) -> str:
     note = f"  ({', '.join(notes)})" if notes else ""
     noun = "passage " if document.chunks == 1 else "passages"
     path = document.path if is_alone else str(Path(document.root) / document.path)
-    return f"{document.chunks:>6} {noun}  {document.kind:<9} {path}{note}"
+    return on_one_line(f"{document.chunks:>6} {noun}  {document.kind:<9} {path}{note}")
 
 
 def info(

@@ -286,15 +286,15 @@ def moment(text: str | None, option: str = "--as-of") -> int | datetime | None:
         return int(text)
     try:
         when = datetime.fromisoformat(text)
-    except ValueError as exc:
+        if _is_day(text):
+            when = datetime.combine(when.date(), time.max)
+        return when if when.tzinfo else when.astimezone()
+    except (ValueError, OverflowError) as exc:  # the latter at the ends of the calendar
         msg = (
             f"{option} {text!r}: expected the number of a run, as `ragkit log` lists them, or a "
             "date such as 2026-03-31 or 2026-03-31T14:00"
         )
         raise ConfigError(msg) from exc
-    if _is_day(text):
-        when = datetime.combine(when.date(), time.max)
-    return when if when.tzinfo else when.astimezone()
 
 
 def _is_day(text: str) -> bool:

@@ -57,6 +57,15 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
+def on_one_line(text: str) -> str:
+    r"""A text whose line ends are spaces: a file's name may hold some, and writes no lines here.
+
+    >>> on_one_line("a.txt\nfailed: b.txt")
+    'a.txt failed: b.txt'
+    """
+    return " ".join(text.splitlines())
+
+
 def say(text: str) -> None:
     """Tell the person something that is not a result."""
     tell(visible(text))
@@ -160,7 +169,7 @@ def place(record: Hit | Passage | Citation) -> str:
         parts.append("read from a picture")
     if getattr(record, "to_model", False):
         parts.append("speaks to a language model")
-    return " · ".join(parts)
+    return on_one_line(" · ".join(parts))
 
 
 def _is_from_picture(record: Hit | Passage | Citation) -> bool:
@@ -434,7 +443,7 @@ def _tell_pictures(report: IndexReport) -> None:
 
 def _print_lines(what: str, lines: Iterable[str]) -> None:
     for line in lines:
-        typer.echo(f"  {what:<10} {line}")
+        typer.echo(f"  {what:<10} {on_one_line(line)}")
 
 
 def _numbers(pages: Sequence[int]) -> str:

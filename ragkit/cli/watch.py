@@ -23,11 +23,11 @@ from ragkit.cli.options import (
     configured_embedder,
     open_pipeline,
 )
-from ragkit.cli.output import counted, say
+from ragkit.cli.output import counted, on_one_line, say
 from ragkit.cli.progress import ingest_progress
 from ragkit.errors import LoadError
 from ragkit.store.locate import url_scheme
-from ragkit.text.visible import escaped, visible
+from ragkit.text.visible import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,12 +141,13 @@ class _Update:
 
     def __call__(self, roots: Sequence[str]) -> IndexReport:
         """Update some of the folders."""
+        from ragkit.ingest.load.document import document_path
         from ragkit.ingest.update import kept_choices
         from ragkit.records import IndexReport
 
         with self._opened() as rag:
             removed = kept_choices(rag.store).removed if rag.exists else frozenset()
-            due = [root for root in roots if self._takes_all or root not in removed]
+            due = [r for r in roots if self._takes_all or document_path(r) not in removed]
             if not due:
                 return IndexReport()
             with ingest_progress(quiet=self._quiet) as show:
@@ -167,7 +168,7 @@ def _told(report: IndexReport, *, json: bool, quiet: bool) -> IndexReport:
         line = json_format.dumps(to_json(report), ensure_ascii=False, default=str)
         typer.echo(escaped(line))
     elif not quiet or any(trouble):
-        typer.echo(visible(f"{datetime.now():%H:%M:%S} {line_of(report)}"))  # noqa: DTZ005 -- a clock
+        typer.echo(on_one_line(f"{datetime.now():%H:%M:%S} {line_of(report)}"))  # noqa: DTZ005 -- a clock
     return report
 
 

@@ -48,6 +48,8 @@ class Setting:
         """
         accepted = _convert(value, self.type, f"{source}: {self.name}")
         least, most = self.range
+        if least is not None and most is None:
+            most = _LARGEST
         if least is not None and not accepted >= least:  # NaN is no number to set either
             msg = f"{source}: {self.name} = {accepted}: must be at least {least}"
             raise ConfigError(msg)
@@ -56,6 +58,9 @@ class Setting:
             raise ConfigError(msg)
         return accepted
 
+
+_LARGEST = 1_000_000_000
+"""What no count, size or time has to be above: beyond it clocks and memory limits overflow."""
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 

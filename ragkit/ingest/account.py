@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import starmap
 from typing import TYPE_CHECKING, NamedTuple
 
+from ragkit.ingest.load.document import document_path
 from ragkit.records import FileOutcome, IndexReport
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class IngestReportBuilder:
     ) -> None:
         """Note that a file could not be indexed, and whether its older chunks stay."""
         where = self.stale if is_kept else self.skipped if is_unsupported else self.failed
-        if f"{planned.root.as_posix()}/{planned.path}" in self.plan.choices.accepted:
+        location = document_path(f"{planned.root.as_posix()}/{planned.path}")
+        if location in self.plan.choices.accepted:
             where, reason = self.skipped, f"accepted as it is ({reason})"
         where.append(FileOutcome(planned.path, reason))
 

@@ -7,6 +7,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ragkit.ingest.load.document import document_path
 from ragkit.ingest.load.ignore import Rules, ignored_by, make_rules
 from ragkit.ingest.load.members import MARK, container_of
 from ragkit.records import NO_RULES, SourceRules
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Choices(NamedTuple):
-    """What was chosen for an index by hand, kept with it.
+    """What was chosen for an index by hand, kept with it; all paths in NFC (`document_path`).
 
     Attributes:
         rules: Which files of a source count, by its absolute path.
@@ -28,14 +29,19 @@ class Choices(NamedTuple):
     removed: Set[str] = frozenset()
     accepted: Set[str] = frozenset()
 
-    def left_out(self, location: str) -> str:
+    def left_out(self, location: str, *, is_file: bool = False) -> str:
         """Why a file is not to be indexed; "" if it is.
 
         What ``exclude`` names is left out within files too; ``include`` names files alone.
+
+        Args:
+            location: Of the file, or of one within a file.
+            is_file: It lies within none, whatever its folders are called (``v1.0!/a.txt``).
         """
         if not (self.rules or self.removed):
             return ""
-        above, within = list(upwards(location)), container_of(location)
+        location = document_path(location)
+        above, within = list(upwards(location)), None if is_file else container_of(location)
         if not self.removed.isdisjoint(above):
             return "removed by hand"
         for source in above[1:]:
@@ -52,6 +58,7 @@ class Choices(NamedTuple):
 
     def within(self, location: str) -> str:
         """A hash, 16 hex digits, of what decides which files within a file are left out."""
+        location = document_path(location)
         excluded = [self.rules[above].exclude for above in upwards(location) if above in self.rules]
         removed = sorted(place for place in self.removed if place.startswith(location + MARK))
         return hashlib.sha256(json.dumps([excluded, removed]).encode()).hexdigest()[:16]

@@ -62,7 +62,9 @@ def copy_index(
             gone = there.keys() - {d.doc_id for d in documents}
             writer.remove(sorted(gone))
             writer.ask_for(source.sources(), source.rules())
-            for place, decision in source.decisions().items():
+            decided = source.decisions()
+            writer.decide([place for place in target.decisions() if place not in decided], None)
+            for place, decision in decided.items():
                 writer.decide([place], decision)
             for done, batch in _batches(source, documents, there):
                 _write(source, writer, batch)

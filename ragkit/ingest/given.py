@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import InputError, LoadError, shown_value
 from ragkit.ingest.load.formats import normalise
-from ragkit.records import MODIFIED, OWN_METADATA, PROGRAM_ROOT, Document, make_doc_id
+from ragkit.records import (
+    EARLIEST_NS,
+    LATEST_NS,
+    MODIFIED,
+    OWN_METADATA,
+    PROGRAM_ROOT,
+    Document,
+    make_doc_id,
+)
 from ragkit.records import told_metadata as told
 
 if TYPE_CHECKING:
@@ -124,12 +132,16 @@ def _modified(metadata: Mapping[str, Any], name: str) -> int:
         return time.time_ns()
     try:
         moment = datetime.fromisoformat(said)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 10**9
+        modified = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (TypeError, ValueError, OverflowError) as exc:
         msg = (
             f"{name!r}: {MODIFIED!r} is a moment such as 2026-03-31T14:05, not {shown_value(said)}"
         )
         raise InputError(msg) from exc
+    if not EARLIEST_NS <= modified * 10**9 <= LATEST_NS:
+        msg = f"{name!r}: {MODIFIED!r} lies between 1678 and 2262, not at {shown_value(said)}"
+        raise InputError(msg)
+    return modified * 10**9
 
 
 @dataclass(frozen=True, slots=True)

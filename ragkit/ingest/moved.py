@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ragkit.errors import LoadError
 from ragkit.ingest.load import fingerprint
 from ragkit.ingest.load.members import container_of
+from ragkit.ingest.named import absolute, storable
 from ragkit.ingest.plan import PRUNE_SHARE
 
 if TYPE_CHECKING:
@@ -42,11 +43,6 @@ class FolderMove:
     def is_certain(self) -> bool:
         """Whether so much was found that the rest may be meant to be gone."""
         return self.documents - self.found <= PRUNE_SHARE * self.documents
-
-
-def absolute(path: str | Path) -> str:
-    """A path as documents have it: absolute, with ``/``; links stay in the name."""
-    return Path(os.path.abspath(path)).as_posix()  # noqa: PTH100 -- absolute() would keep `..`
 
 
 def find_moves(
@@ -108,7 +104,7 @@ def move_documents(
     store: VectorStore, old: str | Path, new: str | Path, history: HistorySettings
 ) -> int:
     """Give the documents of a moved folder or file their new place; see `Pipeline.move`."""
-    there, here = absolute(old), absolute(new)
+    there, here = absolute(old), storable(new)
     places = [f"{d.root}/{d.path}" for d in store.documents()]
     below = [place[len(there) :] for place in places if f"{place}/".startswith(f"{there}/")]
     if not below:
@@ -117,7 +113,7 @@ def move_documents(
     if os.path.lexists(there):
         msg = f"{there} is still there: `ragkit move` is for what lies somewhere else now"
         raise LoadError(msg, there)
-    if not any(Path(here + rest).exists() for rest in below):
+    if not any(os.path.exists(here + rest) for rest in below):  # noqa: PTH110 -- texts
         msg = f"{here} holds none of the {len(below)} documents of {there}: is it the right place?"
         raise LoadError(msg, here)
     return _carry(store, there, here, history)

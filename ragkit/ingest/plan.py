@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -128,7 +129,7 @@ def make_plan(
     """
     # Documents and files are held against each other by their location: root, ``/``, path.
     documents = {f"{d.root}/{d.path}": d for d in known if d.origin == "file"}
-    targets = _targets(paths, [source for source in sources if source not in documents])
+    targets = _targets(paths, _folders(sources, documents))
     walked = _walked(targets, settings, formats, set(sources))
     sight = _compared(walked, documents, choices, _Readers(settings, formats))
     losses = _losses(documents, {target.location for target in targets}, sight)
@@ -148,6 +149,14 @@ def make_plan(
     )
 
 
+def _folders(sources: Sequence[str], documents: Mapping[str, DocumentInfo]) -> list[str]:
+    """Those of the sources that are no documents themselves."""
+    files: Set[str] = documents.keys()
+    if not all(map(str.isascii, sources)):
+        files = {document_path(location) for location in documents}
+    return [source for source in sources if document_path(source) not in files]
+
+
 def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
     """The folders and files from which an index's documents come.
 
@@ -160,9 +169,10 @@ def living_sources(asked: Set[str], known: Sequence[DocumentInfo]) -> list[str]:
     Returns:
         The outermost paths, sorted.
     """
-    found = set()
+    found, named = set(), {document_path(path): path for path in asked}
     for document in (d for d in known if d.origin == "file"):
-        above = [path for path in upwards(f"{document.root}/{document.path}") if path in asked]
+        places = upwards(document_path(_location(document)))
+        above = [named[place] for place in places if place in named]
         found.add(above[-1] if above else document.root)
     return sorted(found)
 
@@ -182,14 +192,15 @@ class _Target(NamedTuple):
 
 
 def _targets(paths: Sequence[Path], folders_before: Sequence[str]) -> list[_Target]:
-    folders = {root_folder(path).as_posix() for path in paths if path.is_dir()}
+    # `Path.is_dir` raises where a folder above is closed; to walk it tells the reason.
+    folders = {root_folder(path).as_posix() for path in paths if os.path.isdir(path)}  # noqa: PTH112
     roots = sorted(folders.union(folders_before), key=len)
     targets = []
     for path in paths:
         folder = root_folder(path).as_posix()
         root = next((r for r in roots if _is_below(folder, r)), folder)
         within = document_path(f"{folder}/".removeprefix(f"{root}/"))
-        name = path.name if path.is_file() else ""
+        name = path.name if os.path.isfile(path) else ""  # noqa: PTH113 -- as above
         location = f"{root}/{within}{document_path(name)}".rstrip("/")
         targets.append(_Target(path, root, within, location, f"{folder}/{name}".rstrip("/")))
     return targets
@@ -308,7 +319,7 @@ def _compared(
             sight.unreadable.append(FileOutcome(path, entry.reason))
         elif entry.status == "skipped":
             sight.skipped.append(FileOutcome(path, entry.reason))
-        elif reason := choices.left_out(location):
+        elif reason := choices.left_out(location, is_file=True):
             sight.left_out.update((location, *map(_location, inside.get(location, ()))))
             sight.skipped.append(FileOutcome(path, reason))
         else:
@@ -351,7 +362,7 @@ def _has_all(outer: DocumentInfo, members: Sequence[DocumentInfo], choices: Choi
         return True
     if any(m.stale is not None or choices.left_out(_location(m)) for m in members):
         return False
-    within = _location(outer) + MARK
+    within = document_path(_location(outer)) + MARK
     # What was taken out before the file was read is not among its documents.
     removed = sum(place.startswith(within) for place in choices.removed) if rules is None else 0
     return len(members) + removed >= outer.members

@@ -13,6 +13,7 @@ from ragkit.errors import LoadError, UnsupportedFormatError
 from ragkit.ingest.account import IngestReportBuilder
 from ragkit.ingest.commits import Commits
 from ragkit.ingest.given import whole_document
+from ragkit.ingest.load.formats import normalise
 from ragkit.ingest.load.members import MARK
 from ragkit.ingest.plan import PlannedFile
 from ragkit.ingest.prepare import Prepared, own_title
@@ -197,8 +198,9 @@ class Ingest:
         if isinstance(result, LoadError):
             is_unsupported = isinstance(result, UnsupportedFormatError)
             with defer_interrupt():
-                is_kept = self._give_up(planned, str(result), is_unsupported=is_unsupported)
-                self._keep_members(planned, f"its file: {result}")
+                reason = normalise(str(result))  # a reader's words may be anything
+                is_kept = self._give_up(planned, reason, is_unsupported=is_unsupported)
+                self._keep_members(planned, f"its file: {reason}")
             return is_kept
         if result.members or planned.members:
             result = self._load_members(planned, result)

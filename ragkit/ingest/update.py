@@ -23,17 +23,20 @@ from ragkit.ingest.account import planned_report
 from ragkit.ingest.child import APART_BYTES, reader_ahead
 from ragkit.ingest.choices import NO_CHOICES, Choices
 from ragkit.ingest.load import Formats
+from ragkit.ingest.load.document import document_path, printable
 from ragkit.ingest.load.members import container_of
 from ragkit.ingest.load.recognised import forget_texts, kept_folder, needed_keys
-from ragkit.ingest.moved import absolute, find_moves, follow_moves
+from ragkit.ingest.moved import find_moves, follow_moves
+from ragkit.ingest.named import absolute, comparable, known_paths
 from ragkit.ingest.plan import Plan, living_sources, make_plan
 from ragkit.records import SourceRules
 from ragkit.store.calibration import keep_calibration
 from ragkit.store.embedding_keys import cache_keys
+from ragkit.store.locate import place_in
 from ragkit.store.open import create_store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence, Set
+    from collections.abc import Callable, Container, Iterator, Sequence, Set
     from subprocess import Popen
 
     from ragkit.config import Config, HistorySettings
@@ -163,7 +166,8 @@ class _Update:
     """
 
     def __init__(self, setup: IngestSetup, paths: Sequence[str | Path], *, prune: bool) -> None:
-        self._setup, self._paths, self._prune = setup, paths, prune
+        self._setup, self._prune = setup, prune
+        self._paths = known_paths(paths, setup.store.sources() if setup.store else ())
         self._started = time.monotonic()
 
     def follow(self) -> None:
@@ -194,7 +198,7 @@ class _Update:
 
     def _choices(self) -> Choices:
         """What was chosen by hand, with what this run changes of it."""
-        setup, named = self._setup, set(map(absolute, self._paths))
+        setup, named = self._setup, {document_path(absolute(path)) for path in self._paths}
         kept = kept_choices(setup.store) if setup.store else NO_CHOICES
         rules = dict(kept.rules)
         if setup.rules is not None:
@@ -300,10 +304,10 @@ def kept_choices(store: VectorStore) -> Choices:
     """What was chosen by hand for an index."""
     decided = store.decisions()
     by_kind = {
-        kind: {location for location, decision in decided.items() if decision == kind}
+        kind: {document_path(place) for place, decision in decided.items() if decision == kind}
         for kind in ("removed", "accepted")
     }
-    rules = {source: held for source, held in store.rules().items() if held != SourceRules()}
+    rules = {document_path(s): held for s, held in store.rules().items() if held != SourceRules()}
     return Choices(rules, by_kind["removed"], by_kind["accepted"])
 
 
@@ -311,10 +315,12 @@ def _keep_choices(plan: Plan, store: VectorStore, writer: StoreWriter) -> None:
     """Keep what a run was asked for, and what it chose."""
     stored = store.rules()
     sources = sorted(set(plan.sources))
-    rules = {s: plan.choices.rules.get(s, SourceRules()) for s in {*sources, *stored}}
+    chosen = plan.choices.rules
+    rules = {s: chosen.get(document_path(s), SourceRules()) for s in {*sources, *stored}}
     writer.ask_for(sources, rules)
     removed = {s for s, decision in store.decisions().items() if decision == "removed"}
-    writer.decide(sorted(removed - plan.choices.removed), None)
+    forgotten = {s for s in removed if document_path(s) not in plan.choices.removed}
+    writer.decide(sorted(forgotten), None)
 
 
 def make_preparer(store: VectorStore, setup: IngestSetup, max_tokens: int) -> Preparer:
@@ -396,7 +402,7 @@ def remove_documents(
     if chosen:
         with store.writing(command) as writer:
             writer.remove([d.doc_id for d in chosen])
-            writer.decide(_locations(paths, chosen), "removed")
+            writer.decide(_locations(_wanted(store, paths), chosen), "removed")
             writer.retain(**asdict(history))
     return tuple(d.path for d in chosen)
 
@@ -412,7 +418,7 @@ def erase_documents_of(
     command = command.replace("remove", "remove --erase", 1)
     if chosen:
         with store.writing(command) as writer:
-            writer.decide(_locations(paths, chosen), "removed")
+            writer.decide(_locations(_wanted(store, paths), chosen), "removed")
     forget_recognised(store, without=set(doc_ids))
     return store.erase(doc_ids, command, on_progress=on_progress)
 
@@ -433,22 +439,33 @@ def _chosen(
     store: VectorStore, paths: Sequence[str | Path], *, ever: bool = False
 ) -> tuple[list[DocumentInfo], str]:
     """The documents that paths name, and the command for the list of generations."""
-    wanted = {Path(os.path.abspath(p)) for p in paths}  # noqa: PTH100 -- links stay as they are
-    names = {str(p) for p in paths}
+    wanted, names = _wanted(store, paths), {document_path(str(p)) for p in paths}
     chosen = [
         d
         for d in store.documents(ever=ever)
-        if d.path in names or not wanted.isdisjoint(_with_parents(Path(d.root) / d.path))
+        if d.path in names or not wanted.isdisjoint(_with_parents(_spelt(d)))
     ]
-    return chosen, "remove " + " ".join(sorted(names))
+    return chosen, "remove " + " ".join(sorted({printable(str(p)) for p in paths}))
 
 
-def _locations(paths: Sequence[str | Path], chosen: Sequence[DocumentInfo]) -> list[str]:
-    """What stays out of the index from now on: folders as they were named, and single documents."""
-    named = {absolute(path) for path in paths}
-    places = {f"{d.root}/{d.path}" for d in chosen if d.origin == "file"}
-    folders = {f for f in named if any(place.startswith(f"{f}/") for place in places)}
-    return sorted(folders | {p for p in places if not any(p.startswith(f"{f}/") for f in folders)})
+def _wanted(store: VectorStore, paths: Sequence[str | Path]) -> set[Path]:
+    """What paths name, as `_spelt` has it."""
+    sources = store.sources()
+    return {Path(comparable(path, sources)) for path in paths}
+
+
+def _spelt(document: DocumentInfo) -> Path:
+    return Path(document_path(str(Path(document.root, document.path))))
+
+
+def _locations(wanted: Set[Path], chosen: Sequence[DocumentInfo]) -> list[str]:
+    """What stays out of the index from now on: the folders that were named, single documents."""
+    found = set[Path]()
+    for document in (d for d in chosen if d.origin == "file"):
+        place, spelt = Path(document.root, document.path), _spelt(document)
+        above = zip(place.parents, spelt.parents, strict=True)
+        found |= {folder for folder, named in above if named in wanted} or {place}
+    return sorted(place.as_posix() for place in found)
 
 
 def accept_files(
@@ -456,14 +473,16 @@ def accept_files(
 ) -> tuple[str, ...]:
     """Note files as known to be unreadable; see `Pipeline.accept`."""
     sources = sorted({*store.sources(), *indexed_sources(store)})
-    kept = set(kept_choices(store).accepted)
-    chosen = tuple(_file_of(sources, path, kept if undo else set()) for path in paths)
-    with store.writing("accept " + " ".join(map(str, paths))) as writer:
-        writer.decide(list(chosen), None if undo else "accepted")
+    decided = store.decisions().items()
+    kept = {document_path(place): place for place, what in decided if what == "accepted"}
+    chosen = tuple(_file_of(sources, path, kept if undo else {}) for path in paths)
+    command = "accept " + " ".join(printable(str(path)) for path in paths)
+    with store.writing(command) as writer:
+        writer.decide([kept.get(f, f) for f in chosen], None if undo else "accepted")
     return chosen
 
 
-def _file_of(sources: Sequence[str], path: str | Path, kept: set[str]) -> str:
+def _file_of(sources: Sequence[str], path: str | Path, kept: Container[str]) -> str:
     """The file that a path names: from the working folder, or as reports name it, from a source.
 
     Args:
@@ -478,9 +497,9 @@ def _file_of(sources: Sequence[str], path: str | Path, kept: set[str]) -> str:
     folders = [source if os.path.isdir(source) else os.path.dirname(source) for source in sources]  # noqa: PTH112, PTH120 -- texts
     places = [absolute(path), *(absolute(f"{folder}/{path}") for folder in folders)]
     for place in places:
-        is_ours = any(place == s or place.startswith(f"{s.rstrip('/')}/") for s in sources)
-        if place in kept or (is_ours and os.path.isfile(place)):  # noqa: PTH113 -- texts
-            return place
+        spelt, is_ours = comparable(place, sources), place_in(place, sources) is not None
+        if spelt in kept or (is_ours and os.path.isfile(place)):  # noqa: PTH113 -- texts
+            return spelt
     msg = f"{path}: there is no such file in the folders of this index: {', '.join(sources)}"
     raise LoadError(msg, path)
 

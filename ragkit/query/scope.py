@@ -70,6 +70,10 @@ class QueryEngine:
         return read_calibration(self.store)
 
 
+MOST_HITS = 1_000_000_000
+"""Hits that a search gives at most, whatever it is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What of an index a question is put to.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ragkit.errors import IndexChangedError, InputError
 from ragkit.protocols import SearchRequest
-from ragkit.query.scope import WHOLE_INDEX, fitting_settings
+from ragkit.query.scope import MOST_HITS, WHOLE_INDEX, fitting_settings
 from ragkit.query.tracing import traced
 from ragkit.records import NO_FILTER
 
@@ -36,7 +36,7 @@ def search(engine: QueryEngine, question: str, scope: Scope = WHOLE_INDEX) -> li
         Hits, best first. Errors are those of `retrieve` and of the models.
     """
     settings = engine.config.search
-    k = settings.k if scope.k is None else scope.k
+    k = settings.k if scope.k is None else min(scope.k, MOST_HITS)
     given = engine.models.given_reranker
     depth = settings.rerank or (0 if given is None else k)
     wider = replace(settings, k=max(k, depth))

@@ -9,8 +9,9 @@ who asks a question needs none of the classes that tell of an ingest.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from ragkit._late import load_name
 
 if TYPE_CHECKING:
     from ragkit.records.answered import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ragkit.records.filters import NO_FILTER, Condition, Filter, Operator, Scalar
     from ragkit.records.hits import Hit, HitRanks, Mode, Page
     from ragkit.records.metadata import (
+        EARLIEST_NS,
+        LATEST_NS,
         MEMBERS,
         MODIFIED,
         OWN_METADATA,
@@ -79,6 +82,8 @@ __all__ = [  # noqa: RUF022 -- grouped by module
     "MEMBERS",
     "RECOGNISED",
     "OWN_METADATA",
+    "EARLIEST_NS",
+    "LATEST_NS",
     "READING_FACTS",
     "told_metadata",
     "read_from_picture",
@@ -135,14 +140,7 @@ _HOMES = ("sources", "metadata", "fields", "filters", "hits", "answered", "docum
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- any record
     """Load a name when it is first asked for (PEP 562)."""
-    if name in __all__:
-        for home in _HOMES:
-            module = import_module(f"ragkit.records.{home}")
-            if name in vars(module):
-                globals()[name] = value = vars(module)[name]
-                return value
-    msg = f"module 'ragkit.records' has no attribute {name!r}"
-    raise AttributeError(msg)
+    return load_name(__name__, name, _HOMES if name in __all__ else ())
 
 
 def __dir__() -> list[str]:

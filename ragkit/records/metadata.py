@@ -19,6 +19,9 @@ MEMBERS = "documents_within"
 RECOGNISED = "read_from_pictures"
 """The key of a document's metadata for the numbers of pages that text recognition read."""
 
+EARLIEST_NS, LATEST_NS = -(2**63), 2**63 - 1
+"""The times that an index can hold, in nanoseconds: from 1677 to 2262."""
+
 OWN_METADATA = "ragkit"
 """The key of a document's metadata under which ragkit keeps what it needs itself.
 

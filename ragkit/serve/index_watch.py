@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ragkit.errors import RagkitError
+from ragkit.ingest.load.document import document_path
 from ragkit.ingest.update import indexed_sources, kept_choices
 from ragkit.ingest.watch import Watcher, WatchTimes
 from ragkit.records import IndexReport
@@ -141,7 +142,7 @@ class IndexWatch:
         """Bring an index up to date with some of its folders, but for what was removed by hand."""
         with self._indexes.open_apart(place) as rag:
             removed = kept_choices(rag.store).removed
-            wanted = [root for root in due if root not in removed]
+            wanted = [root for root in due if document_path(root) not in removed]
             report = IndexReport()
             if wanted:
                 report = rag.index(*wanted, on_progress=lambda _: check_stop())

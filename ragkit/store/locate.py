@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ragkit.errors import IndexNotFoundError, StoreError
 from ragkit.store.local.disk import put_back
+from ragkit.store.relocation import is_below
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 AUTO = Path("auto")
 """The setting `indexes` that leaves the choice of a folder to `indexes_folder`."""
@@ -58,6 +60,43 @@ def location_name(location: str | Path) -> str:
     )
 
 
+def place_in(path: str | Path, sources: Iterable[str | Path]) -> str | None:
+    """Where a file or folder lies in folders or files, named as these are; None: in none of them.
+
+    What leads there by a link, or by another spelling where the system takes both for one, counts.
+
+    Args:
+        path: As a user gave it.
+        sources: Absolute.
+
+    Returns:
+        Its absolute path with ``/``, below the source's own name.
+    """
+    there = Path(os.path.abspath(path)).as_posix()  # noqa: PTH100 -- links stay in the name
+    named = [Path(source).as_posix() for source in sources]
+    if any(is_below(there, source) for source in named):
+        return there
+    known = {identity: source for source in named if (identity := _identity(source))}
+    real = Path(os.path.realpath(there))
+    for above in (real, *real.parents) if known else ():
+        if (identity := _identity(above)) in known:
+            return (Path(known[identity]) / real.relative_to(above)).as_posix()
+    return None
+
+
+def _identity(path: str | Path) -> tuple[int, int] | str | None:
+    """What tells a folder from every other, whatever its name; None: it is not there.
+
+    Of a file it is the path, links followed: files with one content may be parted again.
+    """
+    try:
+        info = os.stat(path)  # noqa: PTH116 -- a text or a path
+    except OSError:
+        return None
+    is_folder = stat.S_ISDIR(info.st_mode)
+    return (info.st_dev, info.st_ino) if is_folder else os.path.realpath(path)
+
+
 def index_folder(location: str | Path) -> Path:
     """The folder that a location names.
 
@@ -87,6 +126,8 @@ def is_index(path: Path) -> bool:
         return (path / "catalog.db").is_file()
     except PermissionError:  # to open it tells what to do
         return True
+    except OSError:  # a name that the system does not take
+        return False
 
 
 def index_path(index: str, indexes: Path, sources: Sequence[Path] = ()) -> Path:
@@ -173,7 +214,7 @@ def _meant(folder: Path) -> Path:
 
 def _for_sources(sources: Sequence[Path], folder: Path) -> Path:
     """The index that holds the sources, or the path of a new one that is named after the first."""
-    wanted = [source.resolve() for source in sources]
+    wanted = [Path(os.path.abspath(source)) for source in sources]  # noqa: PTH100 -- links stay
     found = find_indexes(folder)
     holding = {path: held for path in found if (held := _held(path, wanted))}
     holding = holding or {path: wanted[0] for path in found if _has_moved(path, wanted)}
@@ -186,9 +227,11 @@ def _for_sources(sources: Sequence[Path], folder: Path) -> Path:
         raise StoreError(msg, folder)
     if holding:
         return next(iter(holding))
-    name = (wanted[0].stem if wanted[0].is_file() else wanted[0].name) or "index"
+    first = wanted[0].resolve()
+    name = (first.stem if os.path.isfile(first) else first.name) or "index"  # noqa: PTH113 -- never raises
     path, number = folder / name, 1
-    while path.exists() and _opens(path):  # another folder's; one that fails to open tells why
+    # Another folder's; one that fails to open tells why.
+    while os.path.exists(path) and _opens(path):  # noqa: PTH110 -- never raises
         number += 1
         path = folder / f"{name}-{number}"
     return path
@@ -197,7 +240,7 @@ def _for_sources(sources: Sequence[Path], folder: Path) -> Path:
 def _held(path: Path, wanted: Sequence[Path]) -> Path | None:
     """The first of some paths that an index holds; one that cannot be opened holds none."""
     held = _sources(path) or ()
-    return next((w for w in wanted if any(w == s or s in w.parents for s in held)), None)
+    return next((w for w in wanted if place_in(w, held) is not None), None)
 
 
 def _has_moved(path: Path, wanted: Sequence[Path]) -> bool:

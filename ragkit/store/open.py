@@ -139,11 +139,11 @@ def restore_store(
     from ragkit.store.local.archive import read_contents, restore_archive
 
     contents = read_contents(file)
-    name = index or Path(contents["index"]).name
-    if not name or name.startswith("."):
+    name = Path(contents["index"]).name
+    if not index and (not name or name.startswith(".")):
         msg = f"{file} does not say which name its index had: give one with --index"
         raise StoreError(msg, file)
-    path = index_path(name, indexes)
+    path = index_path(index or name, indexes)
     restore_archive(file, path, contents, on_progress)
     return path
 
@@ -156,7 +156,7 @@ def delete_store(location: str | Path) -> list[str]:
 
     Raises:
         IndexLockedError: Another process is writing to it.
-        StoreError: This user may not delete it.
+        StoreError: This user may not delete it, or it is a link to an index.
     """
     if url_scheme(location) in REMOTE:
         from ragkit.store.remote.driver import RemoteDriver
@@ -164,6 +164,9 @@ def delete_store(location: str | Path) -> list[str]:
         RemoteDriver().delete(str(location))
         return []
     folder = index_folder(location)
+    if folder.is_symlink():
+        msg = f"{folder} is a link to {folder.resolve()}: name that, or take the link away yourself"
+        raise StoreError(msg, folder)
     with translated(folder):
         with disk.writer_lock(folder, "delete", wait_s=disk.WRITER_WAIT_S):
             disk.delete_index(folder)

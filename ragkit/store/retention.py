@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ def as_moment(text: str) -> datetime:
     """A moment as an index has it, ISO 8601; without a zone it is UTC."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def moment_text(moment: datetime) -> str:
+    """A moment for people: local, but at the ends of the calendar in its own zone."""
+    with suppress(ValueError, OverflowError):
+        moment = moment.astimezone()
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def choose_kept(
@@ -28,7 +36,8 @@ def choose_kept(
     """
     newest_first = sorted(closed, reverse=True)
     kept = {generation for generation, _ in newest_first[:last]}
-    first_day = now.astimezone().date() - timedelta(days=days - 1)
+    today = now.astimezone().date()
+    first_day = today - min(timedelta(days=days - 1), today - date.min)
     seen = set()
     for generation, ended in newest_first:
         day = as_moment(ended).astimezone().date()

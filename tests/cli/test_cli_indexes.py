@@ -139,3 +139,37 @@ def test_a_damaged_index_is_not_passed_over_for_a_new_one(shell: Shell) -> None:
 
     assert "catalog.db is damaged" in shell("index", "docs", code=12).err
     assert not (shell.folder / ".local/ragkit/indexes/docs-2").exists()
+
+
+def test_a_folder_that_is_named_by_a_link_has_one_index(shell: Shell) -> None:
+    (shell.folder / "papers").symlink_to(shell.folder / "docs")
+    shell("index", "papers", *NONE)
+
+    for words in (("index", "papers"), ("index", "docs"), ("index", "docs/sub")):
+        assert "unchanged" in shell(*words).out
+    assert names(shell) == {"docs": 2}
+
+
+def test_a_link_to_an_index_is_not_deleted_and_not_said_to_be(shell: Shell) -> None:
+    shell("index", "docs", *NONE)
+    index = shell.folder / ".local/ragkit/indexes/docs"
+    index.with_name("other").symlink_to(index)
+
+    said = shell("delete", "other", "--yes", code=1)
+
+    assert f"other is a link to {index}: name that" in said.err
+    assert said.out == ""
+    assert names(shell) == {"docs": 2, "other": 2}
+
+
+def test_a_name_with_a_line_end_writes_no_line_of_its_own(shell: Shell) -> None:
+    name = "x.txt\n  failed     contract.txt"
+    write_files(shell.folder, {f"docs/{name}": "Boats."})
+
+    run = shell("index", "docs", "--files", *NONE)
+
+    assert "  added      x.txt   failed     contract.txt" in run.out.splitlines()
+    assert "text      x.txt   failed     contract.txt" in shell("list").out
+    assert "1. x.txt   failed     contract.txt" in shell("search", "boats").out
+    shell("remove", f"docs/{name}")
+    assert shell("log").out.count("\n") == 3

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import CLOSED, REPOSITORY, Shell, write_files
+from commands import CLOSED, REPOSITORY, Shell, ordinary_user, write_files
 
 from ragkit.errors import LoadError
 from ragkit.verify.answers import read_answer
@@ -101,3 +101,66 @@ def test_no_file_gets_the_number_of_a_closed_stream() -> None:
     env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
 
     assert subprocess.check_output(closed, env=env) == b"/dev/null"
+
+
+def test_a_number_or_day_beyond_all_reason_is_refused_in_words(shell: Shell) -> None:
+    shell("index", "docs", *WORDS)
+
+    for as_of, code in (("9" * 20, 1), ("0001-01-01", 2)):
+        for words in (("search", "key", "--as-of", as_of), ("diff", as_of)):
+            assert last(shell(*words, code=code).err).startswith("ragkit: ")
+    assert "index docs" in shell("log", "--limit", "9" * 20).out
+    assert "key.txt" in shell("search", "key", "-k", "9" * 20).out
+    for name in ("history.days", "load.max_file_mb", "load.parse_timeout_s", "search.k"):
+        said = last(shell("index", "docs", "--set", f"{name}={'9' * 20}", code=2).err)
+        assert said.endswith("must be at most 1000000000")
+    write_files(shell.folder, {"docs/key.txt": "The key hangs elsewhere.\n"})
+    shell("index", "docs", "--set", "history.days=999999999")
+
+
+def test_what_lies_behind_a_closed_folder_is_named(shell: Shell) -> None:
+    shell("index", "docs", *WORDS)
+    closed = write_files(shell.folder / "closed", {"in/a.txt": "Behind a door.\n"})
+    shell.before = ordinary_user()
+    on_the_way = f"{closed}/in/ix: Permission denied: a folder on the way to it is closed to this"
+    told = {
+        ("index", "closed/in"): "closed/in: Permission denied",
+        ("index", "closed/in/a.txt", "-i", "docs"): "closed/in/a.txt: Permission denied",
+        ("index", "docs", "-i", "./closed/in/ix", *WORDS): on_the_way,
+        ("search", "key", "-i", "./closed/in/ix"): on_the_way,
+        (
+            "backup",
+            "docs",
+            "closed/x.tar",
+        ): "closed/x.tar cannot be made: Permission denied; name",
+        ("restore", "closed/x.tar"): "closed/x.tar cannot be read: Permission denied",
+    }
+
+    closed.chmod(0)
+    try:
+        said = {words: last(shell(*words, code=1).err) for words in told}
+    finally:
+        closed.chmod(0o755)
+
+    assert {words: said[words].startswith(f"ragkit: {told[words]}") for words in told} == (
+        dict.fromkeys(told, True)
+    )
+
+
+def test_a_folder_of_somebody_else_among_the_indexes_is_passed_over(shell: Shell) -> None:
+    shell("index", "docs", *WORDS)
+    shell.before = ordinary_user()
+    strange = shell.folder / "indexes/.gone.replaced"
+    strange.mkdir(mode=0)
+    assert "key.txt" in shell("search", "key").out
+    strange.chmod(0o755)
+
+
+def test_a_name_that_no_system_takes_is_told_as_that(shell: Shell) -> None:
+    shell("index", "docs", *WORDS)
+    name = "a" * 300
+
+    for words in (("index", name), ("index", name, "-i", "docs"), ("restore", name)):
+        assert "File name too long" in last(shell(*words, code=1).err)
+    for asked in (("search", "key", "-i", name), ("delete", name, "--yes")):
+        assert "no index at" in last(shell(*asked, code=10).err)

@@ -36,5 +36,5 @@ def test_report_says_what_would_be_read(tmp_path: Path) -> None:
 def test_doctor_says_what_would_be_read(tmp_path: Path) -> None:
     told = Shell(tmp_path)("doctor", "--json").json
     (finding,) = (f for f in told if f["what"] == "pictures")
-    assert finding["state"] == "ok"
+    assert finding["state"] == "note"
     assert "no extra `ocr`" in finding["detail"]

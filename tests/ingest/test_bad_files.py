@@ -84,22 +84,23 @@ def closed() -> Iterator[list[Path]]:
 def test_what_may_not_be_read_is_named_and_stays_in_the_index(
     tmp_path: Path, ollama: OllamaServer, ordinary: tuple[str, ...], closed: list[Path]
 ) -> None:
-    names = ("free.txt", "locked.txt", "room/deep/one.txt", "room/two.txt")
+    names = ("free.txt", "locked.txt", "minutes", "room/deep/one.txt", "room/two.txt")
     docs = write_files(tmp_path / "docs", {name: f"An apple in {name}.\n" for name in names})
     shell = Shell(tmp_path, ollama.url)
     shell.before = ordinary
     shell("index", "docs")
     write_files(docs, {"free.txt": "A pear.\n", "fresh.txt": "A pear.\n"})
-    closed += [docs / "fresh.txt", docs / "locked.txt", docs / "room"]
+    closed += [docs / name for name in ("fresh.txt", "locked.txt", "minutes", "room")]
     for path in closed:
         path.chmod(0o000)
 
     run = shell("index", "docs", code=3)
 
-    assert run.out.startswith("1 changed, 1 stale, 1 failed\n")
+    assert run.out.startswith("1 changed, 2 stale, 1 failed\n")
     assert accounted(run) == [
         "failed fresh.txt: cannot be read: Permission denied",
         "stale locked.txt: old text kept: cannot be read: Permission denied",
+        "stale minutes: old text kept: cannot be read: Permission denied",
         "not read room/: Permission denied",
     ]
     closed.append(docs)
@@ -115,7 +116,7 @@ def test_what_may_not_be_read_is_named_and_stays_in_the_index(
     assert found(shell, "apple") == list(names[1:])
     for path in reversed(closed):
         path.chmod(0o700)
-    assert shell("index", "docs").out.startswith("1 added, 4 unchanged\n")
+    assert shell("index", "docs").out.startswith("1 added, 5 unchanged\n")
 
 
 def test_a_text_that_the_server_calls_too_long_in_every_part_is_found_by_its_words(

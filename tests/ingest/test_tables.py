@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ragkit.config import SplitSettings
+from ragkit.ingest.load.readers import table_grid
 from ragkit.ingest.load.readers.column_names import names_columns
 from ragkit.ingest.load.readers.html import read_html
 from ragkit.ingest.split import split
@@ -52,6 +53,23 @@ def test_a_table_that_names_no_columns_has_no_rule() -> None:
 def test_a_bar_in_a_cell_parts_no_cells() -> None:
     assert html("<tr><td>a|b<td>c<tr><td>d<td>e").split("\n")[0] == "| a\\|b | c |"
     assert column_names(" a\\|b | c |") == "a|b | c"
+
+
+def test_what_a_cell_over_a_million_rows_says_again_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(table_grid, "_MOST_FILLED", 1_000)
+    wide = f"<tr><td colspan=256 rowspan=999999>{'t' * 300}<td>y"
+    text = html(wide + "".join(f"<tr><td>z{i}" for i in range(50)))
+    assert len(text) < 3 * 256 * 310
+    assert "| z49 |" in text
+
+
+def test_a_long_text_over_columns_is_said_once() -> None:
+    long = "t" * 301
+    text = html(f"<tr><td>a<td>b<td>c<tr><td colspan=2>{long}<td>d<tr><td colspan=2>short<td>e")
+    assert text.count(long) == 1
+    assert "| short | short | e |" in text
 
 
 def test_enormous_spans_are_bounded() -> None:

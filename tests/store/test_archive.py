@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from ragkit.store.open import check_index, restore_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SIZES = SegmentSizes(rows=32, coded=16)
 TEXTS = {f"{i}.txt": [f"text {i} {j}" for j in range(5)] for i in range(20)}
@@ -90,6 +90,20 @@ def test_what_is_there_is_not_replaced(file: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(IndexExistsError):
         restore_store(file, tmp_path, "link")
+
+
+def test_a_place_that_is_named_from_the_working_folder(
+    store: LocalStore, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert check_index(restore_store(file, tmp_path, "./there/ix")) == []
+    assert (tmp_path / "there/ix/catalog.db").is_file()
+    with pytest.raises(StoreError, match="there is no folder none: make it, or name another"):
+        store.backup(Path("none/ix.tar"))
+    Path("link.tar").symlink_to("elsewhere.tar")
+    with pytest.raises(StoreError, match=r"link.tar is there already"):
+        store.backup(Path("link.tar"))
+    assert not Path("elsewhere.tar").exists()
 
 
 def rewritten(file: Path, change: Any) -> Path:
@@ -197,6 +211,41 @@ def test_a_backup_made_while_a_writer_commits_is_one_of_its_commits(
         new = sorted(p for p in found if p.startswith("n"))
         assert new == sorted(f"n{i}.txt" for i in range(len(new)))
         assert all(len(found[p]) == 7 for p in new)
+
+
+def test_of_two_backups_to_one_file_the_second_is_refused(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    file, refused = tmp_path / "b.tar", list[str]()
+
+    def another(_done: int, _total: int) -> None:
+        if not refused:
+            with pytest.raises(StoreError) as told:
+                store.backup(file)
+            refused.append(str(told.value))
+
+    size = store.backup(file, another)
+    assert refused == [f"{file} is being made by another backup: wait for it, or give another name"]
+    assert file.stat().st_size == size
+    assert check_index(restore_store(file, tmp_path, "r")) == []
+    assert [p.name for p in tmp_path.glob(".b.tar*")] == []
+
+
+def test_a_file_that_came_while_a_backup_was_made_is_not_replaced(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "b.tar"
+
+    def meanwhile(_done: int, _total: int) -> None:
+        file.write_bytes(b"mine")
+
+    with pytest.raises(StoreError, match="is there already"):
+        store.backup(file, meanwhile)
+    assert file.read_bytes() == b"mine"
+    file.unlink()
+    (tmp_path / ".b.tar.part").write_bytes(b"left by a kill" * 10_000)
+    assert store.backup(file) == file.stat().st_size
+    assert check_index(restore_store(file, tmp_path, "r")) == []
 
 
 def test_a_backup_while_it_is_compacted_is_whole(store: LocalStore, tmp_path: Path) -> None:

@@ -398,3 +398,24 @@ def test_a_page_of_keywords_whose_table_of_words_is_damaged_is_told(index: Path)
     (found,) = check_index(index)
     assert (found.invariant, found.severity) == ("keywords", "should")
     assert "does not reach" in found.detail
+
+
+@pytest.mark.parametrize("what", ["nothing", "a folder", "a file above"])
+def test_rows_that_are_no_file_are_damage_to_every_command(
+    index: Path, tmp_path: Path, what: str
+) -> None:
+    rows = index / "vectors/00000001.f16"
+    if what == "a file above":
+        shutil.rmtree(index / "vectors")
+        (index / "vectors").write_text("not mine")
+    else:
+        rows.unlink()
+        if what == "a folder":
+            rows.mkdir()
+
+    assert "rows-exist" in {one.invariant for one in check_index(index)}
+    with closing(LocalStore(index)) as store:
+        for command in (lambda: store.backup(tmp_path / "b.tar"), lambda: hybrid(store)):
+            with pytest.raises(IndexCorruptError, match="invariant rows-exist is broken"):
+                command()
+    assert [file.name for file in tmp_path.glob("*b.tar*")] == []

@@ -59,12 +59,13 @@ def kind_by_content(head: bytes) -> str | None:
 
 
 def kind_of_file(path: str) -> str | None:
-    """The kind of a file without a suffix; None if it cannot be read, too."""
-    try:
-        with Path(path).open("rb") as file:
-            return kind_by_content(file.read(HEAD_BYTES))
-    except OSError:
-        return None
+    """The kind of a file without a suffix.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return kind_by_content(file.read(HEAD_BYTES))
 
 
 def gunzip(data: bytes, most_bytes: int, name: str) -> bytes:

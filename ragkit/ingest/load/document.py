@@ -29,7 +29,14 @@ from ragkit.ingest.load.members import (
 )
 from ragkit.ingest.load.ocr import PARTLY_UNREAD, PICTURE_LEFT_OUT
 from ragkit.ingest.load.readers.text import markdown_title, rst_title
-from ragkit.records import OWN_METADATA, Document, make_doc_id, reading_facts
+from ragkit.records import (
+    EARLIEST_NS,
+    LATEST_NS,
+    OWN_METADATA,
+    Document,
+    make_doc_id,
+    reading_facts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +58,10 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 
 
 class Fingerprint(NamedTuple):
-    """What tells whether a file changed: its hash (64 hex digits), size and time."""
+    """What tells whether a file changed: its hash (64 hex digits), size and time.
+
+    A time that no index can hold, as a wrong clock makes it, is the nearest that one can.
+    """
 
     file_sha256: str
     size_bytes: int
@@ -247,8 +257,7 @@ def fingerprint(path: Path) -> Fingerprint:
     def digest(file: BufferedReader, _size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
-    file_sha256, info = _consistent(path, digest)
-    return Fingerprint(file_sha256, info.st_size, info.st_mtime_ns)
+    return _fingerprint(*_consistent(path, digest))
 
 
 def root_folder(root: Path) -> Path:
@@ -258,7 +267,7 @@ def root_folder(root: Path) -> Path:
     of the same folder keeps its documents.
     """
     folder = Path(os.path.abspath(root))  # noqa: PTH100 -- absolute() would keep `..`
-    return folder.parent if folder.is_file() else folder
+    return folder.parent if os.path.isfile(folder) else folder  # noqa: PTH113 -- never raises
 
 
 def relative_path(path: Path, folder: Path) -> str:
@@ -306,8 +315,12 @@ def _read(path: Path, most_bytes: int) -> tuple[bytes, Fingerprint]:
         return file.read(size + 1)  # one more than expected shows growth
 
     data, info = _consistent(path, content)
-    digest = hashlib.sha256(data).hexdigest()
-    return data, Fingerprint(digest, info.st_size, info.st_mtime_ns)
+    return data, _fingerprint(hashlib.sha256(data).hexdigest(), info)
+
+
+def _fingerprint(file_sha256: str, info: os.stat_result) -> Fingerprint:
+    mtime_ns = min(max(info.st_mtime_ns, EARLIEST_NS), LATEST_NS)
+    return Fingerprint(file_sha256, info.st_size, mtime_ns)
 
 
 def _consistent(path: Path, read: Callable[[BufferedReader, int], T]) -> tuple[T, os.stat_result]:

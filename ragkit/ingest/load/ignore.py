@@ -61,6 +61,7 @@ def read_ignore_file(folder: str, name: str, base: str) -> Rules | None:
     try:
         info = os.lstat(path)
         if not stat.S_ISREG(info.st_mode) or info.st_size > _MOST_BYTES:
+            _log.warning("%s is no plain file of up to 1 MB: its rules do not hold", path)
             return None
         with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:  # noqa: PTH123 -- as above
             return make_rules(file.read().splitlines(), base=base, source=base + name)

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from ragkit.config import LoadSettings
 
 
-TWIN = "another name beside it is the same in Unicode NFC: rename one of the two"
+TWIN = (
+    "another name beside it is the same in Unicode NFC, or with bytes that are no UTF-8 as \\xNN: "
+    "rename one of the two"
+)
 # What office programs and file managers leave beside documents: lock files and their own notes.
 _BY_PROGRAMS = late_pattern(r"~\$|\.~lock\.|(?:thumbs\.db|desktop\.ini|\.ds_store)$", re.IGNORECASE)
 
@@ -138,7 +141,10 @@ class _Walk:
         """Why a file of a sound size is left out all the same, "" if it is not."""
         row = self._formats.find(relative)
         if row is None:
-            return "" if kind_of_file(path) else NOT_TEXT
+            try:
+                return "" if kind_of_file(path) else NOT_TEXT
+            except OSError:  # to load it tells the reason, and keeps what the index has of it
+                return ""
         if row.kind == "picture" and not self._settings.ocr:
             return PICTURE_LEFT_OUT
         return ARCHIVE_LEFT_OUT if row.kind in ARCHIVES and not self._settings.archives else ""
@@ -157,7 +163,8 @@ class _Walk:
         for name, entry in sorted(documents, key=lambda d: (d[0], not _is_nfc(d[1].name))):
             relative = folder.relative + name
             if name == before:  # named as the system spells it: a path of its own
-                yield _skip(entry.path, folder.relative + entry.name, TWIN)
+                spelt = entry.name.encode("utf-8", "backslashreplace").decode()
+                yield _skip(entry.path, folder.relative + spelt, TWIN)
                 continue
             before = name
             yield self._judge(entry, relative, rules)

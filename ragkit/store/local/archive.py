@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sqlite3
+import sys
 import tarfile
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
@@ -21,11 +22,10 @@ from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ragkit._version import __version__
-from ragkit.errors import IndexExistsError, StoreError
+from ragkit.errors import IndexCorruptError, IndexExistsError, StoreError
 from ragkit.store.local import disk
 from ragkit.store.local.catalog import (
     FORMAT_VERSION,
-    broken,
     make_durable,
     reading,
     translated,
@@ -34,6 +34,7 @@ from ragkit.store.local.catalog import (
 from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.queries import read_commits
+from ragkit.store.local.troubles import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,26 +73,80 @@ def write_archive(path: Path, file: Path, on_progress: Progress | None = None) -
         file: The archive to make.
         on_progress: As for `VectorStore.backup`.
     """
-    if file.exists():
-        msg = f"{file} is there already; a backup replaces no file: give it another name"
+    if os.path.lexists(file):
+        raise _taken(file)
+    if not os.path.isdir(file.parent):  # noqa: PTH112 -- Path.is_dir raises where it is closed
+        msg = f"{file} cannot be made: there is no folder {file.parent}: make it, or name another"
         raise StoreError(msg, path)
     part, copy = (file.with_name(f".{file.name}.{end}") for end in ("part", "catalog"))
+    is_ours = False
     try:
-        with translated(file):
-            _remove(part, copy)
+        with translated(file), _begun(part, file) as target:
+            is_ours = disk.locks(target.fileno(), wait_s=0.0) and _is_at(target, part)
+            if not is_ours:
+                msg = f"{file} is being made by another backup: wait for it, or give another name"
+                raise StoreError(msg, path)
+            target.truncate(0)  # what a backup that was killed left
+            target.seek(0)
+            _remove(copy)
             with ExitStack() as opened:
                 copy.touch(exist_ok=False)  # a full disk is told better than by SQLite
-                sources = _snapshot(path, copy, opened)
-                with part.open("xb") as target:
-                    written = _write_members(path, target, sources, on_progress or _no_progress)
-                    target.flush()
-                    disk.sync(target.fileno())
+                try:
+                    sources = _snapshot(path, copy, opened)
+                except IndexCorruptError:  # or a compaction took a file away in between
+                    sources = _snapshot(path, copy, opened)
+                written = _write_members(path, target, sources, on_progress or _no_progress)
+                target.flush()
+                disk.sync(target.fileno())
             _remove(copy)  # or a kill after the next step would leave it
-            part.rename(file)
-            disk.sync_folder(file.parent)
+            if sys.platform != "win32":  # where a file that is open keeps its name
+                _give_name(part, file)
+        if sys.platform == "win32":
+            _give_name(part, file)
+        disk.sync_folder(file.parent)
     finally:
-        _remove(part, copy)
+        if is_ours:
+            _remove(part, copy)
     return written
+
+
+def _begun(part: Path, file: Path) -> IO[bytes]:
+    """Open the file that an archive is written to.
+
+    Raises:
+        StoreError: There can be none.
+    """
+    try:
+        return part.open("ab")
+    except OSError as exc:
+        if exc.errno in NO_SPACE:
+            raise
+        msg = f"{file} cannot be made: {exc.strerror}; name a file where this user may write"
+        raise StoreError(msg, file) from exc
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether an open file has this name yet; another process may have renamed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _give_name(part: Path, file: Path) -> None:
+    """Give a whole archive its name, unless that was taken meanwhile.
+
+    Raises:
+        StoreError: It was.
+    """
+    if os.path.lexists(file):
+        raise _taken(file)
+    part.rename(file)
+
+
+def _taken(file: Path) -> StoreError:
+    msg = f"{file} is there already; a backup replaces no file: give it another name"
+    return StoreError(msg, file)
 
 
 def _remove(*files: Path) -> None:
@@ -115,10 +170,7 @@ def _snapshot(path: Path, copy: Path, opened: ExitStack) -> list[tuple[str, IO[b
             files = SegmentFiles(path / "vectors", dim)
             if rows:
                 size = rows * files.row_bytes
-                stream = opened.enter_context(files.rows_path(segment).open("rb"))
-                if os.fstat(stream.fileno()).st_size < size:
-                    what = f"segment {segment} does not hold the rows that the catalog names"
-                    raise broken(path, "rows-exist", what)
+                stream = opened.enter_context(_opened_rows(files, segment, size))
                 sources.append((_name(segment, "f16"), stream, size))
             for derived in ("rbq", "ivf"):
                 with suppress(FileNotFoundError):
@@ -133,6 +185,23 @@ def _snapshot(path: Path, copy: Path, opened: ExitStack) -> list[tuple[str, IO[b
                 raise StoreError(msg, path)
     stream = opened.enter_context(copy.open("rb"))
     return [(_CATALOG, stream, copy.stat().st_size), *sources]
+
+
+def _opened_rows(files: SegmentFiles, segment: int, size: int) -> IO[bytes]:
+    """Open a file of so many bytes of rows.
+
+    Raises:
+        MissingRowsError: There are fewer.
+    """
+    what = f"segment {segment} does not hold the rows that the catalog names"
+    try:
+        stream = files.rows_path(segment).open("rb")
+    except disk.ABSENT as exc:
+        raise disk.MissingRowsError(what) from exc
+    if os.fstat(stream.fileno()).st_size < size:
+        stream.close()
+        raise disk.MissingRowsError(what)
+    return stream
 
 
 def _name(segment: int, ending: str) -> str:
@@ -156,7 +225,7 @@ def _write_members(
         contents = {
             "archive": ARCHIVE_VERSION,
             "format": FORMAT_VERSION,
-            "index": path.resolve().name,
+            "index": os.fsencode(path.resolve().name).decode("utf-8", "replace"),
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "ragkit": __version__,
             "files": files,
@@ -225,9 +294,9 @@ def restore_archive(
         IndexExistsError: There is an index, or anything else, at the path.
         StoreError: The archive is damaged, or holds what no archive of ragkit's does.
     """
-    _refuse_if_there(path)
     made = path.with_name(f".{path.name}.restoring")
     with translated(path):
+        _refuse_if_there(path)
         made.mkdir(mode=0o700, parents=True, exist_ok=True)
         with disk.writer_lock(made, "restore", wait_s=disk.WRITER_WAIT_S):
             if foreign := disk.foreign_files(made):

@@ -78,7 +78,7 @@ def _open(path: Path, *, write: bool) -> sqlite3.Connection:
         raise IndexNotFoundError(msg, path)
     with translated(path, diagnose=False):
         connection = sqlite3.connect(
-            f"file:{quote(str(file))}?{'mode=rw' if write else _access(file)}",
+            f"file:{quote(os.fsencode(file))}?{'mode=rw' if write else _access(file)}",
             uri=True,
             isolation_level=None,
             check_same_thread=False,

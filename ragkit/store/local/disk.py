@@ -89,9 +89,11 @@ def put_aside(index: Path) -> Path:
 
 def put_back(indexes: Path) -> None:
     """Put back each index of a folder whose rebuild was killed between its two renames."""
+    if not os.path.isdir(indexes):  # noqa: PTH112 -- Path.is_dir raises where a folder is closed
+        return
     for replaced in indexes.glob(f".*{_REPLACED}"):
         path = indexes / replaced.name[1 : -len(_REPLACED)]
-        if path.exists() or not (replaced / "catalog.db").is_file():
+        if path.exists() or not os.path.isfile(replaced / "catalog.db"):  # noqa: PTH113 -- as above
             continue
         with writer_lock(replaced, "put back", wait_s=WRITER_WAIT_S):  # a living rebuild holds it
             if not path.exists():
@@ -260,6 +262,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What opening a file meets where none is: nothing, or a folder in its place or a file above it."""
 
 
 class MissingRowsError(Exception):

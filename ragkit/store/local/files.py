@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import weakref
 import zlib
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ragkit.store.local.disk import MissingRowsError, sync, sync_folder
+from ragkit.store.local.disk import ABSENT, MissingRowsError, sync, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ class SegmentFiles:
             with self.rows_path(segment).open("rb") as file:
                 file.seek(first * self.row_bytes)
                 return file.read(count * self.row_bytes)
-        except FileNotFoundError:
+        except ABSENT:
             return b""
 
     def read_codes(self, segment: int, rows: range, code_bytes: int) -> NDArray[np.uint8] | None:
@@ -149,7 +150,7 @@ class RowFile:
         self._rows = 0
         try:
             self._fd = open_for_reading(path)
-        except FileNotFoundError as exc:
+        except ABSENT as exc:
             raise self._missing(rows) from exc
         weakref.finalize(self, os.close, self._fd)
         self.grow(rows)
@@ -163,7 +164,8 @@ class RowFile:
         Raises:
             MissingRowsError: The file is shorter than that.
         """
-        if os.fstat(self._fd).st_size < rows * self._row_bytes:
+        info = os.fstat(self._fd)
+        if info.st_size < rows * self._row_bytes or not stat.S_ISREG(info.st_mode):
             raise self._missing(rows)
         self._rows = rows
 

@@ -11,7 +11,7 @@ from ragkit import records
 from ragkit.errors import StoreError
 from ragkit.store.local.catalog import broken, parsed, seal_generation
 from ragkit.store.local.hashes import GENERATION, make_generation_hash
-from ragkit.store.retention import as_moment, choose_kept
+from ragkit.store.retention import as_moment, choose_kept, moment_text
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COUNTS = "counts"  # the key of `generations.report` that is no part of an ingest's account
 
+_LARGEST = 2**63 - 1  # number that SQLite takes
 _VERSION = "SELECT doc_id, id, root, path, first_chunk, chunks FROM documents WHERE build = ?1 "
 _AT = _VERSION + "AND born <= ?2 AND (died IS NULL OR died > ?2)"
 _BORN = "AND id > ?3 AND born = ?2 AND (died IS NULL OR died > ?2)"
@@ -162,7 +163,8 @@ def generation_rows(
     Raises:
         IndexCorruptError: One is not what was written.
     """
-    rows = connection.execute(_GENERATIONS, (-1 if limit is None else limit,)).fetchall()
+    most = -1 if limit is None else min(limit, _LARGEST)
+    rows = connection.execute(_GENERATIONS, (most,)).fetchall()
     return [_checked(row, path) for row in rows]
 
 
@@ -201,7 +203,8 @@ def require_searchable(
         StoreError: It is not there, not closed, no longer kept, or of an earlier build.
         IndexCorruptError: Its row is not what was written.
     """
-    stored = connection.execute(f"{_ROWS} WHERE id = ?", (generation,)).fetchone()
+    number = min(generation, _LARGEST)
+    stored = connection.execute(f"{_ROWS} WHERE id = ?", (number,)).fetchone()
     row = None if stored is None else _checked(stored, path)
     found = searchable(connection, build)
     if generation in found:
@@ -248,10 +251,9 @@ def last_closed_by(connection: sqlite3.Connection, path: Path, build: int, when:
         msg = f"{path} has no finished run to search"
         raise StoreError(msg, path)
     oldest, ended = closed[0]
-    asked, there = (moment.astimezone() for moment in (when, as_moment(ended)))
     msg = (
-        f"no run of {path} that is kept is as old as {asked:%Y-%m-%d %H:%M:%S}; the oldest "
-        f"is {oldest}, finished {there:%Y-%m-%d %H:%M:%S}"
+        f"no run of {path} that is kept is as old as {moment_text(when)}; the oldest is "
+        f"{oldest}, finished {moment_text(as_moment(ended))}"
     )
     raise StoreError(msg, path)
 

@@ -27,7 +27,7 @@ from ragkit.store.local.check import check, wrong_fields
 from ragkit.store.local.connections import connect
 from ragkit.store.local.files import SegmentFiles
 from ragkit.store.local.recover import recover_killed, remove_strays
-from ragkit.store.local.vector_check import owned_bits, wrong_codes
+from ragkit.store.local.vector_check import NEXT_RUN, REPAIR, owned_bits, wrong_codes
 from ragkit.text.analysis import index_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def repair(path: Path) -> list[Violation]:
     Raises:
         IndexCorruptError: The damage lies deeper.
     """
-    found = check(path, keywords=True)
+    found = [one for one in check(path, keywords=True) if one.repair in {REPAIR, NEXT_RUN}]
     broken = {one.invariant for one in found}
     with closing(connect(path, write=True)) as connection, translated(path):
         mended = {name for name, mend in _MENDERS.items() if name in broken

@@ -19,7 +19,7 @@ from ragkit.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _IN_THE_WAY = {*_FORBIDDEN, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 # SQLite reports a quota or a limit on file size as these, and keeps the reason to itself.
@@ -77,11 +77,13 @@ def of_system(exc: OSError, path: Path) -> StoreError:
         exc: As it was raised.
         path: The index folder.
     """
-    if exc.errno in _FULL:
+    if exc.errno in NO_SPACE:
         return StorageFullError(full(path), path)
     reason = exc.strerror or str(exc)
     what = exc.filename or path
     if not os.path.exists(path):  # noqa: PTH110 -- Path.exists raises where a folder is closed
+        if _is_out_of_sight(path):
+            return _closed(path, reason)
         return _not_made(path, f"{what}: {reason}") if exc.errno in _IN_THE_WAY else _gone(path)
     if exc.errno == errno.EEXIST and not os.path.isdir(path):  # noqa: PTH112 -- as above
         return _not_made(path, "it is a file")
@@ -126,7 +128,7 @@ def _unopened(path: Path, text: str) -> StoreError:
 
 def _unwritten(path: Path, folder: Path, text: str) -> StoreError:
     reason = _why_no_file(folder)
-    if reason in _FULL:
+    if reason in NO_SPACE:
         return StorageFullError(full(path), path)
     detail = os.strerror(reason) if reason else text
     return StoreError(f"{path}: {detail}; see that the disk can be written: try again", path)
@@ -161,6 +163,25 @@ def _user_name(number: int) -> str:
         return f"the user {pwd.getpwuid(number).pw_name}"
     except KeyError:
         return f"user {number}"
+
+
+def _is_out_of_sight(path: Path) -> bool:
+    """Whether a folder above keeps this user from looking if there is anything at a path."""
+    try:
+        path.lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _closed(path: Path, reason: str) -> StoreError:
+    msg = (
+        f"{path}: {reason}: a folder on the way to it is closed to this user; have it opened, or "
+        "name an index elsewhere with --index"
+    )
+    return StoreError(msg, path)
 
 
 def _not_made(path: Path, reason: str) -> StoreError:

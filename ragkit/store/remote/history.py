@@ -13,7 +13,7 @@ from ragkit.store.remote.manifest import no_such_generation
 from ragkit.store.remote.rows import read_version
 from ragkit.store.remote.snapshot import RemoteSnapshot
 from ragkit.store.remote.view import View
-from ragkit.store.retention import as_moment, choose_kept
+from ragkit.store.retention import as_moment, choose_kept, moment_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,10 +172,9 @@ def last_closed_by(manifest: Manifest, build: RemoteBuild, when: datetime, locat
         msg = f"{location} has no finished run to search"
         raise StoreError(msg, location)
     oldest, ended = closed[0]
-    asked, there = when.astimezone(), ended.astimezone()
     msg = (
-        f"no run of {location} that is kept is as old as {asked:%Y-%m-%d %H:%M:%S}; the "
-        f"oldest is {oldest.id}, finished {there:%Y-%m-%d %H:%M:%S}"
+        f"no run of {location} that is kept is as old as {moment_text(when)}; the oldest is "
+        f"{oldest.id}, finished {moment_text(ended)}"
     )
     raise StoreError(msg, location)
 

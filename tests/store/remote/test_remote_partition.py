@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
 from node_partition import Wiring, wired
-from remote_nodes import EACH, copies, manager, named, texts_of, write, written
+from remote_nodes import EACH, copies, looking, manager, named, texts_of, write, written
 from store_factory import DIM, manifest_of
 
 from ragkit.errors import StoreUnavailableError
@@ -51,35 +50,6 @@ def manager_and_copy(nodes: Nodes) -> Pair:
     return managing, next(n for n in copies(nodes, "handbook-chunks-1") if n != managing)
 
 
-@contextmanager
-def looking_at(url: str) -> Iterator[list[int]]:
-    """A reader beside, and how many passages it saw; a look that is refused is passed over."""
-    ended, seen = threading.Event(), list[int]()
-    failed: list[Exception] = []
-
-    def look() -> None:
-        try:
-            with closing(RemoteStore(url)) as reader:
-                reader._cluster._patience_s = 0.5
-                while not ended.wait(0.05):
-                    try:
-                        seen.append(len(texts_of(reader)))
-                    except StoreUnavailableError:
-                        continue
-        except Exception as exc:  # noqa: BLE001 -- raised where the test is
-            failed.append(exc)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join()
-    if failed:
-        raise failed[0]
-
-
 @pytest.mark.parametrize("chosen", [both_copies, manager_and_copy])
 def test_two_nodes_that_cannot_reach_each_other_lose_nothing_and_show_no_half(
     three_nodes: Nodes,
@@ -98,8 +68,8 @@ def test_two_nodes_that_cannot_reach_each_other_lose_nothing_and_show_no_half(
             write(writer, 0)
         one, other = (named(nodes, name) for name in chosen(nodes))
         with ExitStack() as held:
-            seen = [held.enter_context(looking_at(nodes.url("handbook", of=[node])))
-                    for node in nodes.nodes]  # fmt: skip
+            urls = [nodes.url("handbook", of=[node]) for node in nodes.nodes]
+            seen = [held.enter_context(looking(url, may_be_refused=True)) for url in urls]
             with store.writing("index") as writer:
                 write(writer, 1)
                 wiring.part(one, other)

@@ -164,7 +164,7 @@ def _tolerant_rows(text: str, dialect: _Dialect) -> Iterator[list[str]]:
     """
     mark = re.escape(dialect.delimiter)
     inner = r'(?:[^"\\]|""|\\.)*' if dialect.escapes else r'(?:[^"]|"")*'
-    quoted = re.compile(rf'[ ]*"({inner}+)"[ ]*(?={mark}|\n|\Z)'.replace("*+", "*+"), re.DOTALL)
+    quoted = re.compile(rf'[ ]*"({inner}+)"[ ]*(?={mark}|\n|\Z)', re.DOTALL)
     bare = re.compile(rf"[^\n{mark}]*")
     width = mode([line.count(dialect.delimiter) for line in islice(text.split("\n"), 200)])
     row: list[str] = []

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ragkit.ingest.load.readers.column_names import names_columns
 
 _MOST_COLUMNS = 256
+_MOST_FILLED = 5_000_000
+"""Characters of a table that merged cells say again; a page may state any number of rows."""
+
 _LONGEST_FILL = 300
 """Characters up to which the text of a merged cell is said again in each cell that it covers."""
 
@@ -23,6 +28,7 @@ class TableGrid:
         self._row: list[str] = []
         self._are_names: list[bool] = []
         self._spanning: dict[int, tuple[int, str]] = {}
+        self._filled = 0
 
     def add(self, text: str, *, columns: int = 1, rows: int = 1, is_name: bool = False) -> None:
         """Add a cell to the row at hand; a cell of several rows goes on in the rows below."""
@@ -66,8 +72,11 @@ class TableGrid:
         return [*title, _line(names), "|" + "---|" * len(names), *body]
 
     def _fill(self) -> None:
+        if self._filled > _MOST_FILLED:
+            self._spanning.clear()
         while (place := len(self._row)) in self._spanning:
             left, text = self._spanning.pop(place)
+            self._filled += len(text) + 1
             if left > 1:
                 self._spanning[place] = (left - 1, text)
             self._row.append(text)
@@ -104,4 +113,7 @@ def _combined(rows: list[list[str]]) -> list[str]:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    """Write a row; a long text over several columns is said in the first of them."""
+    again = [False, *(a is b and len(b) > _LONGEST_FILL for a, b in pairwise(cells))]
+    said = ("" if is_again else cell for cell, is_again in zip(cells, again, strict=True))
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in said) + " |"
