@@ -35,12 +35,19 @@ from labelled import (
 
 from ragkit._version import __version__
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.bounds import bounded_otherwise
+from ragkit.query.proof.edits import edited
 from ragkit.query.proof.entities import names_missing
+from ragkit.query.proof.limits import oversteps
+from ragkit.query.proof.listed import items_missing
 from ragkit.query.proof.negation import has_opposite, opposed
 from ragkit.query.proof.numbers import compared_terms, figures_missing
+from ragkit.query.proof.opposites import excludes
 from ragkit.query.proof.places import CitedPassage
 from ragkit.query.proof.quotation import verbatim_span
+from ragkit.query.proof.relations import turned_round
 from ragkit.query.proof.roles import roles_swapped
+from ragkit.query.proof.scales import measured_otherwise
 from ragkit.query.proof.support import MIN_COVERED, check_sentence
 from ragkit.text.words import share_covered
 
@@ -106,10 +113,18 @@ RULES = {
     "opposites": has_opposite,
     "negations and opposites": opposed,
     "roles": roles_swapped,
+    "exclusive words": excludes,
+    "scales": measured_otherwise,
+    "bounds": bounded_otherwise,
+    "limits": oversteps,
+    "edits": edited,
+    "turned round": turned_round,
+    "lists": items_missing,
 }
 
 
 ALONE = "opposites alone"
+_OPPOSITES = ("opposites", "negations and opposites", ALONE)
 
 
 def alarms(cases: Iterable[Case], least: float) -> dict[str, float]:
@@ -124,7 +139,7 @@ def alarms(cases: Iterable[Case], least: float) -> dict[str, float]:
         held = AnalysedText(case.passage.text[place.start : place.end])
         for rule, speaks in RULES.items():
             found[rule].append(speaks(said, held))
-        others = (found[rule][-1] for rule in ("figures", "names", "roles"))
+        others = (hits[-1] for rule, hits in found.items() if hits and rule not in _OPPOSITES)
         found[ALONE].append(
             found["negations and opposites"][-1]
             and not any(others)

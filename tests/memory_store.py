@@ -152,7 +152,7 @@ class _Contents:
             why = (
                 f"generation {generation} is no longer kept; the oldest is {self.closed[0]}"
                 if gone and self.closed
-                else f"{location} has no closed generation {generation} to search"
+                else f"{location} has no finished run {generation} to search"
             )
             raise StoreError(why, location)
 

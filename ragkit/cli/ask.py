@@ -71,7 +71,8 @@ def ask(
         )
         answer = print_answer_stream(shown, show=not json, reasoning=False)
         stats = rag.stats() if answer.receipt.waiting else None
-        reason = nothing_to_find(rag, path, kind) if answer.refused else ""
+        unmet = () if answer.receipt.found else where
+        reason = nothing_to_find(rag, path, kind, unmet) if answer.refused else ""
         unread = unread_files(rag.store.runs()) if answer.refused and not json else []
     if chat not in {None, "", "none"} and answer.closest and not extractive:
         say(f"({chat} was not asked: no server answers at {config.models.ollama_host})")

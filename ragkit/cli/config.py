@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 FIRST = ("indexes", "models.embedder", "models.chat", "models.ollama_host", "answer.num_ctx")
 
 
+Word = Annotated[
+    str,
+    typer.Argument(
+        metavar="[WORD]",
+        help="Only settings whose name or description has it; what each does is told, too.",
+    ),
+]
+
+
 def config(
+    word: Word = "",
     json: Json = False,
     settings: Settings = [],  # noqa: B006 -- typer copies it
 ) -> None:
@@ -30,17 +40,26 @@ def config(
 
     values, sources = configured(settings)
     rows = sorted(list_settings(values), key=lambda s: (s.name not in FIRST, _place(s.name)))
+    rows = [s for s in rows if word.lower() in f"{s.name} {s.help}".lower()]
+    if not rows:
+        msg = f"no setting has {word!r} in its name or description; `ragkit config` lists all"
+        raise ConfigError(msg)
     shown = [(s.name, _masked(s.value), sources.get(s.name, "default")) for s in rows]
     if json:
         print_json({name: {"value": value, "source": source} for name, value, source in shown})
         return
+    told = {s.name: f"{s.help} {s.env}" for s in rows if word}
     for name, value, source in shown:
         typer.echo(f"{name:<28} {_as_text(value):<26} {source}")
-        if name == FIRST[-1]:
+        if told:
+            typer.echo(f"    {told[name]}")
+        elif name == FIRST[-1]:
             typer.echo()
+    if not word:
+        typer.echo("\nWhat some do: `ragkit config WORD`, e.g. `ragkit config search`.")
     typer.echo(
-        f"\nWrite settings into {config_home() / FILE_NAME}, or into {FILE_NAME} in the folder "
-        "you work in."
+        f"{chr(10) if word else ''}Write settings into {config_home() / FILE_NAME}, or into "
+        f"{FILE_NAME} in the folder you work in."
     )
     for name in sorted(_unknown_variables()):
         say(f"ragkit: there is no setting for {name}; it does nothing")

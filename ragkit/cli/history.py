@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragkit.cli.options import IndexName, Json, Moment, Settings, configured, moment, open_pipeline
-from ragkit.cli.output import on_one_line, print_json, print_table, say
+from ragkit.cli.output import local_time, on_one_line, print_json, print_table, run_state, say
 from ragkit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def log(
     if json:
         print_json(generations)
     elif generations:
-        print_table([("run", "date", "documents", "chunks", "build", "state", "command"),
+        print_table([("run", "date", "documents", "passages", "build", "state", "command"),
                      *map(_row, generations)])  # fmt: skip
     else:
         say("No run has changed the index yet.")
@@ -46,10 +45,9 @@ def _row(generation: Generation) -> tuple[str, ...]:
     g = generation
     documents = _counts(g.documents_added, g.documents_changed, g.documents_removed)
     chunks = _counts(g.chunks_added, 0, g.chunks_removed)
-    ended = datetime.fromisoformat(g.finished_at or g.started_at).astimezone()
-    date = f"{ended:%Y-%m-%d %H:%M:%S}"
+    date, state = local_time(g.finished_at or g.started_at), run_state(g.state)
     command = on_one_line(visible(g.command))
-    return (str(g.id), date, documents, chunks, str(g.build), g.state, command)
+    return (str(g.id), date, documents, chunks, str(g.build), state, command)
 
 
 def _counts(added: int, changed: int, removed: int) -> str:
@@ -62,7 +60,7 @@ def diff(
     before: Moment,
     after: Annotated[
         str | None,
-        typer.Argument(metavar="[GENERATION|DATE]", help="The later one; the newest if not given."),
+        typer.Argument(metavar="[RUN|DATE]", help="The later one; the newest if not given."),
     ] = None,
     index: IndexName = "",
     summary: Annotated[
@@ -91,14 +89,15 @@ def diff(
 
 def _line(document: DocumentChange) -> str:
     counts = _counts(document.chunks_added, 0, document.chunks_removed)
-    return on_one_line(f"{_MARKS[document.change]} {document.path}  ({counts} passages)")
+    noun = "passage" if counts in {"+1", "-1"} else "passages"
+    return on_one_line(f"{_MARKS[document.change]} {document.path}  ({counts} {noun})")
 
 
 def _sum(difference: IndexChanges) -> str:
     d = difference
     documents = _counts(d.documents_added, d.documents_changed, d.documents_removed)
     chunks = _counts(d.chunks_added, 0, d.chunks_removed)
-    return f"Generation {d.before} to {d.after}: {documents} documents, {chunks} passages"
+    return f"Run {d.before} to {d.after}: {documents} documents, {chunks} passages"
 
 
 COMMANDS = {"log": log, "diff": diff}

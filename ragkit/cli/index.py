@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -103,6 +104,7 @@ def index(
     config, _ = configured_embedder(settings, embedder, backend, load__password_file=password_file)
     named = bool(embedder or backend)
     with open_pipeline(index, config, paths or (), named_embedder=named) as rag:
+        is_new = not rag.exists
         if not (dry_run or quiet) and all(map(os.path.lexists, paths or ())):
             say(f"Index {rag.location}")
         with ingest_progress(quiet=quiet or json) as show, _way_without_a_model(rag):
@@ -116,7 +118,8 @@ def index(
             )
         stats = rag.stats() if rag.exists else None
         pictures = files or dry_run or (not (quiet or json) and _are_news(rag, report))
-    _finish(report, stats, json=json, files=files, quiet=quiet, pictures=pictures)
+        hint = _how_to_ask(rag) if is_new and stats and not (quiet or json) else ""
+    _finish(report, stats, json=json, files=files, quiet=quiet, pictures=pictures, hint=hint)
     if any((report.added, report.changed, report.moved, report.unchanged, report.removed)):
         return
     if stats and stats.documents and not paths:  # all that it holds are texts of programs
@@ -128,6 +131,18 @@ def index(
     raise typer.Exit(1)
 
 
+def _how_to_ask(rag: Pipeline) -> str:
+    """What to type next, once an index was made."""
+    from ragkit.store.locate import default_index, find_indexes, indexes_folder, location_name
+
+    indexes = find_indexes(indexes_folder(rag.config.indexes))
+    is_there = rag.location in {str(path.absolute()) for path in indexes}
+    name = location_name(rag.location) if is_there else rag.location
+    is_meant = is_there and (len(indexes) == 1 or default_index(rag.config.indexes) == name)
+    named = "" if is_meant else f" -i {shlex.quote(name)}"
+    return f'Ask it: ragkit ask{named} "..."'
+
+
 @contextmanager
 def _way_without_a_model(rag: Pipeline) -> Iterator[None]:
     """Add to the error of a server that does not answer what a new index can do without one."""
@@ -135,7 +150,10 @@ def _way_without_a_model(rag: Pipeline) -> Iterator[None]:
         yield
     except ModelUnavailableError as exc:
         if not rag.exists:
-            exc.add_note("`--embedder none` indexes the words alone; vectors can be added later")
+            exc.add_note(
+                "without a server: `--backend embedded` embeds in this process, and "
+                "`--embedder none` indexes the words alone; vectors can be added later"
+            )
         raise
 
 
@@ -179,6 +197,7 @@ def _finish(
     files: bool = False,
     quiet: bool = False,
     pictures: bool = True,
+    hint: str = "",
 ) -> None:
     """Print the report and, if passages have no vector yet, how many; end in code 3 for trouble."""
     waiting = stats.waiting if stats else 0
@@ -192,6 +211,8 @@ def _finish(
         print_report(report, verbose=files, pictures=pictures)
         if stats:
             say_waiting(stats)
+    if hint:
+        say(hint)
     if some_failed:
         raise typer.Exit(SOME_FAILED)
 

@@ -8,7 +8,7 @@ import typer
 
 from ragkit.cli.confirm import confirm_deletion
 from ragkit.cli.options import AnIndex, Json, Settings, complete_index, configured
-from ragkit.cli.output import counted, on_one_line, padded, print_json, say
+from ragkit.cli.output import counted, local_time, on_one_line, padded, print_json, say
 from ragkit.errors import RagkitError
 
 if TYPE_CHECKING:
@@ -46,11 +46,14 @@ def indexes(
         size = f"{row['size_bytes'] / 1e6:.1f} MB"
         typer.echo(
             f"{star} {name} {counted(row['documents'], 'document'):>16}  {size:>9}  "
-            f"{row['last_run'][:16] or 'no run yet':<16}  {row['embedder']:<24} "
-            f"{on_one_line(row['path'])}"
+            f"{_last_run(row):<16}  {row['embedder']:<24} {on_one_line(row['path'])}"
         )
     if not rows:
         say(f"ragkit: there is no index in {folder}; `ragkit index FOLDER` makes one")
+
+
+def _last_run(row: dict[str, Any]) -> str:
+    return local_time(row["last_run"])[:16] if row["last_run"] else "no run yet"
 
 
 def use(
@@ -62,7 +65,7 @@ def use(
 
     config, _ = configured(settings)
     set_default_index(config.indexes, name)
-    typer.echo(f"{indexes_folder(config.indexes) / name} is meant when no index is named")
+    typer.echo(f"{name} is the default index now: {indexes_folder(config.indexes) / name}")
 
 
 def delete(

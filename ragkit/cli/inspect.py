@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragkit.cli.options import IndexName, Json, Settings, configured, open_pipeline
-from ragkit.cli.output import on_one_line, print_json, say_waiting
+from ragkit.cli.output import local_time, on_one_line, print_json, run_state, say_waiting
 
 if TYPE_CHECKING:
     from ragkit.records import DocumentInfo
@@ -27,12 +29,14 @@ def list_documents(
     if json:
         print_json(documents)
         return
+    paths = Counter(document.path for document in documents)
     for document in documents:
-        typer.echo(_line(document))
+        typer.echo(_line(document, is_alone=paths[document.path] == 1))
     say_waiting(stats)
 
 
-def _line(document: DocumentInfo) -> str:
+def _line(document: DocumentInfo, *, is_alone: bool) -> str:
+    """A document for people; with its folder's path where another folder has one of its name."""
     notes = []
     if document.pages:
         notes.append(f"{document.pages} pages")
@@ -43,7 +47,8 @@ def _line(document: DocumentInfo) -> str:
         notes.append(f"stale: {document.stale}")
     note = f"  ({', '.join(notes)})" if notes else ""
     noun = "passage " if document.chunks == 1 else "passages"
-    return on_one_line(f"{document.chunks:>6} {noun}  {document.kind:<9} {document.path}{note}")
+    path = document.path if is_alone else str(Path(document.root) / document.path)
+    return on_one_line(f"{document.chunks:>6} {noun}  {document.kind:<9} {path}{note}")
 
 
 def info(
@@ -91,8 +96,8 @@ def info(
     for location, decision in decisions.items():
         typer.echo(f"{decision:<11}{location}")
     for run in runs[:5]:
-        typer.echo(f"{'run ' + str(run['id']):<11}{run['started_at'][:19]}  {run['state']:<11}  "
-                   f"{run['command']}")  # fmt: skip
+        ended, state = local_time(run["finished_at"] or run["started_at"]), run_state(run["state"])
+        typer.echo(f"{'run ' + str(run['id']):<11}{ended}  {state:<11}  {run['command']}")
 
 
 def check(

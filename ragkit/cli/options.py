@@ -120,12 +120,12 @@ Backend = Annotated[
     ),
 ]
 Moment = Annotated[
-    str, typer.Argument(metavar="GENERATION|DATE", help="A run of `ragkit log`, or a day or time.")
+    str, typer.Argument(metavar="RUN|DATE", help="A run of `ragkit log`, or a day or time.")
 ]
 AsOf = Annotated[
     str | None,
     typer.Option(
-        metavar="GENERATION|DATE",
+        metavar="RUN|DATE",
         help="The index as it was after that run of `ragkit log`, or at the end of that day, e.g. "
         "2026-03-31, or at that time, e.g. 2026-03-31T14:00 (local).",
     ),
@@ -291,7 +291,7 @@ def moment(text: str | None, option: str = "--as-of") -> int | datetime | None:
         return when if when.tzinfo else when.astimezone()
     except (ValueError, OverflowError) as exc:  # the latter at the ends of the calendar
         msg = (
-            f"{option} {text!r}: expected a generation's number, as `ragkit log` lists them, or a "
+            f"{option} {text!r}: expected the number of a run, as `ragkit log` lists them, or a "
             "date such as 2026-03-31 or 2026-03-31T14:00"
         )
         raise ConfigError(msg) from exc
@@ -305,15 +305,24 @@ def _is_day(text: str) -> bool:
     return True
 
 
-def nothing_to_find(rag: Pipeline, paths: Sequence[str], kinds: Sequence[str]) -> str:
-    """Why no document is within a search's restriction; "" if one is."""
+def nothing_to_find(
+    rag: Pipeline, paths: Sequence[str], kinds: Sequence[str], where: Sequence[str] = ()
+) -> str:
+    """Why no document is within a search's restriction; "" if one is.
+
+    Args:
+        rag: What was searched.
+        paths: Of the restriction.
+        kinds: Of the restriction.
+        where: Its conditions, given only if nothing at all was found.
+    """
     documents = rag.documents() if paths or kinds else []
     there = sorted({document.kind for document in documents})
     if missing := [kind for kind in kinds if kind not in there]:
         return f"no document is of the kind {', '.join(missing)}; there are: {', '.join(there)}"
     if paths and not any(fnmatchcase(d.path, glob) for d in documents for glob in paths):
         return f"no document's path matches {' or '.join(paths)}; `ragkit list` names all"
-    return ""
+    return f"no passage found meets --where {' --where '.join(where)}" if where else ""
 
 
 def restriction(

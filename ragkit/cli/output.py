@@ -123,6 +123,20 @@ def duration_text(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+def local_time(moment: str) -> str:
+    """A moment of ISO 8601 as the clock on this machine's wall shows it, to the second."""
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def run_state(state: str) -> str:
+    """What became of a run, for people: the index calls it closed, open or interrupted.
+
+    >>> run_state("closed"), run_state("interrupted")
+    ('done', 'interrupted')
+    """
+    return {"closed": "done", "open": "at work"}.get(state, state)
+
+
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows with their columns aligned; the first row is the heading."""
     widths = [max(map(_columns, cells)) for cells in zip(*rows, strict=True)]
@@ -176,17 +190,7 @@ def shortened(text: str, limit: int = QUOTE_CHARS) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut[limit // 2 :] else cut) + " …"
 
 
-def print_hits(hits: Sequence[Hit], *, explain: bool) -> None:
-    """Print hits for people."""
-    for hit in hits:
-        score = "" if hit.score is None else f"  {hit.score:.3f}"
-        typer.echo(f"{hit.rank}. {place(hit)}{score}")
-        if explain:
-            typer.echo(f"   {_why(hit)}")
-        typer.echo(f"   {shortened(hit.text)}\n")
-
-
-def _why(hit: Hit | Found) -> str:
+def ranks_text(hit: Hit | Found) -> str:
     """The ranks and scores of a hit, and what moved it where."""
     ranks = hit.ranks
     parts = [
@@ -278,7 +282,7 @@ def print_receipt(answer: Answer) -> None:
     typer.echo(f"  found     {len(receipt.found)}")
     for found in receipt.found:
         score = "" if found.score is None else f"  {found.score:.3f}"
-        typer.echo(f"    {found.rank}. {found.path}{score}\n       {_why(found)}")
+        typer.echo(f"    {found.rank}. {found.path}{score}\n       {ranks_text(found)}")
     typer.echo(f"  embedder  {answer.embedder or 'none: searched by words'}")
     typer.echo(f"  answer by {_who(answer)}")
     if answer.chat_model:
@@ -340,12 +344,12 @@ def print_report(report: IndexReport, *, verbose: bool, pictures: bool = True) -
         "stale": len(report.stale),
         "failed": len(report.failed),
     }
-    head = "Would be: " if report.dry_run else ""
+    head = "Nothing was changed. It would be: " if report.dry_run else ""
     said = [f"{count} {what}" for what, count in counts.items() if count]
     typer.echo(head + (", ".join(said) or "no files"))
     if report.estimate and report.estimate.passages:
         typer.echo(_estimate_text(report.estimate))
-    done = {"embedded": report.embedded, "taken over": report.reused}
+    done = {"embedded": report.embedded, "reused": report.reused}
     if report.chunks or any(done.values()):
         parts = [f"{count:,} {what}" for what, count in done.items() if count]
         said = [f"{counted(report.chunks, 'passage')} written", *parts, f"{report.seconds:.1f} s"]

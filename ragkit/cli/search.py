@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,7 +24,21 @@ from ragkit.cli.options import (
     open_pipeline,
     restriction,
 )
-from ragkit.cli.output import print_hits, print_json, print_table, say, say_waiting, shortened
+from ragkit.cli.output import (
+    place,
+    print_json,
+    print_table,
+    ranks_text,
+    say,
+    say_waiting,
+    shortened,
+)
+from ragkit.cli.snippets import snippet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ragkit.records import Hit
 
 SHOWN = 5
 Document = Annotated[
@@ -64,13 +78,22 @@ def search(
     with open_pipeline(index, config) as rag:
         hits = rag.search(question, k=k, as_of=moment(as_of), **restriction(path, kind, where))
         say_waiting(rag.stats())
-        reason = "" if hits else nothing_to_find(rag, path, kind)
+        reason = "" if hits else nothing_to_find(rag, path, kind, where)
     if json:
         print_json(hits)
         return
-    print_hits(hits, explain=explain)
+    _print_hits(hits, question, explain=explain)
     if not hits:
         say(f"Nothing found: {reason}" if reason else "Nothing found.")
+
+
+def _print_hits(hits: Sequence[Hit], question: str, *, explain: bool) -> None:
+    for hit in hits:
+        score = "" if hit.score is None else f"  cosine {hit.score:.3f}"
+        typer.echo(f"{hit.rank}. {place(hit)}{score}")
+        if explain:
+            typer.echo(f"   {ranks_text(hit)}")
+        typer.echo(f"   {snippet(hit.text, question)}\n")
 
 
 def why_not(
@@ -109,8 +132,8 @@ def why_not(
     if json:
         print_json(told)
         return
-    place = told.path if page is None else f"{told.path}, page {page}"
-    typer.echo(f"{place}: {told.stage}\n  {told.reason}")
+    named = told.path if page is None else f"{told.path}, page {page}"
+    typer.echo(f"{named}: {told.stage}\n  {told.reason}")
     if not told.standings:
         return
     rows = [("rank", "meaning", "words", "cosine", "page", "characters", "text")]

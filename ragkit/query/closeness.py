@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ragkit.query.answer_kinds import content_of, holds_kind, kind_expected
 from ragkit.query.proof.analysed import AnalysedText
@@ -37,9 +37,27 @@ FRAGMENT = 1.5
 """What the score of a field, a row or a line of code is lowered by: it has the names of a question,
 and more seldom the answer. Set by hand: what the weights are fitted on has sentences only."""
 
+OWN_SHARE = 0.6
+"""What the terms of a follow-up itself count for at least, of 1, beside those of the question that
+it is completed with. Set by hand: else "What damage did it have?" is answered with the earlier
+question's answer, since that question has more terms."""
+
 _PLACED = late_pattern(
     r"位[于於]|坐落|地处|境内|分布|出生[于於在]|在[^，。；]{1,12}[省市县区州国岛湖海山河镇村路街]"
 )
+
+
+class OwnPart(NamedTuple):
+    """What a follow-up question asks by itself, as it stands before the one it was completed with.
+
+    Attributes:
+        text: Its words.
+        is_question: Whether it says what kind of answer it wants; a fragment such as "apprentices"
+            wants that of the earlier question.
+    """
+
+    text: AnalysedText
+    is_question: bool
 
 
 def scores(stage: Stage, measures: Sequence[Mapping[str, float]]) -> list[float]:
@@ -48,12 +66,15 @@ def scores(stage: Stage, measures: Sequence[Mapping[str, float]]) -> list[float]
     return [sum(w * one.get(name, 0.0) for name, w in weights.items()) for one in measures]
 
 
-def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict[str, float]]:
+def measured(
+    question: AnalysedText, quotables: Sequence[Quotable], own: OwnPart | None = None
+) -> list[dict[str, float]]:
     """Measure what can be quoted by its words.
 
     Args:
         question: As it was searched for.
         quotables: Of all passages.
+        own: Of a follow-up that was completed with an earlier question; its terms count more.
 
     Returns:
         For each: ``share`` of the question's terms that it holds, in [0, 1], rare ones counting
@@ -65,18 +86,20 @@ def measured(question: AnalysedText, quotables: Sequence[Quotable]) -> list[dict
     asked = content_of(question)
     held = [frozenset(content_terms(f"{q.lent} {q.said}")) for q in quotables]
     weights = _rarity(asked, held)
-    expected = kind_expected(question)
+    if own is not None:
+        weights = _stressed(weights, own.text.terms & frozenset[str]().union(*held))
+    expected = kind_expected(own.text if own is not None and own.is_question else question)
     kinds: dict[str, bool] = {}
     told = []
-    for quotable, own in zip(quotables, held, strict=True):
+    for quotable, terms in zip(quotables, held, strict=True):
         said = quotable.said
         if expected is not None and said not in kinds:
             kinds[said] = _holds(expected, question, AnalysedText(said))
         told.append(
             {
-                "share": _share(asked & own, weights),
-                "window": _share(asked & (own | set(content_terms(quotable.around))), weights),
-                "under": _share(asked & (own | set(content_terms(quotable.above))), weights),
+                "share": _share(asked & terms, weights),
+                "window": _share(asked & (terms | set(content_terms(quotable.around))), weights),
+                "under": _share(asked & (terms | set(content_terms(quotable.above))), weights),
                 "passage": 1 / quotable.number,
                 "kind": float(kinds.get(said, False)),
                 "fragment": float(not quotable.is_whole),
@@ -98,6 +121,15 @@ def _rarity(asked: Set[str], held: Sequence[Set[str]]) -> dict[str, float]:
     weights = {t: math.log(1 + len(held) / (frequency[t] or 0.5)) for t in asked}
     total = sum(weights.values()) or 1.0
     return {term: weight / total for term, weight in weights.items()}
+
+
+def _stressed(weights: Mapping[str, float], own: Set[str]) -> dict[str, float]:
+    """The same weights, together 1, with those of a follow-up's own terms raised."""
+    share = _share(own & weights.keys(), weights)
+    if not 0 < share < OWN_SHARE:
+        return dict(weights)
+    more, less = OWN_SHARE / share, (1 - OWN_SHARE) / (1 - share)
+    return {term: weight * (more if term in own else less) for term, weight in weights.items()}
 
 
 def _share(terms: Set[str], weights: Mapping[str, float]) -> float:

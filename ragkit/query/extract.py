@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ragkit.query.closeness import measured, scores
+from ragkit.query.followup import own_part
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.citations import as_shown, cite
 from ragkit.query.proof.support import Evidence, answer_sentences, judge
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ragkit.protocols import Embedder
+    from ragkit.query.closeness import OwnPart
     from ragkit.query.quotable import Quotable
     from ragkit.records import Answer, Citation, Context, Passage, SentenceStatus
 
@@ -76,7 +78,7 @@ def quote(
     citations: list[Citation] = []
     closest: list[Span] = []
     numbers: dict[tuple[object, ...], int] = {}
-    for found in extract(question, context, embedder):
+    for found in extract(question, context, embedder, own_part(blank.question, blank.searched)):
         shown = _shown(context.passages[found.number - 1], found)
         first = shown.citations[0]
         source = (first.doc_id, first.file_sha256, first.page, first.heading)
@@ -100,7 +102,12 @@ def quote(
     )
 
 
-def extract(question: AnalysedText, context: Context, embedder: Embedder | None) -> list[Quotable]:
+def extract(
+    question: AnalysedText,
+    context: Context,
+    embedder: Embedder | None,
+    own: OwnPart | None = None,
+) -> list[Quotable]:
     """Choose what answers a question best.
 
     Args:
@@ -108,6 +115,7 @@ def extract(question: AnalysedText, context: Context, embedder: Embedder | None)
         context: Its passages are read; none, or none with a whole sentence, gives nothing.
         embedder: Embeds the question and at most `EMBEDDED` sentences, and that only if no sentence
             holds much of the question; errors are its own. None: the words alone decide.
+        own: What a follow-up asks by itself; None: the question stands alone.
 
     Returns:
         At most `MOST`, best first; what is shown of two does not overlap.
@@ -116,7 +124,7 @@ def extract(question: AnalysedText, context: Context, embedder: Embedder | None)
         question = AnalysedText(question.text[:LONGEST_QUESTION])
     longest = LONGEST_SHOWN // 2 if question.is_cjk else LONGEST_SHOWN
     chosen: list[Quotable] = []
-    for one in _ranked(question, _found(question, context), embedder):
+    for one in _ranked(question, _found(question, context), embedder, own):
         wide, apart = _joined(one, chosen)
         if len(apart) < len(chosen):
             if wide.shown[1] - wide.shown[0] <= longest:
@@ -168,12 +176,15 @@ def _says_more(one: Quotable, question: AnalysedText) -> bool:
 
 
 def _ranked(
-    question: AnalysedText, found: Sequence[Quotable], embedder: Embedder | None
+    question: AnalysedText,
+    found: Sequence[Quotable],
+    embedder: Embedder | None,
+    own: OwnPart | None,
 ) -> list[Quotable]:
     """The nearest, best first: all that are `WITHIN` of the best."""
     if not found:
         return []
-    told = measured(question, found)
+    told = measured(question, found, own)
     scored = dict(enumerate(scores("words", told)))
     order = sorted(range(len(found)), key=lambda i: -scored[i])
     if embedder is not None and max(one["share"] for one in told) < TELLING:

@@ -11,7 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragkit.protocols import ChatMessage, ChatRequest
+from ragkit.query.closeness import OwnPart
 from ragkit.query.prompt import build_messages, is_refusal
+from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.marks import SENTINEL, find_marks
 from ragkit.query.reply import whole_reply, window_of
 from ragkit.query.search import retrieve
@@ -57,6 +59,9 @@ _CHINESE_CLOSER = late_pattern(r"\s*呢?[？?。！!]*\s*$")
 _CHINESE_REFERRING = late_pattern(
     "(?<!其)[它他她]|[这這那](?:个|個|种|種|些|样|樣|里|裡|家|项|項|份|条|條|次|时|時|段)"
     "|(?<![应應])[该該]|上述|前者|后者|後者|刚才|剛才|前面|同样|同樣|其(?![他它中余实實])"
+)
+_CHINESE_ASKING = late_pattern(
+    "什么|什麼|怎么|怎麼|怎样|怎樣|如何|哪|多少|多久|几|幾|谁|誰|为何|吗|嗎"
 )
 _CHINESE_FRAGMENT, _CHINESE_ASIDE = 5, 10
 """Ideographs: "为什么？", "要多久？"; if it ends in 呢: "正式员工辞职呢？"."""
@@ -135,6 +140,22 @@ def subject(question: str) -> str:
         return _CHINESE_CLOSER.sub("", asked[opener.end() :] if opener else asked)
     opener = _OPENER.match(asked)
     return (asked[opener.end() :] if opener else asked).rstrip("?!. ")
+
+
+def own_part(question: str, searched: str) -> OwnPart | None:
+    """What a follow-up asks by itself, where `combined` put that before the earlier question.
+
+    None of one that took a place in the earlier question, or that a model completed.
+
+    Args:
+        question: As the user asked it.
+        searched: As it was searched for; "" if it stands alone.
+    """
+    kept = subject(question) if searched else ""
+    if not (kept and searched.startswith((f"{kept}: ", f"{kept}："))):
+        return None
+    asks = _CLAUSE.match(kept) or _CHINESE_ASKING.search(kept)
+    return OwnPart(AnalysedText(kept), bool(asks))
 
 
 def completed(engine: QueryEngine, question: str, earlier: str, scope: Scope) -> str:

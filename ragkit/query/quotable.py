@@ -200,9 +200,15 @@ def _is_row(text: str, start: int, end: int) -> bool:
 
 
 def _row_kind(text: str, start: int, end: int, before: Part | None) -> Kind:
-    """Whether a row of a table names its columns: what is ruled off does, or the first row."""
+    """Whether a row of a table names its columns: what is ruled off does, or the first row.
+
+    A row of labels alone, whose fields were left empty, says nothing.
+    """
     if _RULE.match(text, end):
         return "columns"
+    cells = [bare for cell in text[start:end].split("|") if (bare := cell.strip(" \t*_"))]
+    if all(cell.endswith(_LABEL_ENDS) for cell in cells):
+        return "nothing"
     is_first = before is None or before.kind not in ("row", "columns")
     follows = text[end : end + 2].startswith("\n") and " | " in text[end + 1 :].partition("\n")[0]
     said = text[start:end]

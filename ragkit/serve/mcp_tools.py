@@ -316,6 +316,9 @@ def _citation(pipeline: Pipeline, place: Any) -> Citation:  # noqa: ANN401 -- a 
     )
 
 
+_CLOSEST = "Closest passages (no chat model was asked; judge yourself whether they answer):"
+
+
 def _answered(index: str, answer: Answer) -> ToolReply:
     sentences = [
         {"text": answer.text[s.start : s.end], "status": s.status} for s in answer.sentences
@@ -324,7 +327,8 @@ def _answered(index: str, answer: Answer) -> ToolReply:
         _place(index, c, number=c.number) | {"quote": c.quote, "to_model": c.to_model}
         for c in answer.citations
     ]
-    lines = [answer.text, ""]
+    lines = [_CLOSEST, ""] if answer.closest else []
+    lines += [answer.text, ""]
     lines += [f"Not shown to be in the documents: {s['text']}" for s in filter(_is_open, sentences)]
     lines += dict.fromkeys(f"[{c['number']}] {_named(c)}: “{c['quote']}”" for c in citations)
     values = {

@@ -220,7 +220,10 @@ def _for_sources(sources: Sequence[Path], folder: Path) -> Path:
     holding = holding or {path: wanted[0] for path in found if _has_moved(path, wanted)}
     if len(holding) > 1:
         listed = "; ".join(f"{held} is in {path.name}" for path, held in holding.items())
-        msg = f"these paths belong to several indexes: {listed}; index them one after the other"
+        msg = (
+            f"these paths belong to several indexes: {listed}; name one with `--index NAME`, or "
+            "index them one after the other"
+        )
         raise StoreError(msg, folder)
     if holding:
         return next(iter(holding))

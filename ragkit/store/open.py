@@ -37,9 +37,9 @@ def engine_note() -> str:
     if not WAL_RESET_FROM <= version < WAL_RESET_MENDED:
         return ""
     return (
-        f"{ENGINE} can damage a database when two programs move its log into it at the same time "
-        "(mended in 3.51.3, https://sqlite.org/wal.html#the_wal_reset_bug). In ragkit only the one "
-        "writer does that: let no other program write to catalog.db"
+        f"ragkit is safe with {ENGINE}: let no other program write to catalog.db. A database is "
+        "damaged if two programs move its log into it at once, and in ragkit only the one writer "
+        "does that (mended in 3.51.3, https://sqlite.org/wal.html#the_wal_reset_bug)"
     )
 
 

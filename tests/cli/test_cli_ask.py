@@ -47,7 +47,7 @@ def test_search_prints_complete_hits(shell: Shell) -> None:
     hits = shell("search", "pensions fund", "--json", "--path", "*.pdf", "--kind", "pdf").json
 
     lines = shown.out.splitlines()
-    assert lines[0].startswith("1. plan.pdf · page 2  0.")
+    assert lines[0].startswith("1. plan.pdf · page 2  cosine 0.")
     assert lines[1].startswith("   dense: rank 1 · keyword: rank 1, BM25 ")
     assert lines[2] == "   Pensions are paid monthly by the fund."
     assert sum(line[:2] in {"1.", "2.", "3."} for line in lines) == 2
@@ -194,6 +194,8 @@ def test_a_restriction_that_no_document_is_within_is_told(shell: Shell) -> None:
 
     told = "no document is of the kind docx; there are: markdown, pdf, text"
     assert kind.err == f"Nothing found: {told}\n"
+    where = shell("search", "pensions", "--where", "modified<1990")
+    assert where.err == "Nothing found: no passage found meets --where modified<1990\n"
     assert path.err == (
         "Nothing found: no document's path matches *.zip; `ragkit list` names all\n"
     )
@@ -341,4 +343,4 @@ def test_a_question_is_answered_from_the_index_as_it_was(tmp_path: Path) -> None
     (tmp_path / "before.json").write_text(json.dumps(before), "utf-8")
     told = shell("verify", "before.json", code=1).out
     assert "changed: the file has changed since; the quote is nowhere in it" in told
-    assert "no closed generation 9" in shell("ask", QUESTION, "--as-of", "9", code=1).err
+    assert "no finished run 9" in shell("ask", QUESTION, "--as-of", "9", code=1).err

@@ -48,9 +48,9 @@ def boats(ragkit: Shell, *words: str, code: int = 0) -> Run:
 
 def test_log_lists_the_runs_newest_first(ragkit: Shell) -> None:
     lines = ragkit("log").out.splitlines()
-    assert lines[0].split() == ["run", "date", "documents", "chunks", "build", "state", "command"]
-    assert re.match(r"2 +\S+ \S+ +\+1 ~1 -1 +\+2 -2 +1 +closed +index docs", lines[1])
-    assert re.match(r"1 +\S+ \S+ +\+3 +\+3 +1 +closed +index docs", lines[2])
+    assert lines[0].split() == ["run", "date", "documents", "passages", "build", "state", "command"]
+    assert re.match(r"2 +\S+ \S+ +\+1 ~1 -1 +\+2 -2 +1 +done +index docs", lines[1])
+    assert re.match(r"1 +\S+ \S+ +\+3 +\+3 +1 +done +index docs", lines[2])
     (newest,) = ragkit("log", "--limit", "1", "--json").json
     assert (newest["id"], newest["documents_changed"], newest["chunks_added"]) == (2, 1, 2)
     ragkit("index", "docs")
@@ -60,16 +60,16 @@ def test_log_lists_the_runs_newest_first(ragkit: Shell) -> None:
 def test_diff_names_what_came_went_and_changed(ragkit: Shell) -> None:
     assert ragkit("diff", "1").out.splitlines() == [
         "~ boats.txt  (+1 -1 passages)",
-        "+ new.txt  (+1 passages)",
-        "- tides.txt  (-1 passages)",
-        "Generation 1 to 2: +1 ~1 -1 documents, +2 -2 passages",
+        "+ new.txt  (+1 passage)",
+        "- tides.txt  (-1 passage)",
+        "Run 1 to 2: +1 ~1 -1 documents, +2 -2 passages",
     ]
     assert ragkit("diff", "1", "2", "--summary").out.count("\n") == 1
     told = ragkit("diff", "2", "1", "--json").json
     assert [(d["path"], d["change"]) for d in told["documents"]] == [
         ("boats.txt", "changed"), ("new.txt", "removed"), ("tides.txt", "added"),
     ]  # fmt: skip
-    assert "no closed generation 7" in ragkit("diff", "7", code=1).err
+    assert "no finished run 7" in ragkit("diff", "7", code=1).err
 
 
 def test_as_of_takes_a_run_a_day_or_a_time(ragkit: Shell) -> None:
@@ -86,8 +86,8 @@ def test_as_of_takes_a_run_a_day_or_a_time(ragkit: Shell) -> None:
     assert asked.json["generation"] == 1
     yesterday = first - timedelta(days=1)
     refused = boats(ragkit, "--as-of", f"{yesterday:%Y-%m-%d}", code=1)
-    assert "the oldest is 1, closed" in refused.err
-    assert "expected a generation's number" in boats(ragkit, "--as-of", "then", code=2).err
+    assert "the oldest is 1, finished" in refused.err
+    assert "expected the number of a run" in boats(ragkit, "--as-of", "then", code=2).err
 
 
 def test_retention_and_compact_give_space_back(ragkit: Shell, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_retention_and_compact_give_space_back(ragkit: Shell, tmp_path: Path) ->
     ragkit("index", "docs", "-q", "--set", "history.last=1", "--set", "history.days=0")
     assert [g["id"] for g in ragkit("log", "--json").json] == [3]
     told = boats(ragkit, "--as-of", "1", code=1).err
-    assert "generation 1 of" in told
+    assert "run 1 of" in told
     assert "no longer kept" in told
     done = ragkit("compact", "--json").json
     assert (done["documents"], done["chunks"]) == (3, 3)

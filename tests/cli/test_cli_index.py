@@ -68,7 +68,7 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
 
     planned = shell("index", "docs", "--dry-run")
     assert planned.out.splitlines() == [
-        "Would be: 3 added",
+        "Nothing was changed. It would be: 3 added",
         "About 3 passages, judged by the sizes of files; how long that takes is unknown, since no "
         "run was measured here yet",
         "  added      leave.md",
@@ -86,7 +86,7 @@ def test_a_folder_is_indexed_and_kept_up_to_date(shell: Shell, ollama: OllamaSer
 
     first = shell("index", "docs")
     assert first.out.startswith("3 added\n3 passages written, 3 embedded, ")
-    assert first.err == f"Index {shell.folder / 'indexes/docs'}\n"
+    assert first.err == f'Index {shell.folder / "indexes/docs"}\nAsk it: ragkit ask "..."\n'
     assert found(shell, "rail travel booked") == ["sub/travel.txt"]
 
     ollama.requests.clear()
@@ -296,6 +296,7 @@ def test_without_a_terminal_a_line_every_ten_seconds_tells_how_far_it_is(
     out, err = slow_run.communicate(timeout=30)
 
     assert out.startswith("3 added\n")
-    first, line = err.splitlines()
+    first, line, last = err.splitlines()
+    assert last == 'Ask it: ragkit ask "..."'
     assert re.fullmatch(r"Index /.*/indexes/docs", first)
     assert re.fullmatch(r"\d/3 files, \d+%, \d\.\d passages/s, about \d+ s left", line)

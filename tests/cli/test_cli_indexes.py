@@ -41,10 +41,12 @@ def test_each_folder_gets_an_index_of_its_own_in_the_users_data_folder(
     data = tmp_path / "work/.local/ragkit/indexes"
 
     first = shell("index", "docs", *NONE)
-    shell("index", "mail", *NONE)
+    second = shell("index", "mail", *NONE)
     shell("index", tmp_path / "other/docs", *NONE)  # the same name, another folder
 
     assert f"Index {data / 'docs'}" in first.err
+    assert first.err.endswith('Ask it: ragkit ask "..."\n')
+    assert second.err.endswith('Ask it: ragkit ask -i mail "..."\n')
     assert names(shell) == {"docs": 2, "docs-2": 1, "mail": 1}
     assert not (tmp_path / "work/indexes").exists()
     shell.folder = tmp_path / "other"  # from anywhere

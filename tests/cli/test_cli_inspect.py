@@ -97,6 +97,34 @@ def test_a_damaged_index_is_named_by_every_command_and_searched_by_none(tmp_path
         assert "Traceback" not in run.err
 
 
+def test_documents_of_one_name_are_listed_with_their_folders(tmp_path: Path) -> None:
+    write_files(tmp_path, {"a/index.md": "One.", "b/index.md": "Two.", "b/more.md": "Three."})
+    shell = Shell(tmp_path)
+    shell("index", "a", "b", "--index", "both", "--embedder", "none")
+
+    paths = [line.split()[-1] for line in shell("list").out.splitlines()]
+    assert sorted(paths) == sorted(
+        [str(tmp_path / "a/index.md"), str(tmp_path / "b/index.md"), "more.md"]
+    )
+    assert shell("remove", paths[0]).out == "index.md\n"
+    assert len(shell("list", "--json").json) == 2
+
+
+def test_config_tells_what_the_settings_with_a_word_do(shell: Shell) -> None:
+    told = shell("config", "neighbours").out.splitlines()
+    whole = shell("config").out
+    values = shell("config", "search.", "--json").json
+
+    assert told[0].split() == ["search.neighbours", "0", "default"]
+    assert told[1] == (
+        "    Chunks before and after each hit that an answer may use too. RAGKIT_SEARCH_NEIGHBOURS"
+    )
+    assert told[2:3] == [""]
+    assert "RAGKIT_SEARCH_NEIGHBOURS" not in whole
+    assert {name.partition(".")[0] for name in values} == {"search"}
+    assert "no setting has 'zebra'" in shell("config", "zebra", code=2).err
+
+
 def test_help_and_version_and_a_reader_that_leaves(shell: Shell) -> None:
     assert shell("--version").out == f"ragkit {__version__}\n"
     assert "Exit codes: 0 done" in shell("--help").out

@@ -68,7 +68,7 @@ def settings_for(server: OllamaServer) -> Config:
         (("index", "nowhere"), 1, "ragkit: nowhere: no such file or folder"),
         (("search", "  "), 2, "it is empty"),
         (("search", "x", "--k", "0"), 2, "'--k'"),
-        (("search", "x", "--as-of", "77"), 1, "has no closed generation 77"),
+        (("search", "x", "--as-of", "77"), 1, "has no finished run 77"),
         (("index", "docs", "--embedder", "nope", "-i", "new"), 13, "try: ragkit models pull nope"),
         (
             ("ask", "What of rail?", "--chat", "nope"),

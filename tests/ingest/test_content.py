@@ -88,7 +88,7 @@ def test_text_without_a_suffix_is_read_and_told(tmp_path: Path) -> None:
     entries = {e.relative: (e.status, e.reason) for e in walk_files(tmp_path, SETTINGS)}
     assert entries == {
         "Makefile": ("file", ""),
-        "empty": ("skipped", "no reader for a name without a suffix"),
+        "empty": ("skipped", "no reader for files without a suffix"),
         "minutes": ("file", ""),
         "program": ("skipped", NOT_TEXT),
     }

@@ -156,6 +156,52 @@ def test_a_follow_up_on_a_subject_of_its_own_is_searched_for_by_itself(
     assert said in marked[:2]
 
 
+REPORTS = (
+    "# Report on the airplane at Elm\n\nThe pilot at Elm had bought the airplane lately, and had "
+    "flown it for 55 minutes. The landing gear collapsed, and damage was done to the left wing. "
+    "The sky was overcast.\n\n# Other flights\n\nNo damage was found on the boat at Oak.\n"
+)
+REPORTS_ZH = (
+    "# 榆树机场的飞机\n\n榆树机场的飞行员刚买下这架飞机，已经飞行55分钟。起落架折断，左翼严重损坏。"
+    "天空多云。\n\n# 其他\n\n橡树湖的船没有损坏。\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "questions", "said"),
+    [
+        (
+            REPORTS,
+            ("How long had the pilot at Elm flown his airplane?", "What damage did it have?"),
+            "The landing gear collapsed, and damage was done to the left wing.",
+        ),
+        (
+            REPORTS,
+            ("How long had the pilot at Elm flown his airplane?", "and how was the sky?"),
+            "The sky was overcast.",
+        ),
+        (
+            REPORTS_ZH,
+            ("榆树机场的飞行员飞了多久？", "它哪里损坏了？"),
+            "起落架折断，左翼严重损坏。",
+        ),
+    ],
+    ids=["it", "and", "它"],
+)
+def test_a_follow_up_is_answered_by_its_own_words(
+    tmp_path: Path, text: str, questions: tuple[str, str], said: str
+) -> None:
+    """The question that completes it has more words, and its answer was quoted again."""
+    write_files(tmp_path / "docs", {"reports.md": text})
+    config = Config().with_values({"models.chat": "none", "search.mode": "keyword"})
+    with Pipeline(tmp_path / "index", config, embedder=HashEmbedder()) as rag:
+        rag.index(tmp_path / "docs")
+        conversation = rag.chat()
+        first, answer = (conversation.ask(question) for question in questions)
+    assert "55" in first.text[first.closest[0].start : first.closest[0].end]
+    assert answer.text[answer.closest[0].start : answer.closest[0].end] == said
+
+
 def test_follow_ups_in_a_row_lean_on_the_last_question_that_stood_alone(tmp_path: Path) -> None:
     write_files(tmp_path / "docs", FILES)
     config = Config().with_values({"models.chat": "none"})

@@ -127,6 +127,16 @@ def test_a_chinese_sentence_runs_over_lines_that_are_full() -> None:
     assert statements(text) == [(0, len(text))]
 
 
+def test_a_row_of_labels_whose_fields_are_empty_is_not_quoted() -> None:
+    text = (
+        "| Occupational Pilot: |  |  | Last Flight Review or Equivalent: |\n"
+        "| Last Review by: | The flight school at Elm |  |  |"
+    )
+    blank = refuse("What was the pilot's last flight review?", SOURCE, AnswerSettings())
+    found = quote(blank, AnalysedText(blank.question), context(text), None)
+    assert closest(found) == ["Last Review by: The flight school at Elm"]
+
+
 def test_a_field_ends_the_line_before_it_whatever_that_ends_in() -> None:
     text = "Injuries:\nDamage: Substantial\nThe airplane climbed out of Elyria and hit a tree."
     assert [text[start:end] for start, end in statements(text)] == text.split("\n")

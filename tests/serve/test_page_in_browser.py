@@ -201,7 +201,7 @@ def test_a_cited_page_of_a_pdf_is_shown_with_its_words_marked(
 def test_why_a_document_is_not_there_is_told(url: str, browse: Callable[..., Browsing]) -> None:
     at = browse(url)
     at.ask()
-    at.page.click("text=Why is my document not here?")
+    at.page.click("text=Why was my document not used?")
     at.page.fill("#why-not input >> nth=1", "empty.txt")
     at.page.keyboard.press("Enter")
     at.page.wait_for_selector(".why-stage")
@@ -215,7 +215,7 @@ def test_why_a_document_is_not_there_is_told_in_chinese(
 ) -> None:
     at = browse(url, locale="zh-CN")
     at.page.click("#open-documents")
-    at.page.click("text=为什么没有我的文档？")
+    at.page.click("text=为什么没用到我的文档？")
     at.page.fill("#why-not input >> nth=0", QUESTION)
     at.page.fill("#why-not input >> nth=1", "empty.txt")
     at.page.keyboard.press("Enter")
@@ -225,6 +225,36 @@ def test_why_a_document_is_not_there_is_told_in_chinese(
     assert "需要先识别文字（OCR）" in told
     assert at.page.get_attribute(".why-told .said", "lang") == "en"
     at.check()
+
+
+def test_each_new_question_is_shown_from_its_top_and_the_window_stays(
+    url: str, browse: Callable[..., Browsing]
+) -> None:
+    """Labels for screen readers made the window taller than it is, and a question scrolled it."""
+    at = browse(url)
+    for number in (1, 2, 3):
+        at.page.fill("#question", QUESTION)
+        at.page.keyboard.press("Enter")
+        at.page.wait_for_selector(f".turn:nth-child({number}) .actions")
+        asked = at.page.locator(".asked").last.bounding_box()
+        talk = at.page.locator("#talk").bounding_box()
+        composer = at.page.locator("#composer").bounding_box()
+        assert talk["y"] <= asked["y"] <= talk["y"] + 80
+        assert composer["y"] + composer["height"] == 760
+        assert at.page.evaluate("document.scrollingElement.scrollTop") == 0
+    at.check()
+
+
+def test_a_refusal_is_said_once(browse: Callable[..., Browsing], tmp_path: Path) -> None:
+    make_index(tmp_path / "a/indexes/library").close()
+    with serving(tmp_path / "a/indexes") as url:
+        at = browse(url)
+        at.page.fill("#question", "Which zebra won the cup?")
+        at.page.keyboard.press("Enter")
+        at.page.wait_for_selector(".turn .actions")
+        assert at.page.locator(".reply .notice").all_inner_texts() == ["The documents do not say."]
+        assert at.page.inner_text(".reply").count("documents do not") == 1
+        at.check()
 
 
 def test_a_file_is_added_and_answers(browse: Callable[..., Browsing], tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def test_an_earlier_generation_gives_identical_dense_hits(store: VectorStore) ->
 @pytest.mark.parametrize("as_of", [0, 99])
 def test_a_generation_that_is_not_there_cannot_be_searched(store: VectorStore, as_of: int) -> None:
     ingest(store, {"a.txt": ["a"]})
-    with pytest.raises(StoreError, match=f"no closed generation {as_of}"):
+    with pytest.raises(StoreError, match=f"no finished run {as_of}"):
         dense(store, vector_of("a"), as_of=as_of)
 
 

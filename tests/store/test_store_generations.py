@@ -89,7 +89,7 @@ def test_only_closed_generations_can_be_compared(
     store: VectorStore, before: int, after: int | None
 ) -> None:
     ingest(store, {"a.txt": ["a"]})
-    with pytest.raises(StoreError, match=f"no closed generation {after or before}"):
+    with pytest.raises(StoreError, match=f"no finished run {after or before}"):
         store.diff(before, after)
 
 

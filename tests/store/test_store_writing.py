@@ -146,7 +146,7 @@ def test_a_run_that_fails_keeps_what_it_committed_and_nothing_else(store: Vector
     with pytest.raises(RuntimeError, match="boom"):
         run()
     assert [d.path for d in store.documents()] == ["a.txt"]
-    with pytest.raises(StoreError, match="no closed generation 1"):
+    with pytest.raises(StoreError, match="no finished run 1"):
         dense(store, vector_of("a"), as_of=1)
     assert ingest(store, {"b.txt": ["b"]}) == 2
     assert list(store.check()) == []

@@ -85,10 +85,10 @@ def _about_extras() -> Iterator[Finding]:
         yield Finding("pictures", "ok", "text in pictures and scans is recognised")
     else:
         what = "text in pictures and scans is not read: no extra `ocr` (430 MB)"
-        yield Finding("pictures", "ok", what, install_command("ocr"))
+        yield Finding("pictures", "note", what, install_command("ocr"))
     if not has_pdfium():
         what = "pages that pypdf cannot read stay unread: no extra `pdf` (3.5 MB)"
-        yield Finding("PDF", "ok", what, install_command("pdf"))
+        yield Finding("PDF", "note", what, install_command("pdf"))
 
 
 def _about_models(config: Config) -> Iterator[Finding]:
@@ -110,6 +110,16 @@ def _about_models(config: Config) -> Iterator[Finding]:
             yield from about_models(client, config)
     there = any(finding.state == "ok" for finding in (first[0], *others))
     yield from about_packages(needed=not there)
+    if first[0].state == "note" and not config.models.chat.startswith(("gguf:", "openai:")):
+        yield Finding("answers", "note", *_quotations(config.models.chat))
+
+
+def _quotations(chat: str) -> tuple[str, str]:
+    """What answers are without a chat model, and what to do for others."""
+    if chat == "none":
+        return "quotations, as `models.chat` is none", ""
+    todo = "for written answers start an Ollama server, or set models.chat to gguf:PATH"
+    return "quotations, as there is no chat model", todo
 
 
 def about_packages(*, needed: bool) -> Iterator[Finding]:

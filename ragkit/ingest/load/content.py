@@ -12,7 +12,7 @@ from ragkit.errors import LoadError
 HEAD_BYTES = 4096
 """How much of a file without a suffix is looked at."""
 
-NOT_TEXT = "no reader for a name without a suffix whose content is not plainly text"
+NOT_TEXT = "no reader for unknown content without a suffix"
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _SECRET = re.compile(rb"-----BEGIN |PuTTY-User-Key|ssh-[a-z0-9]+ |ecdsa-")
 _MAILBOX = re.compile(rb"From [^\n]*\d\d?:\d\d[^\n]*\n")

@@ -446,7 +446,7 @@ def _installed() -> Iterable[Format]:
 def no_reader(name: str) -> str:
     """Say why a file of unknown kind is left out."""
     suffix = posixpath.splitext(posixpath.basename(name))[1]
-    return f"no reader for {suffix}" if suffix else "no reader for a name without a suffix"
+    return f"no reader for {suffix}" if suffix else "no reader for files without a suffix"
 
 
 def read_with(reader: str | Reader, data: bytes, name: str) -> Parsed:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CJK = frozenset(("zh", "ja", "ko"))
+_SHORT_NOT = (("’", "'"), ("can't", "can not"), ("won't", "will not"), ("n't", " not"))
 
 
 class AnalysedText:
@@ -68,6 +69,14 @@ class AnalysedText:
     def simplified(self) -> str:
         """As `composed`, in simplified characters."""
         return simplified(self.composed)
+
+    @cached_property
+    def spelled_out(self) -> str:
+        """As `simplified`, "not" in the place of n't."""
+        said = self.simplified
+        for short, full in _SHORT_NOT:
+            said = said.replace(short, full)
+        return said
 
     @cached_property
     def casefolded(self) -> str:

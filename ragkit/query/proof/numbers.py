@@ -73,7 +73,7 @@ class Conversion(NamedTuple):
 
 
 _LIST_NUMBER = late_pattern(r"^\s*\d{1,3}(?:[)、．]|\.(?!\d))\s*")
-_ORDINAL, _SHARE, _TIMES = "ordinal", "share", "times"
+_ORDINAL, _SHARE, _TIMES, _DAYS = "ordinal", "share", "times", "days"
 _UNIT_OF_KIND = {"ordinal": _ORDINAL, "share": _SHARE, "times": _TIMES}
 _FIRST_ZH = late_pattern("首(?=[次个届位名部家座批任期条款轮])|最早|头(?=[一个次])")
 _FIRST_EN = late_pattern(r"\b(?:earliest|initial|initially|original|originally|inaugural)\b")
@@ -203,6 +203,8 @@ def _is_held(figure: Quantity, held: Figures) -> bool:
         return any(date.day == figure.value for date in held.dates)
     if figure.unit == _TIMES:
         return False
+    if figure.unit == _DAYS and any(date.day == figure.value for date in held.dates):
+        return True  # 5日 may be a day of a month
     if figure.unit:
         is_per = figure.value == 1 and figure.unit.rstrip("s") in held.articles
         return figure.value in held.bare or is_per
@@ -537,6 +539,8 @@ class _Reading:
             return None, none, False
         written = match["unit"] or match["han"]
         if written is None:
+            return None, none, True
+        if written == "日" and numeral.value == 1:  # 一日 is also any day
             return None, none, True
         if is_abbreviation(written) and not self.text[end - 1].isdigit():
             return None, none, False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ragkit.query.proof.analysed import AnalysedText
 from ragkit.query.proof.numbers import compared_terms
-from ragkit.query.proof.quotation import verbatim_span
+from ragkit.query.proof.quotation import quoted_span
 from ragkit.text.injection import find_injections, spans_without
 from ragkit.text.markdown import headings_above
 from ragkit.text.sentences import sentences
@@ -83,12 +83,13 @@ class CitedPassage:
     def find(self, sentence: AnalysedText) -> Place:
         """Find a sentence word for word, or else what shares most of its terms and figures.
 
+        Words that are cut off from what denies or limits them in their sentence are not found so.
         That is one sentence of the passage or two neighbouring ones, or as many as the sentence
         has clauses with a semicolon and one more; the longest stretch between sentences to a model
         if none shares any. Of equals, one that speaks to no model.
         """
         for part in self._parts:
-            if span := verbatim_span(sentence, part.text):
+            if span := quoted_span(sentence, part.text):
                 return self._place(part.start + span[0], part.start + span[1])
         clauses = len(sentences(sentence.text))
         return self._best_place(compared_terms(sentence), clauses)

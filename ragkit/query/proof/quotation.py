@@ -5,9 +5,13 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import is_cjk
+from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ragkit.query.proof.analysed import AnalysedText
 
 _NUMERALS = frozenset(
@@ -19,22 +23,73 @@ MIN_QUOTED_WORDS = 3
 """Shortest verbatim text that is called a quotation: words, or pairs of CJK characters."""
 
 
+_SIGNS = frozenset("$€£¥₹₩<>≤≥")
+"""Beside a figure they are part of it: €5 is not $5, and < 5 not > 5."""
+_BEHIND = 3
+"""Characters behind a sign in which its figure begins: ``>= 5``."""
+
+_LIMITED_BEFORE = late_pattern(
+    r"\b(?:if|unless|provided that|in case|whether)\b(?![^,]*\botherwise\b)|(?:如果|倘若|假如|只要"
+    r"|除非|是否|若(?![干无非]))"
+    r"|\b(?:not(?! only)|never|nor|neither|nobody|cannot|\w+n['’]t|false|untrue|den(?:y|ies|ied)"
+    r"|doubt(?:s|ed|ful)"
+    r"|allegedly|reportedly|supposedly|perhaps|possibly|may|might)\b[^,;:]*\Z|(?:并非|并不|不是"
+    r"|没有|未|否认|据称|据说|可能)[^，；：]*\Z"
+)
+_LIMITED_BEHIND = late_pattern(
+    r"\A\W{0,3}(?:not|never|no longer|only|but not|if|unless|except|provided|as long as|in"
+    r" case)\b(?!.*\botherwise\b)"
+    r"|\b(?:unless|only if|provided that)\b(?!.*\botherwise\b)|\A[，,；]?(?:如果|除非"
+    r"|若(?![干无非]))|(?<!另有规定的)(?<!另有约定的)除外"
+)
+
+
 def verbatim_span(sentence: AnalysedText, text: AnalysedText) -> tuple[int, int] | None:
     """Find where a sentence stands in a text; case, white space and punctuation aside.
 
     A sentence of fewer than `MIN_QUOTED_WORDS` words is never found: it could stand anywhere.
     """
+    return next(_verbatim_spans(sentence, text), None)
+
+
+def quoted_span(sentence: AnalysedText, text: AnalysedText) -> tuple[int, int] | None:
+    """Find where a sentence stands in a text, and is not cut off from what denies or limits it.
+
+    >>> from ragkit.query.proof.analysed import AnalysedText
+    >>> rule = AnalysedText("Entry is free unless a concert is announced.")
+    >>> quoted_span(AnalysedText("Entry is free"), rule)
+    >>> quoted_span(AnalysedText("a concert is announced"), rule)
+    >>> quoted_span(AnalysedText("Entry is free unless a concert is announced"), rule)
+    (0, 43)
+    """
+    spans = _verbatim_spans(sentence, text)
+    return next((span for span in spans if not _is_cut_short(text, *span)), None)
+
+
+def _is_cut_short(text: AnalysedText, start: int, end: int) -> bool:
+    """Whether the sentence of a text in which a stretch stands denies or limits the stretch."""
+    for begin, stop in text.once(_sentences):
+        if begin <= start and end <= stop:
+            before, behind = text.casefolded[begin:start], text.casefolded[end:stop]
+            return bool(_LIMITED_BEFORE.search(before) or _LIMITED_BEHIND.search(behind))
+    return False
+
+
+def _sentences(text: AnalysedText) -> list[tuple[int, int]]:
+    return sentences(text.text)
+
+
+def _verbatim_spans(sentence: AnalysedText, text: AnalysedText) -> Iterator[tuple[int, int]]:
     if len(sentence.words) < MIN_QUOTED_WORDS:
-        return None
+        return
     needle, _ = sentence.once(_folded)
     hay, offsets = text.once(_folded)
     begin = hay.find(needle)
     while begin >= 0:
         end = begin + len(needle)
         if _parted(hay, begin) and _parted(hay, end):
-            return offsets[begin], offsets[end - 1] + 1
+            yield offsets[begin], offsets[end - 1] + 1
         begin = hay.find(needle, begin + 1)
-    return None
 
 
 def _folded(text: AnalysedText) -> tuple[str, list[int]]:
@@ -44,15 +99,16 @@ def _folded(text: AnalysedText) -> tuple[str, list[int]]:
 def fold(text: str) -> tuple[str, list[int]]:
     """Reduce a text to what a quotation must keep, with the offset of each character kept.
 
-    Letters and digits stay, folded in case and width; so do decimal points, per cent signs
-    and a minus before a figure. Between two words of an alphabet one space stays.
+    Letters and digits stay, folded in case and width; so do decimal points, per cent signs,
+    a minus before a figure, and beside one the signs of currencies and of more and less.
+    Between two words of an alphabet one space stays.
     """
     chars: list[str] = []
     offsets: list[int] = []
     apart = False
     for i, raw in enumerate(text):
         folded = unicodedata.normalize("NFKC", raw).casefold()
-        if not _kept(folded, text[i - 1 : i], text[i + 1 : i + 2]):
+        if not (_kept(folded, text[i - 1 : i], text[i + 1 : i + 2]) or _is_sign(text, i)):
             apart = apart or unicodedata.category(raw) != "Cf"
             continue
         if apart and chars and not (is_cjk(chars[-1]) or is_cjk(folded[0])):
@@ -67,7 +123,15 @@ def fold(text: str) -> tuple[str, list[int]]:
 def _kept(folded: str, before: str, after: str) -> bool:
     if folded in (".", "-", "−"):
         return after.isdigit() and (before.isdigit() if folded == "." else not before.isalnum())
-    return folded == "%" or (folded.isalnum() and bool(folded))
+    return folded in ("%", "‰") or (folded.isalnum() and bool(folded))
+
+
+def _is_sign(text: str, at: int) -> bool:
+    """Whether a character is a sign of a currency or of more or less, beside a figure."""
+    if unicodedata.normalize("NFKC", text[at]) not in _SIGNS:
+        return False
+    behind = text[at + 1 : at + 1 + _BEHIND].lstrip(" =.")
+    return behind[:1].isdigit() or text[max(0, at - 2) : at].rstrip()[-1:].isdigit()
 
 
 def _parted(folded: str, at: int) -> bool:

@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING
 
 from ragkit.query.links import HTML_REMOVED, REMOVED
 from ragkit.query.proof.analysed import AnalysedText
+from ragkit.query.proof.bounds import bounded_otherwise
+from ragkit.query.proof.edits import edited
 from ragkit.query.proof.entities import names_missing
+from ragkit.query.proof.limits import oversteps
+from ragkit.query.proof.listed import items_missing
 from ragkit.query.proof.marks import find_marks, without_marks
 from ragkit.query.proof.negation import opposed
 from ragkit.query.proof.numbers import compared_terms, figures_missing
+from ragkit.query.proof.opposites import excludes
 from ragkit.query.proof.places import headings_of
-from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, verbatim_span
+from ragkit.query.proof.quotation import MIN_QUOTED_WORDS, quoted_span, verbatim_span
+from ragkit.query.proof.relations import turned_round
 from ragkit.query.proof.roles import roles_swapped
+from ragkit.query.proof.scales import measured_otherwise
 from ragkit.text.injection import without_injections
 from ragkit.text.patterns import late_pattern
 from ragkit.text.sentences import sentences
@@ -71,6 +78,21 @@ class Support:
     status: SentenceStatus
     places: tuple[Place, ...] = ()
     score: float = 0.0
+
+
+_WANTED = (figures_missing, names_missing, items_missing)
+"""What says that a place lacks a thing that a sentence names."""
+_AGAINST = (
+    opposed,
+    roles_swapped,
+    turned_round,
+    excludes,
+    measured_otherwise,
+    bounded_otherwise,
+    oversteps,
+    edited,
+)
+"""What speaks against a sentence, though its figures and names stand there."""
 
 
 def answer_sentences(text: str) -> list[tuple[int, int]]:
@@ -170,8 +192,10 @@ def _judge(sentence: AnalysedText, evidence: Sequence[Evidence]) -> Verdict:
         return Verdict("uncited", 0.0)
     above = [without_injections(line) for e in evidence for line in e.above]
     texts = [AnalysedText(e.text) for e in evidence]
-    if _stands(sentence, texts):
+    if any(quoted_span(sentence, e) for e in texts):
         return Verdict("quoted", 1.0)
+    if _stands(sentence, texts):  # it is cut off from what denies or limits it
+        return Verdict("unsupported", 0.0)
     quotations = [
         AnalysedText(next(filter(None, m.groups()))) for m in _QUOTED.finditer(sentence.text)
     ]
@@ -208,8 +232,8 @@ def _score(sentence: AnalysedText, evidence: Sequence[AnalysedText], above: Sequ
     """
     said = evidence[0] if len(evidence) == 1 else AnalysedText("\n".join(e.text for e in evidence))
     whole = AnalysedText("\n".join([*above, said.text])) if above else said
-    if figures_missing(sentence, whole) or names_missing(sentence, whole):
+    if any(lacks(sentence, whole) for lacks in _WANTED):
         return 0.0
-    if opposed(sentence, said) or roles_swapped(sentence, said):
+    if any(speaks(sentence, said) for speaks in _AGAINST):
         return 0.0
     return share_covered(compared_terms(sentence), compared_terms(whole))

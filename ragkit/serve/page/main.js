@@ -198,7 +198,7 @@ class Page {
     const turn = makeTurn(words);
     byId("turns").append(turn.node);
     this.describe();
-    turn.node.scrollIntoView({ block: "start" });
+    this.bringUp(turn.node);
     this.working(new AbortController());
     const { talk, index } = this;
     const raw = await answerTurn(turn, this.body(words), {
@@ -215,6 +215,17 @@ class Page {
     talk.turns.push({ question: words, raw });
     talk.at = Date.now();
     if (!keepTalk(index, talk)) turn.body.append(element("p", { class: "quiet" }, t("historyFull")));
+  }
+
+  /** Show a turn from its question on, with room below for its answer; only the talk scrolls. */
+  bringUp(node) {
+    const talk = byId("talk");
+    const above = node.previousElementSibling;
+    if (above) {
+      above.style.minHeight = "";
+      node.style.minHeight = `${talk.clientHeight - 32}px`;
+    }
+    talk.scrollTop += node.getBoundingClientRect().top - talk.getBoundingClientRect().top;
   }
 
   working(running) {

@@ -104,7 +104,8 @@ export function showAnswer(turn, raw, { index, show, whyNot }) {
   const link = (number, sentence) => citationLink(answer, number, sentence, { index, show });
   const text = element("div", { class: "answer-text" }, drawAnswer(answer, link));
   const reasoning = turn.body.querySelector(".reasoning");
-  if (answer.chat_model === null) text.classList.add("quotation");
+  if (answer.refused) text.classList.add("notice");
+  else if (answer.chat_model === null) text.classList.add("quotation");
   turn.body.replaceChildren(
     ...[reasoning, heading(answer), text, summary(answer), sources(answer, { index, show }), footer(answer, raw, whyNot)]
       .filter(Boolean),
@@ -112,7 +113,6 @@ export function showAnswer(turn, raw, { index, show, whyNot }) {
 }
 
 function heading(answer) {
-  if (answer.refused) return element("p", { class: "notice" }, t("refused"));
   if (!answer.closest.length) return null;
   return element("p", { class: "quiet closest-heading" }, element("strong", {}, t("closest")), ` ${t("closestNote")}`);
 }

@@ -1,4 +1,4 @@
-// "Why is my document not here?": at which stage of a question a document was lost.
+// "Why was my document not used?": at which stage of a question a document was lost.
 
 import { post, read } from "./api.js";
 import { byId, element, icon } from "./dom.js";

@@ -212,14 +212,13 @@ def require_searchable(
     oldest = f"; the oldest that can be searched is {found[0]}" if found else ""
     (newest,) = connection.execute("SELECT ifnull(max(id), 0) FROM generations").fetchone()
     if row is not None and row["build"] != build:
-        why = f"generation {generation} left {path} when it was rebuilt"
+        why = f"run {generation} left {path} when it was rebuilt"
     elif row is None and 0 < generation <= newest:
         why = (
-            f"generation {generation} of {path} is no longer kept (settings history.last and "
-            "history.days)"
+            f"run {generation} of {path} is no longer kept (settings history.last and history.days)"
         )
     else:
-        why = f"{path} has no closed generation {generation} to search"
+        why = f"{path} has no finished run {generation} to search"
     msg = f"{why}{oldest}; `ragkit log` lists them"
     raise StoreError(msg, path)
 
@@ -249,12 +248,12 @@ def last_closed_by(connection: sqlite3.Connection, path: Path, build: int, when:
     if by_then:
         return int(by_then[-1])
     if not closed:
-        msg = f"{path} has no closed generation to search"
+        msg = f"{path} has no finished run to search"
         raise StoreError(msg, path)
     oldest, ended = closed[0]
     msg = (
-        f"no generation of {path} that is kept is as old as {moment_text(when)}; the oldest is "
-        f"{oldest}, closed {moment_text(as_moment(ended))}"
+        f"no run of {path} that is kept is as old as {moment_text(when)}; the oldest is "
+        f"{oldest}, finished {moment_text(as_moment(ended))}"
     )
     raise StoreError(msg, path)
 

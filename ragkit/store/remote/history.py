@@ -169,12 +169,12 @@ def last_closed_by(manifest: Manifest, build: RemoteBuild, when: datetime, locat
     if by_then:
         return by_then[-1]
     if not closed:
-        msg = f"{location} has no closed generation to search"
+        msg = f"{location} has no finished run to search"
         raise StoreError(msg, location)
     oldest, ended = closed[0]
     msg = (
-        f"no generation of {location} that is kept is as old as {moment_text(when)}; the oldest is "
-        f"{oldest.id}, closed {moment_text(ended)}"
+        f"no run of {location} that is kept is as old as {moment_text(when)}; the oldest is "
+        f"{oldest.id}, finished {moment_text(ended)}"
     )
     raise StoreError(msg, location)
 

@@ -296,12 +296,12 @@ def no_such_generation(
     of_other = [r for r in manifest.runs if r.id == generation and r.build != build]
     known = {run.id for run in manifest.runs}
     if of_other:
-        why = f"generation {generation} left {location} when it was rebuilt"
+        why = f"run {generation} left {location} when it was rebuilt"
     elif 0 < generation <= manifest.last_generation and generation not in known:
         why = (
-            f"generation {generation} of {location} is no longer kept (settings history.last and "
+            f"run {generation} of {location} is no longer kept (settings history.last and "
             "history.days), or its run wrote nothing"
         )
     else:
-        why = f"{location} has no closed generation {generation} to search"
+        why = f"{location} has no finished run {generation} to search"
     return StoreError(f"{why}{oldest}; `ragkit log` lists them", location)
