@@ -125,10 +125,57 @@ def test_what_the_passage_does_not_say_is_unsupported(sentence: str, evidence: s
         ("It is unclear who paid.", "It is not clear who paid for the roof."),
         ("因为道路关闭，所以生产停止了。", "由于道路关闭，生产停止。"),
         ("The garden is open all day.", "Unless otherwise stated, the garden is open all day."),
+        # a kindred word says it, beside one that says the opposite of something else
+        ("Sales dropped in 2019.", "Sales fell in 2019, and sales rose in 2021."),
+        ("The house is open every day from 9 to 17.", "The house is open daily from 9 to 17."),
+        ("Guests may not eat in the hall.", "Nobody may eat in the hall, as guests are told."),
+        ("Guests must have a ticket to enter.", "Guests cannot enter without a ticket."),
+        ("The course is optional for guests.", "The course is not required for guests."),
+        # the same bound in other words
+        ("The report must be sent by 15 March.", "The report must be sent no later than 15 March."),
+        ("The offer is valid until 31 May.", "The offer is valid up to 31 May."),
+        ("Children aged 6 or older can join.", "Children from 6 years of age can join."),
+        ("Driving faster than 120 km/h is forbidden.", "Driving above 120 km/h is forbidden."),
+        ("The church is 40 m high.", "The tower is 50 m high, taller than the 40 m church."),
+        ("会员每年最少缴纳10元。", "这是全省最古老的图书馆之一，会员每年至少缴纳10元。"),
+        ("会员每年最少缴纳10元。", "会员每年缴纳不少于10元。"),
     ],
 )
 def test_what_the_passage_says_in_other_words_is_supported(sentence: str, evidence: str) -> None:
     assert _status(sentence, evidence) in ("supported", "quoted")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "evidence"),
+    [
+        ("Sales rose in 2019.", "Sales fell in 2019, and the rent went up in 2021."),
+        ("会员每年最多缴纳10元会费。", "会员每年至少缴纳10元会费。"),
+        ("会员每年缴纳10元会费。", "会员每年至少缴纳10元会费。"),
+        ("该市是人口最多的城市。", "该市是人口最多的城市之一。"),
+        ("Guests must take the course.", "The course is optional for guests; guests take it."),
+        ("the garden is shut", "The \ufb01ve \ufb01les say: the garden is shut if it rains."),
+        ("the garden is shut", "If it rains: the hall is open; the garden is shut."),
+        ("the garden is shut", "It is not true that the hall is open and the garden is shut."),
+    ],
+)
+def test_what_is_said_likewise_elsewhere_does_not_make_it_true(
+    sentence: str, evidence: str
+) -> None:
+    assert _status(sentence, evidence) == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "We do not charge for lost cards and the reading room is open all day.",
+        "If you lose a book, you pay for it; the reading room is open all day.",
+        "The reading room is open all day, not the garden.",
+        # a ligature is two letters when it is folded
+        "\ufb01\ufb01\ufb01\ufb01\ufb01ve, not. Here the reading room is open all day.",
+    ],
+)
+def test_a_stretch_is_quoted_beside_what_denies_another(evidence: str) -> None:
+    assert _status("The reading room is open all day", evidence) == "quoted"
 
 
 def test_a_stretch_that_its_sentence_limits_is_cited_with_the_whole_sentence() -> None:

@@ -21,20 +21,24 @@ _LEADS = (
 _MOST_BEFORE = late_pattern(
     r"(?:\bat (?:the )?most|\b(?:no|not|never) (?:more|greater|larger|higher|longer|later|older)"
     r" than|\bup to"
-    r"|\bmaximum(?: of)?|(?<!no )(?<!not )\b(?:less|fewer|lower|smaller|shorter|younger) than"
+    r"|\bmaximum(?: of)?|(?<!no )(?<!not )\b(?:less|fewer|lower|smaller|shorter|younger"
+    r"|slower|lighter|cheaper|narrower|nearer|closer|earlier|sooner) than"
     r"|\bunder|\bbelow|\bwithin"
     r"|\b(?:not|never)(?: to)? (?:exceed|surpass)(?:ing|ed)?|\bnearly|\balmost|\blimited to"
-    r"|不[得能]?超过|未超过|不多于|不高于|不大于|不晚于|不长于|至多|最多|不足|(?<!不)(?:少于|小于"
+    r"|不[得能]?超过|未超过|不多于|不高于|不大于|不晚于|不长于|[至最]多[^\W\d的]{0,3}"
+    r"|不足|(?<!不)(?:少于|小于"
     r"|低于|短于)|未满|不满|不到|最高|上限|将近|接近|[<≤]"
     rf"){_LEADS}"
 )
 _LEAST_BEFORE = late_pattern(
     r"(?:\bat (?:the )?least|\b(?:no|not|never) (?:less|fewer|lower|smaller|shorter|younger"
     r"|earlier) than"
-    r"|\bminimum(?: of)?|(?<!no )(?<!not )\b(?:more|greater|larger|higher|longer|older) than|\bover"
+    r"|\bminimum(?: of)?|(?<!no )(?<!not )\b(?:more|greater|larger|higher|longer|older"
+    r"|later|faster|heavier|bigger|wider|deeper|taller|thicker|farther|further) than|\bover"
     r"|\babove"
     r"|\bin excess of|\bupwards of|\b(?:exceed|surpass)(?:s|es|ing|ed)?|\bbeyond"
-    rf"|至少|最少|不少于|不低于|不小于|不短于|(?<![不未得能])超过|超出|(?<!不)(?:多于|大于|高于"
+    rf"|[至最]少[^\W\d的]{{0,3}}|不少于|不低于|不小于|不短于"
+    rf"|(?<![不未得能])超过|超出|(?<!不)(?:多于|大于|高于"
     rf"|长于)|已满|年满|逾|最低|下限|突破|[>≥]){_LEADS}"
 )
 _MOST_BEHIND = late_pattern(
@@ -51,6 +55,14 @@ _LASTING = late_pattern(r"\bover\s(?:the\s)?\Z")
 _SPAN = late_pattern(
     r"[\s-](?:\w+\s)?(?:second|minute|hour|day|night|week|month|year|decade|centur)"
 )
+
+_THAN_THING = late_pattern(r"\bthan the\s\Z")
+"""More or less than a thing is told then, which has the figure: taller than the 40 m tower."""
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\b"
+_MONTH_BEHIND = late_pattern(rf"(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH}")
+_FROM = late_pattern(r"\bfrom\s\Z")
+_UNTIL = late_pattern(rf"\b(?:until|till)\s(?:the\s)?(?:{_MONTH}\s)?\Z")
+_BY = late_pattern(rf"\bby\s(?:the\s)?({_MONTH}\s)?\Z")
 
 
 def bounded_otherwise(sentence: AnalysedText, evidence: AnalysedText) -> bool:
@@ -83,14 +95,27 @@ def _bounds(text: AnalysedText) -> dict[Fraction, set[str]]:
 
 
 def _bound(before: str, text: str, end: int) -> set[str]:
+    if _THAN_THING.search(before):
+        return {_LEAST, _MOST, _PLAIN}
     if _LASTING.search(before) and _SPAN.match(text, end):
         return {_LEAST, _PLAIN}
     if _MOST_BEFORE.search(before) or _MOST_BEHIND.match(text, end):
         return {_MOST}
     if _LEAST_BEFORE.search(before) or _LEAST_BEHIND.match(text, end):
         return {_LEAST}
+    return {_PLAIN, *_end_of_range(before, text, end)}
+
+
+def _end_of_range(before: str, text: str, end: int) -> set[str]:
     if _RANGE_BEHIND.match(text, end):
-        return {_LEAST, _PLAIN}
+        return {_LEAST}
     if _RANGE_BEFORE.search(before):
-        return {_MOST, _PLAIN}
-    return {_PLAIN}
+        return {_MOST}
+    if _FROM.search(before):
+        return {_LEAST}
+    return {_MOST} if _UNTIL.search(before) or _is_last_day(before, text, end) else set()
+
+
+def _is_last_day(before: str, text: str, end: int) -> bool:
+    match = _BY.search(before)
+    return match is not None and bool(match[1] or _MONTH_BEHIND.match(text, end))

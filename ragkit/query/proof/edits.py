@@ -34,7 +34,7 @@ _LONGEST = 8
 """Words or ideographs of a gap: what is longer was told anew."""
 _MOST_TERMS = 2
 """Content terms of a gap beside its small words; of Chinese ones, which are pairs, twice that."""
-_TOKEN = late_pattern(r"[\u3400-\u9fff]|\d+(?:[.,]\d+)*|[^\W\d_\u3400-\u9fff]+|[<>≤≥]")
+_TOKEN = late_pattern(r"[至最][少多]|[\u3400-\u9fff]|\d+(?:[.,]\d+)*|[^\W\d_\u3400-\u9fff]+|[<>≤≥]")
 
 _IDLE = late_pattern(
     r"非常|无论|不论|不管|不同|不过|不仅|不但|不光|不只|未来|无数|无限|不断|不久|没收|不少(?!于)"
@@ -73,7 +73,8 @@ _SMALL = {
     "must": r"\b(?:must|shall|ha(?:s|ve|d) to|needs? to|(?:required|obliged) to)\b|应当|必须|应该"
     r"|务必|必需|须|有义务",
     "should": r"\b(?:should|ought to|(?:recommended|advised) to)\b|建议|最好",
-    "all": r"\b(?:all|every|each|always|entirely|completely|fully|wholly|everyone|everything)\b"
+    "all": r"\b(?:all|every|each|daily|weekly|monthly|yearly|always|entirely|completely|fully"
+    r"|wholly|everyone|everything)\b"
     r"|所有|全部|一切|任何|每个|总是|始终|一律|完全|全都",
     "often": r"\b(?:mostly|usually|generally|typically|normally|often|frequently|largely|mainly"
     r"|primarily|commonly|majority)\b|大多数|大部分|多数|通常|一般|往往|经常|主要|基本",

@@ -19,8 +19,8 @@ _BEST = late_pattern(
     r"\b(?:(?<!at )(?<!at the )(?:most|least)|(?!(?:int|in|for|t|gu|w|r|n|pri|hon|arr|cont|sugg|di"
     r"|requ|harv|prot|mod|inv|earn|eldr|manif"
     r"|b|v|p|z|ch|cr|qu|conqu|tempt|attest|infest|ingest|detest|molest|bequ"
-    r"|manifest)est\b)[a-z]{3,}est)\b"
-    r"|最(?![后初终近])"
+    r"|northw|southw|midw|ever|budap)est\b)[a-z]{3,}est)\b"
+    r"|最(?![后初终近]|[少多][^\W\d的]{0,3}[\d一二两三四五六七八九十百千万])"
 )
 _ONE_OF = late_pattern(
     r"\b(?:one of|among|amongst|some of|two of|three of|several of)\b[^.;\n]{0,40}?\b(?:most"

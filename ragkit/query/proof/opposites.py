@@ -74,11 +74,13 @@ def excludes(sentence: AnalysedText, evidence: AnalysedText) -> bool:
         (said.han, held.han, _paired(latin=False, with_converses=False)),
     ):
         for word in mine.keys() - theirs.keys():
+            uses = _read(sentence, mine[word])
             for other in _others(word, opposites, theirs):
-                if other not in mine and _collide(
-                    _read(sentence, mine[word]), _read(evidence, theirs[other])
-                ):
-                    return True
+                if other in mine or not _collide(uses, _read(evidence, theirs[other])):
+                    continue
+                kin = [k for k in opposites.get(other, ()) if k in theirs]
+                if not any(_collide(uses, _read(evidence, theirs[k])) for k in kin):
+                    return True  # or the passage says both: it rose, and then it fell
     return False
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ragkit.query.proof.analysed import AnalysedText
 from ragkit.text.patterns import late_pattern
 from ragkit.text.scripts import is_cjk
 from ragkit.text.sentences import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ragkit.query.proof.analysed import AnalysedText
 
 _NUMERALS = frozenset(
     "0123456789〇零一二三四五六七八九十百千万亿萬億两兩壹贰叁肆伍陆柒捌玖拾佰仟点點"
@@ -37,11 +36,21 @@ _LIMITED_BEFORE = late_pattern(
     r"|没有|未|否认|据称|据说|可能)[^，；：]*\Z"
 )
 _LIMITED_BEHIND = late_pattern(
-    r"\A\W{0,3}(?:not|never|no longer|only|but not|if|unless|except|provided|as long as|in"
-    r" case)\b(?!.*\botherwise\b)"
+    r"\A\W{0,3}(?:only|but not|if|unless|except|provided|as long as|in"
+    r" case)\b(?!.*\botherwise\b)|\A之一|\A\s+(?:not|never|no longer)\b(?! only)"
     r"|\b(?:unless|only if|provided that)\b(?!.*\botherwise\b)|\A[，,；]?(?:如果|除非"
     r"|若(?![干无非]))|(?<!另有规定的)(?<!另有约定的)除外"
 )
+
+_COLON, _SEMICOLON = late_pattern("[:：]"), late_pattern("[;；]")
+_LAST_AND = late_pattern(r"\s(?:and|but|while|whereas)\s+\Z")
+_OWN_SUBJECT = late_pattern(
+    r"\A\W*(?:an?|the|this|these|those|it|he|she|they|we|you|i|our|its|their|his|her|all|each|every"
+    r"|there)\b.*\b(?:is|are|was|were|has|have|had|does|do|did|can|could|must|shall|should|will"
+    r"|would)\b"
+)
+_REPORTED = late_pattern(r"\b(?:that|whether|if|unless|den(?:y|ies|ied)|doubt(?:s|ed)?|true)\b")
+"""What lies behind such a word may all be denied: it is not true that one and the other is."""
 
 
 def verbatim_span(sentence: AnalysedText, text: AnalysedText) -> tuple[int, int] | None:
@@ -70,8 +79,18 @@ def _is_cut_short(text: AnalysedText, start: int, end: int) -> bool:
     """Whether the sentence of a text in which a stretch stands denies or limits the stretch."""
     for begin, stop in text.once(_sentences):
         if begin <= start and end <= stop:
-            before, behind = text.casefolded[begin:start], text.casefolded[end:stop]
-            return bool(_LIMITED_BEFORE.search(before) or _LIMITED_BEHIND.search(behind))
+            # Each is folded by itself: a letter such as ﬁ grows, and all behind it moves.
+            before, said, behind = (
+                AnalysedText(text.text[one:other]).casefolded
+                for one, other in ((begin, start), (start, end), (end, stop))
+            )
+            if _LIMITED_BEHIND.search(behind):
+                return True
+            if not _COLON.search(before):  # a list that it opens goes on behind a semicolon
+                before = _SEMICOLON.split(before)[-1]
+            if _OWN_SUBJECT.search(said) and not _REPORTED.search(before):
+                before = _LAST_AND.sub(",", before)
+            return _LIMITED_BEFORE.search(before) is not None
     return False
 
 

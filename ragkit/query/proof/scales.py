@@ -26,6 +26,11 @@ _ABOUT, _ABOUT_HAN = 2, 3
 """How many content terms a word speaks of; of Chinese ones, which are pairs, one more."""
 _CLAUSE_END = late_pattern(r"[.;:!?](?=\s|\Z)|[。；：！？，,\n]")
 
+_POWERS = frozenset(("may", "can", "could", "might", "is allowed to", "are allowed to"))
+_NOBODY = late_pattern(r"\b(?:nobody|no[ -]one|none|no \w+(?: \w+)?)\s\Z")
+_REFUSALS = frozenset(("can not", "cannot", "may not", "must not", "not allowed to"))
+_WITHOUT = late_pattern(r"[^.;:!?,]{0,60}\b(?:without|unless)\b")
+
 
 class _Measure(NamedTuple):
     """A word of a scale where it stands: what it says, and the content terms it says it of."""
@@ -65,8 +70,18 @@ def _measures(text: AnalysedText) -> list[_Measure]:
         for word in _words()[match[0]]:
             about = _spoken_of(plain, match, word)
             if about:
-                found.append(_Measure(word.scale, word.says, about))
+                also = _also_says(plain, match) if word.scale == "duty" else frozenset()
+                found.append(_Measure(word.scale, word.says | also, about))
     return found
+
+
+def _also_says(text: str, match: re.Match[str]) -> frozenset[str]:
+    """What a duty says by the words about it: nobody may, which forbids; cannot without a key."""
+    if match[0] in _POWERS and _NOBODY.search(text, max(0, match.start() - _REACH), match.start()):
+        return frozenset(("forbid", "unable", "maynot"))
+    if match[0] in _REFUSALS and _WITHOUT.match(text, match.end()):
+        return frozenset(("oblige",))
+    return frozenset()
 
 
 def _spoken_of(text: str, match: re.Match[str], word: _Word) -> frozenset[str]:
