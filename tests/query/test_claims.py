@@ -156,6 +156,9 @@ def test_what_the_passage_says_in_other_words_is_supported(sentence: str, eviden
         ("the garden is shut", "The \ufb01ve \ufb01les say: the garden is shut if it rains."),
         ("the garden is shut", "If it rains: the hall is open; the garden is shut."),
         ("the garden is shut", "It is not true that the hall is open and the garden is shut."),
+        ("The garden is shut.", "The porter believes that the garden is shut."),
+        ("A second hall will be opened.", "The city hopes that a second hall will be opened."),
+        ("在2025年开设第二家分店", "公司计划在2025年开设第二家分店。"),
     ],
 )
 def test_what_is_said_likewise_elsewhere_does_not_make_it_true(

@@ -32,8 +32,11 @@ _LIMITED_BEFORE = late_pattern(
     r"|除非|是否|若(?![干无非]))"
     r"|\b(?:not(?! only)|never|nor|neither|nobody|cannot|\w+n['’]t|false|untrue|den(?:y|ies|ied)"
     r"|doubt(?:s|ed|ful)"
-    r"|allegedly|reportedly|supposedly|perhaps|possibly|may|might)\b[^,;:]*\Z|(?:并非|并不|不是"
-    r"|没有|未|否认|据称|据说|可能)[^，；：]*\Z"
+    r"|allegedly|reportedly|supposedly|perhaps|possibly|may|might"
+    r"|believ(?:es?|ed)|expect(?:s|ed)|fear(?:s|ed)|suspect(?:s|ed)|assum(?:es?|ed)|alleg(?:es?|ed)"
+    r"|(?:hop(?:es?|ed)|claim(?:s|ed)|plan(?:s|ned)|intend(?:s|ed)|want(?:s|ed)) (?:that|to))\b"
+    r"[^,;:]*\Z"
+    r"|(?:并非|并不|不是|没有|未|否认|据称|据说|可能|认为|声称|怀疑|预计|希望|计划|打算)[^，；：]*\Z"
 )
 _LIMITED_BEHIND = late_pattern(
     r"\A\W{0,3}(?:only|but not|if|unless|except|provided|as long as|in"
